@@ -1,0 +1,10 @@
+"""The configuration: one frozen tree, read from presets, a YAML file and ``a.b=c`` overrides.
+
+Later wins: defaults of the stages, then the preset, then the file, then the overrides. Nothing is guessed: an unknown key, a
+wrong type or a value out of range is refused with the key, what it wants, and where it was written.
+"""
+
+from fasgen.config.loading import canonical, digest, load, preset_names
+from fasgen.config.root import Budget, Config, root_model
+
+__all__ = ["Budget", "Config", "canonical", "digest", "load", "preset_names", "root_model"]

@@ -1,0 +1,29 @@
+"""Relative paths in a configuration, made absolute against the folder they were written for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from fasgen.config.shapes import Shape
+
+
+def anchor(value: Any, shape: Shape | None, folder: Path) -> Any:
+    """``value`` with every relative path in it joined to ``folder``.
+
+    Only values whose field is declared as ``Path`` are paths; a word that the field also allows as a literal (``embedded``)
+    is left. ``~`` is the home folder. Links are not resolved.
+    """
+    if shape is None:
+        return value
+    if isinstance(value, dict):
+        return {key: anchor(item, shape.below(key), folder) for key, item in value.items()}
+    if isinstance(value, list):
+        return [anchor(item, shape.below(position), folder) for position, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+    alternatives = list(shape.alternatives())
+    words = {word for one in alternatives if get_origin(one.annotation) is Literal for word in get_args(one.annotation)}
+    if value in words or not any(one.annotation is Path for one in alternatives):
+        return value
+    return str((folder / Path(value).expanduser()).absolute())

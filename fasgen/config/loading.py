@@ -1,0 +1,140 @@
+"""Reading a configuration, and its canonical form."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from fasgen.config.anchors import anchor
+from fasgen.config.complaints import complain, nearest
+from fasgen.config.document import Document, Key, parse_document, read_document
+from fasgen.config.overrides import merge, parse_override, put
+from fasgen.config.root import Config, root_model
+from fasgen.config.shapes import Shape
+from fasgen.errors import ConfigError
+
+DEFAULT_PRESET = "embedded"
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that come with fasgen."""
+    return sorted(
+        entry.name.removesuffix(".yaml") for entry in files("fasgen.presets").iterdir() if entry.name.endswith(".yaml")
+    )
+
+
+def _preset(name: Any) -> Document:
+    known = preset_names()
+    if name not in known:
+        guess = nearest(str(name), known)
+        hint = f"; did you mean {guess}?" if guess else "."
+        raise ConfigError(f"preset: there is no preset {name!r}{hint} Presets: {', '.join(known)}")
+    return parse_document(files("fasgen.presets").joinpath(f"{name}.yaml").read_text("utf-8"), f"preset {name}")
+
+
+def _spread(tree: dict[str, Any]) -> dict[str, Any]:
+    """Allow ``sources`` to be one path, one source, or a list with bare paths in it."""
+    sources = tree.get("sources")
+    if isinstance(sources, str | dict):
+        sources = [sources]
+    if isinstance(sources, list):
+        return tree | {"sources": [{"path": one} if isinstance(one, str) else one for one in sources]}
+    return tree
+
+
+def _named(tree: dict[str, Any]) -> dict[str, Any]:
+    """Name each source that has no name after its folder."""
+    sources = tree.get("sources")
+    if not isinstance(sources, list):
+        return tree
+    return tree | {"sources": [_with_name(one) if isinstance(one, dict) else one for one in sources]}
+
+
+def _with_name(source: dict[str, Any]) -> dict[str, Any]:
+    if "name" in source or not isinstance(source.get("path"), str):
+        return source
+    # What a source's name may hold is narrower than what a folder's may.
+    words = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(source["path"]).name).strip("-._")[:64]
+    return {"name": words or "photos", **source}
+
+
+def load(path: Path | None, overrides: Sequence[str] = ()) -> Config:
+    """Resolve a configuration: defaults < preset < file < overrides.
+
+    Relative paths in the file are relative to the file's folder, those in overrides to the current folder; all are absolute
+    afterwards.
+
+    Args:
+        path: the YAML file, or None for none.
+        overrides: settings as ``a.b=c``; values are YAML scalars or flow collections.
+
+    Returns:
+        the frozen configuration, an instance of `root_model`.
+
+    Raises:
+        ConfigError: if anything in it is unknown, of the wrong type or out of range; all such faults are named at once.
+    """
+    root = root_model()
+    given = read_document(path) if path else Document("", {})
+    settings = [parse_override(text) for text in overrides]
+    name = next((value for key, value in reversed(settings) if key == ("preset",)), given.data.get("preset", DEFAULT_PRESET))
+    preset = _preset(name)
+    shape, here = Shape(root), Path.cwd()
+    folder = path.parent if path else here
+    tree = merge(_spread(preset.data), anchor(_spread(given.data), shape, folder))
+    for key, value in settings:
+        put(tree, key, value)
+        tree = _spread(tree)
+    for key, _ in settings:
+        _anchor_at(tree, key, shape, here)
+    tree = _named(tree)
+    tree.setdefault("store", str(here / "store"))
+    tree["preset"] = name
+
+    def origin(key: Key) -> str:
+        if any(_begins(key, one) or _begins(one, key) for one, _ in settings):
+            return "command line"
+        if key in given.lines:
+            return f"{given.name}, line {given.lines[key]}"
+        return preset.name if key in preset.lines else ""
+
+    try:
+        # Strictly, and as JSON: 5 is no text, "5" no number, true no 1, while lists become tuples and text becomes paths.
+        return root.model_validate_json(json.dumps(tree), strict=True)
+    except ValidationError as error:
+        raise ConfigError(complain(root, error, origin)) from None
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{given.name or 'the configuration'}: {error}") from error
+
+
+def _begins(key: Key, start: Key) -> bool:
+    return key[: len(start)] == start
+
+
+def _anchor_at(tree: dict[str, Any], key: Key, shape: Shape | None, folder: Path) -> None:
+    """Anchor, in place, the value that an override put at ``key``."""
+    here: Any = tree
+    for part in key[:-1]:
+        here, shape = here[part], shape.below(part) if shape else None
+        if not isinstance(here, dict | list):
+            return
+    last = key[-1]
+    here[last] = anchor(here[last], shape.below(last) if shape else None, folder)
+
+
+def canonical(config: Config) -> bytes:
+    """The configuration as canonical JSON: sorted keys, no spaces, ASCII. Equal configurations have equal bytes."""
+    plain = config.model_dump(mode="json")
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+
+
+def digest(config: Config) -> str:
+    """SHA-256 of `canonical`, 64 hex digits."""
+    return hashlib.sha256(canonical(config)).hexdigest()

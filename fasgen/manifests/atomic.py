@@ -1,0 +1,95 @@
+"""Bytes appear on disk under their final name complete and flushed, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+_TMP = ".tmp-"
+_READ = 1 << 20
+
+
+def tmp_folder(folder: Path, key: str) -> Path:
+    """Create and return a new hidden work folder inside ``folder``, unique to this writer of ``key``.
+
+    It lies on the same file system as the final names, so that renaming out of it is atomic.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{_TMP}{key}-{os.getpid()}-{secrets.token_hex(4)}"
+    path.mkdir()
+    return path
+
+
+def leftovers(folder: Path, key: str = "") -> list[Path]:
+    """Work that killed writers left in ``folder``: of ``key``, or of everyone if it is empty; sorted."""
+    prefix = f"{_TMP}{key}-" if key else _TMP
+    return sorted(path for path in folder.iterdir() if path.name.startswith(prefix)) if folder.is_dir() else []
+
+
+def clean(folder: Path, key: str) -> int:
+    """Remove what killed writers of ``key`` left in ``folder``; returns how many there were."""
+    found = leftovers(folder, key)
+    for path in found:
+        remove(path)
+    return len(found)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all it holds; what is not there is no error."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def fsync_file(path: Path) -> None:
+    """Wait until the bytes of a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fsync_tree(folder: Path) -> None:
+    """``fsync_file`` for every file and folder below ``folder`` and for itself, leaves first."""
+    for root, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            fsync_file(Path(root) / name)
+        fsync_file(Path(root))
+
+
+def replace(source: Path, target: Path, trash: Path) -> None:
+    """Rename ``source`` to ``target``; a folder that is in the way is first moved into the folder ``trash``."""
+    # rename(2) replaces a file but never a folder that is not empty.
+    if target.is_dir():
+        target.rename(trash / f"old-{target.name}-{secrets.token_hex(4)}")
+    source.replace(target)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` so that a reader sees the old bytes or the new ones, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tmp = path.parent / f"{_TMP}{path.name}-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        with tmp.open("xb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        tmp.replace(path)
+    except BaseException:
+        tmp.unlink(missing_ok=True)
+        raise
+    fsync_file(path.parent)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hex digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_READ):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,59 @@
+"""Rows to parquet bytes and back, the same bytes for the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fasgen.errors import StoreError
+from fasgen.manifests.unit import KEY, UnitFacts
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def encode_table(table: pa.Table) -> bytes:
+    """Parquet bytes of a table: zstd, one row group, page checksums, nothing that depends on time or place."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table, sink, compression="zstd", compression_level=3, row_group_size=max(1, table.num_rows), write_page_checksum=True
+    )
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def encode_manifest(rows: Sequence[Mapping[str, Any]], schema: pa.Schema, facts: UnitFacts) -> bytes:
+    """A unit's manifest; the facts go into the key-value metadata."""
+    import pyarrow as pa
+
+    return encode_table(pa.Table.from_pylist(list(rows), schema=schema.with_metadata({KEY: facts.encode()})))
+
+
+def encode_timing(unit: int, timing: Mapping[str, float]) -> bytes:
+    """The sidecar: one row a measure."""
+    import pyarrow as pa
+
+    schema = pa.schema([("unit", pa.int32()), ("name", pa.string()), ("value", pa.float64())])
+    rows = [{"unit": unit, "name": name, "value": float(value)} for name, value in timing.items()]
+    return encode_table(pa.Table.from_pylist(rows, schema=schema))
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A parquet file's table, page checksums verified.
+
+    Raises:
+        StoreError: if it is missing or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(path, page_checksum_verification=True).read(columns=list(columns) if columns else None)
+    except FileNotFoundError:
+        raise StoreError(f"{path}: is not there: run the stage that makes it first") from None
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(f"{path}: cannot be read ({error}): run `fasgen verify`") from None

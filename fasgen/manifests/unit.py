@@ -1,0 +1,154 @@
+"""A committed unit seen from outside: its file names, its summary, its commit mark."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fasgen.errors import StoreError
+from fasgen.manifests import atomic
+
+KEY = b"fasgen"
+"""Key of the unit's facts in the manifest's key-value metadata: one canonical JSON document."""
+
+_MANIFEST = re.compile(r"(\d{5,})\.parquet")
+
+
+@dataclass(frozen=True)
+class UnitSummary:
+    """What became of a unit's planned rows.
+
+    Attributes:
+        unit: number of the unit.
+        planned: rows planned; always ``ok + filtered + failed``.
+        ok: rows with a product.
+        filtered: rows that a setting turned away.
+        failed: rows on which something broke.
+        reasons: count by reason, of filtered and failed rows.
+        bytes: size of the payload files on disk (tar and arrays, not the manifest).
+    """
+
+    unit: int
+    planned: int
+    ok: int
+    filtered: int
+    failed: int
+    reasons: dict[str, int]
+    bytes: int
+
+
+@dataclass(frozen=True)
+class UnitFacts:
+    """The unit-level facts of a manifest, readable without reading a row.
+
+    Attributes:
+        summary: the counts.
+        tar: name of the tar, None if no row had a member.
+        arrays: names of the array fields in declared order, those that no row had left out.
+        digests: SHA-256 of every payload file by its path inside the stage's folder.
+        plan_hash: the plan that made the unit.
+        weights: digest of the weights that made it.
+    """
+
+    summary: UnitSummary
+    tar: str | None
+    arrays: tuple[str, ...]
+    digests: dict[str, str]
+    plan_hash: str
+    weights: str
+
+    def encode(self) -> bytes:
+        """Canonical JSON."""
+        return canonical_json(asdict(self))
+
+    @staticmethod
+    def decode(data: bytes) -> UnitFacts:
+        """The inverse of ``encode``."""
+        document: dict[str, Any] = json.loads(data)
+        summary = UnitSummary(**document.pop("summary"))
+        return UnitFacts(summary=summary, arrays=tuple(document.pop("arrays")), **document)
+
+
+def canonical_json(document: object) -> bytes:
+    """The one JSON form of a document: keys sorted, no spaces, UTF-8; NaN and infinities are refused with ``ValueError``."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def manifest_path(folder: Path, unit: int) -> Path:
+    """The manifest, whose presence is the commit."""
+    return folder / f"{unit:05d}.parquet"
+
+
+def group_path(folder: Path, unit: int) -> Path:
+    """The Zarr group of the unit's arrays."""
+    return folder / f"{unit:05d}.zarr"
+
+
+def timing_path(folder: Path, unit: int) -> Path:
+    """The sidecar of timings, outside every digest."""
+    return folder / f"{unit:05d}.timing.parquet"
+
+
+def digests_path(folder: Path, unit: int) -> Path:
+    """SHA-256 of manifest and payload files as text that ``sha256sum --check`` reads."""
+    return folder / f"{unit:05d}.sha256"
+
+
+def member_key(sample_id: str, variant: int) -> str:
+    """What the names of a row's tar members begin with."""
+    return sample_id if variant == 0 else f"{sample_id}-{variant}"
+
+
+def committed_units(folder: Path, tar: str = "{unit:05d}.tar") -> list[int]:
+    """Numbers of the units committed in a stage's folder, ascending. Lists names and opens nothing."""
+    if not folder.is_dir():
+        return []
+    matches = (_MANIFEST.fullmatch(path.name) for path in folder.iterdir())
+    return sorted(int(match[1]) for match in matches if match)
+
+
+def unit_facts(folder: Path, unit: int) -> UnitFacts:
+    """The unit-level facts, from the manifest's footer alone.
+
+    Raises:
+        StoreError: if the unit is not committed or its manifest is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = manifest_path(folder, unit)
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+        return UnitFacts.decode(metadata[KEY])
+    except FileNotFoundError:
+        raise StoreError(f"{path}: unit {unit} is not committed: run its stage first") from None
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path}: not a sound manifest ({error}): remove it and run the stage again") from None
+
+
+def unit_summary(folder: Path, unit: int) -> UnitSummary:
+    """The counts of a committed unit, from the manifest's footer alone.
+
+    Raises:
+        StoreError: if the unit is not committed or its manifest is damaged.
+    """
+    return unit_facts(folder, unit).summary
+
+
+def discard(folder: Path, unit: int, tar: str = "{unit:05d}.tar") -> None:
+    """Take a unit's commit back and remove its files, so that the next run makes it again."""
+    # The commit mark goes first and is flushed, so that a kill in between leaves an uncommitted unit, never a hollow one.
+    atomic.remove(manifest_path(folder, unit))
+    if folder.is_dir():
+        atomic.fsync_file(folder)
+    for path in (
+        group_path(folder, unit),
+        timing_path(folder, unit),
+        digests_path(folder, unit),
+        folder / tar.format(unit=unit),
+    ):
+        atomic.remove(path)
+    atomic.clean(folder, f"{unit:05d}")

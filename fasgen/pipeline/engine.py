@@ -1,0 +1,140 @@
+"""What an engine is: workers that take unit tasks and send back events. Paths travel, pixels never do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from fasgen.manifests.shard import UnitSummary
+from fasgen.pipeline.schedule import Joined, Key
+from fasgen.sources.config import Limits
+from fasgen.sources.scan import SourceRow
+from fasgen.stages.stage import StageConfig
+
+
+class Place(NamedTuple):
+    """Where a source lies, and what is decoded of it."""
+
+    root: Path
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSlice:
+    """The rows of one unit of the listing, for a stage that reads sources.
+
+    Attributes:
+        rows: the unit's rows, in order.
+        places: by data set name.
+    """
+
+    rows: tuple[SourceRow, ...]
+    places: Mapping[str, Place]
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamUnit:
+    """Where a stage's input lies: one upstream stage's folder and the name of its tars."""
+
+    folder: Path
+    tar: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnitTask:
+    """All that a worker needs to make one unit, small enough to send.
+
+    Attributes:
+        key: stage and unit.
+        target: ``module:attribute`` of the stage's specification.
+        config: the stage's configuration.
+        folder: the generation's folder in the store.
+        plan_hash: the generation's full plan hash.
+        weights: digest over the stage's weights, for the manifest.
+        batch: samples a call.
+        run_seed: the run's seed.
+        accelerator: whether the worker puts the stage on its GPU.
+        source: the rows, for a stage that reads sources; else ``None``.
+        upstream: by stage read, where its unit lies.
+        suspects: rows to run one by one.
+        excluded: rows that have killed workers: rejected unseen.
+        crumb: file in which the worker keeps the rows in hand; ``None`` outside quarantine.
+    """
+
+    key: Key
+    target: str
+    config: StageConfig
+    folder: Path
+    plan_hash: str
+    weights: str
+    batch: int
+    run_seed: int
+    accelerator: bool = False
+    source: SourceSlice | None = None
+    upstream: Mapping[str, UpstreamUnit] = field(default_factory=dict)
+    suspects: tuple[int, ...] = ()
+    excluded: tuple[int, ...] = ()
+    crumb: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnitReport:
+    """What a worker says of a committed unit.
+
+    Attributes:
+        key: stage and unit.
+        summary: the counts that were committed.
+        seconds: by phase: ``load``, ``build``, ``compute``, ``write`` and ``wall``. Phases overlap.
+        peak_rss: the worker process's peak resident memory so far, in bytes.
+    """
+
+    key: Key
+    summary: UnitSummary
+    seconds: Mapping[str, float]
+    peak_rss: int
+
+
+class Finished(NamedTuple):
+    """A unit was committed."""
+
+    worker: int
+    report: UnitReport
+
+
+class Failed(NamedTuple):
+    """A unit raised an error that is no sample's fault."""
+
+    worker: int
+    key: Key
+    error: str
+
+
+class Lost(NamedTuple):
+    """A worker process is gone, with all it had in hand."""
+
+    worker: int
+    why: str
+
+
+EngineEvent = Joined | Finished | Failed | Lost
+
+
+class Engine(Protocol):
+    """Workers under numbers that are never given twice. All methods are called from one thread."""
+
+    depth: int
+    """Tasks that may be in flight on one worker."""
+
+    def submit(self, worker: int, task: UnitTask) -> None:
+        """Hand ``task`` to ``worker``; returns at once."""
+        ...
+
+    def wait(self, timeout: float) -> list[EngineEvent]:
+        """Events since the last call, at most ``timeout`` seconds later. A lost worker is followed by its replacement."""
+        ...
+
+    def close(self, *, now: bool = False) -> None:
+        """Let go of the workers; ``now``: without waiting for what they have in hand."""
+        ...

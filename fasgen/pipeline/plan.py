@@ -1,0 +1,314 @@
+"""What a run would do: every stage's generation in the store, what is committed, what is to do, what is not there yet."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from fasgen.errors import ConfigError
+from fasgen.manifests.plan_file import read_plan, write_plan
+from fasgen.manifests.shard import UnitSummary, committed_units, unit_summary
+from fasgen.manifests.weights import digest_weights
+from fasgen.pipeline import listing
+from fasgen.pipeline.engine import UnitTask, UpstreamUnit
+from fasgen.pipeline.graph import SOURCES, canonical_json, ordered, plain, plan_hash, resolve, with_ancestors
+from fasgen.pipeline.listing import Listing
+from fasgen.pipeline.resources import Resources, claim, domain, machine
+from fasgen.pipeline.schedule import Assign, StageWork
+from fasgen.sources.config import SourceConfig
+from fasgen.stages import STAGES
+from fasgen.stages.stage import StageConfig, StageSpec
+
+
+class RunConfig(Protocol):
+    """What the plan reads of the root configuration; each stage's own configuration is the attribute of the stage's name."""
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        ...
+
+    @property
+    def unit_rows(self) -> int:
+        """Rows of a unit."""
+        ...
+
+    @property
+    def sources(self) -> Sequence[SourceConfig]:
+        """What is processed."""
+        ...
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage's part in a run.
+
+    Attributes:
+        name: stage name.
+        target: ``module:attribute`` of its specification.
+        spec: its specification.
+        config: its resolved configuration.
+        plan_hash: SHA-256 of all that decides its bytes.
+        weights: digest by role.
+        upstream: plan hash by stage read, or the listing's digest.
+        batch: samples a call.
+        folder: its generation in the store.
+        wanted: whether this run makes it; otherwise it is only read.
+        units: units it will have.
+        committed: what is committed, by unit.
+        todo: units that this run can make.
+        lacks: units that it cannot make, because the stage named has not committed them and this run does not make it.
+        domain: the determinism domain of this run.
+    """
+
+    name: str
+    target: str
+    spec: StageSpec
+    config: StageConfig
+    plan_hash: str
+    weights: Mapping[str, str]
+    upstream: Mapping[str, str]
+    batch: int
+    folder: Path
+    wanted: bool
+    units: int
+    committed: Mapping[int, UnitSummary]
+    todo: frozenset[int]
+    lacks: Mapping[str, int]
+    domain: Mapping[str, object]
+
+    @property
+    def weights_digest(self) -> str:
+        """One digest over all weights; empty without weights."""
+        return hashlib.sha256(canonical_json(dict(self.weights))).hexdigest() if self.weights else ""
+
+    @property
+    def planned(self) -> int:
+        """Rows committed before this run."""
+        return sum(summary.planned for summary in self.committed.values())
+
+    @property
+    def failed(self) -> int:
+        """How many of them failed."""
+        return sum(summary.failed for summary in self.committed.values())
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """Rejects committed before this run, by reason."""
+        total: Counter[str] = Counter()
+        for summary in self.committed.values():
+            total.update(summary.reasons)
+        return total
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, before it begins. Building it writes nothing.
+
+    Attributes:
+        store: the store.
+        seed: the run's seed.
+        listing: the rows.
+        stages: wanted stages and all they read, in order.
+        resources: what the run uses.
+    """
+
+    store: Path
+    seed: int
+    listing: Listing
+    stages: Mapping[str, StagePlan]
+    resources: Resources
+
+    @property
+    def wanted(self) -> list[StagePlan]:
+        """The stages that this run makes, in order."""
+        return [stage for stage in self.stages.values() if stage.wanted]
+
+    @property
+    def todo(self) -> int:
+        """Units that this run can make, over all stages."""
+        return sum(len(stage.todo) for stage in self.wanted)
+
+    def notes(self) -> list[str]:
+        """What is not there yet and which command makes it; and where a generation was begun on another kind of machine."""
+        notes: list[str] = []
+        for stage in self.wanted:
+            for upstream, lacking in stage.lacks.items():
+                there = len(self.stages[upstream].committed)
+                notes.append(
+                    f"{stage.name}: {lacking} of {stage.units} units wait for {upstream}, which has committed {there}; "
+                    f"make the rest with: fasgen run stage={upstream}"
+                )
+            begun = _begun(stage)
+            if stage.todo and stage.committed and begun and dict(stage.domain) not in begun:
+                notes.append(
+                    f"{stage.name}: {len(stage.committed)} units were made under other library versions or on another device; "
+                    "what is added now may differ from them in the last bits (plan.json lists both)"
+                )
+        return notes
+
+    def write(self) -> None:
+        """Write the listing and every wanted stage's ``plan.json`` into the store."""
+        self.listing.write(self.store)
+        for stage in self.wanted:
+            stage.folder.mkdir(parents=True, exist_ok=True)
+            write_plan(stage.folder, self.record(stage))
+
+    def record(self, stage: StagePlan) -> dict[str, object]:
+        """What ``plan.json`` of ``stage`` holds."""
+        located = tuple(stage.spec.weights(stage.config).values())
+        begun = [earlier for earlier in _begun(stage) if stage.committed and earlier != dict(stage.domain)]
+        return {
+            "stage": stage.name,
+            "version": stage.spec.version,
+            "summary": stage.spec.summary,
+            "plan_hash": stage.plan_hash,
+            "config": plain(stage.config, located),
+            "weights": dict(stage.weights),
+            "upstream": dict(stage.upstream),
+            "seed": self.seed,
+            "unit_rows": self.listing.unit_rows,
+            "units": stage.units,
+            "rows": len(self.listing.rows),
+            "batch": stage.batch,
+            "sources": list(self.listing.scans),
+            "domains": [*begun, dict(stage.domain)],
+        }
+
+    def work(self) -> list[StageWork]:
+        """The stages as the scheduler sees them."""
+        return [
+            StageWork(
+                stage.name,
+                "accelerator" if self._on_accelerator(stage) else "cpu",
+                tuple(read.stage for read in stage.spec.reads),
+                frozenset(stage.committed),
+                stage.wanted,
+            )
+            for stage in self.stages.values()
+        ]
+
+    def task(self, assign: Assign, crumbs: Path) -> UnitTask:
+        """The task of an assignment; ``crumbs`` is the folder where a worker in quarantine leaves word."""
+        stage = self.stages[assign.key.stage]
+        return UnitTask(
+            key=assign.key,
+            target=stage.target,
+            config=stage.config,
+            folder=stage.folder,
+            plan_hash=stage.plan_hash,
+            weights=stage.weights_digest,
+            batch=stage.batch,
+            run_seed=self.seed,
+            accelerator=self._on_accelerator(stage),
+            source=None if stage.spec.reads else self.listing.slice(assign.key.unit),
+            upstream={
+                read.stage: UpstreamUnit(self.stages[read.stage].folder, self.stages[read.stage].spec.tar)
+                for read in stage.spec.reads
+            },
+            suspects=assign.suspects,
+            excluded=assign.excluded,
+            crumb=crumbs / f"{assign.key.stage}-{assign.key.unit:05d}.json" if assign.quarantine else None,
+        )
+
+    def _on_accelerator(self, stage: StagePlan) -> bool:
+        return stage.spec.device == "accelerator" and self.resources.gpus > 0
+
+
+def _begun(stage: StagePlan) -> list[dict[str, object]]:
+    """The determinism domains under which units of this generation were made."""
+    if not (stage.folder / "plan.json").exists():
+        return []
+    return [dict(each) for each in read_plan(stage.folder).get("domains", [])]
+
+
+def build_plan(
+    config: RunConfig,
+    wanted: Sequence[str],
+    store: Path,
+    *,
+    resources: Resources | None = None,
+    targets: Mapping[str, str] = STAGES,
+) -> Plan:
+    """Scan the sources, hash every stage that matters, look at what the store has. Writes nothing, imports no torch.
+
+    Args:
+        config: the root configuration.
+        wanted: stages to make; ``all`` means every stage.
+        store: the store's folder; need not exist.
+        resources: what the run uses; all of this machine if ``None``.
+        targets: stage name to ``module:attribute`` of its specification.
+
+    Raises:
+        ConfigError: a stage is not known, or no source is configured.
+        SourceError: a source cannot be used.
+        WeightsError: a stage's weights are not there.
+    """
+    specs: dict[str, StageSpec] = {name: resolve(target) for name, target in targets.items()}
+    names = ordered(specs) if list(wanted) == ["all"] else list(wanted)
+    for name in names:
+        if name not in specs:
+            raise ConfigError(f"there is no stage {name!r}; the stages are {', '.join(specs)}, or all")
+    resources = resources or claim(machine())
+    rows = listing.take(config.sources, config.unit_rows)
+    store = store.absolute()
+    plans: dict[str, StagePlan] = {}
+    will_have: dict[str, frozenset[int]] = {}
+    for name in with_ancestors(specs, names):
+        plan = _plan_stage(name, targets[name], specs[name], config, store, rows, plans, will_have, name in names, resources)
+        plans[name] = plan
+        will_have[name] = frozenset(plan.committed) | plan.todo
+    return Plan(store, config.seed, rows, plans, resources)
+
+
+def _plan_stage(
+    name: str,
+    target: str,
+    spec: StageSpec,
+    config: RunConfig,
+    store: Path,
+    rows: Listing,
+    above: Mapping[str, StagePlan],
+    will_have: Mapping[str, frozenset[int]],
+    wanted: bool,
+    resources: Resources,
+) -> StagePlan:
+    own: Any = getattr(config, name)
+    batch = spec.batch(own)
+    weights = digest_weights(spec.weights(own))
+    upstream = {read.stage: above[read.stage].plan_hash for read in spec.reads} or {SOURCES: rows.digest}
+    digest = plan_hash(
+        spec, own, weights=weights, upstream=upstream, unit_rows=rows.unit_rows, seed=config.seed, batch=batch
+    )
+    folder = store / f"{name}-{digest[:8]}"
+    units = rows.units
+    committed = {unit: unit_summary(folder, unit) for unit in (committed_units(folder) if folder.is_dir() else ()) if unit < units}
+    open_ = frozenset(range(units)) - frozenset(committed)
+    todo = frozenset(unit for unit in open_ if all(unit in will_have[read.stage] for read in spec.reads)) if wanted else frozenset()
+    lacks: dict[str, int] = {}
+    for read in spec.reads if wanted else ():
+        lacking = len(open_ - will_have[read.stage])
+        # A wanted upstream that lacks units names, in its own plan, the stage that is truly missing.
+        if lacking and not above[read.stage].wanted:
+            lacks[read.stage] = lacking
+    return StagePlan(
+        name,
+        target,
+        spec,
+        own,
+        digest,
+        weights,
+        upstream,
+        batch,
+        folder,
+        wanted,
+        units,
+        committed,
+        todo,
+        lacks,
+        domain(resources, accelerator=spec.device == "accelerator"),
+    )

@@ -1,0 +1,186 @@
+"""The Ray engine: long-lived actors, one a GPU and a pool on CPU cores. The only module that imports ray.
+
+Ray starts processes, tells when one has died and carries task records of a few kilobytes; it schedules nothing, retries
+nothing and sees no pixel.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import time
+from typing import Any
+
+from fasgen.errors import FasgenError, ResourceError
+from fasgen.pipeline.calling import WorkerPoisoned, one_line
+from fasgen.pipeline.engine import EngineEvent, Failed, Finished, Lost, UnitReport, UnitTask
+from fasgen.pipeline.resources import Have, Resources
+from fasgen.pipeline.schedule import Joined, Key, Kind
+from fasgen.pipeline.worker import Worker
+
+CONCURRENCY = 3
+"""Threads of an actor: one unit loads, one computes, one writes."""
+
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray 2.60: leave CUDA_VISIBLE_DEVICES alone in actors that ask for no GPU, and do not look for uv.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_DEDUP_LOGS": "0",
+}
+
+
+def connect(address: str = "", resources: Resources | None = None) -> Have:
+    """Start Ray on this machine, on the loopback interface only, or join the cluster at ``address``; what it has.
+
+    Args:
+        address: a running cluster's address; empty to start one here.
+        resources: what to start here; ignored with an address.
+
+    Raises:
+        ResourceError: the cluster cannot be reached.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
+    if address:
+        del options["include_dashboard"]
+    elif resources is not None:
+        options |= {"num_cpus": max(1, resources.cpus), "num_gpus": resources.gpus, "_node_ip_address": "127.0.0.1"}
+    if not ray.is_initialized():
+        try:
+            ray.init(address=address or "local", configure_logging=True, **options)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            where = f"the Ray cluster at {address}" if address else "Ray on this machine"
+            raise ResourceError(f"{where} cannot be used: {one_line(error)}; check --address, or try --engine local") from error
+    total = ray.cluster_resources()
+    accelerators = sorted(name.removeprefix("accelerator_type:") for name in total if name.startswith("accelerator_type:"))
+    where = f"the cluster at {address}" if address else "this machine"
+    return Have(int(total.get("GPU", 0)), int(total.get("CPU", 0)), ", ".join(accelerators), where)
+
+
+class _Actor:
+    """What runs in a worker process."""
+
+    def __init__(self, accelerator: bool, threads: int) -> None:
+        self._worker = Worker(accelerator=accelerator, threads=threads)
+
+    def run(self, task: UnitTask) -> UnitReport:
+        try:
+            return self._worker.run(task)
+        except WorkerPoisoned:
+            # Nothing this process computes from here on can be believed; the engine replaces it.
+            os._exit(86)
+
+
+class RayEngine:
+    """Actors under numbers. One that dies is reported and replaced.
+
+    Args:
+        resources: single-GPU workers and CPU workers.
+        depth: tasks in flight on one worker.
+        environment: environment variables of the workers, besides those for threads and determinism.
+    """
+
+    def __init__(self, resources: Resources, *, depth: int = 2, environment: dict[str, str] | None = None) -> None:
+        connect(resources.address, resources)
+        self.depth = depth
+        self._resources, self._environment = resources, environment or {}
+        self._numbers = itertools.count()
+        self._actors: dict[int, tuple[Any, Kind]] = {}
+        self._pending: dict[Any, tuple[int, Key]] = {}
+        self._events: list[EngineEvent] = []
+        for kind, count in (("accelerator", resources.gpus), ("cpu", resources.cpus)):
+            for _ in range(count):
+                self._hire("accelerator" if kind == "accelerator" else "cpu")
+
+    def _hire(self, kind: Kind) -> None:
+        import ray
+
+        threads = str(self._resources.threads)
+        variables = {
+            "OMP_NUM_THREADS": threads,
+            "MKL_NUM_THREADS": threads,
+            "OPENBLAS_NUM_THREADS": threads,
+            # cuBLAS is deterministic over streams only with a fixed workspace.
+            "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+            **self._environment,
+        }
+        actor_class = ray.remote(_Actor).options(
+            num_cpus=0 if kind == "accelerator" else 1,
+            num_gpus=1 if kind == "accelerator" else 0,
+            max_restarts=0,
+            max_task_retries=0,
+            max_concurrency=max(CONCURRENCY, self.depth),
+            runtime_env={"env_vars": variables},
+        )
+        number = next(self._numbers)
+        self._actors[number] = actor_class.remote(kind == "accelerator", self._resources.threads), kind
+        self._events.append(Joined(number, kind))
+
+    def submit(self, worker: int, task: UnitTask) -> None:
+        """Send ``task`` to the actor."""
+        actor, _ = self._actors[worker]
+        self._pending[actor.run.remote(task)] = worker, task.key
+
+    def wait(self, timeout: float) -> list[EngineEvent]:
+        """What the actors have finished, and which are gone."""
+        import ray
+
+        if self._events:
+            timeout = 0
+        if self._pending:
+            ready, _ = ray.wait(list(self._pending), num_returns=1, timeout=timeout)
+            if ready:
+                ready, _ = ray.wait(list(self._pending), num_returns=len(self._pending), timeout=0)
+            for reference in ready:
+                # A death takes all tasks of its worker out of the pending ones.
+                if reference in self._pending:
+                    self._take(reference)
+        elif timeout:
+            time.sleep(timeout)
+        events, self._events = self._events, []
+        return events
+
+    def _take(self, reference: Any) -> None:
+        import ray
+
+        worker, key = self._pending.pop(reference)
+        try:
+            self._events.append(Finished(worker, ray.get(reference)))
+        except ray.exceptions.RayTaskError as error:
+            cause = error.cause if isinstance(error.cause, Exception) else error
+            text = str(cause) if isinstance(cause, FasgenError) else one_line(cause)
+            self._events.append(Failed(worker, key, text))
+        except ray.exceptions.RayError as error:
+            self._bury(worker, one_line(error))
+
+    def _bury(self, worker: int, why: str) -> None:
+        import ray
+
+        for reference, (owner, _) in list(self._pending.items()):
+            if owner != worker:
+                continue
+            del self._pending[reference]
+            try:
+                # Its last reply may have arrived before it died.
+                self._events.append(Finished(worker, ray.get(reference, timeout=1)))
+            except ray.exceptions.RayError:
+                continue
+        actor, kind = self._actors.pop(worker)
+        ray.kill(actor)
+        self._events.append(Lost(worker, why))
+        self._hire(kind)
+
+    def close(self, *, now: bool = False) -> None:
+        """Let go of the actors, and of Ray where this engine started it."""
+        import ray
+
+        for actor, _ in self._actors.values():
+            ray.kill(actor)
+        self._actors.clear()
+        self._pending.clear()
+        ray.shutdown()

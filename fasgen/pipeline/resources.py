@@ -1,0 +1,163 @@
+"""What this machine has, what a run asks for, and the kind of machine that bytes depend on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from fasgen.errors import ResourceError
+
+LIBRARIES = ("torch", "numpy", "opencv-python-headless", "diffusers", "zarr", "numcodecs", "pyarrow", "safetensors")
+"""Whose versions may change a product's bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Have:
+    """What there is.
+
+    Attributes:
+        gpus: number of GPUs.
+        cpus: number of CPU cores.
+        accelerator: the GPUs' name; empty without one.
+        where: ``this machine`` or the cluster's address, for messages.
+    """
+
+    gpus: int
+    cpus: int
+    accelerator: str = ""
+    where: str = "this machine"
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a run uses.
+
+    Attributes:
+        gpus: single-GPU workers.
+        cpus: CPU workers.
+        accelerator: the GPUs' name; empty without one.
+        threads: threads of a worker's numerical libraries.
+        address: the cluster's address; empty for this machine.
+    """
+
+    gpus: int
+    cpus: int
+    accelerator: str = ""
+    threads: int = 1
+    address: str = ""
+
+
+def claim(have: Have, gpus: int | None = None, cpus: int | None = None, *, threads: int = 1, address: str = "") -> Resources:
+    """What a run may use of ``have``: what was asked for, or all of it.
+
+    Raises:
+        ResourceError: more was asked for than there is, or nothing at all.
+    """
+    _check("GPU", "gpus", gpus, have.gpus, have.where)
+    _check("CPU core", "cpus", cpus, have.cpus, have.where)
+    if gpus == 0 and cpus == 0:
+        raise ResourceError("--gpus 0 --cpus 0 leaves nothing to run on; ask for at least one CPU core")
+    taken = have.gpus if gpus is None else gpus
+    # The driver and the GPU workers' loaders need cores as well, but one CPU worker there must be.
+    left = max(1, have.cpus - taken) if cpus is None else cpus
+    return Resources(taken, left, have.accelerator if taken else "", threads, address)
+
+
+def _check(what: str, option: str, asked: int | None, has: int, where: str) -> None:
+    if asked is None:
+        return
+    if asked < 0:
+        raise ResourceError(f"--{option} {asked} is negative")
+    if asked > has:
+        raise ResourceError(f"--{option} {asked}: asked for {_count(asked, what)}, but {where} has {has}; ask for at most {has}")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+@cache
+def machine() -> Have:
+    """This machine's visible GPUs and usable cores. Imports nothing heavy."""
+    names = gpu_names()
+    return Have(len(names), usable_cpus(), names[0] if names else "")
+
+
+def gpu_names() -> list[str]:
+    """Names of the NVIDIA GPUs that ``CUDA_VISIBLE_DEVICES`` leaves visible, as the driver's own tool tells."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    try:
+        told = subprocess.run(
+            [tool, "--query-gpu=index,uuid,name", "--format=csv,noheader"], capture_output=True, text=True, timeout=20, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    found = [tuple(part.strip() for part in line.split(",", 2)) for line in told.stdout.splitlines() if line.count(",") >= 2]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return [name for _, _, name in found]
+    names: list[str] = []
+    for wanted in visible.split(","):
+        match = [name for index, uuid, name in found if wanted.strip() and (index == wanted.strip() or uuid.startswith(wanted.strip()))]
+        if not match and not wanted.strip().startswith("MIG-"):
+            # CUDA stops at the first entry that it does not know.
+            break
+        names.append(match[0] if match else found[0][2] if found else "MIG")
+    return names
+
+
+def usable_cpus() -> int:
+    """Cores that this process may use: affinity and the control group's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
+
+
+def processor() -> str:
+    """The class of CPU as far as it decides floating-point results: architecture and widest vector unit."""
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text("utf-8", "replace").partition("flags")[2].partition("\n")[0].split())
+    except OSError:
+        flags = set()
+    widest = next((name for name in ("avx512f", "avx2", "avx", "sse4_2") if name in flags), "")
+    return f"{platform.machine()} {widest}".strip()
+
+
+@cache
+def library_versions() -> Mapping[str, str]:
+    """Installed versions of :data:`LIBRARIES`, without importing them."""
+    found: dict[str, str] = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def domain(resources: Resources, *, accelerator: bool) -> dict[str, object]:
+    """The determinism domain: between two equal ones, the same plan gives the same bytes.
+
+    Args:
+        resources: what the run uses.
+        accelerator: whether the stage runs on a GPU where there is one.
+    """
+    on_gpu = accelerator and resources.gpus > 0
+    return {
+        "device": resources.accelerator if on_gpu else processor(),
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "libraries": dict(library_versions()),
+        "threads": resources.threads,
+    }

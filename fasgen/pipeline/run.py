@@ -1,0 +1,243 @@
+"""The run: asks the scheduler, feeds the engine, tells progress and ledger, and ends in good order."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from fasgen.manifests.shard import committed_units, unit_summary
+from fasgen.pipeline.engine import Engine, EngineEvent, Failed, Finished, Lost
+from fasgen.pipeline.graph import resolve
+from fasgen.pipeline.plan import Plan, StagePlan
+from fasgen.pipeline.progress import Progress
+from fasgen.pipeline.schedule import Assign, Broke, Budget, Died, Done, Drain, Ending, Joined, Scheduler, Stop
+from fasgen.pipeline.worker import peak_rss, read_crumb
+
+TICK = 0.25
+"""Seconds that the loop waits for events before it looks at the keyboard and the clock again."""
+
+
+class Ledger(Protocol):
+    """The run's history; nothing is ever rebuilt from it."""
+
+    def event(self, kind: str, **fields: object) -> None:
+        """Append one event."""
+        ...
+
+    def summary(self, document: Mapping[str, object]) -> None:
+        """Write the run's summary."""
+        ...
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    FINISHED = "finished"
+    OVER_BUDGET = "over_budget"
+    INTERRUPTED = "interrupted"
+    ERROR = "error"
+
+    @property
+    def exit_code(self) -> int:
+        """0 finished, 3 samples beyond the budget, 130 interrupted, 2 an error of no sample's fault."""
+        return {Outcome.FINISHED: 0, Outcome.OVER_BUDGET: 3, Outcome.INTERRUPTED: 130, Outcome.ERROR: 2}[self]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run did.
+
+    Attributes:
+        outcome: how it ended.
+        units: units committed by this run.
+        planned: rows of them.
+        ok: rows with a product.
+        filtered: rows that a setting turned away.
+        failed: rows on which something broke.
+        remaining: units that a further run can make.
+        deaths: workers lost.
+        error: what was wrong, where the outcome is an error or the budget is exceeded; else empty.
+        peak_driver: peak resident memory of the driver, in bytes.
+        peak_worker: the largest of any worker's.
+    """
+
+    outcome: Outcome
+    units: int
+    planned: int
+    ok: int
+    filtered: int
+    failed: int
+    remaining: int
+    deaths: int
+    error: str
+    peak_driver: int
+    peak_worker: int
+
+
+class _Interrupts:
+    """Counts Ctrl-C."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+
+
+@contextmanager
+def _interrupts() -> Iterator[_Interrupts]:
+    """SIGINT and SIGTERM counted instead of raised, where this thread may ask for that."""
+    heard = _Interrupts()
+    if threading.current_thread() is not threading.main_thread():
+        yield heard
+        return
+    before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield heard
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run(
+    plan: Plan,
+    engine: Callable[[], Engine],
+    progress: Progress,
+    ledger: Ledger,
+    *,
+    crumbs: Path | None = None,
+    budget: Budget | None = None,
+    retries: int = 1,
+) -> RunResult:
+    """Make all that ``plan`` can make.
+
+    The first Ctrl-C lets the units in hand finish, the second ends at once. Whatever way the run ends, what is committed stays.
+
+    Args:
+        plan: what to make; its files are written first.
+        engine: makes the engine; called only if there is something to do, and closed at the end.
+        progress: is told of every change.
+        ledger: is told of every event.
+        crumbs: folder for the words of workers in quarantine; ``STORE/runs`` if ``None``.
+        budget: failed rows allowed, those of earlier runs included.
+        retries: deaths of workers that a unit survives before quarantine.
+    """
+    plan.write()
+    ledger.event(
+        "begin",
+        stages={stage.name: {"plan_hash": stage.plan_hash, "todo": len(stage.todo), "units": stage.units} for stage in plan.wanted},
+        resources={"gpus": plan.resources.gpus, "cpus": plan.resources.cpus},
+    )
+    with progress, _interrupts() as heard:
+        loop = _Run(plan, progress, ledger, crumbs or plan.store / "runs", budget or Budget(), retries)
+        if not loop.scheduler.finished:
+            loop.drive(engine(), heard)
+        result = loop.result()
+        if result.outcome is Outcome.FINISHED:
+            _finish_shipped(plan, ledger)
+    ledger.event("end", outcome=str(result.outcome), error=result.error)
+    ledger.summary({**{name: getattr(result, name) for name in RunResult.__dataclass_fields__}, "outcome": str(result.outcome)})
+    return result
+
+
+def _finish_shipped(plan: Plan, ledger: Ledger) -> None:
+    for stage in plan.wanted:
+        if stage.spec.finish and committed_units(stage.folder):
+            resolve(stage.spec.finish)(stage.folder, plan.record(stage))
+            ledger.event("shipped", stage=stage.name, folder=stage.folder.name)
+
+
+class _Run:
+    """The state of one run."""
+
+    def __init__(
+        self, plan: Plan, progress: Progress, ledger: Ledger, crumbs: Path, budget: Budget, retries: int
+    ) -> None:
+        self._plan, self._progress, self._ledger, self._crumbs, self._budget = plan, progress, ledger, crumbs, budget
+        self._retries = retries
+        self._planned = sum(stage.planned for stage in plan.wanted)
+        self._failed = sum(stage.failed for stage in plan.wanted)
+        self._assigned: dict[tuple[int, str, int], Assign] = {}
+        self._counts = {"units": 0, "planned": 0, "ok": 0, "filtered": 0, "failed": 0}
+        self._deaths = self._peak_worker = 0
+        self.scheduler = self._scheduler(depth=1)
+        progress.begin(plan)
+        self._show()
+
+    def _scheduler(self, depth: int) -> Scheduler:
+        return Scheduler(
+            self._plan.work(),
+            self._plan.listing.units,
+            depth=depth,
+            retries=self._retries,
+            budget=self._budget,
+            planned=self._planned,
+            failed=self._failed,
+        )
+
+    def drive(self, engine: Engine, heard: _Interrupts) -> None:
+        """Run until nothing is left to do or to wait for."""
+        self.scheduler = self._scheduler(engine.depth)
+        self._crumbs.mkdir(parents=True, exist_ok=True)
+        told = 0
+        now = False
+        try:
+            while not self.scheduler.finished or not self.scheduler.staffed:
+                if heard.count > told:
+                    told = heard.count
+                    self.scheduler.handle(Drain() if told == 1 else Stop())
+                    self._progress.say(
+                        "finishing the units in hand; Ctrl-C again stops at once" if told == 1 else "stopping: units in hand are lost"
+                    )
+                    self._ledger.event("interrupt", count=told)
+                    continue
+                for event in engine.wait(TICK):
+                    self._take(event)
+                for assign in self.scheduler.decide():
+                    engine.submit(assign.worker, self._plan.task(assign, self._crumbs))
+                    if assign.attempt:
+                        self._ledger.event("retry", **_where(assign), quarantine=assign.quarantine, excluded=assign.excluded)
+                self._show()
+        except BaseException:
+            now = True
+            raise
+        finally:
+            engine.close(now=now or told > 1)
+
+    def _take(self, event: EngineEvent) -> None:
+        match event:
+            case Joined():
+                self.scheduler.handle(event)
+            case Finished(worker, report):
+                summary = report.summary
+                self._counts["units"] += 1
+                for name in ("planned", "ok", "filtered", "failed"):
+                    self._counts[name] += getattr(summary, name)
+                self._peak_worker = max(self._peak_worker, report.peak_rss)
+                self.scheduler.handle(Done(worker, report.key, summary.planned, summary.failed))
+                self._progress.unit(report.key.stage, summary, report.seconds)
+                self._ledger.event(
+                    "unit",
+                    stage=report.key.stage,
+                    unit=report.key.unit,
+                    worker=worker,
+                    planned=summary.planned,
+                    ok=summary.ok,
+                    filtered=summary.filtered,
+                    failed=summary.failed,
+                    seconds={name: round(value, 4) for name, value in report.seconds.items()},
+                    peak_rss=report.peak_rss,
+                )
+            case Failed(worker, key, error):
+                self.scheduler.handle(Broke(worker, key, error))
+                self._progress.say(f"{key.stage} unit {key.unit}: {error}")
+                self._ledger.event("broke", stage=key.stage, unit=key.unit, worker=worker, error=error)
+            case Lost(worker, why):
+                self._lose(worker, why)

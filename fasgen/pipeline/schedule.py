@@ -1,0 +1,330 @@
+"""Which unit goes to which worker: a pure state machine. Events in, decisions out; no IO, no clock, no threads.
+
+A unit is ready when the same unit of every stage it reads is committed. A worker keeps the stage whose model it holds while
+that stage has ready units. The units of a worker that died are given out again, and one that has outlived its retries goes
+to quarantine: alone on a worker, which leaves word of the rows in hand. Rows in hand at a death become suspects and are run
+one by one; a suspect in hand, alone, at a second death is excluded, to be rejected as ``worker_died``. So a sample that kills
+is found after two deaths more, and a worker that some outside force killed costs no sample.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, NamedTuple
+
+Kind = Literal["accelerator", "cpu"]
+
+
+class Key(NamedTuple):
+    """One unit of one stage."""
+
+    stage: str
+    unit: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageWork:
+    """What the scheduler knows of a stage.
+
+    Attributes:
+        name: stage name.
+        kind: the kind of worker that runs it.
+        upstream: stages whose unit i must be committed before unit i of this one.
+        committed: units that lie committed in the store.
+        wanted: false for a stage that is only read from in this run.
+    """
+
+    name: str
+    kind: Kind
+    upstream: tuple[str, ...]
+    committed: frozenset[int]
+    wanted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How many rows may fail before the run drains.
+
+    Attributes:
+        max_failed: failed rows of the whole plan, earlier runs included; ``None`` for no limit.
+        max_rate: failed / planned rows, in [0, 1]; ``None`` for no limit.
+        floor: the rate is not judged before so many rows are committed, unless the work is finished.
+    """
+
+    max_failed: int | None = None
+    max_rate: float | None = None
+    floor: int = 256
+
+    def exceeded(self, failed: int, planned: int, *, final: bool = False) -> bool:
+        """Whether ``failed`` of ``planned`` committed rows are too many."""
+        if self.max_failed is not None and failed > self.max_failed:
+            return True
+        judged = planned > 0 and (final or planned >= self.floor)
+        return self.max_rate is not None and judged and failed / planned > self.max_rate
+
+
+class Joined(NamedTuple):
+    """A worker is there and holds nothing."""
+
+    worker: int
+    kind: Kind
+
+
+class Done(NamedTuple):
+    """A unit is committed."""
+
+    worker: int
+    key: Key
+    planned: int
+    failed: int
+
+
+class Died(NamedTuple):
+    """A worker is gone; ``in_hand`` has, by quarantined unit, the rows it was at."""
+
+    worker: int
+    in_hand: Mapping[Key, tuple[int, ...]]
+
+
+class Broke(NamedTuple):
+    """A unit could not be run for a reason that is no sample's fault: disk full, weights missing, store damaged."""
+
+    worker: int
+    key: Key
+    error: str
+
+
+class Drain(NamedTuple):
+    """Finish the units in hand, begin no more."""
+
+
+class Stop(NamedTuple):
+    """End now; what is in hand is lost."""
+
+
+Event = Joined | Done | Died | Broke | Drain | Stop
+
+
+class Assign(NamedTuple):
+    """Decision: ``worker`` runs ``key``.
+
+    ``quarantine``: alone, leaving word of the rows in hand; ``suspects``: rows to run one by one; ``excluded``: rows not to run.
+    """
+
+    worker: int
+    key: Key
+    attempt: int = 0
+    quarantine: bool = False
+    suspects: tuple[int, ...] = ()
+    excluded: tuple[int, ...] = ()
+
+
+class Ending(StrEnum):
+    """Why no more units are begun."""
+
+    INTERRUPTED = "interrupted"
+    OVER_BUDGET = "over_budget"
+    ERROR = "error"
+
+
+@dataclass(slots=True)
+class _Worker:
+    kind: Kind
+    held: str = ""
+    in_flight: dict[Key, Assign] = field(default_factory=dict)
+
+    @property
+    def exclusive(self) -> bool:
+        return any(assign.quarantine for assign in self.in_flight.values())
+
+
+@dataclass(slots=True)
+class _Trouble:
+    deaths: int = 0
+    silent: int = 0
+    suspects: set[int] = field(default_factory=set)
+    excluded: set[int] = field(default_factory=set)
+
+
+class Scheduler:
+    """See the module. Feed it events by :meth:`handle`, ask it for work by :meth:`decide`.
+
+    Args:
+        stages: in order, every stage after those it reads.
+        units: units of each stage.
+        depth: tasks in flight on one worker.
+        retries: deaths that a unit survives before quarantine, and deaths in quarantine without a row in hand before the run ends.
+        budget: failed rows allowed.
+        planned: rows committed before this run.
+        failed: how many of those failed.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[StageWork],
+        units: int,
+        *,
+        depth: int = 2,
+        retries: int = 1,
+        budget: Budget | None = None,
+        planned: int = 0,
+        failed: int = 0,
+    ) -> None:
+        self.units, self.depth, self.retries, self.budget = units, depth, retries, budget or Budget()
+        self.planned, self.failed = planned, failed
+        self.ending: Ending | None = None
+        self.error = ""
+        self._stopped = False
+        self._work = {stage.name: stage for stage in stages}
+        self._rank = {stage.name: rank for rank, stage in enumerate(stages)}
+        self._committed = {stage.name: set(stage.committed) for stage in stages}
+        self._below: dict[str, list[str]] = {stage.name: [] for stage in stages}
+        for stage in stages:
+            for upstream in stage.upstream:
+                self._below[upstream].append(stage.name)
+        self._ready: dict[str, list[int]] = {stage.name: [] for stage in stages}
+        self._quarantine: dict[str, list[int]] = {stage.name: [] for stage in stages}
+        self._workers: dict[int, _Worker] = {}
+        self._trouble: dict[Key, _Trouble] = {}
+        for stage in stages:
+            for unit in range(units):
+                self._wake(stage.name, unit)
+        self._judge_budget()
+
+    # what a run asks
+
+    @property
+    def finished(self) -> bool:
+        """Nothing is in hand, and nothing will be begun."""
+        if self._stopped:
+            return True
+        idle = not any(worker.in_flight for worker in self._workers.values())
+        return idle and (self.ending is not None or not self._has_ready())
+
+    def in_flight(self, worker: int) -> list[Key]:
+        """The units that ``worker`` has in hand."""
+        return list(self._workers[worker].in_flight) if worker in self._workers else []
+
+    def counts(self, stage: str) -> tuple[int, int, int]:
+        """Units of ``stage``: committed, running, waiting (ready or not)."""
+        done = len(self._committed[stage])
+        running = sum(key.stage == stage for worker in self._workers.values() for key in worker.in_flight)
+        return done, running, self.units - done - running
+
+    # events
+
+    def handle(self, event: Event) -> None:
+        """Take one event in.
+
+        Raises:
+            ValueError: the event contradicts what the scheduler has decided.
+        """
+        match event:
+            case Joined(worker, kind):
+                if worker in self._workers:
+                    raise ValueError(f"worker {worker} joined twice")
+                self._workers[worker] = _Worker(kind)
+            case Done(worker, key, planned, failed):
+                self._take_back(worker, key)
+                self._trouble.pop(key, None)
+                self._committed[key.stage].add(key.unit)
+                self.planned, self.failed = self.planned + planned, self.failed + failed
+                for below in self._below[key.stage]:
+                    self._wake(below, key.unit)
+                self._judge_budget()
+            case Died(worker, in_hand):
+                for key, assign in self._workers.pop(worker).in_flight.items():
+                    self._requeue(key, assign, in_hand.get(key, ()))
+            case Broke(worker, key, error):
+                self._take_back(worker, key)
+                heapq.heappush(self._ready[key.stage], key.unit)
+                self._end(Ending.ERROR, f"{key.stage} unit {key.unit}: {error}")
+            case Drain():
+                self._end(Ending.INTERRUPTED)
+            case Stop():
+                self._end(Ending.INTERRUPTED)
+                self._stopped = True
+
+    # decisions
+
+    def decide(self) -> list[Assign]:
+        """All assignments that the present state allows; they count as made."""
+        made: list[Assign] = []
+        while self.ending is None:
+            free = [number for number, worker in self._workers.items() if len(worker.in_flight) < self.depth and not worker.exclusive]
+            # The least loaded first, so that few units spread over all workers before any gets a second.
+            free.sort(key=lambda number: (len(self._workers[number].in_flight), number))
+            assign = next((found for number in free if (found := self._next_for(number))), None)
+            if assign is None:
+                break
+            worker = self._workers[assign.worker]
+            worker.in_flight[assign.key], worker.held = assign, assign.key.stage
+            made.append(assign)
+        return made
+
+    def _next_for(self, number: int) -> Assign | None:
+        worker = self._workers[number]
+        stage = self._choose(worker, self._ready)
+        if stage:
+            key = Key(stage, heapq.heappop(self._ready[stage]))
+            trouble = self._trouble.get(key)
+            return Assign(number, key, attempt=trouble.deaths if trouble else 0)
+        stage = "" if worker.in_flight else self._choose(worker, self._quarantine)
+        if not stage:
+            return None
+        key = Key(stage, heapq.heappop(self._quarantine[stage]))
+        trouble = self._trouble[key]
+        return Assign(number, key, trouble.deaths, True, tuple(sorted(trouble.suspects)), tuple(sorted(trouble.excluded)))
+
+    def _choose(self, worker: _Worker, queues: Mapping[str, list[int]]) -> str:
+        """The held stage if it has work, else the one with most work for each worker that already holds it, the last on a tie."""
+        if worker.held and queues[worker.held]:
+            return worker.held
+        open_ = [name for name, queue in queues.items() if queue and self._work[name].kind == worker.kind]
+        holders = {name: 1 + sum(other.held == name and bool(other.in_flight) for other in self._workers.values()) for name in open_}
+        return max(open_, key=lambda name: (len(queues[name]) / holders[name], self._rank[name]), default="")
+
+    # state
+
+    def _wake(self, stage: str, unit: int) -> None:
+        work = self._work[stage]
+        if work.wanted and unit not in self._committed[stage] and all(unit in self._committed[name] for name in work.upstream):
+            heapq.heappush(self._ready[stage], unit)
+
+    def _take_back(self, worker: int, key: Key) -> None:
+        if worker not in self._workers or key not in self._workers[worker].in_flight:
+            raise ValueError(f"worker {worker} does not have {key.stage} unit {key.unit} in hand")
+        del self._workers[worker].in_flight[key]
+
+    def _requeue(self, key: Key, assign: Assign, in_hand: Iterable[int]) -> None:
+        trouble = self._trouble.setdefault(key, _Trouble())
+        trouble.deaths += 1
+        rows = set(in_hand)
+        if assign.quarantine and rows:
+            alone = rows & trouble.suspects if len(rows) == 1 else set()
+            trouble.excluded |= alone
+            trouble.suspects = (trouble.suspects | rows) - trouble.excluded
+        elif assign.quarantine:
+            trouble.silent += 1
+            if trouble.silent > self.retries:
+                self._end(
+                    Ending.ERROR,
+                    f"{key.stage} unit {key.unit}: {trouble.deaths} workers died on it, the last before they began a sample; "
+                    "is there memory enough for the stage's model?",
+                )
+        queues = self._quarantine if trouble.deaths > self.retries else self._ready
+        heapq.heappush(queues[key.stage], key.unit)
+
+    def _has_ready(self) -> bool:
+        return any(self._ready.values()) or any(self._quarantine.values())
+
+    def _judge_budget(self) -> None:
+        if self.budget.exceeded(self.failed, self.planned):
+            self._end(Ending.OVER_BUDGET)
+
+    def _end(self, ending: Ending, error: str = "") -> None:
+        if self.ending is None or (ending is Ending.ERROR and self.ending is not Ending.ERROR):
+            self.ending, self.error = ending, error

@@ -1,0 +1,1 @@
+"""Named settings, one YAML file each."""

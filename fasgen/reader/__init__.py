@@ -1,0 +1,36 @@
+"""What trainers import: packed shards to tensors.
+
+>>> from torch.utils.data import DataLoader
+>>> from fasgen.reader import FasDataset, JointAugment, SampleDecoder, collate
+>>> decoder = SampleDecoder(augment=JointAugment(flip=0.5, degrees=5), select={"split": {"train"}})  # doctest: +SKIP
+>>> data = FasDataset("store/pack-1a2b3c4d", decoder, shuffle=500)  # doctest: +SKIP
+>>> for batch in DataLoader(data, batch_size=32, num_workers=4, collate_fn=collate):  # doctest: +SKIP
+...     batch["image"], batch["cue"], batch["label"], batch["meta"]
+
+This package knows the packed format only: it imports no stage, no store and no pipeline.
+"""
+
+from fasgen.reader.augment import JointAugment, Move, resize
+from fasgen.reader.collate import collate
+from fasgen.reader.dataset import FasDataset
+from fasgen.reader.decode import FasSample, SampleDecoder, scale_cue
+from fasgen.reader.index import FasIndex
+from fasgen.reader.shards import Shard, list_shards
+from fasgen.reader.tar import RawSample, ShardError, read_samples
+
+__all__ = [
+    "FasDataset",
+    "FasIndex",
+    "FasSample",
+    "JointAugment",
+    "Move",
+    "RawSample",
+    "SampleDecoder",
+    "Shard",
+    "ShardError",
+    "collate",
+    "list_shards",
+    "read_samples",
+    "resize",
+    "scale_cue",
+]

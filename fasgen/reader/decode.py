@@ -1,0 +1,150 @@
+"""From the members of a sample to tensors."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypedDict, cast
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fasgen.reader.augment import resize
+from fasgen.reader.tar import RawSample, ShardError
+from fasgen.seeds import sample_seed
+
+CueScale = Literal["standardised", "signed", "levels"]
+Augment = Callable[[Mapping[str, torch.Tensor], torch.Generator], dict[str, torch.Tensor]]
+
+UNKNOWN = -1
+
+
+class FasSample(TypedDict, total=False):
+    """One sample as trainers get it; further cues, images and arrays stand under their own names.
+
+    Attributes:
+        image: (3, H, W) float32 in [-1, 1], RGB.
+        cue: (3, H, W) float32, scaled as asked.
+        label: 1 live, 0 spoof, -1 unknown.
+        meta: the sample's JSON and, under ``shard``, where it came from.
+    """
+
+    image: torch.Tensor
+    cue: torch.Tensor
+    label: int
+    meta: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleDecoder:
+    """Decodes, selects, augments and scales.
+
+    Attributes:
+        cues: names of cues: members ``<name>.npy`` or ``<name>.npy.gz``, H x W x C, signed levels.
+        images: names of further images: members ``<name>.png``.
+        arrays: names of further arrays: members ``<name>.npy``, handed on as they are, never moved.
+        cue_scale: ``standardised``: per image over all channels and pixels, minus mean, over standard deviation + 1e-8, which
+            is AG-FAS's recipe and removes magnitude. ``signed``: levels / 127.5, so [-2, 2]. ``levels``: as stored.
+        size: height and width to which images and cues are resized; None keeps them.
+        augment: joint augmentation, after resizing and before scaling.
+        select: JSON key to allowed values; other samples are passed over.
+        seed: seed of the augmentation; with the epoch and the sample's id it fixes what is drawn.
+    """
+
+    cues: tuple[str, ...] = ("cue",)
+    images: tuple[str, ...] = ()
+    arrays: tuple[str, ...] = ()
+    cue_scale: CueScale = "standardised"
+    size: tuple[int, int] | None = None
+    augment: Augment | None = None
+    select: Mapping[str, Collection[Any]] | None = None
+    seed: int = 0
+
+    def __call__(self, raw: RawSample, epoch: int = 0) -> FasSample | None:
+        """Decode one sample, or None if it is not selected.
+
+        Raises:
+            ShardError: a member is missing or damaged; names shard, sample and member.
+        """
+        meta = self.meta(raw)
+        if self.select and any(meta.get(key) not in allowed for key, allowed in self.select.items()):
+            return None
+        moved = {name: _image(raw, f"{name}.png" if name else "png") for name in ("", *self.images)}
+        moved = {name or "image": image for name, image in moved.items()}
+        moved |= {name: _planes(raw, name) for name in self.cues}
+        if self.size is not None:
+            moved = {name: resize(x, self.size) for name, x in moved.items()}
+        if self.augment is not None:
+            generator = torch.Generator().manual_seed(sample_seed(self.seed, "reader.augment", raw.key, epoch))
+            moved = self.augment(moved, generator)
+        for name in self.cues:
+            moved[name] = scale_cue(moved[name], self.cue_scale)
+        label = meta.get("label_index")
+        rest = {name: torch.from_numpy(_array(raw, name).copy()) for name in self.arrays}
+        sample = {**moved, **rest, "label": UNKNOWN if label is None else int(label), "meta": meta}
+        return cast(FasSample, sample)  # names of further fields are the caller's, which a TypedDict cannot list
+
+    @staticmethod
+    def meta(raw: RawSample) -> dict[str, Any]:
+        """The sample's JSON, with ``shard`` added.
+
+        Raises:
+            ShardError: it is missing or no JSON object.
+        """
+        try:
+            content = json.loads(_member(raw, "json"))
+            return {**content, "shard": raw.shard}
+        except (ValueError, TypeError) as error:
+            raise ShardError(raw.shard, raw.key, f"member json cannot be decoded: {error}") from None
+
+
+def scale_cue(levels: torch.Tensor, scale: CueScale) -> torch.Tensor:
+    """Scale a cue (C, H, W) in signed 8-bit levels; see ``SampleDecoder.cue_scale``.
+
+    Mean and standard deviation (population) are taken in float64: a flat cue becomes zeros, not noise blown up by 1e8.
+    """
+    if scale == "levels":
+        return levels
+    x = levels.to(torch.float64) / 127.5
+    if scale == "standardised":
+        x = (x - x.mean()) / (x.std(correction=0) + 1e-8)
+    return x.to(torch.float32)
+
+
+def _member(raw: RawSample, extension: str) -> bytes:
+    try:
+        return raw.files[extension]
+    except KeyError:
+        there = ", ".join(raw.files) or "none"
+        raise ShardError(raw.shard, raw.key, f"member {extension} is missing; there are: {there}") from None
+
+
+def _image(raw: RawSample, extension: str) -> torch.Tensor:
+    data = _member(raw, extension)
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if bgr is None:
+        raise ShardError(raw.shard, raw.key, f"member {extension} cannot be decoded as an image ({len(data)} bytes)")
+    rgb = torch.from_numpy(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+    return rgb.permute(2, 0, 1).to(torch.float32, memory_format=torch.contiguous_format) / 127.5 - 1.0
+
+
+def _planes(raw: RawSample, name: str) -> torch.Tensor:
+    array = _array(raw, name)
+    if array.ndim != 3 or array.dtype.kind not in "iuf":
+        raise ShardError(raw.shard, raw.key, f"cue {name} is {array.dtype} {array.shape}, H x W x C numbers are needed")
+    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1), np.float32))
+
+
+def _array(raw: RawSample, name: str) -> NDArray[Any]:
+    plain = f"{name}.npy" in raw.files or f"{name}.npy.gz" not in raw.files
+    data = _member(raw, f"{name}.npy" if plain else f"{name}.npy.gz")
+    try:
+        out: NDArray[Any] = np.load(io.BytesIO(data if plain else gzip.decompress(data)), allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise ShardError(raw.shard, raw.key, f"member {name}.npy cannot be decoded: {error}") from None
+    return out

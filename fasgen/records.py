@@ -1,0 +1,98 @@
+"""The vocabulary that stages, manifests, sources and pipeline share: columns, reasons, statuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+ArrowKind = Literal["string", "bool", "int32", "int64", "uint64", "float32", "float64", "list<string>", "list<float32>"]
+Scalar = str | bool | int | float | None | list[str] | list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One typed manifest column.
+
+    Attributes:
+        name: column name, snake_case.
+        kind: Arrow type, by name.
+        doc: what it holds, in one line.
+        unit: physical unit or range, for example ``px``, ``degrees`` or ``[0, 1]``; empty for labels.
+    """
+
+    name: str
+    kind: ArrowKind
+    doc: str
+    unit: str = ""
+
+
+class Status(StrEnum):
+    """What became of a planned row. ``planned = ok + filtered + failed``, always."""
+
+    OK = "ok"
+    FILTERED = "filtered"
+    FAILED = "failed"
+
+
+class Reason(StrEnum):
+    """The closed list of reasons for which a planned row has no product."""
+
+    UNREADABLE = "unreadable"
+    EMPTY_FILE = "empty_file"
+    NOT_MEDIA = "not_media"
+    CORRUPT = "corrupt"
+    TOO_LARGE = "too_large"
+    TOO_SMALL = "too_small"
+    VIDEO_TOO_SHORT = "video_too_short"
+    NO_FACE = "no_face"
+    LOW_SCORE = "low_score"
+    FACE_TOO_SMALL = "face_too_small"
+    POSE = "pose"
+    BLURRED = "blurred"
+    QUALITY = "quality"
+    IDENTITY_LOST = "identity_lost"
+    LABEL = "label"
+    LICENCE = "licence"
+    NOT_FINITE = "not_finite"
+    OUT_OF_MEMORY = "out_of_memory"
+    TIME_LIMIT = "time_limit"
+    WORKER_DIED = "worker_died"
+    STAGE_ERROR = "stage_error"
+
+    @property
+    def status(self) -> Status:
+        """``filtered`` where a setting turned the sample away, ``failed`` where something broke."""
+        return Status.FILTERED if self in _FILTERS else Status.FAILED
+
+
+_FILTERS = frozenset(
+    {
+        Reason.TOO_SMALL,
+        Reason.VIDEO_TOO_SHORT,
+        Reason.NO_FACE,
+        Reason.LOW_SCORE,
+        Reason.FACE_TOO_SMALL,
+        Reason.POSE,
+        Reason.BLURRED,
+        Reason.QUALITY,
+        Reason.IDENTITY_LOST,
+        Reason.LABEL,
+        Reason.LICENCE,
+    }
+)
+
+PROVENANCE: tuple[Column, ...] = (
+    Column("dataset", "string", "name of the source"),
+    Column("path", "string", "path inside the source, undecodable bytes escaped"),
+    Column("frame", "int32", "decoded frame index inside a video; null for a still"),
+    Column("subject", "string", "subject key, prefixed by the data set; null where unknown"),
+    Column("style_subject", "string", "subject whose spoof style was used; null for what was not synthesised"),
+    Column("label", "string", "live, spoof or unknown"),
+    Column("attack_type", "string", "presentation attack instrument; null for live"),
+    Column("device", "string", "capture device; null where unknown"),
+    Column("domain", "string", "data set | capture device | attack type: DiffFAS's style key"),
+    Column("split", "string", "train, dev, test or null"),
+    Column("licence", "string", "licence tag of the source, inherited by every product"),
+)
+"""Columns that every row inherits from its source, unchanged through all one-to-one stages."""

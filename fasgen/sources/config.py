@@ -1,0 +1,113 @@
+"""What a source is: a folder, how to read labels from its paths or a table, and which files are too much or too little."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+FIELDS = ("label", "subject", "attack_type", "device", "split")
+"""What a path, a table or a default can say of a file."""
+
+Label = Literal["live", "spoof", "unknown"]
+Split = Literal["train", "dev", "test"]
+Level = Annotated[int, Field(ge=0, le=255)]
+
+
+class Limits(BaseModel):
+    """What is decoded at all. Everything is checked from headers, before memory is spent.
+
+    Transparent pixels are laid over ``background``; the default is black because align, too, fills what lies outside a
+    picture with black.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_pixels: int = Field(default=100_000_000, ge=1, le=2**31 - 1, description="largest width x height, px; also stops bombs")
+    min_side: int = Field(default=16, ge=1, le=65_535, description="shorter side below which a picture is too small, px")
+    max_bytes: int = Field(default=1 << 29, ge=1, description="largest still image file, bytes (videos are streamed)")
+    max_frames: int = Field(default=200_000, ge=1, description="longest video, decoded frames")
+    background: tuple[Level, Level, Level] = Field(default=(0, 0, 0), description="RGB under transparent pixels")
+    profiles: Literal["cmyk", "all"] = Field(
+        default="cmyk",
+        description="which embedded ICC profiles are converted to sRGB; cmyk leaves RGB pictures byte-equal to what other "
+        "decoders of face data sets give, all converts Display P3 and the like as well",
+    )
+
+
+class SourceConfig(BaseModel):
+    r"""One folder of images and videos.
+
+    Each field comes from the table, else from the pattern, else from the default. Beyond the maps, the usual words for live
+    and spoof (real, genuine, bonafide; attack, fake) and for splits (training, devel, val, testing) are understood.
+    Patterns are searched in the path relative to the folder, with ``/`` between its parts and the extension kept; of
+    several, the first that matches counts. Named groups are ``label``, ``subject``, ``attack_type``, ``device`` and
+    ``split``; groups with a digit after the name are joined to it by ``-``, and a group may lie inside another, so
+    ``(?P<split>(?P<subject>train|test))_release/(?P<subject2>\d+)/`` makes the subject ``train-7`` where subject numbers
+    start anew in every split.
+
+    Example:
+        >>> SourceConfig(name="msu", path=".", pattern=r"(?P<label>real|attack)_client(?P<subject>\d{3})_").frames
+        10
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="data set name; prefixes subjects and names the folder in the store",
+    )
+    path: Path = Field(description="folder of images and videos")
+    pattern: str | tuple[str, ...] | None = Field(
+        default=None, description="regular expression(s) with named groups, searched in the relative path"
+    )
+    table: Path | None = Field(
+        default=None, description="CSV or parquet file with a column path and any of label, subject, attack_type, device, split"
+    )
+    table_only: bool = Field(default=False, description="leave out files that the table does not list")
+    label: Label = Field(default="unknown", description="label where nothing else says one")
+    subject: str | None = Field(default=None, description="subject where nothing else says one")
+    attack_type: str | None = Field(default=None, description="attack type where nothing else says one")
+    device: str | None = Field(default=None, description="capture device where nothing else says one")
+    split: Split | None = Field(default=None, description="split where nothing else says one")
+    label_map: dict[str, Label] = Field(
+        default_factory=dict, description="found value to label, e.g. {real: live, attack: spoof}"
+    )
+    subject_map: dict[str, str] = Field(default_factory=dict, description="found value to subject")
+    attack_type_map: dict[str, str] = Field(default_factory=dict, description="found value to attack type")
+    device_map: dict[str, str] = Field(default_factory=dict, description="found value to device")
+    split_map: dict[str, Split | None] = Field(default_factory=dict, description="found value to split")
+    licence: str = Field(default="unknown", min_length=1, description="licence tag, inherited by every product")
+    frames: int = Field(default=10, ge=1, le=1000, description="frames of a video, uniform over its decoded frames")
+    include: tuple[str, ...] = Field(default=(), description="globs on the relative path (* also matches /); empty: everything")
+    exclude: tuple[str, ...] = Field(default=(), description="globs on the relative path to leave out")
+    follow_symlinks: bool = Field(
+        default=True, description="follow symbolic links to files and folders; loops end as a row with a reason"
+    )
+    limits: Limits = Field(default_factory=Limits, description="what is decoded at all")
+
+    @field_validator("pattern")
+    @classmethod
+    def _pattern(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        for text in (value,) if isinstance(value, str) else value or ():
+            try:
+                groups = re.compile(text).groupindex
+            except re.error as error:
+                raise ValueError(f"not a regular expression: {text!r}: {error}") from error
+            unknown = [name for name in groups if name.rstrip("0123456789") not in FIELDS]
+            if unknown:
+                raise ValueError(
+                    f"unknown group {unknown[0]!r} in {text!r}; groups are {', '.join(FIELDS)}, with a digit for further parts"
+                )
+            if not groups:
+                raise ValueError(
+                    f"no named group in {text!r}; name at least one of {', '.join(FIELDS)}, as in (?P<label>live|spoof)"
+                )
+        return value
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The patterns in the order in which they are tried."""
+        return (self.pattern,) if isinstance(self.pattern, str) else self.pattern or ()

@@ -1,0 +1,29 @@
+"""The stages. Adding one takes a folder and one line here."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+
+from fasgen.stages.stage import StageSpec
+
+STAGES: dict[str, str] = {
+    "align": "fasgen.stages.align.config:SPEC",
+    "identify": "fasgen.stages.identify.config:SPEC",
+    "defake": "fasgen.stages.defake.config:SPEC",
+    "score": "fasgen.stages.score.config:SPEC",
+    "pack": "fasgen.stages.pack.config:SPEC",
+}
+"""Stage name to ``module:attribute`` of its specification, in the order in which samples meet them."""
+
+
+@cache
+def _load(target: str) -> StageSpec:
+    module, _, attribute = target.partition(":")
+    spec: StageSpec = getattr(import_module(module), attribute)
+    return spec
+
+
+def specs() -> dict[str, StageSpec]:
+    """All specifications by name, in order. Light: no stage imports torch for it."""
+    return {name: _load(target) for name, target in STAGES.items()}

@@ -1,0 +1,1 @@
+"""Align: from a photograph or video frame to one upright face crop."""

@@ -1,0 +1,156 @@
+"""MTCNN: a pyramid of proposals, refined twice, in batched torch.
+
+One image at a time goes through the cascade, and its windows go through the second and third network in chunks of a fixed
+shape, so a face's numbers are the same bytes whatever else the batch holds. Nothing is lost by that: the work of a face
+detector lies in the pyramid, whose levels differ in size from image to image, and small working sets stay in the cache.
+
+All levels and all windows are read from one summed-area table (`areas.py`), so the image is visited once; scores are
+compared as logits, and box offsets are computed only where a score passes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fasgen.stages.align.areas import Areas
+from fasgen.stages.align.boxes import Faces, Floats, refined, squared, suppress, suppress_contained
+from fasgen.stages.align.mtcnn_networks import ONet, PNet, RNet, fill, in_chunks
+from fasgen.stages.align.mtcnn_weights import read_arrays, weight_files
+from fasgen.stages.stage import RGB
+
+
+@dataclass(frozen=True, slots=True)
+class Cascade:
+    """The numbers of the cascade; the defaults are those of the common implementations.
+
+    Attributes:
+        min_face: smallest face that is looked for, px.
+        factor: ratio of one pyramid level to the one before.
+        thresholds: lowest face probability after the first, second and third network.
+    """
+
+    min_face: float = 20.0
+    factor: float = 0.709
+    thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7)
+
+
+def scales(height: int, width: int, cascade: Cascade) -> list[float]:
+    """Scales of the pyramid: from the one at which the smallest face fills the window down to the image's short side."""
+    scale = PNet.WINDOW / cascade.min_face
+    side = min(height, width) * scale
+    found = []
+    while side >= PNet.WINDOW:
+        found.append(scale)
+        scale *= cascade.factor
+        side *= cascade.factor
+    return found
+
+
+class MTCNN:
+    """The detector, with the weights of the ``mtcnn`` package."""
+
+    def __init__(self, cascade: Cascade, device: torch.device) -> None:
+        self.cascade = cascade
+        self.device = device
+        files = weight_files()
+        self.pnet, self.rnet, self.onet = PNet(), RNet(), ONet()
+        for name, network in (("pnet", self.pnet), ("rnet", self.rnet), ("onet", self.onet)):
+            fill(network, read_arrays(files[name]))
+            network.requires_grad_(False).eval().to(device, memory_format=torch.channels_last)
+        # Working sets that stay in a core's cache on a CPU; launches that fill the chip elsewhere.
+        self._band_cells = 16_384 if device.type == "cpu" else 1 << 24
+        self._chunks = (16, 4) if device.type == "cpu" else (256, 64)
+
+    @torch.inference_mode()
+    def __call__(self, image: RGB) -> Faces:
+        """Faces of an H x W x 3 uint8 RGB image of any size, by falling score."""
+        areas = Areas(image, self.device)
+        boxes = self._proposed(areas)
+        boxes = self._refined(areas, boxes)
+        return self._output(areas, boxes)
+
+    def _proposed(self, areas: Areas) -> Floats:
+        """First network: squares (N, 4)."""
+        limit = _logit(self.cascade.thresholds[0])
+        stride, window = PNet.STRIDE, PNet.WINDOW
+        cells, scores, offsets, levels, at_scale = [], [], [], [], []
+        for level, scale in enumerate(scales(areas.height, areas.width, self.cascade)):
+            height, width = int(areas.height * scale + 1), int(areas.width * scale + 1)
+            # Ceil-mode pooling gives a level of odd size one more cell, whose window hangs over the border by a pixel.
+            rows = (height - window + 1) // stride + 1
+            step = max(self._band_cells // width, window)
+            for first in range(0, rows, step):
+                last = min(first + step, rows)
+                end = height if last == rows else (last - 1) * stride + window
+                logits, features = self.pnet(areas.level(height, width, first * stride, end))
+                passed = torch.nonzero(logits >= limit)
+                if len(passed):
+                    chosen = (passed[:, 0], passed[:, 1])
+                    cells.append((passed.flip(1) + torch.tensor([0, first], device=self.device)).cpu().numpy())
+                    scores.append(torch.sigmoid(logits[chosen]).cpu().numpy())
+                    offsets.append(self.pnet.box(features[chosen]).cpu().numpy())
+                    levels.append(np.full(len(passed), level))
+                    at_scale.append(np.full((len(passed), 1), scale, np.float32))
+        if not cells:
+            return np.zeros((0, 4), np.float32)
+        corner = np.concatenate(cells).astype(np.float32) * stride
+        factor = np.concatenate(at_scale)
+        boxes = np.concatenate([np.floor((corner + 1) / factor), np.floor((corner + window) / factor)], 1)
+        score, offset = np.concatenate(scores), np.concatenate(offsets)
+        kept = suppress(boxes, score, 0.5, np.concatenate(levels))
+        kept = kept[suppress(boxes[kept], score[kept], 0.7)]
+        boxes, offset = boxes[kept], offset[kept]
+        size = boxes[:, 2:] - boxes[:, :2]
+        return squared(boxes + offset * np.tile(size, (1, 2)))
+
+    def _refined(self, areas: Areas, boxes: Floats) -> Floats:
+        """Second network: squares (N, 4)."""
+        boxes, out = self._looked_at(areas, boxes, self.rnet, self._chunks[0], self.cascade.thresholds[1])
+        kept = suppress(boxes, _sigmoid(out[:, 4]), 0.7)
+        return squared(refined(boxes[kept], out[kept, :4]))
+
+    def _output(self, areas: Areas, boxes: Floats) -> Faces:
+        """Third network: faces."""
+        boxes, out = self._looked_at(areas, boxes, self.onet, self._chunks[1], self.cascade.thresholds[2])
+        size = boxes[:, None, 2:] - boxes[:, None, :2] + 1
+        points = out[:, 4:14].reshape(-1, 2, 5).transpose(0, 2, 1) * size + boxes[:, None, :2] - 1
+        score = _sigmoid(out[:, 14])
+        boxes = refined(boxes, out[:, :4])
+        kept = suppress_contained(boxes, score, 0.7)
+        return Faces(boxes[kept], score[kept], np.ascontiguousarray(points[kept]))
+
+    def _looked_at(
+        self, areas: Areas, boxes: Floats, network: RNet | ONet, chunk: int, threshold: float
+    ) -> tuple[Floats, Floats]:
+        """The boxes that a network takes for faces, and its outputs (N, ...) for them."""
+        corners, inside = _pixels(boxes, areas)
+        boxes, corners = boxes[inside], corners[inside]
+        if len(boxes) == 0:
+            return boxes, np.zeros((0, network.heads.out_features), np.float32)
+        out = in_chunks(network, areas.crops(corners, network.SIDE), chunk).cpu().numpy()
+        passed = out[:, -1] > _logit(threshold)
+        return boxes[passed], out[passed]
+
+
+def _pixels(boxes: Floats, areas: Areas) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Pixel ranges (N, 4) of boxes cut off at the image's border, and which of them hold a pixel.
+
+    Boxes count pixels from 1 and include both ends, as in the original release.
+    """
+    corners = np.trunc(boxes).astype(np.int64)
+    corners[:, :2] = np.maximum(corners[:, :2], 1) - 1
+    corners[:, 2:] = np.minimum(corners[:, 2:], (areas.width, areas.height))
+    return corners, (corners[:, 2:] > corners[:, :2]).all(1)
+
+
+def _logit(probability: float) -> float:
+    return math.log(probability / (1.0 - probability))
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    return 1.0 / (1.0 + np.exp(-logits))

@@ -1,0 +1,133 @@
+"""The three networks of MTCNN (Zhang et al., *Joint Face Detection and Alignment using Multitask Cascaded Convolutional
+Networks*, 2016), with the ceil-mode pooling of the original release."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import nn
+
+from fasgen.errors import WeightsError
+
+
+class _Convolutions(nn.Sequential):
+    """Alternating convolution, PReLU and pooling."""
+
+    def __init__(self, *channels: int, kernels: Sequence[int], pools: Sequence[tuple[int, int] | None]) -> None:
+        layers: list[nn.Module] = []
+        for wide, (narrow, kernel, pool) in zip(channels[1:], zip(channels, kernels, pools, strict=False), strict=True):
+            layers += [nn.Conv2d(narrow, wide, kernel), nn.PReLU(wide)]
+            if pool is not None:
+                layers.append(nn.MaxPool2d(*pool, ceil_mode=True))
+        super().__init__(*layers)
+
+
+class PNet(nn.Module):
+    """Proposal network: slides over an image of any size with a window of 12 px and a stride of 2 px."""
+
+    WINDOW, STRIDE = 12, 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = _Convolutions(3, 10, 16, 32, kernels=(3, 3, 3), pools=((2, 2), None, None))
+        self.box = nn.Linear(32, 4)
+        self.face = nn.Linear(32, 1)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(1, 3, H, W) in [-1, 1] to face logits (H', W') and features (H', W', 32), of which ``box`` gives offsets."""
+        features = self.body(x).permute(0, 2, 3, 1)[0]
+        return self.face(features)[..., 0], features
+
+
+class RNet(nn.Module):
+    """Refinement network over windows of 24 px."""
+
+    SIDE = 24
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = _Convolutions(3, 28, 48, 64, kernels=(3, 3, 2), pools=((3, 2), (3, 2), None))
+        self.dense = nn.Sequential(nn.Linear(576, 128), nn.PReLU(128))
+        self.heads = nn.Linear(128, 4 + 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, 3, 24, 24) to (N, 5): box offsets, face logit."""
+        out: torch.Tensor = self.heads(self.dense(self.body(x).permute(0, 2, 3, 1).flatten(1)))
+        return out
+
+
+class ONet(nn.Module):
+    """Output network over windows of 48 px."""
+
+    SIDE = 48
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = _Convolutions(3, 32, 64, 64, 128, kernels=(3, 3, 3, 2), pools=((3, 2), (3, 2), (2, 2), None))
+        self.dense = nn.Sequential(nn.Linear(1152, 256), nn.PReLU(256))
+        self.heads = nn.Linear(256, 4 + 10 + 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, 3, 48, 48) to (N, 15): box offsets, landmark fractions (5 x, then 5 y), face logit."""
+        out: torch.Tensor = self.heads(self.dense(self.body(x).permute(0, 2, 3, 1).flatten(1)))
+        return out
+
+
+def fill(network: PNet | RNet | ONet, arrays: Sequence[NDArray[np.float32]]) -> None:
+    """Load the arrays of a weight file of the ``mtcnn`` package (TensorFlow's layout) into a network.
+
+    The softmax over (no face, face) becomes a sigmoid of the difference of its logits, which is the same function.
+
+    Raises:
+        WeightsError: the arrays are not those of this network.
+    """
+    rest = [torch.from_numpy(array) for array in arrays]
+    try:
+        for layer in network.body:
+            if isinstance(layer, nn.Conv2d):
+                _put(layer.weight, rest.pop(0).permute(3, 2, 0, 1))
+                _put(layer.bias, rest.pop(0))
+            elif isinstance(layer, nn.PReLU):
+                _put(layer.weight, rest.pop(0).flatten())
+        if isinstance(network, PNet):
+            box, box_bias, face, face_bias = rest
+            _put(network.box.weight, box[0, 0].T)
+            _put(network.box.bias, box_bias)
+            _put(network.face.weight, (face[0, 0, :, 1] - face[0, 0, :, 0])[None])
+            _put(network.face.bias, (face_bias[1] - face_bias[0])[None])
+            return
+        dense, dense_bias, slope, *heads = rest
+        # The release flattens (width, height, channels); here the features lie as (height, width, channels).
+        side = round((dense.shape[0] / _last_width(network)) ** 0.5)
+        grid = dense.T.reshape(dense.shape[1], side, side, -1).transpose(1, 2).flatten(1)
+        linear, prelu = network.dense
+        _put(linear.weight, grid)
+        _put(linear.bias, dense_bias)
+        _put(prelu.weight, slope.flatten())
+        *offsets, face, face_bias = heads
+        weights = [*(w.T for w in offsets[0::2]), (face[:, 1] - face[:, 0])[None]]
+        biases = [*offsets[1::2], (face_bias[1] - face_bias[0])[None]]
+        _put(network.heads.weight, torch.cat(weights))
+        _put(network.heads.bias, torch.cat(biases))
+    except (ValueError, IndexError, RuntimeError) as error:
+        raise WeightsError(f"the weights do not fit {type(network).__name__} of MTCNN: {error}") from error
+
+
+def _last_width(network: RNet | ONet) -> int:
+    return [layer.out_channels for layer in network.body if isinstance(layer, nn.Conv2d)][-1]
+
+
+def _put(parameter: nn.Parameter | torch.Tensor, value: torch.Tensor) -> None:
+    if parameter.shape != value.shape:
+        raise ValueError(f"shape {tuple(value.shape)} where {tuple(parameter.shape)} was expected")
+    parameter.data.copy_(value)
+
+
+def in_chunks(network: RNet | ONet, windows: torch.Tensor, chunk: int) -> torch.Tensor:
+    """Run windows of one image in chunks of one fixed shape, the last padded with zeros."""
+    padded = F.pad(windows, (0, 0, 0, 0, 0, 0, 0, -len(windows) % chunk)).contiguous(memory_format=torch.channels_last)
+    return torch.cat([network(part) for part in padded.split(chunk)])[: len(windows)]

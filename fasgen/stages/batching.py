@@ -1,0 +1,31 @@
+"""From samples to tensors in fixed slots, so that a sample's result never depends on its company."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fasgen.stages.stage import Sample
+
+
+def in_slots(samples: Sequence[Sample], batch: int, take: Callable[[Sample], NDArray[Any]]) -> NDArray[Any]:
+    """Array ``(batch, *item)`` with each sample's item in its slot and zeros elsewhere.
+
+    Kernels may choose another order of summation for another batch shape; a fixed shape and a fixed place keep every
+    sample's bytes the same whether or not its neighbours were rejected.
+    """
+    items = [np.asarray(take(sample)) for sample in samples]
+    out = np.zeros((batch, *items[0].shape), items[0].dtype)
+    for sample, item in zip(samples, items, strict=True):
+        out[sample.slot] = item
+    return out
+
+
+def to_signed(images: NDArray[np.uint8], device: torch.device, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """Levels (B, H, W, 3) uint8 to (B, 3, H, W) in [-1, 1], as diffusion and ArcFace networks take them."""
+    x = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).to(torch.float32)
+    return (x / 127.5 - 1.0).to(dtype)

@@ -1,0 +1,50 @@
+"""Configuration of what is trained for defake: the autoencoder and the De-fake Face Generator's U-Net."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from fasgen.training.config import FacesConfig, LoopConfig, TrainingSpec
+
+
+class AutoencoderTraining(LoopConfig):
+    """Training of a `PatchAutoencoder` on live faces."""
+
+    faces: FacesConfig = FacesConfig()
+    lr: float = Field(1e-3, gt=0)
+    schedule: Literal["constant", "cosine"] = "cosine"
+    widths: tuple[int, int] = (96, 160)
+    blocks: int = Field(2, ge=1, le=8)
+    latent_channels: int = Field(12, ge=1, le=64)
+    latent_noise: float = Field(0.1, ge=0, description="noise on the latents in training, relative to their deviation")
+    edge_weight: float = Field(1.0, ge=0, description="weight of the loss on horizontal and vertical differences")
+    latent_weight: float = Field(1e-3, ge=0, description="weight of the mean square of the latents, which keeps them bounded")
+
+
+class DFGTraining(LoopConfig):
+    """Training of the De-fake Face Generator (AG-FAS III-B): the U-Net alone; autoencoder and identity network are frozen."""
+
+    faces: FacesConfig = FacesConfig()
+    autoencoder: str = Field("embedded", description="'embedded', or a folder in the diffusers layout holding the autoencoder")
+    identity: str = Field("embedded", description="'embedded', or identity weights by path")
+    identity_depth: Literal[18, 34, 50, 100] = Field(18, description="depth of a foreign ArcFace checkpoint")
+    init: Path | None = Field(None, description="U-Net folder to start from (AG-FAS: Stable Diffusion 1.5); none: from scratch")
+    channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    attention: tuple[bool, ...] = Field((True, True, True, False), description="cross-attention, per level")
+    layers: int = Field(2, ge=1, le=4, description="residual blocks a level")
+    heads: int = Field(8, ge=1, description="attention heads")
+    condition: int = Field(768, ge=64, description="length of a condition token")
+    projection: Literal["pad", "learned"] = Field("pad", description="512 to condition: zeros (AG-FAS), or a learned projection")
+    prediction: Literal["epsilon", "v_prediction", "sample"] = "epsilon"
+    t_max: int = Field(1000, ge=1, le=1000, description="noise levels above it are never trained")
+    min_snr: float = Field(0.0, ge=0, description="cap of the signal-to-noise weight (Hang et al. 2023); 0 leaves the loss plain")
+    cache: bool = Field(False, description="encode every face once and keep latents and tokens in memory")
+
+
+AUTOENCODER = TrainingSpec(
+    "autoencoder", "autoencoder of live faces, for latents", AutoencoderTraining, "fasgen.stages.defake.train_autoencoder:task"
+)
+DFG = TrainingSpec("dfg", "De-fake Face Generator (AG-FAS)", DFGTraining, "fasgen.stages.defake.train_dfg:task")

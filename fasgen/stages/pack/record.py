@@ -1,0 +1,70 @@
+"""The JSON member of a delivered sample: labels and provenance, in a canonical form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from fasgen.records import PROVENANCE, Scalar
+from fasgen.stages.pack.config import CUE, GEOMETRY, QUALITY
+from fasgen.stages.stage import Sample
+
+FORMAT = "fasgen/1"
+"""Name of the packed format; raised when a reader has to tell old shards from new ones."""
+
+LABEL_INDEX = {"live": 1, "spoof": 0}
+"""The field's convention: bona fide is 1, a presentation attack is 0; unknown has no index."""
+
+
+def is_synthetic(sample: Sample) -> bool:
+    """Whether the image was generated: only synthesis has a style subject."""
+    return sample.values.get("style_subject") is not None
+
+
+def record(sample: Sample, image_shape: tuple[int, int], image_digest: str, cue_shape: tuple[int, ...]) -> dict[str, Any]:
+    """All that a trainer or an auditor may ask of one sample.
+
+    Args:
+        sample: with provenance and the columns that pack reads.
+        image_shape: height and width of the image in px.
+        image_digest: SHA-256 of the PNG.
+        cue_shape: shape of the residual, H x W x 3.
+
+    Returns:
+        labels and provenance at the top level; ``image``, ``geometry``, ``quality`` and ``cue`` below it. A value that is not
+        known is null, never absent.
+    """
+    values = sample.values
+    height, width = image_shape
+    out: dict[str, Any] = {"format": FORMAT, "sample_id": sample.sample_id}
+    out.update({column.name: values.get(column.name) for column in PROVENANCE})
+    out["label_index"] = LABEL_INDEX.get(str(values.get("label")))
+    out["synthetic"] = is_synthetic(sample)
+    out["image"] = {"width": width, "height": height, "sha256": image_digest}
+    out["geometry"] = _section(values, GEOMETRY)
+    out["quality"] = _section(values, QUALITY)
+    out["cue"] = {
+        "definition": "image - reconstruction",
+        "unit": "8-bit levels",
+        "dtype": "int16",
+        "shape": list(cue_shape),
+        "seed": values.get("seed"),
+        "plan_hash": values.get("plan_hash"),
+        "weights": values.get("weights"),
+        **{name.removeprefix("residual_"): values.get(name) for name in CUE},
+    }
+    return out
+
+
+def canonical(content: Mapping[str, Any]) -> bytes:
+    """UTF-8 JSON with sorted keys, without blanks and without NaN: equal content has equal bytes.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8")
+
+
+def _section(values: Mapping[str, Scalar], names: tuple[str, ...]) -> dict[str, Scalar]:
+    return {name: values.get(name) for name in names}

@@ -1,0 +1,178 @@
+"""What a stage is: a specification that costs nothing to import, and a function over samples that a worker holds.
+
+A stage maps a list of samples to a list of products or rejects of the same length in the same order. It knows samples and
+tensors; it never sees paths of samples, units, Ray, retries or the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from fasgen.records import Column, Reason, Scalar
+
+if TYPE_CHECKING:
+    import torch
+
+RGB = NDArray[np.uint8]
+"""An image: H x W x 3, uint8, RGB, sRGB levels 0 to 255."""
+
+
+class StageConfig(BaseModel):
+    """Base of every stage's configuration: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayField:
+    """One array that a stage writes for each sample.
+
+    Attributes:
+        name: field name; the Zarr array of the unit has it.
+        dtype: NumPy dtype name, for example ``int16``.
+        doc: what it holds, with axes and range.
+    """
+
+    name: str
+    dtype: str
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What a stage takes from one upstream stage's committed unit.
+
+    Attributes:
+        stage: upstream stage's name.
+        images: image fields, decoded to RGB and put into ``Sample.images`` under ``field``.
+        encoded: image fields wanted as stored bytes in ``Sample.files`` under ``field`` (nothing is decoded).
+        arrays: array fields, put into ``Sample.arrays``.
+        columns: manifest columns, put into ``Sample.values``.
+    """
+
+    stage: str
+    images: tuple[str, ...] = ()
+    encoded: tuple[str, ...] = ()
+    arrays: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Sample:
+    """One sample as a stage receives it.
+
+    Attributes:
+        sample_id: 16 hex digits; stable over runs and machines.
+        seed: this sample's seed at this stage; all its randomness comes from it.
+        slot: its place in the batch, ``row % batch``. A stage that runs a network puts the sample there and leaves the other
+            places zero, so that a sample's result never depends on which of its neighbours were rejected.
+        images: decoded images by field, H x W x 3 uint8 RGB. A stage that reads sources finds ``image``.
+        arrays: arrays by field.
+        files: stored bytes by field, for stages that ask for them encoded.
+        values: provenance columns and the columns asked for.
+    """
+
+    sample_id: str
+    seed: int
+    slot: int
+    images: dict[str, RGB] = field(default_factory=dict)
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+    values: dict[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What a stage made of one sample.
+
+    Attributes:
+        images: by field, H x W x 3 uint8 RGB; stored losslessly as PNG.
+        arrays: by field, of the dtype that the specification declares.
+        files: by member extension, stored in the unit's tar as ``<sample_id>.<extension>`` as they are.
+        values: this stage's own columns.
+    """
+
+    images: Mapping[str, RGB] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    values: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Why a sample has no product."""
+
+    reason: Reason
+    detail: str = ""
+
+
+class Stage(Protocol):
+    """A stage held by a worker: built from its config and a device, then called batch after batch."""
+
+    def __call__(self, batch: Sequence[Sample]) -> list[Product | Reject]:
+        """Map up to ``batch`` samples to as many products or rejects, in order."""
+        ...
+
+
+StageFactory = Callable[[Any, "torch.device"], Stage]
+"""``factory(config, device)``: loads weights onto ``device`` and returns the callable stage."""
+
+
+def no_weights(config: Any) -> dict[str, Path]:
+    """For stages without weights."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class StageSpec:
+    """All that the pipeline knows of a stage. Importing it must not import torch.
+
+    Attributes:
+        name: stage name, also its key in the configuration.
+        summary: one line for tables and help.
+        version: raised by hand whenever the stage's output changes for the same config; part of the plan hash.
+        reads: inputs from upstream stages, the primary one (whose ok rows are this stage's rows) first; empty for a stage
+            that reads sources.
+        config: its configuration class.
+        factory: ``module:attribute`` of its factory, imported in the worker only.
+        columns: its own manifest columns.
+        images: names of the image fields it may write.
+        arrays: array fields it may write.
+        weights: from a config, the weight files and folders it will load, by role; their digests enter the plan hash.
+        batch: from a config, samples per call; batches never cross a unit.
+        device: ``accelerator`` for stages that gain from a GPU, ``cpu`` for those that do not.
+        tar: name of the unit's tar, formatted with ``unit``.
+        shipped: true if the product is the final delivery, which gets an index and a data card.
+        finish: ``module:function``, called in the driver as ``finish(folder, plan)`` when a run has nothing more to do for the
+            stage: ``folder`` is the stage's generation in the store, ``plan`` what its ``plan.json`` holds. It may be called again.
+    """
+
+    name: str
+    summary: str
+    version: int
+    reads: tuple[Reads, ...]
+    config: type[StageConfig]
+    factory: str
+    columns: tuple[Column, ...] = ()
+    images: tuple[str, ...] = ()
+    arrays: tuple[ArrayField, ...] = ()
+    weights: Callable[[Any], dict[str, Path]] = no_weights
+    batch: Callable[[Any], int] = lambda config: 16
+    device: Literal["accelerator", "cpu"] = "cpu"
+    tar: str = "{unit:05d}.tar"
+    shipped: bool = False
+    finish: str = ""
+
+    def build(self, config: StageConfig, device: torch.device) -> Stage:
+        """Import the factory and build the stage on ``device``."""
+        module, _, attribute = self.factory.partition(":")
+        factory: StageFactory = getattr(import_module(module), attribute)
+        return factory(config, device)

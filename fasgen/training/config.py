@@ -1,0 +1,97 @@
+"""Settings of the one training loop, and the literal dict of what can be trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class LoopConfig(BaseModel):
+    """Settings of the loop, common to every network.
+
+    The defaults of the optimiser are AG-FAS's (Adam, learning rate 1e-5, weight decay 0.01, betas 0.9 and 0.999, batch 32,
+    150,000 steps, EMA 0.9999).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    out: Path = Field(Path("runs/train"), description="folder for checkpoints, curve, sheets and the finished weights")
+    steps: int = Field(150_000, ge=1, description="optimiser steps")
+    batch: int = Field(32, ge=1, description="samples per step over all ranks together")
+    lr: float = Field(1e-5, gt=0, description="peak learning rate")
+    schedule: Literal["constant", "cosine"] = Field("constant", description="after warm-up")
+    warmup: int = Field(0, ge=0, description="steps of linear warm-up")
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = Field(0.01, ge=0)
+    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    ema: float = Field(0.9999, ge=0, lt=1, description="decay of the averaged weights; 0 keeps the raw ones")
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device computes in it")
+    compile: bool = Field(False, description="torch.compile the networks that are trained")
+    threads: int = Field(0, ge=0, description="CPU threads a rank; 0 leaves torch's choice")
+    seed: int = 0
+    log_every: int = Field(50, ge=1, description="steps between points of the curve")
+    checkpoint_every: int = Field(1_000, ge=1, description="steps between checkpoints")
+    sheet_every: int = Field(5_000, ge=1, description="steps between validations and sheets of samples")
+    minutes: float = Field(0, ge=0, description="stop after so long, finishing the schedule by time; 0 means by steps alone")
+
+
+class FacesConfig(BaseModel):
+    """Where the aligned live faces lie, and which of them are held out.
+
+    Attributes:
+        path: folder of aligned face images, ``<subject>/<name>.jpg`` or flat, or a store: then the crops of its newest
+            ``align`` stage whose label is ``live`` are taken.
+        size: side in pixels; other sizes are resized with area averaging.
+        holdout: subjects (folder names) that are never trained on.
+        flip: train on mirror images as well.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path | None = None
+    size: int = Field(224, ge=32, le=1024)
+    holdout: tuple[str, ...] = ()
+    holdout_share: float = Field(0.0, ge=0, lt=1, description="share held out by hash of the name, where no subjects are named")
+    flip: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSpec:
+    """A network that ``fasgen train`` knows.
+
+    Attributes:
+        name: name on the command line.
+        summary: one line of help.
+        config: its configuration class, a subclass of `LoopConfig`.
+        factory: ``module:attribute`` of ``factory(config, device) -> Task``.
+    """
+
+    name: str
+    summary: str
+    config: type[LoopConfig]
+    factory: str
+
+
+TRAININGS: dict[str, str] = {
+    "identity": "fasgen.stages.identify.training_config:SPEC",
+    "autoencoder": "fasgen.stages.defake.training_config:AUTOENCODER",
+    "dfg": "fasgen.stages.defake.training_config:DFG",
+}
+"""Name to ``module:attribute`` of its `TrainingSpec`."""
+
+
+@cache
+def _load(target: str) -> TrainingSpec:
+    module, _, attribute = target.partition(":")
+    spec: TrainingSpec = getattr(import_module(module), attribute)
+    return spec
+
+
+def trainings() -> dict[str, TrainingSpec]:
+    """All trainings by name; imports no torch."""
+    return {name: _load(target) for name, target in TRAININGS.items()}

@@ -1,0 +1,220 @@
+"""One loop for every network: resume, moving average, precision, ranks, curve and sheets.
+
+A task gives the loop its modules, its batches and its loss; everything that is the same for every network is here. Checkpoints
+are safetensors plus JSON, so resuming opens no pickle either.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch import distributed as dist
+
+from fasgen.errors import WeightsError
+from fasgen.training.config import LoopConfig
+from fasgen.training.curve import Curve
+
+
+class Task(Protocol):
+    """What a network brings to the loop."""
+
+    module: nn.Module
+    """Holds every parameter that is trained, and nothing else; `loss` calls it."""
+
+    def batches(self, start: int, rank: int, world: int) -> Iterator[Any]:
+        """Endless batches of this rank from step ``start`` on, the same after a resume as without one."""
+        ...
+
+    def loss(self, module: nn.Module, batch: Any, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Scalar loss and named parts for the curve. ``module`` is `module`, possibly compiled or wrapped for ranks."""
+        ...
+
+    def validate(self, module: nn.Module, folder: Path, step: int) -> Mapping[str, float]:
+        """Figures on held-out data under the averaged weights; draws a sheet of samples into ``folder``."""
+        ...
+
+    def export(self, module: nn.Module, folder: Path) -> None:
+        """Write the finished network, with the averaged weights in ``module``, in the layout that its stage loads."""
+        ...
+
+
+def learning_rate(config: LoopConfig, progress: float, step: int) -> float:
+    """Learning rate at ``step``, ``progress`` in [0, 1] through the schedule."""
+    warm = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
+    decay = 0.5 * (1 + math.cos(math.pi * min(1.0, progress))) if config.schedule == "cosine" else 1.0
+    return config.lr * warm * max(decay, 1e-3)
+
+
+def ema_decay(limit: float, step: int) -> float:
+    """Decay of the moving average at ``step``: rises from 0 as (1 + step) / (10 + step), so that early weights are forgotten."""
+    return min(limit, (1 + step) / (10 + step))
+
+
+def _autocast(config: LoopConfig, device: torch.device) -> Any:
+    wanted = config.precision
+    if wanted == "auto":
+        wanted = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    return torch.autocast(device.type, torch.bfloat16) if wanted == "bf16" else nullcontext()
+
+
+class Checkpoint:
+    """A training state on disk: raw and averaged weights, optimiser moments, and where it stood.
+
+    Args:
+        folder: the run's folder; the state lies in ``checkpoint/`` inside.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "checkpoint"
+
+    def exists(self) -> bool:
+        """True if there is a complete state to resume from."""
+        return (self.folder / "state.json").is_file()
+
+    def save(self, module: nn.Module, ema: Mapping[str, Tensor], optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+        """Write a complete new state beside the old one, then put it in its place."""
+        new, old = self.folder.with_name("checkpoint.new"), self.folder.with_name("checkpoint.old")
+        _remove(new)
+        new.mkdir(parents=True)
+        save_file({k: v.detach().contiguous().cpu() for k, v in module.state_dict().items()}, new / "weights.safetensors")
+        save_file({k: v.contiguous().cpu() for k, v in ema.items()}, new / "ema.safetensors")
+        moments = {
+            f"{index}.{key}": value.detach().contiguous().cpu()
+            for index, slots in optimiser.state_dict()["state"].items()
+            for key, value in slots.items()
+        }
+        save_file(moments, new / "optimiser.safetensors")
+        (new / "state.json").write_text(json.dumps(state))
+        _remove(old)
+        if self.folder.exists():
+            self.folder.rename(old)
+        new.rename(self.folder)
+        _remove(old)
+
+    def load(self, module: nn.Module, ema: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> dict[str, Any]:
+        """Restore everything in place and return the state.
+
+        Raises:
+            WeightsError: if the state was written by another architecture.
+        """
+        try:
+            module.load_state_dict(load_file(self.folder / "weights.safetensors"))
+        except RuntimeError as error:
+            raise WeightsError(
+                f"{self.folder}: is of another architecture; choose another out= or delete it ({str(error).splitlines()[-1].strip()})"
+            ) from error
+        saved = load_file(self.folder / "ema.safetensors")
+        for key, value in ema.items():
+            value.copy_(saved[key].to(value))
+        slots: dict[int, dict[str, Tensor]] = {}
+        for key, value in load_file(self.folder / "optimiser.safetensors").items():
+            index, _, name = key.partition(".")
+            slots.setdefault(int(index), {})[name] = value
+        optimiser.load_state_dict({"state": slots, "param_groups": optimiser.state_dict()["param_groups"]})
+        state: dict[str, Any] = json.loads((self.folder / "state.json").read_text())
+        return state
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+
+
+def train(task: Task, config: LoopConfig, device: torch.device, *, rank: int = 0, world: int = 1) -> Path:
+    """Train ``task`` to the end of its schedule, resuming from ``config.out`` where a checkpoint lies there.
+
+    Args:
+        task: modules, batches, loss.
+        config: settings; ``batch`` is the batch over all ranks together.
+        device: where this rank computes.
+        rank: this rank; only rank 0 writes.
+        world: number of ranks; above 1, ``torch.distributed`` must be initialised.
+
+    Returns:
+        the folder of the exported network.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed * 1000 + rank)
+    module = task.module.to(device).to(memory_format=torch.channels_last)
+    ema = {k: v.detach().clone() for k, v in module.state_dict().items()}
+    optimiser = torch.optim.AdamW(module.parameters(), config.lr, config.betas, weight_decay=config.weight_decay)
+    checkpoint, curve = Checkpoint(config.out), Curve(config.out)
+    step, spent = 0, 0.0
+    if checkpoint.exists():
+        state = checkpoint.load(module, ema, optimiser)
+        step, spent = int(state["step"]), float(state["seconds"])
+        curve.cut(step)
+    runner: nn.Module = module
+    if world > 1:
+        runner = nn.parallel.DistributedDataParallel(module, device_ids=[device.index] if device.type == "cuda" else None)
+    if config.compile:
+        runner = torch.compile(runner)  # type: ignore[assignment]
+    began = time.monotonic() - spent
+    batches = task.batches(step, rank, world)
+
+    def progress() -> float:
+        by_time = (time.monotonic() - began) / (60 * config.minutes) if config.minutes else 0.0
+        share = torch.tensor(max(step / config.steps, by_time), dtype=torch.float64, device=device)
+        if world > 1 and config.minutes:
+            dist.broadcast(share, 0)
+        return float(share)
+
+    module.train()
+    while (done := progress()) < 1.0:
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(config, done, step)
+        with _autocast(config, device):
+            loss, parts = task.loss(runner, next(batches), step)
+        if not torch.isfinite(loss):
+            raise WeightsError(f"step {step}: the loss is {float(loss)}; lower lr (now {config.lr}) and start again from {config.out}")
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(module.parameters(), config.clip)
+        optimiser.step()
+        decay = ema_decay(config.ema, step) if config.ema else 0.0
+        with torch.no_grad():
+            for key, value in module.state_dict().items():
+                if value.is_floating_point():
+                    ema[key].lerp_(value, 1 - decay)
+                else:
+                    ema[key].copy_(value)
+        step += 1
+        if rank == 0:
+            curve.add(loss, parts)
+            if step % config.log_every == 0:
+                curve.point(step, time.monotonic() - began, optimiser.param_groups[0]["lr"])
+            if step % config.checkpoint_every == 0:
+                checkpoint.save(module, ema, optimiser, {"step": step, "seconds": time.monotonic() - began})
+            if step % config.sheet_every == 0:
+                _validate(task, module, ema, config.out, step, curve)
+    folder = config.out / "final"
+    if rank == 0:
+        checkpoint.save(module, ema, optimiser, {"step": step, "seconds": time.monotonic() - began})
+        _validate(task, module, ema, config.out, step, curve)
+        module.load_state_dict(ema)
+        module.eval()
+        task.export(module, folder)
+    return folder
+
+
+def _validate(task: Task, module: nn.Module, ema: Mapping[str, Tensor], out: Path, step: int, curve: Curve) -> None:
+    raw = {k: v.detach().clone() for k, v in module.state_dict().items()}
+    module.load_state_dict(ema)
+    module.eval()
+    with torch.no_grad():
+        figures = task.validate(module, out / "sheets", step)
+    module.load_state_dict(raw)
+    module.train()
+    curve.validation(step, figures)

@@ -1,0 +1,19 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real faces and real attacks; tests that need it are skipped, by name, where it is absent."""
+    folder = os.environ.get("FASGEN_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("needs real faces: set FASGEN_DATA to their folder")
+    return Path(folder).resolve()

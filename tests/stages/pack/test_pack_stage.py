@@ -1,0 +1,159 @@
+"""Pack alters nothing, says what it left out and gives the same bytes every time."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fasgen.records import PROVENANCE, Reason, Status
+from fasgen.stages.pack.config import SPEC, PackConfig
+from fasgen.stages.pack.stage import Pack, npy_bytes
+from fasgen.stages.stage import Product, Reject, Sample
+
+
+def png(image: np.ndarray) -> bytes:
+    return bytes(cv2.imencode(".png", image[:, :, ::-1])[1])
+
+
+def sample(number: int = 0, size: int = 24, **values: Any) -> Sample:
+    rng = np.random.default_rng(number)
+    image = rng.integers(0, 256, (size, size, 3), np.uint8)
+    made = rng.integers(0, 256, (size, size, 3), np.uint8)
+    content = {column.name: None for column in PROVENANCE}
+    content |= {"label": "live", "dataset": "d", "path": f"a/{number}.png", "licence": "CC0-1.0", "seed": 2**60 + number}
+    content |= {
+        "box": [1.0, 2.0, 3.0, 4.0],
+        "brisque": 21.5,
+        "residual_mean": 0.25,
+        "plan_hash": "ab",
+        "weights": "cd",
+    } | values
+    return Sample(
+        sample_id=f"{number:016x}",
+        seed=1,
+        slot=0,
+        files={"crop": png(image)},
+        arrays={"residual": image.astype(np.int16) - made, "embedding": rng.standard_normal(512, np.float32)},
+        values=content,
+    )
+
+
+def product(one: Sample, **config: Any) -> Product:
+    [out] = Pack(PackConfig(**config))([one])
+    assert isinstance(out, Product)
+    return out
+
+
+def test_members_hold_the_stored_bytes_and_the_exact_residual() -> None:
+    one = sample(3)
+    out = product(one)
+    assert list(out.files) == ["png", "cue.npy", "json"]
+    assert out.files["png"] is one.files["crop"]
+    cue = np.load(io.BytesIO(out.files["cue.npy"]), allow_pickle=False)
+    assert cue.dtype == np.int16 and np.array_equal(cue, one.arrays["residual"])
+    content = json.loads(out.files["json"])
+    assert content["label"] == "live" and content["label_index"] == 1 and content["synthetic"] is False
+    assert content["geometry"]["box"] == [1.0, 2.0, 3.0, 4.0] and content["geometry"]["yaw"] is None
+    assert content["cue"]["seed"] == 2**60 + 3 and content["cue"]["mean"] == 0.25
+    assert content["image"]["sha256"] == hashlib.sha256(one.files["crop"]).hexdigest() == out.values["image_digest"]
+    assert set(out.values) == {column.name for column in SPEC.columns}
+
+
+def test_compressed_cue_holds_the_same_npy_and_carries_no_time() -> None:
+    one = sample(4)
+    plain, packed = product(one).files["cue.npy"], product(one, cue_format="npy.gz").files["cue.npy.gz"]
+    assert gzip.decompress(packed) == plain
+    assert packed[4:8] == b"\0\0\0\0"
+
+
+def test_reconstruction_is_image_minus_cue() -> None:
+    one = sample(5)
+    files = product(one, reconstruction=True, embedding=True).files
+    image, made = (
+        cv2.imdecode(np.frombuffer(files[name], np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+        for name in ("png", "reconstruction.png")
+    )
+    assert np.array_equal(image.astype(np.int16) - one.arrays["residual"], made)
+    assert np.array_equal(np.load(io.BytesIO(files["embedding.npy"])), one.arrays["embedding"])
+
+
+def test_labels_and_licences_not_wanted_are_rows_with_a_reason() -> None:
+    stage = Pack(PackConfig(labels=("live",), licences=("CC0-*", "PD")))
+    batch = [
+        sample(1),
+        sample(2, label="spoof"),
+        sample(3, licence="CC-BY-NC-4.0"),
+        sample(4, licence=None),
+        sample(5, label=None),
+    ]
+    out = stage(batch)
+    assert [type(item) for item in out] == [Product, Reject, Reject, Reject, Reject]
+    reasons = [item.reason for item in out if isinstance(item, Reject)]
+    assert reasons == [Reason.LABEL, Reason.LICENCE, Reason.LICENCE, Reason.LABEL]
+    assert all(reason.status is Status.FILTERED for reason in reasons)
+    assert all(isinstance(item, Product) for item in Pack(PackConfig())(batch))
+
+
+@pytest.mark.parametrize("label, index", [("live", 1), ("spoof", 0), ("unknown", None), (None, None)])
+def test_label_index(label: str | None, index: int | None) -> None:
+    assert json.loads(product(sample(1, label=label)).files["json"])["label_index"] == index
+
+
+def test_what_was_synthesised_is_marked() -> None:
+    out = product(sample(1, style_subject="d/7"))
+    assert json.loads(out.files["json"])["synthetic"] is True and out.values["synthetic"] is True
+
+
+@pytest.mark.parametrize(
+    "residual", [np.zeros((24, 24, 3), np.int32), np.zeros((23, 24, 3), np.int16), np.zeros((24, 24), np.int16)]
+)
+def test_a_residual_of_another_crop_is_refused_by_name(residual: np.ndarray) -> None:
+    one = sample(9)
+    one.arrays["residual"] = residual
+    with pytest.raises(ValueError, match=one.sample_id):
+        product(one)
+
+
+def test_a_crop_that_is_not_png_is_refused_by_name() -> None:
+    one = sample(9)
+    one.files["crop"] = b"\xff\xd8 no png"
+    with pytest.raises(ValueError, match=one.sample_id):
+        product(one)
+
+
+def test_a_value_that_is_not_finite_never_reaches_the_json() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        product(sample(1, brisque=float("nan")))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 33), st.text(max_size=20), st.sampled_from(["npy", "npy.gz"]))
+def test_equal_samples_give_equal_bytes_alone_and_in_company(number: int, size: int, path: str, cue_format: str) -> None:
+    config = PackConfig(cue_format=cue_format)
+    one, again = sample(number, size, path=path), sample(number, size, path=path)
+    [alone] = Pack(config)([one])
+    both = Pack(config)([sample(number ^ 1, size), again])
+    assert alone == both[1]
+    assert isinstance(alone, Product)
+    assert json.loads(alone.files["json"])["path"] == path
+
+
+@pytest.mark.parametrize("dtype", ["<i2", ">i2", "<f4", ">f4"])
+def test_npy_is_little_endian(dtype: str) -> None:
+    array = np.arange(12).reshape(2, 3, 2).astype(dtype)
+    back = np.load(io.BytesIO(npy_bytes(array)))
+    assert back.dtype.str[0] == "<" and np.array_equal(back, array)
+
+
+def test_specification_builds_the_stage() -> None:
+    assert isinstance(SPEC.build(PackConfig(), torch.device("cpu")), Pack)
