@@ -6,8 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The suite is deterministic, and a shared machine's pauses are no failures.
+settings.register_profile("fasgen", deadline=None, derandomize=True)
+settings.load_profile("fasgen")
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,6 @@ from pydantic import Field, ValidationError
 from fasgen.config import Config, canonical, digest, load, preset_names
 from fasgen.config.document import parse_document, parse_value
 from fasgen.config.overrides import merge, parse_override
-from fasgen.config.root import Budget
 from fasgen.errors import ConfigError
 from fasgen.stages.stage import StageConfig, StageSpec
 
@@ -26,6 +25,7 @@ class CropConfig(StageConfig):
 
 
 class GenerateConfig(StageConfig):
+    network: str = "embedded"
     t: int = Field(800, ge=1, le=999)
     gain: float = Field(0.5, gt=0)
     limit: Annotated[int, Field(ge=1)] | None = None
@@ -94,14 +94,17 @@ def test_a_preset_lies_below_the_file(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_paths_in_a_file_belong_to_its_folder_and_those_of_overrides_to_the_current_one(tmp_path: Path) -> None:
     (tmp_path / "far").mkdir()
-    path = write(tmp_path / "far", "store: out/store\nsources: photos\ncrop: {weights: w.safetensors}\n")
+    path = write(
+        tmp_path / "far", "store: out/store\nsources: photos\ncrop: {weights: w.safetensors}\ngenerate: {network: net}\n"
+    )
     config = load(path)
     assert config.store == tmp_path / "far/out/store"
     assert config.sources[0].path == tmp_path / "far/photos"
     assert crop(config).weights == tmp_path / "far/w.safetensors"
-    config = load(path, ["store=here", "crop.weights=embedded", "sources.0.path=/abs/x"])
+    assert generate(config).network == str(tmp_path / "far/net")
+    config = load(path, ["store=here", "generate.network=embedded", "crop.weights=embedded", "sources.0.path=/abs/x"])
     assert config.store == tmp_path / "here"
-    assert crop(config).weights == "embedded"
+    assert crop(config).weights == generate(config).network == "embedded"
     assert config.sources[0].path == Path("/abs/x")
 
 
@@ -148,7 +151,7 @@ def test_an_unknown_source_key_is_named_with_its_position() -> None:
         ("generate.span=3", "generate.span: wants a list of exactly 2, each a number, got 3"),
         ("generate.span=[a, 1]", "generate.span.0: wants a number, got 'a'"),
         ("generate.note=5", "generate.note: wants text, got 5; quote it to make it text"),
-        ("generate=3", "generate: wants a mapping with keys among t, gain, limit, span, note, got 3"),
+        ("generate=3", "generate: wants a mapping with keys among network, t, gain, limit, span, note, got 3"),
         ("generate.t.x=1", "generate.t: wants a whole number from 1 to 999, got {'x': 1}"),
         ("crop.size=100", "crop.size: wants a whole number from 32 to 1024, a multiple of 8, got 100"),
         ("crop.detector=mtcn", "crop.detector: wants one of mtcnn, retinaface, got 'mtcn'"),
@@ -241,13 +244,6 @@ def test_canonical_bytes_do_not_depend_on_how_it_was_written(tmp_path: Path) -> 
     assert canonical(one) == canonical(two)
     assert digest(one) == digest(two) != digest(load(None))
     assert json.loads(canonical(one))["generate"]["t"] == 5
-
-
-def test_budget() -> None:
-    assert not Budget(max_failed_rate=0.1).exceeded(planned=10, failed=1)
-    assert Budget(max_failed_rate=0.1).exceeded(planned=10, failed=2)
-    assert Budget(max_failed=0, max_failed_rate=1.0).exceeded(planned=10, failed=1)
-    assert not Budget().exceeded(planned=0, failed=0)
 
 
 trees = st.recursive(

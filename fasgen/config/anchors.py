@@ -7,12 +7,16 @@ from typing import Any, Literal, get_args, get_origin
 
 from fasgen.config.shapes import Shape
 
+CARRIED = frozenset({"embedded", "package"})
+"""Words for weights that come with fasgen or with a package it needs."""
+
 
 def anchor(value: Any, shape: Shape | None, folder: Path) -> Any:
     """``value`` with every relative path in it joined to ``folder``.
 
-    Only values whose field is declared as ``Path`` are paths; a word that the field also allows as a literal (``embedded``)
-    is left. ``~`` is the home folder. Links are not resolved.
+    Paths are the values of fields declared as ``Path``, and those of text fields whose default is one of `CARRIED`: weights,
+    by such a word or by their place. Words that a field allows as literals are left. ``~`` is the home folder. Links are not
+    resolved.
     """
     if shape is None:
         return value
@@ -24,6 +28,9 @@ def anchor(value: Any, shape: Shape | None, folder: Path) -> Any:
         return value
     alternatives = list(shape.alternatives())
     words = {word for one in alternatives if get_origin(one.annotation) is Literal for word in get_args(one.annotation)}
-    if value in words or not any(one.annotation is Path for one in alternatives):
+    weights = isinstance(shape.default, str) and shape.default in CARRIED
+    if value in words or (weights and value in CARRIED):
+        return value
+    if not weights and not any(one.annotation is Path for one in alternatives):
         return value
     return str((folder / Path(value).expanduser()).absolute())

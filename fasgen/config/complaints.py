@@ -69,6 +69,9 @@ def complain(root: type[BaseModel], failure: ValidationError, origin: Callable[[
         if key not in lines:
             where = origin(key)
             lines[key] = (f"{where}: " if where else "") + _sentence(root, key, shape, error)
+            if where.startswith("preset ") and shape is not None and error.get("input") is None:
+                name = dotted(key)
+                lines[key] = f"{where} comes without {name}: give {shape.words()}, for example {name}=PATH"
     if len(lines) == 1:
         return next(iter(lines.values()))
     return "\n".join([f"{len(lines)} settings are wrong:", *(f"  {line}" for line in lines.values())])

@@ -13,7 +13,7 @@ from fasgen.errors import ConfigError
 from fasgen.sources.config import SourceConfig
 from fasgen.stages import specs
 from fasgen.stages.stage import StageConfig
-from fasgen.training.config import trainings
+from fasgen.training.config import LoopConfig, trainings
 
 
 class _Frozen(BaseModel):
@@ -27,10 +27,6 @@ class Budget(_Frozen):
     max_failed_rate: float = Field(
         default=0.05, ge=0.0, le=1.0, description="failed samples allowed, as a share of the planned"
     )
-
-    def exceeded(self, planned: int, failed: int) -> bool:
-        """Whether ``failed`` of ``planned`` samples is more than the budget."""
-        return (self.max_failed is not None and failed > self.max_failed) or failed > self.max_failed_rate * planned
 
 
 class Config(_Frozen):
@@ -62,9 +58,9 @@ class Config(_Frozen):
             raise ConfigError(f"{name!r} is not a stage")
         return config
 
-    def training(self, name: str) -> BaseModel:
+    def training(self, name: str) -> LoopConfig:
         """Configuration of training ``name``."""
-        config: BaseModel = getattr(getattr(self, "train", None), name)
+        config: LoopConfig = getattr(getattr(self, "train", None), name)
         return config
 
 

@@ -29,14 +29,15 @@ _SEQUENCES = (list, tuple, set, frozenset, Sequence)
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """An annotation with its constraints (objects of ``annotated_types``)."""
+    """An annotation with its constraints (objects of ``annotated_types``) and the field's default."""
 
     annotation: Any
     constraints: tuple[Any, ...] = ()
+    default: Any = None
 
     @staticmethod
     def of(field: FieldInfo) -> Shape:
-        return Shape(field.annotation, tuple(field.metadata))
+        return Shape(field.annotation, tuple(field.metadata), field.default)
 
     def alternatives(self) -> Iterator[Shape]:
         """The members of a union, or the shape itself; ``Annotated`` unwrapped."""

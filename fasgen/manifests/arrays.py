@@ -41,13 +41,23 @@ def _json(document: dict[str, Any]) -> bytes:
     return json.dumps(document, indent=2).encode()
 
 
-def _codecs(itemsize: int) -> list[dict[str, Any]]:
-    # The byte shuffle puts the high bytes of small numbers together; single bytes have nothing to shuffle.
+def _shuffle(dtype: np.dtype[Any]) -> str:
+    """How blosc rearranges a chunk before it packs it.
+
+    On int16 differences of real faces and a smooth copy, shuffled bits gave a fifth fewer bytes than shuffled bytes and were
+    packed half as fast again. Feature maps of floats pack badly by any; shuffled bytes are within 5 % of the smallest and
+    quicker. Single bytes lose by either.
+    """
+    if dtype.itemsize == 1:
+        return "noshuffle"
+    return "bitshuffle" if dtype.kind in "iu" else "shuffle"
+
+
+def _codecs(dtype: np.dtype[Any]) -> list[dict[str, Any]]:
     serial: dict[str, Any] = {"name": "bytes"}
-    if itemsize > 1:
+    if dtype.itemsize > 1:
         serial["configuration"] = {"endian": "little"}
-    shuffle = "shuffle" if itemsize > 1 else "noshuffle"
-    blosc = {"typesize": itemsize, "cname": "zstd", "clevel": _LEVEL, "shuffle": shuffle, "blocksize": 0}
+    blosc = {"typesize": dtype.itemsize, "cname": "zstd", "clevel": _LEVEL, "shuffle": _shuffle(dtype), "blocksize": 0}
     return [serial, {"name": "blosc", "configuration": blosc}]
 
 
@@ -55,7 +65,7 @@ def array_document(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
     """The ``zarr.json`` of an array of ``shape`` (samples first), one chunk a sample, one shard in all."""
     sharding = {
         "chunk_shape": [1, *shape[1:]],
-        "codecs": _codecs(dtype.itemsize),
+        "codecs": _codecs(dtype),
         "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
         "index_location": "end",
     }
@@ -80,13 +90,13 @@ def shard_key(dimensions: int) -> str:
     return "/".join(["c", *["0"] * dimensions])
 
 
-def _codec(itemsize: int) -> Any:
+def _codec(dtype: np.dtype[Any]) -> Any:
     from numcodecs import blosc
 
     # With threads, blosc stores blocks in the order in which they get done: other bytes every time.
     blosc.use_threads = False
-    shuffle = blosc.SHUFFLE if itemsize > 1 else blosc.NOSHUFFLE
-    return blosc.Blosc(cname="zstd", clevel=_LEVEL, shuffle=shuffle, blocksize=0, typesize=itemsize)
+    number = {"noshuffle": blosc.NOSHUFFLE, "shuffle": blosc.SHUFFLE, "bitshuffle": blosc.BITSHUFFLE}[_shuffle(dtype)]
+    return blosc.Blosc(cname="zstd", clevel=_LEVEL, shuffle=number, blocksize=0, typesize=dtype.itemsize)
 
 
 def little(array: NDArray[Any]) -> NDArray[Any]:
@@ -118,7 +128,7 @@ class ArrayWriter:
         self._folder = folder
         self.field = field
         self.dtype = dtype_of(field, dtype)
-        self._codec = _codec(self.dtype.itemsize)
+        self._codec = _codec(self.dtype)
         self._spool: BinaryIO | None = None
         self._digest = hashlib.sha256()
         self._end = 0
@@ -228,7 +238,7 @@ class ArrayReader:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{folder}: not a readable array ({error}): run `fasgen verify`") from None
         self.shape: tuple[int, ...] = shape
-        self._codec = _codec(self.dtype.itemsize)
+        self._codec = _codec(self.dtype)
         try:
             self._index = self._read_index(document)
         except BaseException:
@@ -294,7 +304,7 @@ _CRC = _crc_table()
 
 
 def crc32c(data: bytes) -> int:
-    """CRC-32C (Castagnoli, reflected polynomial 0x82F63B78) of a few kilobytes, as a shard's index ends with it (RFC 3720, B.4)."""
+    """CRC-32C (Castagnoli, reflected polynomial 0x82F63B78; RFC 3720, B.4) of the few kilobytes of a shard's index."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc = crc >> 8 ^ _CRC[(crc ^ byte) & 0xFF]

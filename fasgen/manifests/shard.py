@@ -17,7 +17,7 @@ from fasgen.manifests.arrays import ArrayWriter, group_document, little
 from fasgen.manifests.images import RGB, encode_png
 from fasgen.manifests.parquet import encode_manifest, encode_timing
 from fasgen.manifests.schema import COMMON, arrow_schema, checked, detail_text, text
-from fasgen.manifests.tar import TarWriter, copy_members
+from fasgen.manifests.tar import TarWriter, copy_members, header
 from fasgen.manifests.unit import (
     UnitFacts,
     UnitSummary,
@@ -133,14 +133,21 @@ class UnitWriter:
             if field not in self._arrays:
                 raise StoreError(f"{where}: the stage gave array {field!r}, which it does not declare")
             self._arrays[field].check(key, array)
-        members = {
-            f"{key}.{field}.png": encode_png(image, f"{where}, image {field!r}") for field, image in (images or {}).items()
-        }
+        members: dict[str, bytes] = {}
+        for field, image in (images or {}).items():
+            members[f"{key}.{field}.png"] = encode_png(image, f"{where}, image {field!r}")
         for extension, data in (files or {}).items():
             if f"{key}.{extension}" in members:
                 raise StoreError(f"{where}: two members are called '{key}.{extension}'")
             members[f"{key}.{extension}"] = bytes(data)
-        self._store(record, key, members, arrays or {})
+        for name, data in members.items():
+            header(name, len(data))
+        try:
+            self._store(record, key, members, arrays or {})
+        except OSError as error:
+            # Half a member may lie in the file now; what follows would be unreadable.
+            self.abort()
+            raise StoreError(f"{where}: cannot be written below {self._folder} ({error}): is the disk full?") from error
 
     def _store(
         self, record: dict[str, Any], key: str, members: Mapping[str, bytes], arrays: Mapping[str, NDArray[Any]]
@@ -157,7 +164,7 @@ class UnitWriter:
             if field in arrays:
                 array = little(arrays[field])
                 writer.add(key, array)
-                digest.update(array)
+                digest.update(array.data)
                 size += array.nbytes
         record |= {"member": next(iter(members), None), "payload_digest": digest.hexdigest(), "payload_bytes": size}
         self._accept(record, key)

@@ -20,9 +20,9 @@ RECORD = 10_240
 _MAX_SIZE = 8**11 - 1
 _ZEROS = bytes(RECORD)
 
-_AFTER_NAME = b"0000444\00000000\00000000\0"
-_MTIME = b"\000000000000\0"
-_AFTER_SUM = b"\0 0" + bytes(100) + b"ustar\x0000" + bytes(32 + 32 + 8 + 8)
+_AFTER_NAME = b"\x00".join([b"0000444", b"0000000", b"0000000", b""])
+_MTIME = b"\x00".join([b"", b"00000000000", b""])
+_AFTER_SUM = b"\x00 0" + bytes(100) + b"ustar\x0000" + bytes(32 + 32 + 8 + 8)
 # The checksum counts its own field as eight spaces.
 _CONSTANT_SUM = sum(_AFTER_NAME) + sum(_MTIME) + sum(_AFTER_SUM) - ord(" ") + 8 * ord(" ") - ord("\0")
 
@@ -76,12 +76,14 @@ class TarWriter:
     Args:
         path: file to create; it must not exist.
         digest: keep the SHA-256 of the file while it is written.
+        sync: wait at the end until the bytes are on the disk.
     """
 
-    def __init__(self, path: Path, digest: bool = True) -> None:
+    def __init__(self, path: Path, digest: bool = True, sync: bool = True) -> None:
         self._path = path
         self._stream: BinaryIO = path.open("xb", buffering=1 << 17)
         self._digest = hashlib.sha256() if digest else None
+        self._sync = sync
         self._offset = 0
         self._names: set[str] = set()
         self.members: list[Member] = []
@@ -111,13 +113,14 @@ class TarWriter:
         self._offset += BLOCK + size + pad
 
     def close(self) -> str:
-        """End the archive, flush it to the disk and return its SHA-256 (empty if it was not asked for)."""
+        """End the archive and return its SHA-256 (empty if it was not asked for)."""
         end = _ZEROS[: 2 * BLOCK] + bytes(-(self._offset + 2 * BLOCK) % RECORD)
         self._stream.write(end)
         if self._digest:
             self._digest.update(end)
         self._stream.flush()
-        os.fsync(self._stream.fileno())
+        if self._sync:
+            os.fsync(self._stream.fileno())
         self._stream.close()
         return self._digest.hexdigest() if self._digest else ""
 

@@ -37,7 +37,7 @@ class UnitReader:
         self._tar_path = folder / tar.format(unit=unit)
         self.facts: UnitFacts = unit_facts(folder, unit)
         self.rows: list[dict[str, Scalar]] = read_table(manifest_path(folder, unit)).to_pylist()
-        self._places = {(row["row"], row["variant"]): row for row in self.rows}
+        self._places: dict[tuple[Scalar, Scalar], dict[str, Scalar]] = {(row["row"], row["variant"]): row for row in self.rows}
         self._tar: TarReader | None = None
         self._arrays: dict[str, ArrayReader] = {}
 

@@ -19,7 +19,7 @@ _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
 _DETAIL = 200
 
 
-class WorkerPoisoned(Exception):
+class DeviceLostError(Exception):
     """The device context is broken: nothing that this process computes after it can be believed."""
 
 
@@ -52,7 +52,7 @@ def call(stage: Stage, spec: StageSpec, samples: Sequence[Sample]) -> list[Outco
     undisturbed batch. A result of the wrong length rejects the whole batch: which sample belongs to which result is unknown.
 
     Raises:
-        WorkerPoisoned: the device is lost.
+        DeviceLostError: the device is lost.
     """
     if not samples:
         return []
@@ -62,7 +62,7 @@ def call(stage: Stage, spec: StageSpec, samples: Sequence[Sample]) -> list[Outco
         return [Reject(Reason.STAGE_ERROR, one_line(error))] * len(samples)
     except Exception as error:
         if is_poison(error):
-            raise WorkerPoisoned(one_line(error)) from error
+            raise DeviceLostError(one_line(error)) from error
         if is_out_of_memory(error):
             _free_memory()
         if len(samples) == 1:

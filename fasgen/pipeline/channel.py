@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class HungUp(Exception):
+class HungUpError(Exception):
     """The other end has gone; raised to the thread that puts."""
 
 
@@ -33,12 +33,12 @@ class Channel(Generic[T]):
         """Append ``item`` of ``size`` bytes, waiting for room.
 
         Raises:
-            HungUp: nobody will take it.
+            HungUpError: nobody will take it.
         """
         with self._change:
             self._change.wait_for(lambda: self._gone or not self._items or self._held + size <= self._limit)
             if self._gone:
-                raise HungUp
+                raise HungUpError
             self._items.append((item, size))
             self._held += size
             self._change.notify_all()
@@ -88,7 +88,7 @@ class Ahead(Generic[T]):
         try:
             for item in items:
                 self._channel.put(item, size(item))
-        except HungUp:
+        except HungUpError:
             return
         except BaseException as error:
             self._channel.close(error)
@@ -131,7 +131,7 @@ class Behind(Generic[T]):
         """Hand ``item`` over; raises the error that ``take`` met."""
         try:
             self._channel.put(item, self._size(item))
-        except HungUp:
+        except HungUpError:
             if self._error is not None:
                 raise self._error from None
             raise

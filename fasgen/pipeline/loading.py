@@ -28,8 +28,10 @@ class Loaded(NamedTuple):
 class UnitInput(Protocol):
     """The planned rows of a unit, loaded one at a time by their position."""
 
-    rows: Sequence[int]
-    """Row number at each position, ascending."""
+    @property
+    def rows(self) -> Sequence[int]:
+        """Row number at each position, ascending."""
+        ...
 
     def load(self, position: int) -> Loaded:
         """Read one row's inputs."""
@@ -79,7 +81,9 @@ class SourceInput:
             reason = Reason.OUT_OF_MEMORY if is_out_of_memory(error) else Reason.CORRUPT
             return self.skip(position, Reject(reason, one_line(error)))
         row = self._row(position, source, values)
-        sample = Sample(row.sample_id, row.seed, position % self._task.batch, {"image": image}, values=dict(row.provenance))
+        sample = Sample(
+            row.sample_id, row.seed, position % self._task.batch, {"image": image}, values=dict(row.provenance or {})
+        )
         return Loaded(row, sample)
 
     def skip(self, position: int, reject: Reject) -> Loaded:
@@ -108,9 +112,7 @@ class UpstreamInput:
                 for upstream in (task.upstream[read.stage],)
             }
             self._files = opened.pop_all()
-        self._by_row = {
-            stage: {int(str(row["row"])): row for row in reader.rows} for stage, reader in self._readers.items()
-        }
+        self._by_row = {stage: {int(str(row["row"])): row for row in reader.rows} for stage, reader in self._readers.items()}
         primary = self._by_row[reads[0].stage]
         self.rows = [number for number, row in sorted(primary.items()) if row["status"] == "ok"]
 
@@ -118,7 +120,7 @@ class UpstreamInput:
         """Read one row's images, arrays, bytes and columns; a row that another upstream stage rejected inherits the reason."""
         number = self.rows[position]
         row = self._row(number)
-        sample = Sample(row.sample_id, row.seed, number % self._task.batch, values=dict(row.provenance))
+        sample = Sample(row.sample_id, row.seed, number % self._task.batch, values=dict(row.provenance or {}))
         for read in self._reads:
             reader, stored = self._readers[read.stage], self._by_row[read.stage].get(number)
             if stored is None or stored["status"] != "ok":

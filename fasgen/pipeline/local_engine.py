@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import queue
-from concurrent.futures import ThreadPoolExecutor
+import threading
 
 from fasgen.errors import FasgenError, ResourceError
 from fasgen.pipeline.calling import one_line
 from fasgen.pipeline.engine import EngineEvent, Failed, Finished, UnitTask
 from fasgen.pipeline.resources import Resources
-from fasgen.pipeline.schedule import Joined, Kind
+from fasgen.pipeline.schedule import Joined
 from fasgen.pipeline.worker import Worker
 
 
@@ -28,18 +28,25 @@ class LocalEngine:
         if resources.gpus > 1:
             raise ResourceError(f"--engine local uses one GPU, {resources.gpus} were asked for; use --gpus 1 or --engine ray")
         self.depth = depth
-        kinds: list[Kind] = ["accelerator"] * resources.gpus + ["cpu"] * resources.cpus
         self._events: queue.SimpleQueue[EngineEvent] = queue.SimpleQueue()
-        self._workers: dict[int, tuple[Worker, ThreadPoolExecutor]] = {}
-        for number, kind in enumerate(kinds):
+        self._tasks: dict[int, queue.SimpleQueue[UnitTask | None]] = {}
+        self._threads: list[threading.Thread] = []
+        for number, kind in enumerate(resources.kinds):
             worker = Worker(accelerator=kind == "accelerator", threads=resources.threads)
-            self._workers[number] = worker, ThreadPoolExecutor(depth, thread_name_prefix=f"worker-{number}")
+            self._tasks[number] = queue.SimpleQueue()
+            # Daemons, so that a second Ctrl-C ends the process whatever they have in hand.
+            self._threads += [threading.Thread(target=self._serve, args=(number, worker), daemon=True) for _ in range(depth)]
             self._events.put(Joined(number, kind))
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, worker: int, task: UnitTask) -> None:
         """Hand ``task`` to the worker's threads."""
-        runner, threads = self._workers[worker]
-        threads.submit(self._run, worker, runner, task)
+        self._tasks[worker].put(task)
+
+    def _serve(self, number: int, worker: Worker) -> None:
+        while (task := self._tasks[number].get()) is not None:
+            self._run(number, worker, task)
 
     def _run(self, number: int, worker: Worker, task: UnitTask) -> None:
         try:
@@ -60,6 +67,9 @@ class LocalEngine:
         return events
 
     def close(self, *, now: bool = False) -> None:
-        """End the threads; ``now`` leaves a unit in hand to end by itself, its commit is as good as any."""
-        for _, threads in self._workers.values():
-            threads.shutdown(wait=not now, cancel_futures=True)
+        """End the threads; ``now`` does not wait for units in hand, which leave nothing or a commit as good as any."""
+        for tasks in self._tasks.values():
+            for _ in range(self.depth):
+                tasks.put(None)
+        for thread in () if now else self._threads:
+            thread.join()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -133,6 +133,16 @@ class Plan:
         """Units that this run can make, over all stages."""
         return sum(len(stage.todo) for stage in self.wanted)
 
+    @property
+    def staff(self) -> Resources:
+        """The resources, less the workers that could never be busy: more of a kind than any of its stages has units to do."""
+        most = {True: 0, False: 0}
+        for stage in self.wanted:
+            on_gpu = self._on_accelerator(stage)
+            most[on_gpu] = max(most[on_gpu], len(stage.todo))
+        gpus, cpus = min(self.resources.gpus, most[True]), min(self.resources.cpus, most[False])
+        return replace(self.resources, gpus=gpus, cpus=cpus)
+
     def notes(self) -> list[str]:
         """What is not there yet and which command makes it; and where a generation was begun on another kind of machine."""
         notes: list[str] = []
@@ -152,16 +162,22 @@ class Plan:
         return notes
 
     def write(self) -> None:
-        """Write the listing and every wanted stage's ``plan.json`` into the store."""
+        """Write the listing, and ``plan.json`` of every stage that this run makes or reads.
+
+        The generation whose plan was written last is the one that queries look at, so those that are only read count too.
+        """
         self.listing.write(self.store)
-        for stage in self.wanted:
-            stage.folder.mkdir(parents=True, exist_ok=True)
-            write_plan(stage.folder, self.record(stage))
+        for stage in self.stages.values():
+            if stage.wanted or stage.committed:
+                stage.folder.mkdir(parents=True, exist_ok=True)
+                write_plan(stage.folder, self.record(stage))
 
     def record(self, stage: StagePlan) -> dict[str, object]:
         """What ``plan.json`` of ``stage`` holds."""
         located = tuple(stage.spec.weights(stage.config).values())
-        begun = [earlier for earlier in _begun(stage) if stage.committed and earlier != dict(stage.domain)]
+        domains = _begun(stage) if stage.committed else []
+        if dict(stage.domain) not in domains and (stage.todo or not domains):
+            domains.append(dict(stage.domain))
         return {
             "stage": stage.name,
             "version": stage.spec.version,
@@ -176,7 +192,7 @@ class Plan:
             "rows": len(self.listing.rows),
             "batch": stage.batch,
             "sources": list(self.listing.scans),
-            "domains": [*begun, dict(stage.domain)],
+            "domains": domains,
         }
 
     def work(self) -> list[StageWork]:
@@ -281,14 +297,18 @@ def _plan_stage(
     batch = spec.batch(own)
     weights = digest_weights(spec.weights(own))
     upstream = {read.stage: above[read.stage].plan_hash for read in spec.reads} or {SOURCES: rows.digest}
-    digest = plan_hash(
-        spec, own, weights=weights, upstream=upstream, unit_rows=rows.unit_rows, seed=config.seed, batch=batch
-    )
+    digest = plan_hash(spec, own, weights=weights, upstream=upstream, unit_rows=rows.unit_rows, seed=config.seed, batch=batch)
     folder = store / f"{name}-{digest[:8]}"
     units = rows.units
-    committed = {unit: unit_summary(folder, unit) for unit in (committed_units(folder) if folder.is_dir() else ()) if unit < units}
+    committed = {
+        unit: unit_summary(folder, unit) for unit in (committed_units(folder) if folder.is_dir() else ()) if unit < units
+    }
     open_ = frozenset(range(units)) - frozenset(committed)
-    todo = frozenset(unit for unit in open_ if all(unit in will_have[read.stage] for read in spec.reads)) if wanted else frozenset()
+    todo = (
+        frozenset(unit for unit in open_ if all(unit in will_have[read.stage] for read in spec.reads))
+        if wanted
+        else frozenset()
+    )
     lacks: dict[str, int] = {}
     for read in spec.reads if wanted else ():
         lacking = len(open_ - will_have[read.stage])

@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from fasgen.errors import FasgenError, ResourceError
-from fasgen.pipeline.calling import WorkerPoisoned, one_line
+from fasgen.pipeline.calling import DeviceLostError, one_line
 from fasgen.pipeline.engine import EngineEvent, Failed, Finished, Lost, UnitReport, UnitTask
 from fasgen.pipeline.resources import Have, Resources
 from fasgen.pipeline.schedule import Joined, Key, Kind
@@ -43,13 +43,17 @@ def connect(address: str = "", resources: Resources | None = None) -> Have:
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    if not address:
+        # Ray's own switch for machines that form no cluster: every socket is bound to the loopback interface. It is read
+        # when ray is imported; `_node_ip_address="127.0.0.1"` would be turned into the outer address.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     import ray
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
     if address:
         del options["include_dashboard"]
     elif resources is not None:
-        options |= {"num_cpus": max(1, resources.cpus), "num_gpus": resources.gpus, "_node_ip_address": "127.0.0.1"}
+        options |= {"num_cpus": max(1, resources.cpus), "num_gpus": resources.gpus}
     if not ray.is_initialized():
         try:
             ray.init(address=address or "local", configure_logging=True, **options)
@@ -71,7 +75,7 @@ class _Actor:
     def run(self, task: UnitTask) -> UnitReport:
         try:
             return self._worker.run(task)
-        except WorkerPoisoned:
+        except DeviceLostError:
             # Nothing this process computes from here on can be believed; the engine replaces it.
             os._exit(86)
 
@@ -83,19 +87,21 @@ class RayEngine:
         resources: single-GPU workers and CPU workers.
         depth: tasks in flight on one worker.
         environment: environment variables of the workers, besides those for threads and determinism.
+        keep: leave Ray running after :meth:`close`, for another engine of this process.
     """
 
-    def __init__(self, resources: Resources, *, depth: int = 2, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, resources: Resources, *, depth: int = 2, environment: dict[str, str] | None = None, keep: bool = False
+    ) -> None:
         connect(resources.address, resources)
-        self.depth = depth
+        self.depth, self._keep = depth, keep
         self._resources, self._environment = resources, environment or {}
         self._numbers = itertools.count()
         self._actors: dict[int, tuple[Any, Kind]] = {}
         self._pending: dict[Any, tuple[int, Key]] = {}
         self._events: list[EngineEvent] = []
-        for kind, count in (("accelerator", resources.gpus), ("cpu", resources.cpus)):
-            for _ in range(count):
-                self._hire("accelerator" if kind == "accelerator" else "cpu")
+        for kind in resources.kinds:
+            self._hire(kind)
 
     def _hire(self, kind: Kind) -> None:
         import ray
@@ -176,11 +182,12 @@ class RayEngine:
         self._hire(kind)
 
     def close(self, *, now: bool = False) -> None:
-        """Let go of the actors, and of Ray where this engine started it."""
+        """Let go of the actors and of Ray. Nothing that matters is in hand: what is not committed is made again."""
         import ray
 
         for actor, _ in self._actors.values():
             ray.kill(actor)
         self._actors.clear()
         self._pending.clear()
-        ray.shutdown()
+        if not self._keep:
+            ray.shutdown()

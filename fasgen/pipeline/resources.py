@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from fasgen.errors import ResourceError
+from fasgen.pipeline.schedule import Kind
 
 LIBRARIES = ("torch", "numpy", "opencv-python-headless", "diffusers", "zarr", "numcodecs", "pyarrow", "safetensors")
 """Whose versions may change a product's bytes."""
@@ -53,6 +55,13 @@ class Resources:
     threads: int = 1
     address: str = ""
 
+    @property
+    def kinds(self) -> list[Kind]:
+        """The kind of every worker."""
+        gpus: list[Kind] = ["accelerator" for _ in range(self.gpus)]
+        cpus: list[Kind] = ["cpu" for _ in range(self.cpus)]
+        return gpus + cpus
+
 
 def claim(have: Have, gpus: int | None = None, cpus: int | None = None, *, threads: int = 1, address: str = "") -> Resources:
     """What a run may use of ``have``: what was asked for, or all of it.
@@ -76,7 +85,9 @@ def _check(what: str, option: str, asked: int | None, has: int, where: str) -> N
     if asked < 0:
         raise ResourceError(f"--{option} {asked} is negative")
     if asked > has:
-        raise ResourceError(f"--{option} {asked}: asked for {_count(asked, what)}, but {where} has {has}; ask for at most {has}")
+        raise ResourceError(
+            f"--{option} {asked}: asked for {_count(asked, what)}, but {where} has {has}; ask for at most {has}"
+        )
 
 
 def _count(number: int, what: str) -> str:
@@ -97,7 +108,11 @@ def gpu_names() -> list[str]:
         return []
     try:
         told = subprocess.run(
-            [tool, "--query-gpu=index,uuid,name", "--format=csv,noheader"], capture_output=True, text=True, timeout=20, check=True
+            [tool, "--query-gpu=index,uuid,name", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return []
@@ -107,7 +122,11 @@ def gpu_names() -> list[str]:
         return [name for _, _, name in found]
     names: list[str] = []
     for wanted in visible.split(","):
-        match = [name for index, uuid, name in found if wanted.strip() and (index == wanted.strip() or uuid.startswith(wanted.strip()))]
+        match = [
+            name
+            for index, uuid, name in found
+            if wanted.strip() and (index == wanted.strip() or uuid.startswith(wanted.strip()))
+        ]
         if not match and not wanted.strip().startswith("MIG-"):
             # CUDA stops at the first entry that it does not know.
             break
@@ -161,3 +180,9 @@ def domain(resources: Resources, *, accelerator: bool) -> dict[str, object]:
         "libraries": dict(library_versions()),
         "threads": resources.threads,
     }
+
+
+def peak_rss() -> int:
+    """Peak resident memory of this process, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if os.uname().sysname == "Darwin" else peak * 1024

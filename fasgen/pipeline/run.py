@@ -6,19 +6,20 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
-from fasgen.manifests.shard import committed_units, unit_summary
+from fasgen.manifests.shard import UnitSummary, committed_units, unit_summary
+from fasgen.pipeline.crumbs import read_crumb
 from fasgen.pipeline.engine import Engine, EngineEvent, Failed, Finished, Lost
 from fasgen.pipeline.graph import resolve
-from fasgen.pipeline.plan import Plan, StagePlan
-from fasgen.pipeline.progress import Progress
-from fasgen.pipeline.schedule import Assign, Broke, Budget, Died, Done, Drain, Ending, Joined, Scheduler, Stop
-from fasgen.pipeline.worker import peak_rss, read_crumb
+from fasgen.pipeline.plan import Plan
+from fasgen.pipeline.progress import Progress, StageStart
+from fasgen.pipeline.resources import peak_rss
+from fasgen.pipeline.schedule import Assign, Broke, Budget, Died, Done, Drain, Joined, Key, Scheduler, Stop
 
 TICK = 0.25
 """Seconds that the loop waits for events before it looks at the keyboard and the clock again."""
@@ -125,18 +126,20 @@ def run(
         engine: makes the engine; called only if there is something to do, and closed at the end.
         progress: is told of every change.
         ledger: is told of every event.
-        crumbs: folder for the words of workers in quarantine; ``STORE/runs`` if ``None``.
+        crumbs: folder for the words of workers in quarantine; ``STORE/runs/in-hand`` if ``None``.
         budget: failed rows allowed, those of earlier runs included.
         retries: deaths of workers that a unit survives before quarantine.
     """
     plan.write()
     ledger.event(
         "begin",
-        stages={stage.name: {"plan_hash": stage.plan_hash, "todo": len(stage.todo), "units": stage.units} for stage in plan.wanted},
+        stages={
+            stage.name: {"plan_hash": stage.plan_hash, "todo": len(stage.todo), "units": stage.units} for stage in plan.wanted
+        },
         resources={"gpus": plan.resources.gpus, "cpus": plan.resources.cpus},
     )
     with progress, _interrupts() as heard:
-        loop = _Run(plan, progress, ledger, crumbs or plan.store / "runs", budget or Budget(), retries)
+        loop = _Run(plan, progress, ledger, crumbs or plan.store / "runs" / "in-hand", budget or Budget(), retries)
         if not loop.scheduler.finished:
             loop.drive(engine(), heard)
         result = loop.result()
@@ -157,87 +160,137 @@ def _finish_shipped(plan: Plan, ledger: Ledger) -> None:
 class _Run:
     """The state of one run."""
 
-    def __init__(
-        self, plan: Plan, progress: Progress, ledger: Ledger, crumbs: Path, budget: Budget, retries: int
-    ) -> None:
+    def __init__(self, plan: Plan, progress: Progress, ledger: Ledger, crumbs: Path, budget: Budget, retries: int) -> None:
         self._plan, self._progress, self._ledger, self._crumbs, self._budget = plan, progress, ledger, crumbs, budget
-        self._retries = retries
-        self._planned = sum(stage.planned for stage in plan.wanted)
-        self._failed = sum(stage.failed for stage in plan.wanted)
-        self._assigned: dict[tuple[int, str, int], Assign] = {}
+        self.scheduler = Scheduler(
+            plan.work(),
+            plan.listing.units,
+            retries=retries,
+            budget=budget,
+            planned=sum(stage.planned for stage in plan.wanted),
+            failed=sum(stage.failed for stage in plan.wanted),
+        )
+        self._quarantined: dict[Key, Path] = {}
         self._counts = {"units": 0, "planned": 0, "ok": 0, "filtered": 0, "failed": 0}
         self._deaths = self._peak_worker = 0
-        self.scheduler = self._scheduler(depth=1)
-        progress.begin(plan)
+        progress.begin(_lines(plan))
         self._show()
-
-    def _scheduler(self, depth: int) -> Scheduler:
-        return Scheduler(
-            self._plan.work(),
-            self._plan.listing.units,
-            depth=depth,
-            retries=self._retries,
-            budget=self._budget,
-            planned=self._planned,
-            failed=self._failed,
-        )
 
     def drive(self, engine: Engine, heard: _Interrupts) -> None:
         """Run until nothing is left to do or to wait for."""
-        self.scheduler = self._scheduler(engine.depth)
-        self._crumbs.mkdir(parents=True, exist_ok=True)
-        told = 0
-        now = False
+        self.scheduler.depth = engine.depth
+        told, now = 0, True
         try:
-            while not self.scheduler.finished or not self.scheduler.staffed:
+            while not self.scheduler.finished:
                 if heard.count > told:
-                    told = heard.count
-                    self.scheduler.handle(Drain() if told == 1 else Stop())
-                    self._progress.say(
-                        "finishing the units in hand; Ctrl-C again stops at once" if told == 1 else "stopping: units in hand are lost"
-                    )
-                    self._ledger.event("interrupt", count=told)
+                    told += 1
+                    self._interrupt(told)
                     continue
                 for event in engine.wait(TICK):
                     self._take(event)
                 for assign in self.scheduler.decide():
-                    engine.submit(assign.worker, self._plan.task(assign, self._crumbs))
-                    if assign.attempt:
-                        self._ledger.event("retry", **_where(assign), quarantine=assign.quarantine, excluded=assign.excluded)
+                    self._submit(engine, assign)
                 self._show()
-        except BaseException:
-            now = True
-            raise
+            now = told > 1
         finally:
-            engine.close(now=now or told > 1)
+            engine.close(now=now)
+
+    def result(self) -> RunResult:
+        """What was done, and how it ended."""
+        scheduler = self.scheduler
+        outcome = Outcome(scheduler.ending.value) if scheduler.ending else Outcome.FINISHED
+        error = scheduler.error
+        if self._budget.exceeded(scheduler.failed, scheduler.planned, final=True):
+            error = (
+                f"{scheduler.failed} of {scheduler.planned} rows failed, more than the budget allows "
+                f"(budget.max_failed {self._budget.max_failed}, budget.max_failed_rate {self._budget.max_rate})"
+            )
+            outcome = Outcome.OVER_BUDGET if outcome is Outcome.FINISHED else outcome
+        return RunResult(
+            outcome,
+            **self._counts,
+            remaining=self._plan.todo - self._counts["units"],
+            deaths=self._deaths,
+            error=error,
+            peak_driver=peak_rss(),
+            peak_worker=self._peak_worker,
+        )
+
+    def _submit(self, engine: Engine, assign: Assign) -> None:
+        task = self._plan.task(assign, self._crumbs)
+        if task.crumb:
+            self._crumbs.mkdir(parents=True, exist_ok=True)
+            task.crumb.unlink(missing_ok=True)
+            self._quarantined[assign.key] = task.crumb
+        if assign.attempt:
+            stage, unit = assign.key
+            self._ledger.event(
+                "retry",
+                stage=stage,
+                unit=unit,
+                attempt=assign.attempt,
+                quarantine=assign.quarantine,
+                suspects=list(assign.suspects),
+                excluded=list(assign.excluded),
+            )
+        engine.submit(assign.worker, task)
+
+    def _interrupt(self, count: int) -> None:
+        self.scheduler.handle(Drain() if count == 1 else Stop())
+        self._progress.say(
+            "finishing the units in hand; Ctrl-C again stops at once" if count == 1 else "stopping; units in hand are lost"
+        )
+        self._ledger.event("interrupt", count=count)
 
     def _take(self, event: EngineEvent) -> None:
         match event:
             case Joined():
                 self.scheduler.handle(event)
             case Finished(worker, report):
-                summary = report.summary
-                self._counts["units"] += 1
-                for name in ("planned", "ok", "filtered", "failed"):
-                    self._counts[name] += getattr(summary, name)
-                self._peak_worker = max(self._peak_worker, report.peak_rss)
-                self.scheduler.handle(Done(worker, report.key, summary.planned, summary.failed))
-                self._progress.unit(report.key.stage, summary, report.seconds)
-                self._ledger.event(
-                    "unit",
-                    stage=report.key.stage,
-                    unit=report.key.unit,
-                    worker=worker,
-                    planned=summary.planned,
-                    ok=summary.ok,
-                    filtered=summary.filtered,
-                    failed=summary.failed,
-                    seconds={name: round(value, 4) for name, value in report.seconds.items()},
-                    peak_rss=report.peak_rss,
-                )
+                self._commit(worker, report.key, report.summary, report.seconds, report.peak_rss)
             case Failed(worker, key, error):
                 self.scheduler.handle(Broke(worker, key, error))
                 self._progress.say(f"{key.stage} unit {key.unit}: {error}")
                 self._ledger.event("broke", stage=key.stage, unit=key.unit, worker=worker, error=error)
             case Lost(worker, why):
                 self._lose(worker, why)
+
+    def _commit(self, worker: int, key: Key, summary: UnitSummary, seconds: Mapping[str, float], peak: int) -> None:
+        self._counts["units"] += 1
+        for name in ("planned", "ok", "filtered", "failed"):
+            self._counts[name] += getattr(summary, name)
+        self._peak_worker = max(self._peak_worker, peak)
+        self._forget(key)
+        self.scheduler.handle(Done(worker, key, summary.planned, summary.failed))
+        self._progress.unit(key.stage, summary)
+        rounded = {name: round(value, 4) for name, value in seconds.items()}
+        self._ledger.event("unit", stage=key.stage, worker=worker, **asdict(summary), seconds=rounded, peak_rss=peak)
+
+    def _lose(self, worker: int, why: str) -> None:
+        """A worker is gone: what it had in hand is judged by what lies on disk."""
+        self._deaths += 1
+        keys = self.scheduler.in_flight(worker)
+        self._ledger.event("lost", worker=worker, why=why, units=[list(key) for key in keys])
+        self._progress.say(f"worker {worker} died with {len(keys)} units in hand; they are given out again")
+        for key in keys:
+            folder = self._plan.stages[key.stage].folder
+            if key.unit in committed_units(folder):
+                self._commit(worker, key, unit_summary(folder, key.unit), {}, 0)
+        in_hand = {key: read_crumb(path) for key, path in self._quarantined.items() if key in keys}
+        self.scheduler.handle(Died(worker, in_hand))
+
+    def _forget(self, key: Key) -> None:
+        crumb = self._quarantined.pop(key, None)
+        if crumb:
+            crumb.unlink(missing_ok=True)
+
+    def _show(self) -> None:
+        self._progress.show({stage.name: self.scheduler.counts(stage.name) for stage in self._plan.wanted})
+
+
+def _lines(plan: Plan) -> list[StageStart]:
+    rows = plan.listing.unit_rows
+    return [
+        StageStart(stage.name, stage.units, len(stage.committed), len(stage.todo) * rows, dict(stage.reasons))
+        for stage in plan.wanted
+    ]

@@ -111,7 +111,8 @@ Event = Joined | Done | Died | Broke | Drain | Stop
 class Assign(NamedTuple):
     """Decision: ``worker`` runs ``key``.
 
-    ``quarantine``: alone, leaving word of the rows in hand; ``suspects``: rows to run one by one; ``excluded``: rows not to run.
+    ``quarantine``: alone, leaving word of the rows in hand; ``suspects``: rows to run one by one; ``excluded``: rows to leave
+    out.
     """
 
     worker: int
@@ -156,7 +157,7 @@ class Scheduler:
         stages: in order, every stage after those it reads.
         units: units of each stage.
         depth: tasks in flight on one worker.
-        retries: deaths that a unit survives before quarantine, and deaths in quarantine without a row in hand before the run ends.
+        retries: deaths that a unit survives before quarantine, and those without a row in hand that it survives there.
         budget: failed rows allowed.
         planned: rows committed before this run.
         failed: how many of those failed.
@@ -254,7 +255,11 @@ class Scheduler:
         """All assignments that the present state allows; they count as made."""
         made: list[Assign] = []
         while self.ending is None:
-            free = [number for number, worker in self._workers.items() if len(worker.in_flight) < self.depth and not worker.exclusive]
+            free = [
+                number
+                for number, worker in self._workers.items()
+                if len(worker.in_flight) < self.depth and not worker.exclusive
+            ]
             # The least loaded first, so that few units spread over all workers before any gets a second.
             free.sort(key=lambda number: (len(self._workers[number].in_flight), number))
             assign = next((found for number in free if (found := self._next_for(number))), None)
@@ -280,11 +285,13 @@ class Scheduler:
         return Assign(number, key, trouble.deaths, True, tuple(sorted(trouble.suspects)), tuple(sorted(trouble.excluded)))
 
     def _choose(self, worker: _Worker, queues: Mapping[str, list[int]]) -> str:
-        """The held stage if it has work, else the one with most work for each worker that already holds it, the last on a tie."""
+        """The held stage if it has work, else the one with most work for each worker that holds it, the last on a tie."""
         if worker.held and queues[worker.held]:
             return worker.held
         open_ = [name for name, queue in queues.items() if queue and self._work[name].kind == worker.kind]
-        holders = {name: 1 + sum(other.held == name and bool(other.in_flight) for other in self._workers.values()) for name in open_}
+        holders = {
+            name: 1 + sum(other.held == name and bool(other.in_flight) for other in self._workers.values()) for name in open_
+        }
         return max(open_, key=lambda name: (len(queues[name]) / holders[name], self._rank[name]), default="")
 
     # state

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import gc
-import json
-import os
-import resource
 import sys
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
 
 from fasgen.errors import StoreError
 from fasgen.manifests.shard import UnitWriter
 from fasgen.pipeline.calling import Outcome, call, one_line
 from fasgen.pipeline.channel import Ahead, Behind
+from fasgen.pipeline.crumbs import CrumbFile
 from fasgen.pipeline.engine import UnitReport, UnitTask
 from fasgen.pipeline.graph import resolve
 from fasgen.pipeline.loading import Loaded, batches, loaded_bytes, open_input
+from fasgen.pipeline.resources import peak_rss
 from fasgen.records import Reason
 from fasgen.stages.stage import Product, Reject, Sample, Stage, StageSpec
 
@@ -61,27 +59,6 @@ class Clock:
         return phases | {"wall": time.perf_counter() - self._began}
 
 
-class CrumbFile:
-    """The rows in hand, in a file that outlives the process."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __call__(self, rows: Sequence[int]) -> None:
-        """Replace what the file says by ``rows``."""
-        draft = self._path.with_suffix(".new")
-        draft.write_text(json.dumps(list(rows)), "ascii")
-        draft.replace(self._path)
-
-
-def read_crumb(path: Path) -> tuple[int, ...]:
-    """The rows that a dead worker had in hand; empty if it left no word."""
-    try:
-        return tuple(json.loads(path.read_text("ascii")))
-    except FileNotFoundError:
-        return ()
-
-
 class Worker:
     """Holds one stage at a time and runs units of it.
 
@@ -102,7 +79,7 @@ class Worker:
 
         Raises:
             FasgenError, OSError: the unit cannot be made for a reason that is no sample's fault; nothing is committed.
-            WorkerPoisoned: the device is lost; this worker must not be used again.
+            DeviceLostError: the device is lost; this worker must not be used again.
         """
         clock = Clock()
         spec: StageSpec = resolve(task.target)
@@ -210,9 +187,3 @@ def _written_bytes(group: Sequence[Written]) -> int:
     products = [outcome for _, outcome in group if isinstance(outcome, Product)]
     total = sum(array.nbytes for product in products for array in (*product.images.values(), *product.arrays.values()))
     return total + sum(len(data) for product in products for data in product.files.values())
-
-
-def peak_rss() -> int:
-    """Peak resident memory of this process, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if os.uname().sysname == "Darwin" else peak * 1024

@@ -127,7 +127,7 @@ class FasDataset(IterableDataset[FasSample]):
                     yield raw
             if span.stop is not None and read < span.stop - span.start:
                 what = f"the index states {span.shard.samples} samples, the shard ends after {span.start + read}"
-                raise ShardError(span.shard.url, None, what)
+                raise ShardError(what, span.shard.url)
         except ShardError:
             if self.on_error == "raise":
                 raise

@@ -53,7 +53,7 @@ class FasIndex(Dataset[FasSample]):
         for shard in shards:
             places = _scan(shard.url)
             if shard.samples is not None and shard.samples != len(places):
-                raise ShardError(shard.url, None, f"the index states {shard.samples} samples, the shard has {len(places)}")
+                raise ShardError(f"the index states {shard.samples} samples, the shard has {len(places)}", shard.url)
             self.places += places
         select = self.decoder.select
         if select:
@@ -113,7 +113,7 @@ class FasIndex(Dataset[FasSample]):
         # pread has no position: forked workers and threads share the descriptor safely.
         data = os.pread(self._files[place.shard], member.size, member.offset)
         if len(data) != member.size:
-            raise ShardError(place.shard, place.key, f"member {extension} is truncated: {len(data)} of {member.size} bytes")
+            raise ShardError(f"member {extension} is truncated: {len(data)} of {member.size} bytes", place.shard, place.key)
         return data
 
 

@@ -21,15 +21,17 @@ class ShardError(StoreError):
         sample: the sample that is damaged, or the last one met before the damage; None where no sample was met.
     """
 
-    def __init__(self, shard: str, sample: str | None, what: str) -> None:
-        super().__init__(shard, sample, what)
+    # A DataLoader raises a worker's error anew from its text alone, hence the defaults.
+    def __init__(self, what: str, shard: str = "", sample: str | None = None) -> None:
+        super().__init__(what, shard, sample)
+        self.what = what
         self.shard = shard
         self.sample = sample
-        self.what = what
 
     def __str__(self) -> str:
-        where = f"shard {self.shard}" if self.sample is None else f"shard {self.shard}, sample {self.sample}"
-        return f"{where}: {self.what}"
+        place = [f"shard {self.shard}"] if self.shard else []
+        place += [f"sample {self.sample}"] if self.sample is not None else []
+        return f"{', '.join(place)}: {self.what}" if place else self.what
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class TarStream:
             if kind in _IGNORED:
                 continue
             if kind not in _REGULAR:
-                raise ShardError(self.shard, member.key, f"member type {kind!r} does not belong into a shard")
+                raise ShardError(f"member type {kind!r} does not belong into a shard", self.shard, member.key)
             self._last = member.key
             yield member
 
@@ -103,7 +105,7 @@ class TarStream:
         data = self._stream.read(count)
         self._at += len(data)
         if len(data) != count:
-            raise ShardError(self.shard, self._last, f"the shard is truncated at byte {self._at}; pack its unit again")
+            raise ShardError(f"the shard is truncated at byte {self._at}; pack its unit again", self.shard, self._last)
         return data
 
     def _skip(self, count: int) -> None:
@@ -125,9 +127,9 @@ class TarStream:
             name = _text(header[0:100])
             prefix = _text(header[345:500]) if header[257:262] == b"ustar" else ""
         except ValueError as error:
-            raise ShardError(self.shard, self._last, f"no tar header at byte {self._at - BLOCK}: {error}") from None
+            raise ShardError(f"no tar header at byte {self._at - BLOCK}: {error}", self.shard, self._last) from None
         if stated != sum(header) - sum(header[148:156]) + 8 * 32:
-            raise ShardError(self.shard, self._last, f"the tar header at byte {self._at - BLOCK} is damaged (checksum)")
+            raise ShardError(f"the tar header at byte {self._at - BLOCK} is damaged (checksum)", self.shard, self._last)
         folder, _, base = (f"{prefix}/{name}" if prefix else name).rpartition("/")
         stem, _, extension = base.partition(".")
         return Member(f"{folder}/{stem}" if folder else stem, extension, self._at, size), header[156:157]

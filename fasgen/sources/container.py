@@ -84,7 +84,19 @@ def _avi(file: int, size: int) -> None:
             return
         if at + length > size + _RIFF_SLACK:
             raise _cut("AVI", size, at + length + 8)
+        _riff_chunks(file, at + 12, min(at + 8 + length, size))
         at += 8 + length + length % 2
+
+
+def _riff_chunks(file: int, at: int, end: int) -> None:
+    """Follow the chain of chunks, the frames' own among them, from one size to the next."""
+    while at + 8 <= end:
+        head = os.pread(file, 12, at)
+        name, length = head[:4], int.from_bytes(head[4:8], "little")
+        if not all(32 <= byte < 127 for byte in name):
+            raise SampleError(Reason.CORRUPT, f"AVI: no chunk at byte {at}, where the one before it ends")
+        # Lists of frames are entered; a list's length may be 0 for the same reason as the file's.
+        at += 12 if name == b"LIST" and head[8:12] in (b"movi", b"rec ") else 8 + length + length % 2
 
 
 def _matroska(file: int, size: int) -> None:

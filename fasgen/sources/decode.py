@@ -102,7 +102,7 @@ class Decoder:
     def _decoded(self, path: str, k: int, n: int) -> VideoFrames | SampleError:
         try:
             with self._opened(path) as (file, _):
-                return sample_frames(file, n, self._limits, first=0 if k < n // 2 else k)
+                return sample_frames(file, n, self._limits, first=k)
         except SampleError as error:
             return error
         except MemoryError:

@@ -13,7 +13,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
-import simplejpeg
+import simplejpeg  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 

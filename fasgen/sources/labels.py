@@ -48,7 +48,8 @@ class Labeller:
 
     def __init__(self, config: SourceConfig) -> None:
         self._config = config
-        self._patterns = [re.compile(text) for text in config.patterns]
+        compiled = [re.compile(text) for text in config.patterns]
+        self._patterns = [(p, [(name, name.rstrip("0123456789")) for name in sorted(p.groupindex)]) for p in compiled]
         self._maps: dict[str, Mapping[str, str | None]] = {
             "label": config.label_map,
             "subject": config.subject_map,
@@ -87,14 +88,14 @@ class Labeller:
         )
 
     def _from_patterns(self, path: str) -> dict[str, str]:
-        for pattern in self._patterns:
+        for pattern, groups in self._patterns:
             match = pattern.search(path)
             if match:
-                parts: dict[str, list[str]] = {}
-                for name in sorted(pattern.groupindex):
-                    if match[name]:
-                        parts.setdefault(name.rstrip("0123456789"), []).append(match[name])
-                return {field: "-".join(texts) for field, texts in parts.items()}
+                found: dict[str, str] = {}
+                for name, field in groups:
+                    if text := match[name]:
+                        found[field] = f"{found[field]}-{text}" if field in found else text
+                return found
         return {}
 
     def _value(self, field: str, found: str | None, path: str) -> str | None:

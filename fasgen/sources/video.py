@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 import cv2
-import numpy as np
 
 from fasgen.records import Reason
 from fasgen.sources.config import Limits
@@ -26,6 +25,10 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 KEPT_BYTES = 1 << 29
 """Frames of one video that are held decoded at a time, bytes; of more, later ones are decoded when they are asked for."""
+
+
+# A damaged packet ends decoding like the end of the file does, but behind it decoding goes on.
+_TRIES_BEYOND_END = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,14 @@ def _requests(count: int, n: int, first: int) -> dict[int, int]:
 
 
 def _pass(file: int, requests: Mapping[int, int], limits: Limits) -> tuple[int, dict[int, RGB]]:
-    """Decode everything, convert only what is requested. Returns the number of frames and the frames by request."""
+    """Decode everything, convert only what is requested.
+
+    Returns:
+        the number of frames, and the frames by request.
+
+    Raises:
+        SampleError: ``CORRUPT`` where a gap shows that packets could not be decoded, ``TOO_LARGE`` beyond ``max_frames``.
+    """
     capture = _open(file)
     count, room, kept = 0, KEPT_BYTES, dict[int, "RGB"]()
     try:
@@ -132,6 +142,8 @@ def _pass(file: int, requests: Mapping[int, int], limits: Limits) -> tuple[int, 
             count += 1
             if count > limits.max_frames:
                 raise SampleError(Reason.TOO_LARGE, f"more than max_frames = {limits.max_frames} frames")
+        if any(capture.grab() for _ in range(_TRIES_BEYOND_END)):
+            raise SampleError(Reason.CORRUPT, f"decoding breaks off after {count} frames and goes on further behind")
     finally:
         capture.release()
     return count, kept
@@ -142,7 +154,5 @@ def _retrieve(capture: cv2.VideoCapture, index: int, limits: Limits) -> RGB:
     if not ok or frame is None:
         raise SampleError(Reason.CORRUPT, f"frame {index} cannot be converted")
     check_size(frame.shape[1], frame.shape[0], limits)
-    if frame.ndim == 2:
-        return np.repeat(frame[:, :, None], 3, axis=2)
-    rgb: Sequence[int] | RGB = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-    return np.ascontiguousarray(rgb)
+    rgb: RGB = cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB if frame.ndim == 2 else cv2.COLOR_BGR2RGB)
+    return rgb

@@ -146,7 +146,6 @@ def train(task: Task, config: LoopConfig, device: torch.device, *, rank: int = 0
     """
     if config.threads:
         torch.set_num_threads(config.threads)
-    torch.manual_seed(config.seed * 1000 + rank)
     module = task.module.to(device).to(memory_format=torch.channels_last)
     ema = {k: v.detach().clone() for k, v in module.state_dict().items()}
     optimiser = torch.optim.AdamW(module.parameters(), config.lr, config.betas, weight_decay=config.weight_decay)
@@ -155,6 +154,7 @@ def train(task: Task, config: LoopConfig, device: torch.device, *, rank: int = 0
     if checkpoint.exists():
         state = checkpoint.load(module, ema, optimiser)
         step, spent = int(state["step"]), float(state["seconds"])
+    if rank == 0:
         curve.cut(step)
     runner: nn.Module = module
     if world > 1:
@@ -175,10 +175,12 @@ def train(task: Task, config: LoopConfig, device: torch.device, *, rank: int = 0
     while (done := progress()) < 1.0:
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(config, done, step)
+        # Seeded anew at each step, so that a resumed run draws what the uninterrupted one drew.
+        torch.manual_seed((config.seed * 1_000_003 + step) * world + rank)
         with _autocast(config, device):
             loss, parts = task.loss(runner, next(batches), step)
         if not torch.isfinite(loss):
-            raise WeightsError(f"step {step}: the loss is {float(loss)}; lower lr (now {config.lr}) and start again from {config.out}")
+            raise WeightsError(f"step {step}: the loss is {loss.item()}; lower lr (now {config.lr}) and start again from {config.out}")
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(module.parameters(), config.clip)

@@ -98,6 +98,18 @@ def test_a_crop_larger_than_the_image_and_fields_of_two_sizes_are_refused() -> N
         run(JointAugment(), 0, image=image, cue=made[:, :4])
 
 
-def test_a_flat_cue_is_standardised_to_zero_not_to_noise() -> None:
-    assert scale_cue(torch.full((3, 7, 7), 3.0), "standardised").abs().max() < 1e-6
+@pytest.mark.parametrize("level", [0.0, 3.0, -255.0, 0.1])
+def test_a_flat_cue_is_standardised_to_zero_not_to_noise(level: float) -> None:
+    assert scale_cue(torch.full((3, 224, 224), level), "standardised").abs().max() < 1e-6
+
+
+@given(st.integers(0, 2**31), st.integers(1, 40))
+def test_standardising_is_the_recipe_of_ag_fas(seed: int, side: int) -> None:
+    image, made = pair(seed, side, side)
+    x = (image - made).double() / 127.5
+    expected = (x - x.mean()) / (x.std(correction=0) + 1e-8)
+    assert torch.allclose(scale_cue(image - made, "standardised").double(), expected, atol=1e-5)
+
+
+def test_signed_cues_span_minus_two_to_two() -> None:
     assert torch.equal(scale_cue(torch.full((3, 2, 2), -255.0), "signed"), torch.full((3, 2, 2), -2.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import pickle
 import tempfile
 from collections import Counter
@@ -201,6 +202,31 @@ def test_a_member_that_cannot_be_decoded_is_named(
     path = write_shard(tmp_path / "s.tar", [("bb", {**members(1), extension: damage})])
     with pytest.raises(ShardError, match=rf"s\.tar, sample bb: member {extension} cannot be decoded"):
         list(FasDataset(path))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(["cue.npy.gz", "cue.npy", "png"]), st.integers(0, 10**6), st.integers(0, 255))
+def test_damaged_payloads_end_as_shard_errors_or_not_at_all(
+    members: Members, write_shard: Write, extension: str, place: int, value: int
+) -> None:
+    files = members(1)
+    if extension == "cue.npy.gz":
+        files[extension] = gzip.compress(files.pop("cue.npy"), mtime=0)
+    content = bytearray(files[extension])
+    content[place % min(len(content), 200)] = value
+    with tempfile.TemporaryDirectory() as name:
+        path = write_shard(Path(name) / "s.tar", [("bb", {**files, extension: bytes(content)})])
+        try:
+            list(FasDataset(path))
+        except ShardError as error:
+            assert error.sample == "bb"
+
+
+def test_damage_met_by_a_worker_keeps_its_type_and_names(tmp_path: Path, members: Members, write_shard: Write) -> None:
+    path = write_shard(tmp_path / "s.tar", [("bb", {**members(1), "png": b""})])
+    loader = DataLoader(FasDataset(path), batch_size=1, num_workers=1, collate_fn=collate)
+    with pytest.raises(ShardError, match=r"s\.tar, sample bb: member png"):
+        list(loader)
 
 
 def test_pickles_are_not_loaded(tmp_path: Path, members: Members, write_shard: Write) -> None:

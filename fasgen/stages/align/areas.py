@@ -17,6 +17,9 @@ from fasgen.stages.stage import RGB
 _EXACT = 2**31 // 255
 """Pixels up to which sums of 8-bit levels fit 32 bits."""
 
+_UNIT = 1 / 128
+"""Value of one level: MTCNN takes (level - 127.5) / 128."""
+
 
 class Areas:
     """The summed-area table of an H x W x 3 uint8 image on ``device``."""
@@ -27,18 +30,16 @@ class Areas:
         self._table = torch.from_numpy(cv2.integral(np.ascontiguousarray(image), sdepth=depth)).to(device)
         self._device = device
 
-    def level(self, height: int, width: int, first: int, last: int) -> torch.Tensor:
-        """Rows ``first`` to ``last`` (exclusive) of the image at height x width.
-
-        Returns:
-            (1, 3, last - first, width) float32 in [-1, 1], channels last.
-        """
-        top, bottom = self._bins(height, self.height, first, last)
-        left, right = self._bins(width, self.width, 0, width)
+    def level(self, out: torch.Tensor) -> None:
+        """Write the whole image, resized to h x w and brought to [-1, 1], into ``out`` (h, w, 3) float32."""
+        height, width = out.shape[:2]
+        top, bottom = self._bins(height, self.height)
+        left, right = self._bins(width, self.width)
         bands = self._table.index_select(0, bottom) - self._table.index_select(0, top)
         sums = bands.index_select(1, right) - bands.index_select(1, left)
-        count = (bottom - top)[:, None, None] * (right - left)[None, :, None]
-        return _signed(sums, count)[None].permute(0, 3, 1, 2)
+        cells = (bottom - top)[:, None, None] * (right - left)[None, :, None]
+        torch.mul(sums, _UNIT / cells, out=out)
+        out.sub_(1.0 - _UNIT / 2)
 
     def crops(self, corners: NDArray[np.int64], side: int) -> torch.Tensor:
         """Crops resized to side x side, stretched where they are not square.
@@ -65,15 +66,11 @@ class Areas:
 
         sums = corner(bottom, right) - corner(top, right) - corner(bottom, left) + corner(top, left)
         extent = high - low
-        count = extent[:, 1, :, None, None] * extent[:, 0, None, :, None]
-        return _signed(sums.view(len(corners), side, side, 3), count).permute(0, 3, 1, 2)
+        cells = extent[:, 1, :, None, None] * extent[:, 0, None, :, None]
+        means = sums.view(len(corners), side, side, 3) * (_UNIT / cells)
+        return means.to(torch.float32).sub_(1.0 - _UNIT / 2).permute(0, 3, 1, 2)
 
-    def _bins(self, cells: int, size: int, first: int, last: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """First and one past the last pixel of output cells ``first`` to ``last`` of ``cells`` over ``size`` pixels."""
-        cell = torch.arange(first, last, device=self._device)
+    def _bins(self, cells: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """First and one past the last pixel of each of ``cells`` output cells over ``size`` pixels."""
+        cell = torch.arange(cells, device=self._device)
         return cell * size // cells, -((-(cell + 1) * size) // cells)
-
-
-def _signed(sums: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
-    """Sums of levels to means in [-1, 1]."""
-    return (sums.to(torch.float32) / count - 127.5) * 0.0078125

@@ -21,6 +21,7 @@ from fasgen.stages.align.areas import Areas
 from fasgen.stages.align.boxes import Faces, Floats, refined, squared, suppress, suppress_contained
 from fasgen.stages.align.mtcnn_networks import ONet, PNet, RNet, fill, in_chunks
 from fasgen.stages.align.mtcnn_weights import read_arrays, weight_files
+from fasgen.stages.align.pyramid import STRIDE, WINDOW, layout
 from fasgen.stages.stage import RGB
 
 
@@ -39,18 +40,6 @@ class Cascade:
     thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7)
 
 
-def scales(height: int, width: int, cascade: Cascade) -> list[float]:
-    """Scales of the pyramid: from the one at which the smallest face fills the window down to the image's short side."""
-    scale = PNet.WINDOW / cascade.min_face
-    side = min(height, width) * scale
-    found = []
-    while side >= PNet.WINDOW:
-        found.append(scale)
-        scale *= cascade.factor
-        side *= cascade.factor
-    return found
-
-
 class MTCNN:
     """The detector, with the weights of the ``mtcnn`` package."""
 
@@ -61,9 +50,10 @@ class MTCNN:
         self.pnet, self.rnet, self.onet = PNet(), RNet(), ONet()
         for name, network in (("pnet", self.pnet), ("rnet", self.rnet), ("onet", self.onet)):
             fill(network, read_arrays(files[name]))
-            network.requires_grad_(False).eval().to(device, memory_format=torch.channels_last)
+            network.requires_grad_(False).eval().to(device)
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # Working sets that stay in a core's cache on a CPU; launches that fill the chip elsewhere.
-        self._band_cells = 16_384 if device.type == "cpu" else 1 << 24
+        self._band_cells = 32_768 if device.type == "cpu" else 1 << 24
         self._chunks = (16, 4) if device.type == "cpu" else (256, 64)
 
     @torch.inference_mode()
@@ -76,33 +66,29 @@ class MTCNN:
 
     def _proposed(self, areas: Areas) -> Floats:
         """First network: squares (N, 4)."""
-        limit = _logit(self.cascade.thresholds[0])
-        stride, window = PNet.STRIDE, PNet.WINDOW
-        cells, scores, offsets, levels, at_scale = [], [], [], [], []
-        for level, scale in enumerate(scales(areas.height, areas.width, self.cascade)):
-            height, width = int(areas.height * scale + 1), int(areas.width * scale + 1)
-            # Ceil-mode pooling gives a level of odd size one more cell, whose window hangs over the border by a pixel.
-            rows = (height - window + 1) // stride + 1
-            step = max(self._band_cells // width, window)
-            for first in range(0, rows, step):
-                last = min(first + step, rows)
-                end = height if last == rows else (last - 1) * stride + window
-                logits, features = self.pnet(areas.level(height, width, first * stride, end))
-                passed = torch.nonzero(logits >= limit)
-                if len(passed):
-                    chosen = (passed[:, 0], passed[:, 1])
-                    cells.append((passed.flip(1) + torch.tensor([0, first], device=self.device)).cpu().numpy())
-                    scores.append(torch.sigmoid(logits[chosen]).cpu().numpy())
-                    offsets.append(self.pnet.box(features[chosen]).cpu().numpy())
-                    levels.append(np.full(len(passed), level))
-                    at_scale.append(np.full((len(passed), 1), scale, np.float32))
-        if not cells:
+        plan = layout(areas.height, areas.width, self.cascade.min_face, self.cascade.factor)
+        if plan is None:
             return np.zeros((0, 4), np.float32)
-        corner = np.concatenate(cells).astype(np.float32) * stride
-        factor = np.concatenate(at_scale)
-        boxes = np.concatenate([np.floor((corner + 1) / factor), np.floor((corner + window) / factor)], 1)
-        score, offset = np.concatenate(scores), np.concatenate(offsets)
-        kept = suppress(boxes, score, 0.5, np.concatenate(levels))
+        canvas = plan.paint(areas, self.device)
+        owner = torch.from_numpy(plan.owner.astype(np.int64)).to(self.device)
+        limit = _logit(self.cascade.thresholds[0])
+        step = max(self._band_cells // plan.width, WINDOW)
+        parts = []
+        for first in range(0, len(owner), step):
+            last = min(first + step, len(owner))
+            top, bottom = first * STRIDE, (last - 1) * STRIDE + WINDOW
+            logits, features = self.pnet(canvas[:, :, top:bottom], plan.edges(top, bottom - 2))
+            y, x = torch.nonzero((logits >= limit) & (owner[first:last] >= 0), as_tuple=True)
+            place = torch.stack([x, y + first, owner[first + y, x]], 1)
+            parts.append(torch.cat([place, torch.sigmoid(logits[y, x])[:, None], self.pnet.box(features[y, x])], 1))
+        found = torch.cat(parts).cpu().numpy()
+        level, score, offset = found[:, 2].astype(np.int64), found[:, 3], found[:, 4:]
+        order = np.argsort(level, kind="stable")
+        level, score, offset, cell = level[order], score[order], offset[order], found[order, :2]
+        table = np.array([(of.x // STRIDE, of.y // STRIDE, of.scale) for of in plan.levels], np.float32)[level]
+        corner, scale = (cell - table[:, :2]) * STRIDE, table[:, 2:]
+        boxes = np.concatenate([np.floor((corner + 1) / scale), np.floor((corner + WINDOW) / scale)], 1)
+        kept = suppress(boxes, score, 0.5, level)
         kept = kept[suppress(boxes[kept], score[kept], 0.7)]
         boxes, offset = boxes[kept], offset[kept]
         size = boxes[:, 2:] - boxes[:, :2]
@@ -145,7 +131,7 @@ def _pixels(boxes: Floats, areas: Areas) -> tuple[NDArray[np.int64], NDArray[np.
     corners = np.trunc(boxes).astype(np.int64)
     corners[:, :2] = np.maximum(corners[:, :2], 1) - 1
     corners[:, 2:] = np.minimum(corners[:, 2:], (areas.width, areas.height))
-    return corners, (corners[:, 2:] > corners[:, :2]).all(1)
+    return corners, np.asarray((corners[:, 2:] > corners[:, :2]).all(1))
 
 
 def _logit(probability: float) -> float:
@@ -153,4 +139,4 @@ def _logit(probability: float) -> float:
 
 
 def _sigmoid(logits: Floats) -> Floats:
-    return 1.0 / (1.0 + np.exp(-logits))
+    return (1.0 / (1.0 + np.exp(-logits))).astype(np.float32)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fasgen.errors import WeightsError
+from fasgen.stages.align.pyramid import Copy
 
 
 class _Convolutions(nn.Sequential):
@@ -27,19 +28,34 @@ class _Convolutions(nn.Sequential):
 
 
 class PNet(nn.Module):
-    """Proposal network: slides over an image of any size with a window of 12 px and a stride of 2 px."""
+    """Proposal network: slides over an image of any size with a window of 12 px and a stride of 2 px.
 
-    WINDOW, STRIDE = 12, 2
+    Its first layer has 10 channels; six more of zeros let every layer work on whole vectors, which is faster.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = _Convolutions(3, 10, 16, 32, kernels=(3, 3, 3), pools=((2, 2), None, None))
+        self.body = _Convolutions(3, 16, 16, 32, kernels=(3, 3, 3), pools=((2, 2), None, None))
         self.box = nn.Linear(32, 4)
         self.face = nn.Linear(32, 1)
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(1, 3, H, W) in [-1, 1] to face logits (H', W') and features (H', W', 32), of which ``box`` gives offsets."""
-        features = self.body(x).permute(0, 2, 3, 1)[0]
+    def forward(self, x: torch.Tensor, edges: Sequence[Copy]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run on a canvas (or a band of its rows) whose first map is mended by ``edges``.
+
+        Args:
+            x: (1, 3, H, W) in [-1, 1].
+            edges: copies of ``Layout.edges``.
+
+        Returns:
+            face logits (H', W'), and features (H', W', 32) of which ``box`` gives the offsets of a cell's box.
+        """
+        first, slope, *rest = self.body
+        x = slope(first(x))
+        for rows, columns, from_rows, from_columns in edges:
+            x[:, :, rows, columns] = x[:, :, from_rows, from_columns]
+        for layer in rest:
+            x = layer(x)
+        features = x.permute(0, 2, 3, 1)[0]
         return self.face(features)[..., 0], features
 
 
@@ -88,11 +104,11 @@ def fill(network: PNet | RNet | ONet, arrays: Sequence[NDArray[np.float32]]) -> 
     rest = [torch.from_numpy(array) for array in arrays]
     try:
         for layer in network.body:
-            if isinstance(layer, nn.Conv2d):
-                _put(layer.weight, rest.pop(0).permute(3, 2, 0, 1))
-                _put(layer.bias, rest.pop(0))
+            if isinstance(layer, nn.Conv2d) and layer.bias is not None:
+                _put(layer.weight, _widened(rest.pop(0).permute(3, 2, 0, 1), layer.weight.shape))
+                _put(layer.bias, _widened(rest.pop(0), layer.bias.shape))
             elif isinstance(layer, nn.PReLU):
-                _put(layer.weight, rest.pop(0).flatten())
+                _put(layer.weight, _widened(rest.pop(0).flatten(), layer.weight.shape))
         if isinstance(network, PNet):
             box, box_bias, face, face_bias = rest
             _put(network.box.weight, box[0, 0].T)
@@ -104,10 +120,8 @@ def fill(network: PNet | RNet | ONet, arrays: Sequence[NDArray[np.float32]]) -> 
         # The release flattens (width, height, channels); here the features lie as (height, width, channels).
         side = round((dense.shape[0] / _last_width(network)) ** 0.5)
         grid = dense.T.reshape(dense.shape[1], side, side, -1).transpose(1, 2).flatten(1)
-        linear, prelu = network.dense
-        _put(linear.weight, grid)
-        _put(linear.bias, dense_bias)
-        _put(prelu.weight, slope.flatten())
+        for name, value in (("0.weight", grid), ("0.bias", dense_bias), ("1.weight", slope.flatten())):
+            _put(network.dense.get_parameter(name), value)
         *offsets, face, face_bias = heads
         weights = [*(w.T for w in offsets[0::2]), (face[:, 1] - face[:, 0])[None]]
         biases = [*offsets[1::2], (face_bias[1] - face_bias[0])[None]]
@@ -121,6 +135,14 @@ def _last_width(network: RNet | ONet) -> int:
     return [layer.out_channels for layer in network.body if isinstance(layer, nn.Conv2d)][-1]
 
 
+def _widened(value: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    """Zeros behind the channels of a layer that was widened to whole vectors of 16."""
+    if value.dim() != len(shape):
+        raise ValueError(f"shape {tuple(value.shape)} where {tuple(shape)} was expected")
+    missing = [wide - narrow if wide == narrow + -narrow % 16 else 0 for wide, narrow in zip(shape, value.shape, strict=True)]
+    return F.pad(value, [side for more in reversed(missing) for side in (0, more)])
+
+
 def _put(parameter: nn.Parameter | torch.Tensor, value: torch.Tensor) -> None:
     if parameter.shape != value.shape:
         raise ValueError(f"shape {tuple(value.shape)} where {tuple(parameter.shape)} was expected")
@@ -130,4 +152,4 @@ def _put(parameter: nn.Parameter | torch.Tensor, value: torch.Tensor) -> None:
 def in_chunks(network: RNet | ONet, windows: torch.Tensor, chunk: int) -> torch.Tensor:
     """Run windows of one image in chunks of one fixed shape, the last padded with zeros."""
     padded = F.pad(windows, (0, 0, 0, 0, 0, 0, 0, -len(windows) % chunk)).contiguous(memory_format=torch.channels_last)
-    return torch.cat([network(part) for part in padded.split(chunk)])[: len(windows)]
+    return torch.cat([network(part) for part in torch.split(padded, chunk)])[: len(windows)]

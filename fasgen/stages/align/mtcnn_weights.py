@@ -102,7 +102,16 @@ def read_arrays(path: Path) -> list[NDArray[np.float32]]:
     """
     try:
         arrays = _Reader(io.BytesIO(lz4.frame.decompress(path.read_bytes()))).load()
-    except (RuntimeError, OSError, EOFError, ValueError, TypeError, AttributeError, LookupError, pickle.UnpicklingError) as error:
+    except (
+        RuntimeError,
+        OSError,
+        EOFError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        LookupError,
+        pickle.UnpicklingError,
+    ) as error:
         raise WeightsError(f"{path} is not a weight file of the package mtcnn: {error}") from error
     if not isinstance(arrays, list) or not all(isinstance(array, np.ndarray) for array in arrays):
         raise WeightsError(f"{path} is not a weight file of the package mtcnn: a list of arrays was expected")

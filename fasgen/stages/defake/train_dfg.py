@@ -5,13 +5,16 @@ The U-Net alone is trained (with the learned projection, where there is one); au
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import torch
 from diffusers import UNet2DConditionModel
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch import distributed as dist
 from torch.nn import functional as F
 
 from fasgen.errors import WeightsError
@@ -20,7 +23,8 @@ from fasgen.stages.defake.ddim import noised, target
 from fasgen.stages.defake.model import AUTOENCODERS, DFG, SCHEDULER, Latents, load_module, read_config
 from fasgen.stages.defake.tokens import LearnedTokens, PaddedTokens, identity_tokens
 from fasgen.stages.defake.training_config import DFGTraining
-from fasgen.stages.identify.load import load_identity
+from fasgen.stages.identify.config import weights_path
+from fasgen.stages.identify.load import load as load_identity
 from fasgen.stages.weights import embedded
 from fasgen.training.faces import as_input, epochs, list_faces, load_faces
 from fasgen.training.sheet import save_sheet
@@ -96,7 +100,7 @@ class DFGTask:
         if kind is None:
             raise WeightsError(f"{vae_folder}: not one of {', '.join(AUTOENCODERS)}")
         self.latents = Latents(load_module(kind, vae_folder)).to(device)
-        self.identity = load_identity(config.identity, config.identity_depth).to(device).eval()
+        self.identity = load_identity(weights_path(config.identity), config.identity_depth).to(device)
         channels = int(self.latents.vae.config["latent_channels"])
         if config.init is not None:
             unet = load_module(UNet2DConditionModel, config.init).requires_grad_(True)
@@ -116,14 +120,28 @@ class DFGTask:
         with torch.no_grad():
             return self.latents.encode(x).float(), identity_tokens(self.identity(x).map).float()
 
-    def _encode_all(self) -> tuple[Tensor, Tensor]:
-        """Latents (2, N, ...) and tokens (2, N, 49, 512) in half precision, of every face plain and mirrored."""
-        views = []
-        for mirrored in (False, True):
-            flip = torch.full((64,), mirrored)
-            parts = [self._encode(as_input(p, flip[: len(p)]).to(self.device)) for p in self.faces.split(64)]
-            views.append((torch.cat([z.half().cpu() for z, _ in parts]), torch.cat([c.half().cpu() for _, c in parts])))
-        return torch.stack([z for z, _ in views]), torch.stack([c for _, c in views])
+    def _encode_all(self) -> dict[str, Tensor]:
+        """Latents (2, N, ...) and tokens (2, N, 49, 512) in half precision, of every face plain and mirrored.
+
+        Kept in the run's folder under a digest of networks and faces: ranks and resumed runs read what the first rank wrote.
+        """
+        digest = hashlib.sha256(self.faces.numpy().tobytes())
+        for network in (self.latents, self.identity):
+            for value in network.state_dict().values():
+                digest.update(value.cpu().contiguous().numpy().tobytes())
+        path = self.config.out / f"encoded-{digest.hexdigest()[:16]}.safetensors"
+        first = not dist.is_initialized() or dist.get_rank() == 0
+        if first and not path.exists():
+            views = []
+            for mirrored in (False, True):
+                flip = torch.full((64,), mirrored)
+                parts = [self._encode(as_input(p, flip[: len(p)]).to(self.device)) for p in self.faces.split(64)]
+                views.append((torch.cat([z.half().cpu() for z, _ in parts]), torch.cat([c.half().cpu() for _, c in parts])))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file({"latents": torch.stack([z for z, _ in views]), "tokens": torch.stack([c for _, c in views])}, path)
+        if dist.is_initialized():
+            dist.barrier()
+        return load_file(path)
 
     def batches(self, start: int, rank: int, world: int) -> Iterator[Batch]:
         """Batches whose mirroring, noise and time steps come from the step's own seed."""
@@ -133,7 +151,7 @@ class DFGTask:
             flip = torch.rand(len(index), generator=coin) < (0.5 if config.faces.flip else 0.0)
             if self.cached is not None:
                 view = flip.long()
-                z_0, tokens = (part[view, index].float().to(self.device) for part in self.cached)
+                z_0, tokens = (self.cached[part][view, index].float().to(self.device) for part in ("latents", "tokens"))
             else:
                 z_0, tokens = self._encode(as_input(self.faces[index], flip).to(self.device))
             eps = torch.randn(z_0.shape, generator=coin).to(self.device)

@@ -30,7 +30,7 @@ class DFGTraining(LoopConfig):
     faces: FacesConfig = FacesConfig()
     autoencoder: str = Field("embedded", description="'embedded', or a folder in the diffusers layout holding the autoencoder")
     identity: str = Field("embedded", description="'embedded', or identity weights by path")
-    identity_depth: Literal[18, 34, 50, 100] = Field(18, description="depth of a foreign ArcFace checkpoint")
+    identity_depth: Literal[18, 34, 50, 100] | None = Field(None, description="depth that the identity network must have; null: any")
     init: Path | None = Field(None, description="U-Net folder to start from (AG-FAS: Stable Diffusion 1.5); none: from scratch")
     channels: tuple[int, ...] = (320, 640, 1280, 1280)
     attention: tuple[bool, ...] = Field((True, True, True, False), description="cross-attention, per level")

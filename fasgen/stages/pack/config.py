@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -11,13 +11,13 @@ from fasgen.stages.stage import Reads, StageConfig, StageSpec
 
 Label = Literal["live", "spoof", "unknown"]
 
-GEOMETRY = ("box", "landmarks", "transform", "yaw", "pitch", "roll", "detector_score")
+GEOMETRY = ("box", "score", "landmarks", "transform", "yaw", "pitch", "roll", "detector", "source_width", "source_height")
 """Columns of align that go into a sample's JSON: with them a cue can be mapped back into the frame it came from."""
 
-QUALITY = ("brisque", "brisque_reconstruction", "identity_similarity")
+QUALITY = ("brisque", "brisque_reconstruction", "brisque_impl", "identity_similarity", "verdict")
 """Columns of score that go into a sample's JSON."""
 
-CUE = ("residual_mean", "residual_std", "residual_abs_mean", "residual_energy_face")
+CUE = ("residual_mean", "residual_std", "residual_abs_mean", "residual_energy_face", "t", "calls")
 """Columns of defake that go into a sample's JSON."""
 
 MADE_BY = ("seed", "plan_hash", "weights")
@@ -25,28 +25,24 @@ MADE_BY = ("seed", "plan_hash", "weights")
 
 
 class PackConfig(StageConfig):
-    """What goes into the delivered shards, and in which form.
+    """What goes into the delivered shards, and in which form."""
 
-    Attributes:
-        cue_format: ``npy`` is read without any decoding; ``npy.gz`` takes less than half the space and some milliseconds a
-            sample. Both hold the exact int16 residual, and plain webdataset decodes both.
-        gzip_level: effort of ``npy.gz``; levels above 1 gain about 5 % for two to five times the time.
-        reconstruction: also ship the reconstruction as PNG. It equals image - cue, so it costs space and adds nothing that a
-            reader could not compute.
-        embedding: also ship the identity embedding.
-        labels: labels that are shipped; samples of another are rows with the reason ``label``.
-        licences: patterns (``*``, ``?``, ``[...]``) of which a sample's licence must match one; empty ships every licence, also
-            unknown ones. The others are rows with the reason ``licence``.
-        batch: samples per call.
-    """
-
-    cue_format: Literal["npy", "npy.gz"] = "npy"
-    gzip_level: Annotated[int, Field(ge=1, le=9)] = 1
-    reconstruction: bool = False
-    embedding: bool = False
-    labels: tuple[Label, ...] = ("live", "spoof", "unknown")
-    licences: tuple[str, ...] = ()
-    batch: Annotated[int, Field(ge=1, le=512)] = 32
+    cue_format: Literal["npy", "npy.gz"] = Field(
+        "npy",
+        description="npy: read without decoding; npy.gz: half the space, milliseconds a sample; both hold the exact int16",
+    )
+    gzip_level: int = Field(
+        1, ge=1, le=9, description="effort of npy.gz; above 1 gains about 5 % for two to five times the time"
+    )
+    reconstruction: bool = Field(False, description="ship the reconstruction as PNG too (image - cue gives it anyway)")
+    embedding: bool = Field(False, description="ship the identity embedding too")
+    labels: tuple[Label, ...] = Field(
+        ("live", "spoof", "unknown"), min_length=1, description="labels that are shipped; others are rows with the reason label"
+    )
+    licences: tuple[str, ...] = Field(
+        (), description="patterns (*, ?, [...]) one of which a licence must match, else the reason is licence; empty: ship all"
+    )
+    batch: int = Field(32, ge=1, le=1024, description="samples a call")
 
 
 SPEC = StageSpec(
@@ -73,4 +69,5 @@ SPEC = StageSpec(
     device="cpu",
     tar="fas-{unit:06d}.tar",
     shipped=True,
+    finish="fasgen.manifests.report.delivery:finish",
 )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from fasgen.stages.score.scene_statistics import FEATURES, features, luminance
+from fasgen.stages.score.aggd import FEATURES, statistics
+from fasgen.stages.score.moments import moments
+from fasgen.stages.score.moments_cpu import CpuMoments
 from fasgen.stages.score.support_vectors import SupportVectors
 
 REFERENCE = "brisque-0.2.0"
@@ -13,47 +16,50 @@ REFERENCE = "brisque-0.2.0"
 
 
 class Brisque:
-    """Scores batches of images; lower is better, natural photographs lie mostly in 0 to 100, and the scale is open at both ends.
+    """Scores batches of images; lower is better, photographs lie mostly in 0 to 100, and the scale is open at both ends.
 
     Everything is float64: in float32 the statistics of a smooth picture lose enough digits to move its score by several points.
 
     Args:
         model: support vectors and feature ranges.
-        device: where to compute.
+        device: where to compute; on a CPU an image's score does not depend on its batch.
     """
 
     def __init__(self, model: SupportVectors, device: torch.device) -> None:
         self.device = device
-        self.implementation = f"fasgen-1 (as {REFERENCE}) {model.digest}"
-        low, high = torch.from_numpy(model.low), torch.from_numpy(model.high)
-        self._gain = (2 / (high - low)).to(device)
-        self._low = low.to(device)
+        self._cpu_moments = CpuMoments()
+        self.implementation = f"fasgen-1, equal to {REFERENCE}, model {model.digest}"
+        self._low = torch.from_numpy(model.low).to(device)
+        self._gain = torch.from_numpy(2 / (model.high - model.low)).to(device)
         self._vectors = torch.from_numpy(model.vectors).to(device)
         self._coefficients = torch.from_numpy(model.coefficients).to(device)
         self._gamma, self._rho = model.gamma, model.rho
 
+    @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
         """Score images.
 
         Args:
-            images: (B, H, W, 3) uint8 RGB, both sides at least 4 pixels.
+            images: (B, H, W, 3) uint8 RGB, both sides at least ``moments.MIN_SIDE`` pixels.
 
         Returns:
             (B,) float64 scores; not finite where an image has too little texture for the statistics to exist.
         """
-        # A CPU works best on one image at a time, whose maps stay in its cache; and an image's score then never
-        # depends on its place in the batch.
-        chunks = images.split(1) if self.device.type == "cpu" else (images,)
-        return torch.cat([self.regress(self.features(chunk)) for chunk in chunks])
+        if self.device.type != "cpu":
+            return self.regress(self.features(images))
+        # One image at a time stays in the processor's cache, and vector tails cannot depend on its place in the batch.
+        return torch.cat([self.regress(self.features(image)) for image in torch.split(images, 1)])
 
+    @torch.inference_mode()
     def features(self, images: Tensor) -> Tensor:
         """The 36 statistics, (B, H, W, 3) uint8 to (B, 36) float64."""
-        with torch.inference_mode():
-            return features(luminance(images.to(self.device)))
+        if self.device.type != "cpu":
+            return statistics(moments(images.to(self.device)))
+        return statistics(torch.from_numpy(np.stack([self._cpu_moments(image) for image in images.cpu().numpy()])))
 
-    def regress(self, statistics: Tensor) -> Tensor:
+    @torch.inference_mode()
+    def regress(self, features: Tensor) -> Tensor:
         """Support vector regression of (B, 36) statistics to (B,) scores."""
-        with torch.inference_mode():
-            x = (statistics - self._low) * self._gain - 1
-            distance = (x.view(-1, 1, FEATURES) - self._vectors).square_().sum(2)
-            return torch.exp(distance.mul_(-self._gamma)) @ self._coefficients - self._rho
+        x = (features - self._low) * self._gain - 1
+        distance = (x.view(-1, 1, FEATURES) - self._vectors).square_().sum(2)
+        return torch.exp(distance.mul_(-self._gamma)) @ self._coefficients - self._rho

@@ -56,7 +56,9 @@ def load(model: Path, ranges: Path) -> SupportVectors:
     vectors, coefficients, gamma, rho = _read_model(model)
     low, high = _read_pickled_ranges(ranges) if ranges.suffix == ".pickle" else _read_ranges(ranges)
     if low.shape != (_FEATURES,) or high.shape != (_FEATURES,) or not (high > low).all():
-        raise WeightsError(f"{ranges}: expected {_FEATURES} minima, each below its maximum, found {len(low)} and {len(high)} numbers")
+        raise WeightsError(
+            f"{ranges}: expected {_FEATURES} minima, each below its maximum, found {len(low)} and {len(high)} numbers"
+        )
     digest = hashlib.sha256()
     for part in (vectors, coefficients, np.array([gamma, rho]), low, high):
         digest.update(np.ascontiguousarray(part, "<f8").tobytes())
@@ -67,7 +69,9 @@ def _text(path: Path) -> list[str]:
     try:
         return path.read_text("ascii").splitlines()
     except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror}); set score.brisque_model to a folder that has it") from error
+        raise WeightsError(
+            f"{path}: cannot be read ({error.strerror}); set score.brisque_model to a folder that has it"
+        ) from error
     except UnicodeDecodeError as error:
         raise WeightsError(f"{path}: not a LIBSVM text file (byte {error.start} is not ASCII)") from error
 
@@ -90,7 +94,9 @@ def _read_model(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], f
             for cell in cells[1:]:
                 index, _, value = cell.partition(":")
                 if not 1 <= int(index) <= _FEATURES:
-                    raise WeightsError(f"{path}: feature {index} of {_FEATURES}: this model was not trained on BRISQUE's features")
+                    raise WeightsError(
+                        f"{path}: feature {index} of {_FEATURES}: this model was not trained on BRISQUE's features"
+                    )
                 row[int(index) - 1] = float(value)
     except (KeyError, ValueError) as error:
         raise WeightsError(f"{path}: damaged LIBSVM model ({error})") from error
@@ -120,7 +126,9 @@ def _read_pickled_ranges(path: Path) -> tuple[NDArray[np.float64], NDArray[np.fl
             elif opcode.name == "BINFLOAT" and isinstance(argument, float):
                 current.append(argument)
     except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror}); set score.brisque_model to a folder that has it") from error
+        raise WeightsError(
+            f"{path}: cannot be read ({error.strerror}); set score.brisque_model to a folder that has it"
+        ) from error
     except ValueError as error:
         raise WeightsError(f"{path}: damaged range file ({error})") from error
     return np.array(found.get("min_", [])), np.array(found.get("max_", []))

@@ -1,0 +1,126 @@
+"""Options that several commands share, and from them the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from fasgen.config import Config
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_CONFIG = Path("fasgen.yaml")
+"""The configuration that is read where none is named."""
+
+
+def settings(command: F) -> F:
+    """The trailing ``key=value`` arguments."""
+    return click.argument("settings", nargs=-1, metavar="[stage=NAME] [KEY=VALUE]...")(command)
+
+
+def config_options(command: F) -> F:
+    """``--config`` and ``--store``."""
+    path = click.Path(path_type=Path)
+    command = click.option("--store", type=path, metavar="DIR", help="Folder of everything that is written.")(command)
+    return click.option(
+        "--config", "config_path", type=path, metavar="FILE", help="Configuration; ./fasgen.yaml where there is one."
+    )(command)
+
+
+def resource_options(command: F) -> F:
+    """``--gpus``, ``--cpus`` and ``--address``."""
+    command = click.option("--address", metavar="HOST", default="", help="Run on the Ray cluster at this address.")(command)
+    command = click.option("--cpus", type=click.IntRange(min=0), metavar="N", help="CPU workers.")(command)
+    return click.option(
+        "--gpus", type=click.IntRange(min=0), metavar="N", help="Single-GPU workers; 0 for none. All there are."
+    )(command)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the command line asks for.
+
+    Attributes:
+        stages: stages to make, or ``("all",)``.
+        config: the resolved configuration; ``store`` in it is where to write.
+    """
+
+    stages: tuple[str, ...]
+    config: Config
+
+
+def read_request(given: Sequence[str], config_path: Path | None, store: Path | None) -> Request:
+    """Take ``stage=...`` out of the settings and resolve the rest.
+
+    Raises:
+        ConfigError: a setting, the file or a stage's name is wrong.
+    """
+    from fasgen.config import load
+
+    stages: tuple[str, ...] = ("all",)
+    overrides = []
+    for setting in given:
+        key, equals, value = setting.partition("=")
+        if key in {"stage", "stages"} and equals:
+            stages = _stages(value)
+        else:
+            _refuse_bare_stage(setting)
+            overrides.append(setting)
+    if store is not None:
+        overrides.append(f"store={_quoted(str(store))}")
+    return Request(stages, load(find_config(config_path), overrides))
+
+
+def find_config(path: Path | None) -> Path | None:
+    """The named file, else ``fasgen.yaml`` of the current folder, else none."""
+    if path is not None:
+        return path
+    return DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None
+
+
+def find_store(config_path: Path | None, store: Path | None) -> Path:
+    """The store to read.
+
+    Raises:
+        StoreError: there is none.
+    """
+    from fasgen.errors import StoreError
+
+    found = store.absolute() if store else read_request((), config_path, None).config.store
+    if not found.is_dir():
+        raise StoreError(f"{found}: there is no store here; name it with --store, or make it with: fasgen run")
+    return found
+
+
+def _stages(value: str) -> tuple[str, ...]:
+    from fasgen.config import nearest
+    from fasgen.errors import ConfigError
+    from fasgen.stages import STAGES
+
+    names = tuple(dict.fromkeys(name.strip() for name in value.strip("[]").split(",") if name.strip()))
+    for name in names:
+        if name not in STAGES and name != "all":
+            guess = nearest(name, [*STAGES, "all"])
+            hint = f"; did you mean stage={guess}?" if guess else "."
+            raise ConfigError(f"there is no stage {name!r}{hint} Stages: {', '.join(STAGES)}, or all")
+    if not names:
+        raise ConfigError(f"stage= names no stage. Stages: {', '.join(STAGES)}, or all")
+    return ("all",) if "all" in names else names
+
+
+def _refuse_bare_stage(setting: str) -> None:
+    from fasgen.errors import ConfigError
+    from fasgen.stages import STAGES
+
+    if setting in {*STAGES, "all"}:
+        raise ConfigError(f"{setting!r} is not a setting; did you mean stage={setting}?")
+
+
+def _quoted(text: str) -> str:
+    """``text`` as a YAML value that is text whatever it looks like."""
+    return "'" + text.replace("'", "''") + "'"

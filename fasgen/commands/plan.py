@@ -1,0 +1,92 @@
+"""``fasgen plan``: what a run would do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fasgen.commands import options
+from fasgen.commands.text import duration, size, table, tally
+
+if TYPE_CHECKING:
+    from fasgen.pipeline.estimate import Estimate
+    from fasgen.pipeline.plan import Plan
+
+
+@click.command(short_help="Show what would run, how long and how much.")
+@options.settings
+@options.config_options
+@options.resource_options
+@click.option("--probe/--no-probe", default=True, help="Time a few samples where no unit is committed yet.")
+def plan(
+    settings: Sequence[str],
+    config_path: Path | None,
+    store: Path | None,
+    gpus: int | None,
+    cpus: int | None,
+    address: str,
+    probe: bool,
+) -> None:
+    """Show what `fasgen run` with the same arguments would do, without doing it.
+
+    Times come from committed units, or from a few samples that are run through the stages and thrown away.
+    """
+    from fasgen.pipeline.estimate import estimate
+
+    made = make_plan(options.read_request(settings, config_path, store), gpus, cpus, address)
+    click.echo(describe(made, estimate(made, probing=probe)))
+
+
+def make_plan(request: options.Request, gpus: int | None, cpus: int | None, address: str) -> Plan:
+    """The plan for ``request`` on this machine, or on the cluster at ``address``.
+
+    Raises:
+        FasgenError: a source, weights or resources are not there.
+    """
+    from fasgen import stages
+    from fasgen.pipeline.plan import build_plan
+    from fasgen.pipeline.resources import claim, machine
+
+    config = request.config
+    if address:
+        from fasgen.pipeline.ray_engine import connect
+
+        have = connect(address)
+    else:
+        have = machine()
+    wanted = cpus if cpus is not None else config.workers
+    resources = claim(have, gpus, wanted, threads=config.threads, address=address)
+    return build_plan(config, request.stages, config.store, resources=resources, targets=stages.STAGES)
+
+
+def describe(plan: Plan, estimates: Sequence[Estimate]) -> str:
+    """The plan in words and a table."""
+    from fasgen.pipeline.estimate import total_seconds
+
+    lines = [f"store    {plan.store}"]
+    for name, scan in plan.listing.scans.items():
+        left_out = f" (left out: {tally(scan.skipped)})" if scan.skipped else ""
+        lines.append(f"source   {name}: {len(scan)} rows from {plan.listing.places[name].root}{left_out}")
+    kind = f" {plan.resources.accelerator}" if plan.resources.accelerator else ""
+    have = plan.resources
+    lines.append(f"workers  {have.gpus} GPU{kind}, {have.cpus} CPU; threads a worker: {have.threads}")
+    rows = []
+    for one in estimates:
+        stage = plan.stages[one.stage]
+        inputs = " + ".join(read.stage for read in stage.spec.reads) or "sources"
+        figures = (stage.units, len(stage.committed), one.units, one.rows)
+        rows.append((one.stage, inputs, *figures, duration(one.seconds), size(one.bytes), one.basis, stage.folder.name))
+    header = ("stage", "from", "units", "done", "to do", "rows", "time", "bytes", "by", "generation")
+    lines += ["", table(header, rows), ""]
+    if plan.todo:
+        known = all(one.seconds is not None for one in estimates)
+        more = "" if known else " and what is not known"
+        total = sum(one.bytes or 0 for one in estimates)
+        lines.append(f"{plan.todo} units to do: about {duration(total_seconds(plan, estimates))} and {size(total)}{more}.")
+    else:
+        lines.append("Nothing to do: everything that can be made is committed.")
+    lines += [f"{one.stage}: no estimate: {one.note}" for one in estimates if one.note]
+    return "\n".join([*lines, *(f"note: {note}" for note in plan.notes())])

@@ -1,0 +1,159 @@
+"""``fasgen run``: make what is not there yet."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from fasgen.commands import options
+from fasgen.commands.plan import describe, make_plan
+
+if TYPE_CHECKING:
+    from fasgen.pipeline.engine import Engine
+    from fasgen.pipeline.plan import Plan
+    from fasgen.pipeline.run import RunResult
+
+ARGUMENTS = "fasgen.arguments"
+"""Under this name the context keeps the command line as it was typed, for the command that resumes."""
+
+
+class _Remembering(click.Command):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_Remembering, short_help="Make what is not there yet, in all stages or some.")
+@options.settings
+@options.config_options
+@options.resource_options
+@click.option("--engine", type=click.Choice(["ray", "local"]), default="ray", show_default=True, help="Where workers live.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and run nothing.")
+@click.pass_context
+def run(
+    context: click.Context,
+    settings: Sequence[str],
+    config_path: Path | None,
+    store: Path | None,
+    gpus: int | None,
+    cpus: int | None,
+    address: str,
+    engine: Literal["ray", "local"],
+    dry_run: bool,
+) -> int:
+    """Run the stages on what is not committed yet.
+
+    stage=NAME runs one stage on what its upstream has committed, stage=a,b several, stage=all (the default) every one.
+    Any value of the configuration can be given as KEY=VALUE, for example defake.t=600 align.detector=retinaface.
+
+    Ctrl-C once finishes the units in hand, twice stops. What is committed stays; the same command goes on from there.
+
+    Exit codes: 0 finished, 2 refused, 3 finished with more failed samples than the budget allows, 130 interrupted.
+    """
+    request = options.read_request(settings, config_path, store)
+    if engine == "local" and address:
+        raise click.UsageError("--address needs --engine ray: the local engine has no cluster")
+    plan = make_plan(request, gpus, cpus, address)
+    if dry_run:
+        from fasgen.pipeline.estimate import estimate
+
+        click.echo(describe(plan, estimate(plan, probing=False)))
+        return 0
+    for note in plan.notes():
+        click.echo(f"note: {note}", err=True)
+    run_id = new_run_id(plan.store)
+    resume = shlex.join(["fasgen", "run", *context.meta[ARGUMENTS]])
+    try:
+        result = _execute(plan, request, engine, run_id)
+    except KeyboardInterrupt:
+        # Before the run counts interrupts itself, or after: nothing that is committed is lost.
+        click.echo(f"interrupted; go on with:\n{resume}")
+        return 130
+    sheet = _sheet(plan, plan.store / "runs" / run_id / "contact-sheet.png")
+    click.echo("\n".join(closing(plan, result, resume, sheet)))
+    return result.outcome.exit_code
+
+
+def _execute(plan: Plan, request: options.Request, engine: str, run_id: str) -> RunResult:
+    from fasgen.manifests.ledger import Ledger
+    from fasgen.pipeline.progress import progress_for
+    from fasgen.pipeline.run import run as drive
+    from fasgen.pipeline.schedule import Budget
+
+    allowed = request.config.budget
+    budget = Budget(allowed.max_failed, allowed.max_failed_rate)
+    with Ledger(plan.store, run_id) as ledger:
+        return drive(plan, _engine(plan, engine), progress_for(), ledger, budget=budget)
+
+
+def _engine(plan: Plan, name: str) -> Callable[[], Engine]:
+    if name == "local":
+        from fasgen.pipeline.local_engine import LocalEngine
+
+        return partial(LocalEngine, plan.resources)
+
+    def ray() -> Engine:
+        from fasgen.pipeline.ray_engine import RayEngine
+
+        return RayEngine(plan.resources)
+
+    return ray
+
+
+def new_run_id(store: Path) -> str:
+    """A name for this invocation that sorts by time and is not taken."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    taken = {entry.name for entry in (store / "runs").iterdir()} if (store / "runs").is_dir() else set()
+    return next(name for n in range(len(taken) + 1) if (name := stamp if n == 0 else f"{stamp}-{n}") not in taken)
+
+
+def closing(plan: Plan, result: RunResult, resume: str, sheet: Path | None) -> list[str]:
+    """The last lines of a run: what was made, where it lies, and how to go on."""
+    from fasgen.pipeline.run import Outcome
+
+    counts = f"{result.planned} rows: {result.ok} ok, {result.filtered} filtered, {result.failed} failed"
+    lines = [f"{result.outcome.replace('_', ' ')}: {result.units} units, {counts}"]
+    if result.deaths:
+        lines.append(f"{result.deaths} workers died and were replaced; see {plan.store / 'runs'}")
+    lines += _whereabouts(plan)
+    if sheet:
+        lines.append(f"contact sheet  {sheet}")
+    if result.outcome is Outcome.OVER_BUDGET:
+        lines.append(
+            f"{result.error}. Their reasons: fasgen show 'status == \"failed\"' --store {shlex.quote(str(plan.store))}"
+        )
+    elif result.outcome is Outcome.ERROR:
+        lines.append(f"stopped: {result.error}")
+    if result.outcome is Outcome.INTERRUPTED or (result.remaining and result.outcome is not Outcome.FINISHED):
+        lines.append(f"{result.remaining} units are left; go on with:")
+        lines.append(resume)
+    return lines
+
+
+def _whereabouts(plan: Plan) -> list[str]:
+    """Where results and shards lie, as far as there are any."""
+    made = [stage for stage in plan.wanted if stage.folder.is_dir()]
+    lines = [f"results        {stage.folder}" for stage in made if not stage.spec.shipped]
+    return lines + [f"shards         {stage.folder}" for stage in made if stage.spec.shipped]
+
+
+def _sheet(plan: Plan, out: Path) -> Path | None:
+    """The contact sheet of what has a cue; None if nothing has one yet."""
+    from fasgen.errors import FasgenError
+    from fasgen.pipeline.sheet import write_sheet
+
+    folders = {name: stage.folder for name, stage in plan.stages.items() if stage.folder.is_dir()}
+    if not {"align", "defake"} <= folders.keys():
+        return None
+    try:
+        return out if write_sheet(folders, out) else None
+    except (FasgenError, OSError) as error:
+        # The run's work is done and committed; a picture of it must not turn that into a failure.
+        click.echo(f"note: no contact sheet: {error}", err=True)
+        return None

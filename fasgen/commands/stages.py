@@ -1,0 +1,22 @@
+"""``fasgen stages``: what can be run and trained."""
+
+from __future__ import annotations
+
+import click
+
+from fasgen.commands.text import table
+
+
+@click.command(short_help="List the stages and the trainings.")
+def stages() -> None:
+    """List the stages in the order in which samples meet them, and what can be trained."""
+    from fasgen.stages import specs
+    from fasgen.training.config import trainings
+
+    rows = [
+        (name, " + ".join(read.stage for read in spec.reads) or "sources", spec.device, spec.version, spec.summary)
+        for name, spec in specs().items()
+    ]
+    click.echo(table(("stage", "from", "device", "version", "what it makes"), rows))
+    click.echo()
+    click.echo(table(("training", "what it trains"), [(name, spec.summary) for name, spec in trainings().items()]))

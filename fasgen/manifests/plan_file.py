@@ -1,0 +1,89 @@
+"""A stage's ``plan.json``, and finding the generations that a store holds."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fasgen.errors import StoreError
+from fasgen.manifests.atomic import write_atomic
+from fasgen.manifests.unit import canonical_json
+
+NAME = "plan.json"
+_FOLDER = re.compile(r"(?P<stage>.+)-(?P<hash>[0-9a-f]{8})")
+
+
+def write_plan(folder: Path, plan: Mapping[str, object]) -> None:
+    """Write ``plan.json`` atomically, keys sorted, indented for readers; it becomes the stage's latest generation.
+
+    Raises:
+        StoreError: if the plan is not plain JSON, or the folder cannot be written.
+    """
+    try:
+        # One canonical pass first: it refuses NaN and makes keys comparable.
+        document = json.loads(canonical_json(dict(plan)))
+        text = json.dumps(document, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+        write_atomic(folder / NAME, text.encode())
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"{folder / NAME}: the plan is not plain JSON ({error})") from None
+    except OSError as error:
+        raise StoreError(
+            f"{folder / NAME}: cannot be written ({error.strerror}): choose another store or free space"
+        ) from error
+
+
+def read_plan(folder: Path) -> dict[str, Any]:
+    """The plan of a stage's folder.
+
+    Raises:
+        StoreError: if it is missing or damaged.
+    """
+    path = folder / NAME
+    try:
+        plan = json.loads(path.read_bytes())
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror}): the folder is not a stage's output") from None
+    except ValueError as error:
+        raise StoreError(f"{path}: is damaged ({error}): `fasgen run` writes it again") from None
+    if not isinstance(plan, dict):
+        raise StoreError(f"{path}: is damaged (not a JSON object): `fasgen run` writes it again")
+    return plan
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One stage's output under one plan.
+
+    Attributes:
+        stage: stage name.
+        folder: its folder in the store.
+    """
+
+    stage: str
+    folder: Path
+
+
+def generations(store: Path) -> list[Generation]:
+    """All generations in a store, by folder name; a folder is one if it is called ``<stage>-<8 hex digits>`` and has a plan."""
+    if not store.is_dir():
+        return []
+    found = []
+    for folder in sorted(store.iterdir()):
+        match = _FOLDER.fullmatch(folder.name)
+        if match and (folder / NAME).is_file():
+            found.append(Generation(match["stage"], folder))
+    return found
+
+
+def latest(store: Path) -> list[Generation]:
+    """Of every stage, the generation that was planned last; by folder name."""
+    newest: dict[str, tuple[int, Generation]] = {}
+    for generation in generations(store):
+        planned = (generation.folder / NAME).stat().st_mtime_ns
+        if generation.stage not in newest or planned >= newest[generation.stage][0]:
+            newest[generation.stage] = (planned, generation)
+    return [generation for _, generation in newest.values()]

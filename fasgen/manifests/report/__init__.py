@@ -1,0 +1,1 @@
+"""What a store shows to people: the delivery's index and data card, and sheets of pictures."""

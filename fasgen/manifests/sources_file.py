@@ -1,0 +1,150 @@
+"""The listings of sources: which rows a run planned for, under ``sources/<name>/``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fasgen.errors import StoreError
+from fasgen.manifests import atomic
+from fasgen.manifests.parquet import encode_table, read_table
+from fasgen.manifests.schema import checked, field
+from fasgen.manifests.unit import canonical_json
+from fasgen.records import Column, Scalar
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMNS: tuple[Column, ...] = (
+    Column("sample_id", "string", "16 hex digits over data set, path and frame number"),
+    Column("dataset", "string", "name of the source"),
+    Column("path", "string", "path inside the source, undecodable bytes escaped"),
+    Column("size", "int64", "size of the file when it was listed", "bytes"),
+    Column("kind", "string", "image or video"),
+    Column("frame_k", "int32", "number of the requested frame; null for a still"),
+    Column("frame_n", "int32", "frames requested of the video; null for a still"),
+    Column("subject", "string", "subject key, prefixed by the data set; null where unknown"),
+    Column("label", "string", "live, spoof or unknown"),
+    Column("attack_type", "string", "presentation attack instrument; null for live"),
+    Column("device", "string", "capture device; null where unknown"),
+    Column("domain", "string", "data set | capture device | attack type"),
+    Column("split", "string", "train, dev, test or null"),
+    Column("licence", "string", "licence tag of the source"),
+)
+_PART = 1_000_000
+_DIGEST = "digest"
+_LISTING = "files.sha256"
+
+
+def folder_of(store: Path, name: str) -> Path:
+    """Where a source's listing lies.
+
+    Raises:
+        StoreError: if the name cannot be a folder's name.
+    """
+    if not name or name.startswith(".") or "/" in name or "\0" in name:
+        raise StoreError(f"source name {name!r} cannot be a folder's name: use letters, digits, dots, dashes, underscores")
+    return store / "sources" / name
+
+
+def write_sources(store: Path, name: str, rows: Sequence[Mapping[str, Scalar]]) -> str:
+    """Write a source's listing, a million rows a file, replacing the one before as a whole.
+
+    A listing that lies there with the same rows is left untouched.
+
+    Args:
+        store: the store.
+        name: name of the source.
+        rows: values by the names of ``COLUMNS``; what is missing is null.
+
+    Returns:
+        SHA-256 over the rows themselves, independent of how the files are encoded.
+
+    Raises:
+        StoreError: if a row has a column that is none of ``COLUMNS`` or of another kind, or the store cannot be written.
+    """
+    import pyarrow as pa
+
+    folder = folder_of(store, name)
+    plain = [_checked(name, index, row) for index, row in enumerate(rows)]
+    digest = _digest(plain)
+    stored = folder / _DIGEST
+    if stored.is_file() and stored.read_text("ascii", "replace").strip() == digest:
+        return digest
+    schema = pa.schema([field(column) for column in COLUMNS])
+    try:
+        atomic.clean(folder.parent, name)
+        tmp = atomic.tmp_folder(folder.parent, name)
+        try:
+            for part in range(max(1, -(-len(plain) // _PART))):
+                table = pa.Table.from_pylist(plain[part * _PART : (part + 1) * _PART], schema=schema)
+                (tmp / f"{part:05d}.parquet").write_bytes(encode_table(table))
+            (tmp / _DIGEST).write_text(digest + "\n", "ascii")
+            lines = "".join(f"{atomic.file_digest(path)}  {path.name}\n" for path in sorted(tmp.iterdir()))
+            (tmp / _LISTING).write_text(lines, "ascii")
+            atomic.fsync_tree(tmp)
+            trash = atomic.tmp_folder(folder.parent, name)
+            atomic.replace(tmp, folder, trash)
+            atomic.remove(trash)
+            atomic.fsync_file(folder.parent)
+        finally:
+            atomic.remove(tmp)
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be written ({error.strerror}): choose another store or free space") from error
+    return digest
+
+
+def read_sources(store: Path, name: str) -> pa.Table:
+    """A source's listing, all rows in order.
+
+    Raises:
+        StoreError: if there is none, or it is damaged.
+    """
+    import pyarrow as pa
+
+    folder = folder_of(store, name)
+    parts = sorted(folder.glob("*.parquet"))
+    if not parts:
+        raise StoreError(f"{folder}: the store has no listing of source {name!r}: `fasgen run` writes it")
+    return pa.concat_tables([read_table(part) for part in parts])
+
+
+def source_names(store: Path) -> list[str]:
+    """Names of the sources whose listings a store holds, sorted."""
+    folder = store / "sources"
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".") if folder.is_dir() else []
+
+
+def damaged_files(store: Path, name: str) -> list[Path]:
+    """Files of a listing that are missing, too many, or do not have the bytes that were written."""
+    folder = folder_of(store, name)
+    listing = folder / _LISTING
+    try:
+        pairs = [line.partition("  ") for line in listing.read_text("ascii").splitlines()]
+    except (OSError, UnicodeDecodeError):
+        return [listing]
+    expected = {folder / file: digest for digest, _, file in pairs}
+    found = {path: atomic.file_digest(path) for path in folder.iterdir() if path.is_file() and path != listing}
+    return sorted(path for path in expected.keys() | found.keys() if expected.get(path) != found.get(path))
+
+
+def _checked(name: str, index: int, row: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    unknown = set(row) - {column.name for column in COLUMNS}
+    if unknown:
+        raise StoreError(f"source {name!r}, row {index}: unknown columns {', '.join(sorted(unknown))}")
+    where = f"source {name!r}, row {index}"
+    return {column.name: checked(column, row.get(column.name), where) for column in COLUMNS}
+
+
+def _lines(rows: Sequence[Mapping[str, Scalar]]) -> Iterator[bytes]:
+    for row in rows:
+        yield canonical_json([row[column.name] for column in COLUMNS]) + b"\n"
+
+
+def _digest(rows: Sequence[Mapping[str, Scalar]]) -> str:
+    total = hashlib.sha256()
+    for line in _lines(rows):
+        total.update(line)
+    return total.hexdigest()

@@ -1,0 +1,59 @@
+"""Digests of the weight files and folders that a stage will load."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from fasgen.errors import WeightsError
+from fasgen.manifests.atomic import file_digest
+
+_cache: dict[tuple[str, int, int], str] = {}
+_lock = threading.Lock()
+
+
+def digest_weights(paths: Mapping[str, Path]) -> dict[str, str]:
+    """SHA-256 by role. A file's digest is that of its bytes; a folder's that of its sorted relative names and files' digests.
+
+    Names that begin with a dot are left out of a folder's digest. A file is read again only if its size or its time of
+    change differs from when this process read it last.
+
+    Args:
+        paths: file or folder by role.
+
+    Raises:
+        WeightsError: if one is missing, empty or unreadable.
+    """
+    return {role: _digest(role, path) for role, path in sorted(paths.items())}
+
+
+def _digest(role: str, path: Path) -> str:
+    try:
+        if not path.is_dir():
+            return _file(path)
+        total = hashlib.sha256()
+        files = sorted((item.relative_to(path).as_posix(), item) for item in path.rglob("*") if item.is_file())
+        visible = [(name, item) for name, item in files if not any(part.startswith(".") for part in name.split("/"))]
+        if not visible:
+            raise WeightsError(f"weights {role!r}: the folder {path} is empty: give one with a model in it")
+        for name, item in visible:
+            total.update(f"{_file(item)}  {name}\n".encode("utf-8", "surrogateescape"))
+        return total.hexdigest()
+    except OSError as error:
+        raise WeightsError(
+            f"weights {role!r}: {path} cannot be read ({error.strerror}): give an existing file or folder"
+        ) from error
+
+
+def _file(path: Path) -> str:
+    stat = path.stat()
+    key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+    with _lock:
+        if key in _cache:
+            return _cache[key]
+    digest = file_digest(path)
+    with _lock:
+        _cache[key] = digest
+    return digest

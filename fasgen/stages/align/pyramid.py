@@ -1,0 +1,135 @@
+"""All levels of an image pyramid on one canvas, so that one pass of the proposal network sees them all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fasgen.stages.align.areas import Areas
+
+WINDOW, STRIDE = 12, 2
+"""Field and stride of the proposal network, px."""
+
+Copy = tuple[slice, slice, slice, slice]
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One level and its place on the canvas (top left corner, even).
+
+    Attributes:
+        scale: level pixels per image pixel.
+        height: px.
+        width: px.
+        y: px.
+        x: px.
+    """
+
+    scale: float
+    height: int
+    width: int
+    y: int
+    x: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The canvas of images of one size.
+
+    Attributes:
+        height: px, even.
+        width: px, even.
+        levels: from the finest.
+        owner: (height / 2 - 5, width / 2 - 5) int16, which level a proposal cell belongs to; -1 for cells that straddle.
+    """
+
+    height: int
+    width: int
+    levels: tuple[Level, ...]
+    owner: NDArray[np.int16]
+
+    def edges(self, first: int, last: int) -> list[Copy]:
+        """Copies (target rows, target columns, source rows, source columns) that mend the network's first map.
+
+        The network's pooling rounds up: on a level of odd size its last window hangs over the border, and takes the maximum
+        of what is there. On the canvas it would see the gap beyond the level, so the level's last row and column are
+        repeated there, which leaves the maximum as it was.
+
+        Args:
+            first: first row of the first map that is at hand.
+            last: one past the last; rows are counted from ``first`` in the answer.
+        """
+        copies: list[Copy] = []
+        for level in self.levels:
+            low, high = level.y - first, level.y + level.height - 2 - first
+            right = level.x + level.width - 2
+            odd_rows, odd_columns = level.height % 2, level.width % 2
+            rows = slice(max(low, 0), min(high, last - first))
+            if odd_columns and rows.start < rows.stop:
+                copies.append((rows, slice(right, right + 1), rows, slice(right - 1, right)))
+            if odd_rows and 0 < high < last - first:
+                columns = slice(level.x, right + odd_columns)
+                copies.append((slice(high, high + 1), columns, slice(high - 1, high), columns))
+        return copies
+
+    def paint(self, areas: Areas, device: torch.device) -> torch.Tensor:
+        """The canvas (1, 3, height, width) in [-1, 1], channels last."""
+        canvas = torch.zeros(self.height, self.width, 3, device=device)
+        for level in self.levels:
+            areas.level(canvas[level.y : level.y + level.height, level.x : level.x + level.width])
+        return canvas[None].permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=64)
+def layout(height: int, width: int, min_face: float, factor: float) -> Layout | None:
+    """Where the levels of a height x width image lie; null if it is too small to hold the smallest face.
+
+    Levels go, from the finest, onto the first shelf with room, else onto a new shelf below: a tenth to a fifth of the canvas
+    stays empty.
+    """
+    sizes = [(scale, int(height * scale + 1), int(width * scale + 1)) for scale in scales(height, width, min_face, factor)]
+    if not sizes:
+        return None
+    across = _even(sizes[0][2])
+    shelves: list[list[int]] = []
+    levels = []
+    bottom = 0
+    for scale, tall, wide in sizes:
+        shelf = next((shelf for shelf in shelves if shelf[1] + _even(wide) <= across and _even(tall) <= shelf[2]), None)
+        if shelf is None:
+            shelf = [bottom, 0, _even(tall)]
+            shelves.append(shelf)
+            bottom += _even(tall)
+        levels.append(Level(scale, tall, wide, shelf[0], shelf[1]))
+        shelf[1] += _even(wide)
+    owner = np.full((bottom // 2 - 5, across // 2 - 5), -1, np.int16)
+    for number, level in enumerate(levels):
+        rows, columns = cells(level.height), cells(level.width)
+        owner[level.y // 2 : level.y // 2 + rows, level.x // 2 : level.x // 2 + columns] = number
+    owner.flags.writeable = False
+    return Layout(bottom, across, tuple(levels), owner)
+
+
+def scales(height: int, width: int, min_face: float, factor: float) -> list[float]:
+    """Scales of the pyramid: from the one at which the smallest face fills the window down to the image's short side."""
+    scale = WINDOW / min_face
+    side = min(height, width) * scale
+    found = []
+    while side >= WINDOW:
+        found.append(scale)
+        scale *= factor
+        side *= factor
+    return found
+
+
+def cells(size: int) -> int:
+    """Proposal cells along a side of ``size`` px; one of odd size has one whose window hangs over by a pixel."""
+    return (size - WINDOW + 1) // STRIDE + 1
+
+
+def _even(size: int) -> int:
+    return size + size % 2

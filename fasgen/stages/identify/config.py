@@ -1,0 +1,55 @@
+"""Configuration and specification of identify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from fasgen.records import Column
+from fasgen.stages.stage import ArrayField, Reads, StageConfig, StageSpec
+from fasgen.stages.weights import embedded
+
+
+class IdentifyConfig(StageConfig):
+    """Which network says who a face is (AG-FAS III-B takes an ArcFace iResNet-18)."""
+
+    weights: str = Field(
+        "embedded",
+        description="'embedded', a folder (config.json, model.safetensors) or a .pth, .pt, .safetensors or .onnx of ArcFace",
+    )
+    depth: Literal[18, 34, 50, 100] | None = Field(
+        None, description="layers that the checkpoint must have; null: as many as it has"
+    )
+    batch: int = Field(32, ge=1, le=4096, description="samples a network call")
+
+
+def weights_path(weights: str) -> Path:
+    """Where weights named in a configuration lie."""
+    return embedded("identity") if weights == "embedded" else Path(weights)
+
+
+SPEC = StageSpec(
+    name="identify",
+    summary="identity map and embedding of each face by an ArcFace iResNet",
+    version=1,
+    reads=(Reads("align", images=("crop",)),),
+    config=IdentifyConfig,
+    factory="fasgen.stages.identify.stage:build",
+    columns=(
+        Column(
+            "embedding_norm",
+            "float32",
+            "length of the embedding before normalisation; low for faces hard to recognise",
+            "[0, inf)",
+        ),
+    ),
+    arrays=(
+        ArrayField("identity_map", "float16", "channel x 7 x 7 (ArcFace: 512), output of the final BatchNorm before pooling"),
+        ArrayField("embedding", "float32", "embedding (ArcFace: 512), unit length; inner products are cosine similarities"),
+    ),
+    weights=lambda config: {"identity": weights_path(config.weights)},
+    batch=lambda config: config.batch,
+    device="accelerator",
+)

@@ -1,0 +1,69 @@
+"""The table: rates count working time only, and every view shows the same lines."""
+
+from __future__ import annotations
+
+import io
+
+from fasgen.manifests.shard import UnitSummary
+from fasgen.pipeline.progress import Live, Model, Plain, StageLine, StageStart, duration, progress_for, rejects, sentence
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def summary(rejected: int = 0) -> UnitSummary:
+    reasons = {"no_face": rejected} if rejected else {}
+    return UnitSummary(0, 10, 10 - rejected, rejected, 0, reasons, 0)
+
+
+def test_rate_and_time_left() -> None:
+    clock = Clock()
+    model = Model(clock)
+    model.begin([StageStart("align", 5, 1, 40, {"no_face": 2}), StageStart("defake", 5, 0, 50, {})])
+    model.show({"align": (1, 1, 3), "defake": (0, 0, 5)})
+    clock.now += 5
+    model.unit("align", summary(3))
+    model.show({"align": (2, 0, 3), "defake": (0, 1, 4)})
+    clock.now += 1000
+    model.show({"align": (2, 1, 2), "defake": (0, 1, 4)})
+    align, defake = model.lines()
+    assert align == StageLine("align", 5, 2, 1, 2, 2.0, {"no_face": 5}, 15.0)
+    assert defake.rate is None and defake.left is None
+
+
+def test_words() -> None:
+    assert [duration(seconds) for seconds in (None, 0, 61.4, 3723)] == ["-", "0:00", "1:01", "1:02:03"]
+    assert rejects({"a": 1, "b": 3, "c": 3}) == "b 3, c 3, a 1"
+    line = StageLine("align", 5, 2, 1, 2, 2.0, {}, 15.0)
+    assert sentence(line) == "align: 2/5 units, 1 running, 2 waiting, 2.0 samples/s, rejects -, left 0:15"
+
+
+def test_plain_lines_come_when_something_changed() -> None:
+    stream = io.StringIO()
+    plain = progress_for(stream)
+    assert isinstance(plain, Plain)
+    clock = plain.model.clock = Clock()
+    with plain:
+        plain.begin([StageStart("align", 2, 0, 20, {})])
+        plain.show({"align": (0, 1, 1)})
+        plain.show({"align": (1, 1, 0)})
+        clock.now += 11
+        plain.show({"align": (1, 1, 0)})
+        clock.now += 11
+        plain.show({"align": (1, 1, 0)})
+        plain.say("worker 1 died")
+    lines = stream.getvalue().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["align: 0/2 units", "align: 1/2 units", "worker 1 died"]
+
+
+def test_live_table_shows_stages_and_messages_as_they_are() -> None:
+    stream = io.StringIO()
+    with Live(stream) as live:
+        live.begin([StageStart("align", 2, 0, 20, {})])
+        live.show({"align": (0, 1, 1)})
+        live.say("[not markup] died")
+    assert "align" in stream.getvalue() and "[not markup] died" in stream.getvalue()

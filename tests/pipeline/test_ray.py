@@ -1,0 +1,128 @@
+"""Whole runs on Ray: the same bytes as in this process, workers killed in the middle, samples that kill."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import toy
+
+from fasgen.manifests.shard import UnitReader
+from fasgen.pipeline.local_engine import LocalEngine
+from fasgen.pipeline.ray_engine import RayEngine, connect
+from fasgen.pipeline.resources import Resources
+from fasgen.pipeline.run import Outcome
+from fasgen.sources.config import SourceConfig
+
+HERE = str(Path(__file__).parent)
+
+
+def engine(cpus: int, **environment: str) -> RayEngine:
+    path = os.pathsep.join((HERE, str(Path.cwd()), os.environ.get("PYTHONPATH", "")))
+    return RayEngine(Resources(0, cpus), environment={"PYTHONPATH": path, **environment}, keep=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def session() -> Iterator[None]:
+    """One Ray for all tests here; four logical cores, whatever the machine has."""
+    have = connect(resources=Resources(0, 4))
+    assert (have.gpus, have.cpus) == (0, 4)
+    yield
+    import ray
+
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> SourceConfig:
+    return toy.make_source(tmp_path_factory.mktemp("faces") / "in")
+
+
+@pytest.fixture(scope="module")
+def reference(source: SourceConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = tmp_path_factory.mktemp("reference")
+    made = toy.plan(toy.configure(source), store)
+    toy.go(made, LocalEngine(made.resources))
+    return store
+
+
+def test_nothing_listens_beyond_this_machine() -> None:
+    import ray
+
+    assert ray.nodes()[0]["NodeManagerAddress"] == "127.0.0.1"
+    sockets = _ray_sockets()
+    listening: dict[str, list[int]] = {}
+    for family in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{family}").read_text().splitlines()[1:]:
+            fields = line.split()
+            address, port = fields[1].split(":")
+            if fields[3] == "0A" and int(fields[9]) in sockets:
+                listening.setdefault(address, []).append(int(port, 16))
+    assert listening
+    # 127.0.0.1 and ::ffff:127.0.0.1, as the kernel writes them.
+    assert set(listening) <= {"0100007F", "0000000000000000FFFF00000100007F"}, listening
+
+
+def _ray_sockets() -> set[int]:
+    """Inodes of the sockets that Ray's own processes hold."""
+    inodes: set[int] = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"ray" not in (folder / "cmdline").read_bytes():
+                continue
+            for link in (folder / "fd").iterdir():
+                target = str(link.readlink())
+                if target.startswith("socket:["):
+                    inodes.add(int(target[8:-1]))
+        except OSError:
+            continue
+    return inodes
+
+
+def test_a_worker_killed_in_the_middle_changes_no_byte(source: SourceConfig, reference: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "died"
+    store = tmp_path / "store"
+    made = toy.plan(toy.configure(source), store, cpus=2)
+    result, pages, _ = toy.go(made, lambda: engine(2, TOY_DIE_AT=f"noisy:{20 + 2 * 12}:{marker}"))
+    assert marker.exists() and result.deaths == 1 and pages.of("lost") and pages.of("retry")
+    assert result.outcome is Outcome.FINISHED and result.units == 9
+    assert toy.content(store) == toy.content(reference)
+
+
+def test_a_sample_that_kills_its_workers_is_rejected_alone(source: SourceConfig, reference: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for path in source.path.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    with Image.open(folder / "012.png") as opened:
+        picture = opened.copy()
+    picture.putpixel((0, 0), (toy.KILLER, 0, 0))
+    picture.save(folder / "012.png")
+    made = toy.plan(toy.configure(source.model_copy(update={"path": folder})), tmp_path / "store", ["shrink"])
+    result, pages, _ = toy.go(made, lambda: engine(1, TOY_KILLER="1"), retries=0)
+    assert result.outcome is Outcome.FINISHED, result.error
+    # Once outside quarantine, once with its batch in hand, once alone.
+    assert result.deaths == 3 and pages.of("retry")[-1]["excluded"]
+    by_path = {str(row["path"]): row for unit in range(3) for row in UnitReader(made.stages["shrink"].folder, unit).rows}
+    assert by_path["012.png"]["reason"] == "worker_died" and by_path["012.png"]["status"] == "failed"
+    (before,) = reference.glob("shrink-*")
+    undisturbed = {str(row["path"]): row for unit in range(3) for row in UnitReader(before, unit).rows}
+    for path, row in by_path.items():
+        if path != "012.png":
+            assert row["payload_digest"] == undisturbed[path]["payload_digest"]
+    assert not list((tmp_path / "store" / "runs").rglob("*.json")), "no word of rows in hand is left behind"
+
+
+def test_an_error_of_no_sample_is_told_as_it_is(source: SourceConfig, tmp_path: Path) -> None:
+    made = toy.plan(toy.configure(source), tmp_path / "store", ["shrink"])
+    away = source.path.with_name("away")
+    source.path.rename(away)
+    try:
+        result, _, _ = toy.go(made, lambda: engine(1))
+    finally:
+        away.rename(source.path)
+    assert result.outcome is Outcome.ERROR and "is not there" in result.error

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fasgen.records import Reason
+from fasgen.sources import decode, video
+from fasgen.sources.config import Limits, SourceConfig
+from fasgen.sources.decode import Decoder, SampleError
+from fasgen.sources.paths import escape
+from fasgen.sources.scan import scan
+
+Refusal = Callable[..., tuple[str, str]]
+Encode = Callable[..., bytes]
+
+
+def test_a_still(tmp_path: Path, picture: Any, encode: Encode, row: Any) -> None:
+    (tmp_path / "a.png").write_bytes(encode(picture, "PNG"))
+    image, values = Decoder(tmp_path).read(row("a.png"))
+    assert np.array_equal(image, picture) and values == {"frame": None}
+
+
+def test_each_bad_file_has_its_reason(refusal: Refusal, picture: Any, encode: Encode) -> None:
+    assert refusal(b"")[0] == "empty_file"
+    assert refusal(b"", k=0, n=10)[0] == "empty_file"
+    assert refusal(b"text named .jpg", name="a.jpg")[0] == "not_media"
+    assert refusal(encode(picture, "JPEG")[:-20])[0] == "corrupt"
+    assert refusal(encode(picture[:1, :1], "PNG"))[0] == "too_small"
+
+
+def test_files_that_cannot_be_opened(tmp_path: Path, row: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe")
+    decoder = Decoder(tmp_path)
+    for name in ("folder", "loop", "pipe", "missing", "x" * 300, r"broken\escape"):
+        for k in (None, 0):
+            with pytest.raises(SampleError) as caught:
+                decoder.read(row(name, k, None if k is None else 3))
+            assert caught.value.reason is Reason.UNREADABLE
+            assert str(tmp_path) not in caught.value.detail
+
+
+def test_permission_denied(tmp_path: Path, picture: Any, encode: Encode, row: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.png").write_bytes(encode(picture, "PNG"))
+
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(tmp_path / "a.png"))
+
+    monkeypatch.setattr(decode.os, "open", refuse)
+    with pytest.raises(SampleError) as caught:
+        Decoder(tmp_path).read(row("a.png"))
+    assert (caught.value.reason, caught.value.detail) == (Reason.UNREADABLE, "Permission denied")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a file away and drop its rights")
+def test_a_file_without_read_permission(tmp_path: Path, picture: Any, encode: Encode, row: Any) -> None:
+    (tmp_path / "a.png").write_bytes(encode(picture, "PNG"))
+    (tmp_path / "a.png").chmod(0)
+    here = os.open(tmp_path, os.O_RDONLY)
+    os.seteuid(65_534)
+    try:
+        with pytest.raises(SampleError) as caught:
+            Decoder(Path(f"/proc/self/fd/{here}")).read(row("a.png"))
+    finally:
+        os.seteuid(0)
+        os.close(here)
+    assert caught.value.reason is Reason.UNREADABLE
+
+
+def test_a_read_error_in_the_middle(
+    tmp_path: Path, picture: Any, encode: Encode, row: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.png").write_bytes(encode(picture, "PNG"))
+
+    def fail(*_: object) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(decode.os, "read", fail)
+    with pytest.raises(SampleError) as caught:
+        Decoder(tmp_path).read(row("a.png"))
+    assert caught.value.reason is Reason.UNREADABLE
+
+
+def test_large_files_are_refused_unread(tmp_path: Path, row: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "a.jpg").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(SampleError) as caught:
+        Decoder(tmp_path).read(row("a.jpg"))
+    assert caught.value.reason is Reason.TOO_LARGE
+
+
+def test_a_video_under_an_images_name(refusal: Refusal, tmp_path: Path, numbered: Any) -> None:
+    data = numbered(tmp_path / "v.avi", 5).read_bytes()
+    reason, detail = refusal(data, name="v.jpg")
+    assert reason == "not_media" and "AVI" in detail
+
+
+def test_a_video_is_decoded_once_for_all_its_rows(
+    tmp_path: Path, numbered: Any, index_of: Any, row: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    inner = decode.sample_frames
+    monkeypatch.setattr(decode, "sample_frames", lambda *a, **k: calls.append(1) or inner(*a, **k))
+    numbered(tmp_path / "v.avi", 37)
+    decoder = Decoder(tmp_path)
+    for k in range(10):
+        image, values = decoder.read(row("v.avi", k, 10))
+        assert values == {"frame": (2 * k + 1) * 37 // 20} and index_of(image) == values["frame"]
+    assert len(calls) == 1
+    (tmp_path / "w.avi").write_bytes((tmp_path / "v.avi").read_bytes()[:9000])
+    for k in range(10):
+        with pytest.raises(SampleError):
+            decoder.read(row("w.avi", k, 10))
+    assert len(calls) == 2, "a broken video is not decoded again for each of its rows"
+
+
+def test_starting_in_the_middle_gives_the_same_frames(tmp_path: Path, numbered: Any, row: Any) -> None:
+    numbered(tmp_path / "v.avi", 37)
+    in_order = Decoder(tmp_path)
+    for k in range(10):
+        expected, _ = in_order.read(row("v.avi", k, 10))
+        alone, _ = Decoder(tmp_path).read(row("v.avi", k, 10))
+        assert np.array_equal(alone, expected)
+    backwards = Decoder(tmp_path)
+    assert [backwards.read(row("v.avi", k, 10))[1]["frame"] for k in (9, 2)] == [35, 9]
+
+
+def test_videos_larger_than_what_is_kept(
+    tmp_path: Path, numbered: Any, index_of: Any, row: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video, "KEPT_BYTES", 3 * 320 * 240 * 3)
+    numbered(tmp_path / "v.avi", 37)
+    for order in (range(10), range(9, -1, -1), (4, 3, 8)):
+        decoder = Decoder(tmp_path)
+        for k in order:
+            image, values = decoder.read(row("v.avi", k, 10))
+            assert index_of(image) == values["frame"] == (2 * k + 1) * 37 // 20
+
+
+def test_a_short_video_gives_each_frame_once(tmp_path: Path, numbered: Any, row: Any) -> None:
+    numbered(tmp_path / "v.avi", 3)
+    decoder, found, short = Decoder(tmp_path), [], 0
+    for k in range(5):
+        try:
+            found.append(decoder.read(row("v.avi", k, 5))[1]["frame"])
+        except SampleError as error:
+            assert error.reason is Reason.VIDEO_TOO_SHORT and "3 frames" in error.detail
+            short += 1
+    assert found == [0, 1, 2] and short == 2
+
+
+HARD_NAMES = [
+    b"with space.png",
+    b"quote'\".png",
+    b"new\nline.png",
+    b"not-utf8-\xff\xfe.png",
+    b"back\\slash.png",
+    b"%d-percent.png",
+]
+
+
+def test_hard_names_survive_from_disk_to_pixels(tmp_path: Path, picture: Any, encode: Encode, numbered: Any) -> None:
+    for raw in HARD_NAMES:
+        (tmp_path / os.fsdecode(raw)).write_bytes(encode(picture, "PNG"))
+    numbered(tmp_path / "v.avi", 5).rename(tmp_path / os.fsdecode(b"%d \xff\n.avi"))
+    rows = scan(SourceConfig(name="hard", path=tmp_path, frames=2))
+    assert {row.path for row in rows} == {escape(os.fsdecode(raw)) for raw in [*HARD_NAMES, b"%d \xff\n.avi"]}
+    decoder = Decoder(tmp_path, Limits())
+    assert [decoder.read(row)[0].shape[2] for row in rows] == [3] * 8

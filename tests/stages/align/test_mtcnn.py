@@ -1,0 +1,145 @@
+"""MTCNN against facenet-pytorch, a widely used implementation with the same weights."""
+
+from __future__ import annotations
+
+import pickle
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import lz4.frame
+import numpy as np
+import pytest
+import torch
+
+from bench.facenet_reference import facenet_mtcnn
+from fasgen.errors import WeightsError
+from fasgen.stages.align.mtcnn import MTCNN, Cascade
+from fasgen.stages.align.mtcnn_networks import RNet, fill
+from fasgen.stages.align.mtcnn_weights import read_arrays, weight_files
+from fasgen.stages.align.pyramid import cells, layout
+from fasgen.stages.stage import RGB
+from tests.stages.align.pictures import photographs, texture
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def mtcnn() -> MTCNN:
+    return MTCNN(Cascade(), CPU)
+
+
+@pytest.fixture(scope="module")
+def peer() -> Any:
+    if find_spec("facenet_pytorch") is None:
+        pytest.skip("needs the reference: pip install --no-deps facenet-pytorch==2.6.0")
+    return facenet_mtcnn(keep_all=True, select_largest=False, device=CPU)
+
+
+def test_windows_give_what_the_reference_gives(mtcnn: MTCNN, peer: Any) -> None:
+    generator = torch.Generator().manual_seed(0)
+    with torch.inference_mode():
+        x = torch.rand(7, 3, 24, 24, generator=generator) * 2 - 1
+        box, probability = peer.rnet(x)
+        out = mtcnn.rnet(x)
+        torch.testing.assert_close(out[:, :4], box, atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(torch.sigmoid(out[:, 4]), probability[:, 1], atol=2e-5, rtol=1e-4)
+        x = torch.rand(5, 3, 48, 48, generator=generator) * 2 - 1
+        box, points, probability = peer.onet(x)
+        out = mtcnn.onet(x)
+        torch.testing.assert_close(out[:, :4], box, atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(out[:, 4:14], points, atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(torch.sigmoid(out[:, 14]), probability[:, 1], atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(120, 160), (97, 131), (61, 48)])
+def test_every_cell_of_every_level_gives_what_the_reference_gives(mtcnn: MTCNN, peer: Any, size: tuple[int, int]) -> None:
+    from fasgen.stages.align.areas import Areas
+
+    image = texture(*size, seed=1)
+    plan = layout(*size, 20.0, 0.709)
+    assert plan is not None
+    x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float()
+    with torch.inference_mode():
+        logits, features = mtcnn.pnet(plan.paint(Areas(image, CPU), CPU), plan.edges(0, plan.height - 2))
+        for level in plan.levels:
+            resized = torch.nn.functional.interpolate(x, size=(level.height, level.width), mode="area")
+            offsets, probability = peer.pnet((resized - 127.5) * 0.0078125)
+            rows, columns = cells(level.height), cells(level.width)
+            assert probability.shape[2:] == (rows, columns)
+            place = slice(level.y // 2, level.y // 2 + rows), slice(level.x // 2, level.x // 2 + columns)
+            torch.testing.assert_close(torch.sigmoid(logits[place]), probability[0, 1], atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(mtcnn.pnet.box(features[place]).permute(2, 0, 1), offsets[0], atol=1e-5, rtol=1e-4)
+
+
+def test_faces_agree_with_the_reference_on_photographs(mtcnn: MTCNN, peer: Any) -> None:
+    """The same faces in every photograph; corners and landmarks within 0.05 px, scores within 1e-4."""
+    found = 0
+    for image in photographs(24):
+        faces = mtcnn(image)
+        boxes, scores, points = peer.detect(image, landmarks=True)
+        assert len(faces) == (0 if boxes is None else len(boxes))
+        if boxes is None:
+            continue
+        order = np.argsort(-scores.astype(float), kind="stable")
+        np.testing.assert_allclose(faces.boxes, boxes[order].astype(float), atol=0.05)
+        np.testing.assert_allclose(faces.landmarks, points[order].astype(float), atol=0.05)
+        np.testing.assert_allclose(faces.scores, scores[order].astype(float), atol=1e-4)
+        found += len(faces)
+    assert found > 0
+
+
+def test_bands_of_the_canvas_change_nothing(mtcnn: MTCNN) -> None:
+    whole, banded = MTCNN(Cascade(), CPU), MTCNN(Cascade(), CPU)
+    whole._band_cells, banded._band_cells = 1 << 30, 1
+    for image in photographs(3):
+        one, other = whole(image), banded(image)
+        np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-3)
+        np.testing.assert_allclose(one.landmarks, other.landmarks, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (19, 300), (20, 20), (300, 20), (47, 51)])
+def test_small_and_thin_images_are_no_error(mtcnn: MTCNN, size: tuple[int, int]) -> None:
+    image: RGB = texture(*size)
+    assert mtcnn(image).boxes.shape[1] == 4
+    assert len(mtcnn(np.zeros_like(image))) == 0
+
+
+def test_the_reader_reads_what_joblib_reads() -> None:
+    joblib = pytest.importorskip("joblib")
+    for path in weight_files().values():
+        for ours, theirs in zip(read_arrays(path), joblib.load(path), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    class Attack:
+        def __reduce__(self) -> tuple[Any, tuple[str]]:
+            return Path.touch, (Path(str(tmp_path / "owned")),)  # type: ignore[return-value]
+
+    file = tmp_path / "pnet.lz4"
+    file.write_bytes(lz4.frame.compress(pickle.dumps([Attack()])))
+    with pytest.raises(WeightsError, match="asks for"):
+        read_arrays(file)
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no frame at all", lz4.frame.compress(b""), lz4.frame.compress(b"\x80\x04]")])
+def test_broken_weight_files_are_named(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "broken.lz4"
+    file.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"broken\.lz4"):
+        read_arrays(file)
+
+
+def test_a_truncated_weight_file_is_named(tmp_path: Path) -> None:
+    raw = lz4.frame.decompress(weight_files()["pnet"].read_bytes())
+    file = tmp_path / "short.lz4"
+    file.write_bytes(lz4.frame.compress(raw[: len(raw) // 2]))
+    with pytest.raises(WeightsError, match=r"short\.lz4"):
+        read_arrays(file)
+
+
+def test_weights_of_another_network_are_refused() -> None:
+    with pytest.raises(WeightsError, match="RNet"):
+        fill(RNet(), read_arrays(weight_files()["onet"]))

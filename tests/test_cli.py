@@ -1,0 +1,273 @@
+"""The command line: what it imports, what it refuses, what it prints, and a whole run of toy stages."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+sys.path.insert(0, str(Path(__file__).parent / "pipeline"))
+
+import toy
+
+from fasgen.cli import main
+from fasgen.commands.options import read_request
+from fasgen.commands.text import duration, plain, size, table
+from fasgen.config import preset_names
+
+HEAVY = ("torch", "ray", "pyarrow", "zarr", "cv2", "duckdb", "pydantic", "numpy", "diffusers", "webdataset", "rich", "yaml")
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of toy pictures; the toy stages are the stages, the folder above is the current one."""
+    monkeypatch.setattr("fasgen.stages.STAGES", toy.TARGETS)
+    monkeypatch.chdir(tmp_path)
+    toy.make_source(tmp_path / "photos")
+    (tmp_path / "fasgen.yaml").write_text(
+        "sources: [{path: photos, label: live, limits: {min_side: 4}}]\nunit_rows: 8\nbudget: {max_failed_rate: 0.5}\n"
+    )
+    return tmp_path / "photos"
+
+
+def fasgen(*arguments: str) -> Result:
+    result = CliRunner().invoke(main, list(arguments))
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def run(*arguments: str) -> Result:
+    return fasgen("run", "--engine", "local", "--gpus", "0", "--cpus", "1", *arguments)
+
+
+def test_importing_the_command_line_imports_nothing_heavy() -> None:
+    code = "import sys, fasgen.cli; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not set(HEAVY) & set(loaded)
+
+
+def test_help_names_every_command() -> None:
+    result = fasgen("--help")
+    assert result.exit_code == 0
+    for name in ("run", "plan", "status", "show", "verify", "train", "doctor", "stages", "version"):
+        assert f"\n  {name} " in result.output
+
+
+def test_every_command_has_help() -> None:
+    for name in main.commands:
+        assert fasgen(name, "--help").exit_code == 0
+
+
+def test_an_unknown_command_is_refused_with_the_nearest() -> None:
+    result = fasgen("statsu")
+    assert result.exit_code == 2
+    assert "did you mean `fasgen status`?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["stage=shrnk"], "there is no stage 'shrnk'; did you mean stage=shrink?"),
+        (["stage="], "stage= names no stage"),
+        (["shrink"], "did you mean stage=shrink?"),
+        (["shrink.factr=2"], "shrink.factr: unknown key; did you mean shrink.factor?"),
+        (["shrink.factor=0"], "shrink.factor: wants a whole number of at least 1, got 0"),
+        (["--config", "none.yaml"], "there is no such configuration file"),
+        (["sources=nowhere"], "nowhere does not exist"),
+        (["--cpus", "100000"], "--cpus 100000: asked for 100000 CPU cores"),
+        (["--gpus", "4096"], "--gpus 4096: asked for 4096 GPUs"),
+        (["--engine", "local", "--address", "x:1"], "--address needs --engine ray"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_without_a_traceback(photos: Path, arguments: list[str], said: str) -> None:
+    result = fasgen("run", *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (photos.parent / "store").exists()
+
+
+def test_debug_shows_the_traceback(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASGEN_DEBUG", "1")
+    assert "Traceback" in fasgen("run", "shrink.factor=0").stderr
+
+
+def test_stages_are_taken_out_of_the_settings(photos: Path) -> None:
+    assert read_request([], None, None).stages == ("all",)
+    request = read_request(["stage=shrink, noisy", "shrink.factor=4"], None, Path("it's 1"))
+    assert request.stages == ("shrink", "noisy")
+    assert request.config.store == photos.parent / "it's 1"
+    assert read_request(["stage=shrink,all"], None, None).stages == ("all",)
+
+
+def test_a_run_makes_everything_and_says_where_it_is(photos: Path) -> None:
+    result = run()
+    assert result.exit_code == 0, result.output
+    store = photos.parent / "store"
+    folders = {name: next(store.glob(f"{name}-*")) for name in toy.TARGETS}
+    assert f"results        {folders['shrink']}" in result.stdout
+    assert f"shards         {folders['join']}" in result.stdout
+    assert "finished: 9 units" in result.stdout
+    again = run()
+    assert again.exit_code == 0
+    assert "finished: 0 units" in again.stdout
+
+
+def test_a_dry_run_and_a_plan_write_nothing(photos: Path) -> None:
+    for result in (run("--dry-run"), fasgen("plan", "--gpus", "0"), fasgen("plan", "--gpus", "0", "--no-probe")):
+        assert result.exit_code == 0, result.output
+        assert "9 units to do" in result.stdout
+    assert not (photos.parent / "store").exists()
+
+
+def test_a_plan_measures_by_a_probe_and_then_by_what_is_committed(photos: Path) -> None:
+    assert " probe " in fasgen("plan", "--gpus", "0").stdout
+    run("stage=shrink")
+    lines = fasgen("plan", "stage=shrink,noisy", "shrink.factor=2", "--gpus", "0").stdout.splitlines()
+    shrink, noisy = (next(line for line in lines if line.startswith(name)) for name in ("shrink", "noisy"))
+    assert "committed units" in shrink
+    assert "probe" in noisy
+    run()
+    assert "Nothing to do" in fasgen("plan", "--gpus", "0").stdout
+
+
+def test_one_stage_says_what_its_upstream_lacks(photos: Path) -> None:
+    result = run("stage=noisy")
+    assert "make the rest with: fasgen run stage=shrink" in result.stderr
+
+
+def test_too_many_failures_end_with_code_3(photos: Path) -> None:
+    result = run("budget.max_failed=0")
+    assert result.exit_code == 3
+    assert "budget" in result.stdout
+    assert "fasgen show" in result.stdout
+
+
+def test_an_interrupted_run_ends_with_the_command_that_resumes(photos: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); import toy, fasgen.stages; fasgen.stages.STAGES = toy.TARGETS;"
+        "from fasgen.cli import main; main()"
+    )
+    arguments = ["run", "--engine", "local", "--gpus", "0", "--cpus", "1", "noisy.strength=2.5"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(Path(toy.__file__).parent), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "TOY_SLEEP": "0.3"},
+    )
+    threading.Thread(target=_interrupt_when_begun, args=(process, tmp_path / "store"), daemon=True).start()
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, (out, err)
+    assert out.splitlines()[-1] == "fasgen run --engine local --gpus 0 --cpus 1 noisy.strength=2.5"
+    assert run("noisy.strength=2.5").exit_code == 0
+
+
+def _interrupt_when_begun(process: subprocess.Popen[str], store: Path) -> None:
+    while process.poll() is None and not list(store.glob("shrink-*/00000.parquet")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+
+
+def test_status_counts_every_row(photos: Path) -> None:
+    assert fasgen("status").exit_code == 2
+    run()
+    lines = fasgen("status").stdout.splitlines()
+    shrink = next(line for line in lines if line.startswith("shrink-")).split()
+    assert shrink[1:7] == ["3", "3", "24", "20", "1", "3"]
+    assert "no_face" in next(line for line in lines if line.startswith("shrink-"))
+    assert any(line.startswith("last run") and "finished" in line for line in lines)
+
+
+def test_show_in_every_format(photos: Path, tmp_path: Path) -> None:
+    run()
+    shown = fasgen("show", 'stage == "shrink" and status != "ok"').stdout
+    assert "no_face" in shown
+    assert "empty_file" in shown
+    lines = fasgen("show", "mean > 0", "--columns", "stage,mean", "--format", "jsonl").stdout.splitlines()
+    assert {json.loads(line)["stage"] for line in lines} == {"shrink"}
+    rows = fasgen(
+        "show", "stage = 'noisy'", "--columns", "sample_id,status", "--format", "csv", "--limit", "2"
+    ).stdout.splitlines()
+    assert rows[0] == "sample_id,status"
+    assert len(rows) == 3
+    assert fasgen("show", "true", "--format", "parquet", "--out", str(tmp_path / "rows.parquet")).exit_code == 0
+    assert (tmp_path / "rows.parquet").read_bytes()[:4] == b"PAR1"
+    assert fasgen("show", "mean >").exit_code == 2
+
+
+def test_verify_tells_sound_from_damaged(photos: Path) -> None:
+    run()
+    assert fasgen("verify").exit_code == 0
+    tar = next((photos.parent / "store").glob("shrink-*/00000.tar"))
+    tar.chmod(0o644)
+    data = bytearray(tar.read_bytes())
+    data[600] ^= 1
+    tar.write_bytes(data)
+    result = fasgen("verify")
+    assert result.exit_code == 2
+    assert "00000.tar" in result.stdout
+
+
+def test_doctor_tries_one_sample_at_every_stage(photos: Path) -> None:
+    result = fasgen("doctor", "--gpus", "0", "--image", str(photos / "000.png"))
+    for name in toy.TARGETS:
+        assert f"ok    one sample, {name}: 000.png" in result.stdout, result.output
+    assert "library" in result.stdout or "libraries" in result.stdout
+    assert not (photos.parent / "store").exists()
+
+
+def test_doctor_without_a_picture_says_so(photos: Path) -> None:
+    result = fasgen("doctor", "--gpus", "0", "sources=[]")
+    assert "not tried: no source is configured" in result.stdout
+
+
+def test_an_unknown_training_is_refused_with_the_nearest() -> None:
+    result = fasgen("train", "dgf")
+    assert result.exit_code == 2
+    assert "did you mean dfg?" in result.stderr
+    assert "train.dfg.stepz: unknown key; did you mean train.dfg.steps?" in fasgen("train", "dfg", "stepz=3").stderr
+
+
+def test_stages_lists_stages_and_trainings(photos: Path) -> None:
+    shown = fasgen("stages").stdout
+    assert "shrink + noisy" in shown
+    assert "autoencoder" in shown
+
+
+def test_presets_fit_the_stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert preset_names() == ["agfas", "difffas", "embedded"]
+    assert read_request(["preset=difffas"], None, None).config.stage("align").model_dump()["size"] == 256
+    refused = fasgen("run", "preset=agfas")
+    assert refused.exit_code == 2
+    assert "preset agfas comes without defake.weights" in refused.stderr
+    given = ("identify.weights=id", "defake.weights=ldm", "score.identity_weights=id")
+    config = read_request(["preset=agfas", *given, "defake.t=400"], None, None).config
+    defake = config.stage("defake").model_dump()
+    assert (defake["t"], defake["steps"], defake["weights"]) == (400, 50, str(tmp_path / "ldm"))
+
+
+def test_figures_and_tables() -> None:
+    assert [duration(s) for s in (None, 0, 0.2, 59, 600, 7200, 1e6)] == [
+        "?",
+        "0 s",
+        "1 s",
+        "59 s",
+        "10 min",
+        "2.0 h",
+        "11.6 days",
+    ]
+    assert [size(b) for b in (None, 999, 1500, 123_456, 2e9, 5e15)] == ["?", "999 B", "1.5 kB", "123 kB", "2.0 GB", "5000.0 TB"]
+    assert table(("a", "n"), [("x", 1), ("long", 20)]) == "a      n\nx      1\nlong  20"
+    assert plain("a\x1b[2J\n") == "a\\x1b[2J\\n"

@@ -1,0 +1,75 @@
+"""Faces for training: who is held out, and that every epoch shows every face once on any number of ranks."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fasgen.errors import SourceError
+from fasgen.training.config import FacesConfig
+from fasgen.training.faces import as_input, epochs, list_faces, load_faces
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for subject in ("ann", "bob", "eve"):
+        (tmp_path / subject).mkdir()
+        for i in range(4):
+            cv2.imwrite(str(tmp_path / subject / f"{i}.png"), np.full((40, 40, 3), 10 * i, np.uint8))
+    return tmp_path
+
+
+def test_subjects_are_held_out_whole(folder: Path) -> None:
+    train, held = list_faces(FacesConfig(path=folder, holdout=("bob",)))
+    assert {f.subject for f in train} == {"ann", "eve"} and {f.subject for f in held} == {"bob"}
+    assert len(train) == 8 and len(held) == 4
+
+
+def test_share_is_held_out_by_name_alone(folder: Path) -> None:
+    first = list_faces(FacesConfig(path=folder, holdout_share=0.5))
+    assert list_faces(FacesConfig(path=folder, holdout_share=0.5)) == first
+    assert first[0] and first[1] and not {f.name for f in first[0]} & {f.name for f in first[1]}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"), [({"holdout": ("zoe",)}, "no subject named zoe"), ({"path": "missing"}, "is not a folder")]
+)
+def test_wrong_folders_are_named(folder: Path, settings: dict[str, object], message: str) -> None:
+    with pytest.raises(SourceError, match=message):
+        list_faces(FacesConfig.model_validate({"path": folder, **settings}))
+
+
+def test_unreadable_training_face_is_named(folder: Path) -> None:
+    (folder / "ann" / "0.png").write_bytes(b"no picture")
+    with pytest.raises(SourceError, match=r"0\.png: does not decode"):
+        load_faces(list_faces(FacesConfig(path=folder))[0], 32)
+
+
+def test_loads_levels_and_resizes(folder: Path) -> None:
+    x = load_faces(list_faces(FacesConfig(path=folder))[0], 32)
+    assert x.shape == (12, 3, 32, 32) and x[3].unique().tolist() == [30]
+
+
+@given(st.integers(1, 50), st.integers(1, 4), st.integers(1, 6), st.integers(0, 9))
+def test_each_epoch_shows_each_face_once(count: int, world: int, per_rank: int, start: int) -> None:
+    batch = world * per_rank
+    steps = -(-2 * count // batch)
+    ranks = [list(islice(epochs(count, batch, 7, 0, r, world), steps)) for r in range(world)]
+    seen = torch.cat([torch.cat([ranks[r][s] for r in range(world)]) for s in range(steps)])
+    assert sorted(seen[:count].tolist()) == list(range(count))
+    assert sorted(seen[count : 2 * count].tolist()) == list(range(count))
+    if start < steps:
+        assert torch.equal(next(epochs(count, batch, 7, start, 0, world)), ranks[0][start])
+
+
+def test_input_range_and_mirror() -> None:
+    x = torch.tensor([[[[0, 255]]]], dtype=torch.uint8).expand(2, 3, 1, 2)
+    y = as_input(x, torch.tensor([False, True]))
+    assert y[0, 0, 0].tolist() == [-1, 1] and y[1, 0, 0].tolist() == [1, -1]

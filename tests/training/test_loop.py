@@ -1,0 +1,98 @@
+"""The loop on a toy network: what resumes is what never stopped, and averages are averages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from fasgen.errors import WeightsError
+from fasgen.training.config import LoopConfig
+from fasgen.training.loop import ema_decay, learning_rate, train
+
+
+class Line:
+    """Fits y = 2 x + 1 with noise from the loop's own seeds; `fail_at` raises like a killed process would."""
+
+    def __init__(self, fail_at: int = -1, bad_at: int = -1) -> None:
+        torch.manual_seed(0)
+        self.module: nn.Module = nn.Linear(1, 1)
+        self.fail_at, self.bad_at = fail_at, bad_at
+
+    def batches(self, start: int, rank: int, world: int) -> Iterator[Tensor]:
+        step = start
+        while True:
+            yield torch.linspace(-1, 1, 8)[:, None] * (1 + step % 3)
+            step += 1
+
+    def loss(self, module: nn.Module, batch: Tensor, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+        if step == self.fail_at:
+            raise KeyboardInterrupt
+        error = (module(batch + 0.01 * torch.randn_like(batch)) - (2 * batch + 1)).square().mean()
+        return (error * torch.nan if step == self.bad_at else error), {"part": error}
+
+    def validate(self, module: nn.Module, folder: Path, step: int) -> Mapping[str, float]:
+        return {"weight": float(module.weight)}  # type: ignore[arg-type]
+
+    def export(self, module: nn.Module, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(dict(module.state_dict()), folder / "model.safetensors")
+
+
+def config(out: Path, **changes: object) -> LoopConfig:
+    values = {"out": out, "steps": 40, "batch": 8, "lr": 0.05, "ema": 0.9, "log_every": 5, "checkpoint_every": 10, "sheet_every": 20}
+    return LoopConfig.model_validate(values | changes)
+
+
+def test_resumed_is_byte_identical_to_uninterrupted(tmp_path: Path) -> None:
+    whole = train(Line(), config(tmp_path / "a"), torch.device("cpu"))
+    with pytest.raises(KeyboardInterrupt):
+        train(Line(fail_at=27), config(tmp_path / "b"), torch.device("cpu"))
+    resumed = train(Line(), config(tmp_path / "b"), torch.device("cpu"))
+    assert (whole / "model.safetensors").read_bytes() == (resumed / "model.safetensors").read_bytes()
+    curves = [[json.loads(x) for x in (tmp_path / run / "curve.jsonl").read_text().splitlines()] for run in "ab"]
+    losses = [[(p["step"], p["loss"]) for p in curve if "loss" in p] for curve in curves]
+    assert [s for s, _ in losses[0]] == list(range(5, 45, 5))
+    assert losses[1][:4] == losses[0][:4] and losses[1][-2:] == losses[0][-2:]
+    assert (tmp_path / "a" / "curve.png").stat().st_size > 1000
+
+
+def test_learns_and_exports_the_average(tmp_path: Path) -> None:
+    folder = train(Line(), config(tmp_path, steps=400, schedule="cosine", warmup=10), torch.device("cpu"))
+    out = load_file(folder / "model.safetensors")
+    assert float(out["weight"]) == pytest.approx(2, abs=0.05)
+    assert float(out["bias"]) == pytest.approx(1, abs=0.05)
+    raw = load_file(tmp_path / "checkpoint" / "weights.safetensors")
+    assert not torch.equal(raw["weight"], out["weight"])
+
+
+def test_loss_that_is_not_finite_stops_with_advice(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"step 3: the loss is nan; lower lr \(now 0.05\)"):
+        train(Line(bad_at=3), config(tmp_path), torch.device("cpu"))
+
+
+def test_checkpoint_of_another_architecture_is_refused(tmp_path: Path) -> None:
+    train(Line(), config(tmp_path), torch.device("cpu"))
+    other = Line()
+    other.module = nn.Linear(1, 2)
+    with pytest.raises(WeightsError, match="another architecture"):
+        train(other, config(tmp_path, steps=50), torch.device("cpu"))
+
+
+def test_schedules_known_values() -> None:
+    flat = LoopConfig(lr=1.0)
+    cosine = LoopConfig(lr=1.0, schedule="cosine", warmup=10)
+    assert learning_rate(flat, 0.9, 5) == 1.0
+    assert learning_rate(cosine, 0.0, 4) == pytest.approx(0.5)
+    assert learning_rate(cosine, 0.5, 100) == pytest.approx(0.5)
+    assert learning_rate(cosine, 1.0, 100) == pytest.approx(1e-3)
+
+
+def test_moving_average_warms_up() -> None:
+    assert ema_decay(0.9999, 0) == pytest.approx(0.1)
+    assert ema_decay(0.9999, 10**7) == 0.9999
