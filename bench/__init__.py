@@ -1,1 +1,1 @@
-"""Benchmarks: `python -m bench.<name>` prints one table."""
+"""Benchmarks: `python -m bench` runs all and prints one table, `python -m bench.<name>` runs one."""

@@ -1,7 +1,8 @@
 """Face detection on one core beside facenet-pytorch: MTCNN with the same weights, pyramid and thresholds, same photographs.
 
 The photographs are 32 of equal size, because the peer takes no others in one batch: attacks of FASGEN_DATA as they are
-(600 x 450), else the portraits of ``examples/``, repeated and brought to 480 x 480. The row says whether both found the same faces.
+(600 x 450), else the portraits of ``examples/``, repeated and brought to 480 x 480. The row says whether both found the same
+faces.
 """
 
 from __future__ import annotations

@@ -33,9 +33,11 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """Whether the aim is met."""
-        if self.aim is None or self.ratio is None:
+        """Whether the aim is met; empty where there is none."""
+        if self.aim is None:
             return ""
+        if self.ratio is None:
+            return "no peer"
         return "met" if self.ratio >= self.aim else "missed"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from fasgen import __version__
+from fasgen.commands.config import config
 from fasgen.commands.doctor import doctor
 from fasgen.commands.plan import plan
 from fasgen.commands.run import run
@@ -87,5 +88,5 @@ def version() -> None:
     click.echo(__version__)
 
 
-for _command in (run, plan, status, show, verify, train, stages, doctor, version):
+for _command in (run, plan, status, show, verify, train, stages, config, doctor, version):
     main.add_command(_command)

@@ -89,19 +89,19 @@ def _execute(plan: Plan, request: options.Request, engine: str, run_id: str) -> 
     allowed = request.config.budget
     budget = Budget(allowed.max_failed, allowed.max_failed_rate)
     with Ledger(plan.store, run_id) as ledger:
-        return drive(plan, _engine(plan, engine), progress_for(), ledger, budget=budget)
+        return drive(plan, _engine(plan, engine), progress_for(), ledger, crumbs=plan.store / "runs" / run_id, budget=budget)
 
 
 def _engine(plan: Plan, name: str) -> Callable[[], Engine]:
     if name == "local":
         from fasgen.pipeline.local_engine import LocalEngine
 
-        return partial(LocalEngine, plan.resources)
+        return partial(LocalEngine, plan.staff)
 
     def ray() -> Engine:
         from fasgen.pipeline.ray_engine import RayEngine
 
-        return RayEngine(plan.resources)
+        return RayEngine(plan.staff)
 
     return ray
 

@@ -68,14 +68,16 @@ def root_model() -> type[Config]:
     """The model of the whole configuration for the stages and trainings that exist now."""
     stages = {name: spec.config for name, spec in specs().items()}
     summaries = {name: spec.summary for name, spec in specs().items()}
-    return _build(tuple(stages.items()), tuple(summaries.items()), tuple((n, s.config) for n, s in trainings().items()))
+    return _build(
+        tuple(stages.items()), tuple(summaries.items()), tuple((n, s.config, s.summary) for n, s in trainings().items())
+    )
 
 
 @cache
 def _build(
     stages: tuple[tuple[str, type[StageConfig]], ...],
     summaries: tuple[tuple[str, str], ...],
-    trainings: tuple[tuple[str, type[BaseModel]], ...],
+    trainings: tuple[tuple[str, type[BaseModel], str], ...],
 ) -> type[Config]:
     taken = sorted({name for name, _ in stages} & {*Config.model_fields, "train"})
     if taken:
@@ -83,7 +85,7 @@ def _build(
     about = dict(summaries)
     fields: dict[str, Any] = {n: (c, Field(default_factory=c, description=about[n])) for n, c in stages}
     if trainings:
-        inner: dict[str, Any] = {name: (config, Field(default_factory=config)) for name, config in trainings}
+        inner: dict[str, Any] = {n: (c, Field(default_factory=c, description=summary)) for n, c, summary in trainings}
         train = create_model("Train", __base__=_Frozen, __doc__="One key a training.", **inner)
         fields["train"] = (train, Field(default_factory=train, description="what `fasgen train NAME` does"))
     return create_model("Config", __base__=Config, **fields)

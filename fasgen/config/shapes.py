@@ -87,7 +87,7 @@ class Shape:
         if isinstance(annotation, type) and issubclass(annotation, Enum):
             return "one of " + ", ".join(str(member.value) for member in annotation)
         if origin in _SEQUENCES or annotation in _SEQUENCES:
-            return f"a list{self._items(origin, arguments)}{_length(self.constraints)}"
+            return f"a list{_length(self.constraints)}{self._items(origin, arguments)}"
         word = _WORDS.get(origin if origin in _WORDS else annotation, getattr(annotation, "__name__", str(annotation)))
         if annotation is type(None):
             return word
@@ -130,8 +130,8 @@ def _length(constraints: Sequence[Any], what: str = "") -> str:
     have = _limits(constraints)
     words = [f"at least {have['min_length']}{what}"] if have.get("min_length") else []
     words += [f"at most {have['max_length']}{what}"] if "max_length" in have else []
-    words += [f"matching {have['pattern']}"] if "pattern" in have else []
-    return f" of {' and '.join(words)}" if words else ""
+    size = f" of {' and '.join(words)}" if words else ""
+    return size + (f" matching {have['pattern']}" if "pattern" in have else "")
 
 
 def resolve(root: type[BaseModel], where: Sequence[str | int]) -> tuple[Key, Shape | None]:

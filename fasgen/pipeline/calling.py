@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fasgen.errors import StoreError
+from fasgen.errors import ConfigError, ResourceError, StoreError, WeightsError
 from fasgen.manifests.schema import checked
 from fasgen.records import Reason, Scalar
 from fasgen.stages.stage import Product, Reject, Sample, Stage, StageSpec
@@ -58,6 +58,8 @@ def call(stage: Stage, spec: StageSpec, samples: Sequence[Sample]) -> list[Outco
         return []
     try:
         return _checked(stage, spec, samples)
+    except (ConfigError, WeightsError, ResourceError):
+        raise
     except StageError as error:
         return [Reject(Reason.STAGE_ERROR, one_line(error))] * len(samples)
     except Exception as error:

@@ -26,14 +26,15 @@ class LoopConfig(BaseModel):
     lr: float = Field(1e-5, gt=0, description="peak learning rate")
     schedule: Literal["constant", "cosine"] = Field("constant", description="after warm-up")
     warmup: int = Field(0, ge=0, description="steps of linear warm-up")
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = Field(0.01, ge=0)
+    betas: tuple[float, float] = Field((0.9, 0.999), description="decay of the optimiser's moments")
+    weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay (AdamW)")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     ema: float = Field(0.9999, ge=0, lt=1, description="decay of the averaged weights; 0 keeps the raw ones")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device computes in it")
     compile: bool = Field(False, description="torch.compile the networks that are trained")
     threads: int = Field(0, ge=0, description="CPU threads a rank; 0 leaves torch's choice")
-    seed: int = 0
+    stored: Literal["fp32", "fp16"] = Field("fp32", description="precision in which the finished weights are written")
+    seed: int = Field(0, description="seed of shuffles, mirrors, noise and initial weights")
     log_every: int = Field(50, ge=1, description="steps between points of the curve")
     checkpoint_every: int = Field(1_000, ge=1, description="steps between checkpoints")
     sheet_every: int = Field(5_000, ge=1, description="steps between validations and sheets of samples")
@@ -41,23 +42,15 @@ class LoopConfig(BaseModel):
 
 
 class FacesConfig(BaseModel):
-    """Where the aligned live faces lie, and which of them are held out.
-
-    Attributes:
-        path: folder of aligned face images, ``<subject>/<name>.jpg`` or flat, or a store: then the crops of its newest
-            ``align`` stage whose label is ``live`` are taken.
-        size: side in pixels; other sizes are resized with area averaging.
-        holdout: subjects (folder names) that are never trained on.
-        flip: train on mirror images as well.
-    """
+    """Where the aligned live faces lie, and which of them are held out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: Path | None = None
-    size: int = Field(224, ge=32, le=1024)
-    holdout: tuple[str, ...] = ()
+    path: Path | None = Field(None, description="folder of aligned faces, <subject>/<name>.jpg or flat; required to train")
+    size: int = Field(224, ge=32, le=1024, description="side, px; images of other sizes are resized with area averaging")
+    holdout: tuple[str, ...] = Field((), description="subjects (names of folders) that are never trained on")
     holdout_share: float = Field(0.0, ge=0, lt=1, description="share held out by hash of the name, where no subjects are named")
-    flip: bool = True
+    flip: bool = Field(True, description="train on mirror images as well")
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,7 +208,16 @@ def train(task: Task, config: LoopConfig, device: torch.device, *, rank: int = 0
         module.load_state_dict(ema)
         module.eval()
         task.export(module, folder)
+        if config.stored == "fp16":
+            halve(folder)
     return folder
+
+
+def halve(folder: Path) -> None:
+    """Rewrite every safetensors file below ``folder`` with its float32 tensors in half precision."""
+    for path in sorted(folder.rglob("*.safetensors")):
+        tensors = load_file(path)
+        save_file({k: v.half() if v.dtype == torch.float32 else v for k, v in tensors.items()}, path, {"format": "pt"})
 
 
 def _validate(task: Task, module: nn.Module, ema: Mapping[str, Tensor], out: Path, step: int, curve: Curve) -> None:

@@ -35,10 +35,10 @@ class Areas:
         height, width = out.shape[:2]
         top, bottom = self._bins(height, self.height)
         left, right = self._bins(width, self.width)
-        bands = self._table.index_select(0, bottom) - self._table.index_select(0, top)
-        sums = bands.index_select(1, right) - bands.index_select(1, left)
-        cells = (bottom - top)[:, None, None] * (right - left)[None, :, None]
-        torch.mul(sums, _UNIT / cells, out=out)
+        bands = self._table.index_select(0, bottom).sub_(self._table.index_select(0, top))
+        sums = bands.index_select(1, right).sub_(bands.index_select(1, left))
+        weight = (_UNIT / (bottom - top))[:, None, None] * (1.0 / (right - left))[None, :, None]
+        torch.mul(sums, weight, out=out)
         out.sub_(1.0 - _UNIT / 2)
 
     def crops(self, corners: NDArray[np.int64], side: int) -> torch.Tensor:
@@ -64,7 +64,7 @@ class Areas:
         def corner(rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
             return flat.index_select(0, (rows + columns).view(-1))
 
-        sums = corner(bottom, right) - corner(top, right) - corner(bottom, left) + corner(top, left)
+        sums = corner(bottom, right).sub_(corner(top, right)).sub_(corner(bottom, left)).add_(corner(top, left))
         extent = high - low
         cells = extent[:, 1, :, None, None] * extent[:, 0, None, :, None]
         means = sums.view(len(corners), side, side, 3) * (_UNIT / cells)

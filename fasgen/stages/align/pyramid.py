@@ -84,28 +84,48 @@ class Layout:
         return canvas[None].permute(0, 3, 1, 2)
 
 
+@dataclass(slots=True)
+class _Shelf:
+    """A strip of the canvas, filled from the left with columns (left edge, width, height filled)."""
+
+    y: int
+    height: int
+    across: int
+    columns: list[list[int]]
+
+    def put(self, tall: int, wide: int) -> tuple[int, int] | None:
+        """Where (y, x) a level finds room: below what a column holds, else in a new column; None if nowhere."""
+        for column in self.columns:
+            if wide <= column[1] and column[2] + tall <= self.height:
+                column[2] += tall
+                return self.y + column[2] - tall, column[0]
+        x = self.columns[-1][0] + self.columns[-1][1]
+        if tall > self.height or x + wide > self.across:
+            return None
+        self.columns.append([x, wide, tall])
+        return self.y, x
+
+
 @lru_cache(maxsize=64)
 def layout(height: int, width: int, min_face: float, factor: float) -> Layout | None:
     """Where the levels of a height x width image lie; null if it is too small to hold the smallest face.
 
-    Levels go, from the finest, onto the first shelf with room, else onto a new shelf below: a tenth to a fifth of the canvas
-    stays empty.
+    Levels go, from the finest, onto the first shelf with room, else onto a new shelf below; about a tenth of the canvas stays
+    empty.
     """
     sizes = [(scale, int(height * scale + 1), int(width * scale + 1)) for scale in scales(height, width, min_face, factor)]
     if not sizes:
         return None
-    across = _even(sizes[0][2])
-    shelves: list[list[int]] = []
+    shelves: list[_Shelf] = []
     levels = []
-    bottom = 0
+    across, bottom = _even(sizes[0][2]), 0
     for scale, tall, wide in sizes:
-        shelf = next((shelf for shelf in shelves if shelf[1] + _even(wide) <= across and _even(tall) <= shelf[2]), None)
-        if shelf is None:
-            shelf = [bottom, 0, _even(tall)]
-            shelves.append(shelf)
+        place = next((place for shelf in shelves if (place := shelf.put(_even(tall), _even(wide)))), None)
+        if place is None:
+            place = (bottom, 0)
+            shelves.append(_Shelf(bottom, _even(tall), across, [[0, _even(wide), _even(tall)]]))
             bottom += _even(tall)
-        levels.append(Level(scale, tall, wide, shelf[0], shelf[1]))
-        shelf[1] += _even(wide)
+        levels.append(Level(scale, tall, wide, *place))
     owner = np.full((bottom // 2 - 5, across // 2 - 5), -1, np.int16)
     for number, level in enumerate(levels):
         rows, columns = cells(level.height), cells(level.width)

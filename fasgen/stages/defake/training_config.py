@@ -13,12 +13,12 @@ from fasgen.training.config import FacesConfig, LoopConfig, TrainingSpec
 class AutoencoderTraining(LoopConfig):
     """Training of a `PatchAutoencoder` on live faces."""
 
-    faces: FacesConfig = FacesConfig()
-    lr: float = Field(1e-3, gt=0)
-    schedule: Literal["constant", "cosine"] = "cosine"
-    widths: tuple[int, int] = (96, 160)
-    blocks: int = Field(2, ge=1, le=8)
-    latent_channels: int = Field(12, ge=1, le=64)
+    faces: FacesConfig = Field(FacesConfig(), description="the faces to learn from")
+    lr: float = Field(1e-3, gt=0, description="peak learning rate")
+    schedule: Literal["constant", "cosine"] = Field("cosine", description="after warm-up")
+    widths: tuple[int, int] = Field((96, 160), description="channels at 1/4 and at 1/8 of the resolution")
+    blocks: int = Field(2, ge=1, le=8, description="residual blocks at each of the two, in encoder and decoder alike")
+    latent_channels: int = Field(12, ge=1, le=64, description="channels of the latent")
     latent_noise: float = Field(0.1, ge=0, description="noise on the latents in training, relative to their deviation")
     edge_weight: float = Field(1.0, ge=0, description="weight of the loss on horizontal and vertical differences")
     latent_weight: float = Field(1e-3, ge=0, description="weight of the mean square of the latents, which keeps them bounded")
@@ -27,20 +27,30 @@ class AutoencoderTraining(LoopConfig):
 class DFGTraining(LoopConfig):
     """Training of the De-fake Face Generator (AG-FAS III-B): the U-Net alone; autoencoder and identity network are frozen."""
 
-    faces: FacesConfig = FacesConfig()
+    faces: FacesConfig = Field(FacesConfig(), description="the faces to learn from")
     autoencoder: str = Field("embedded", description="'embedded', or a folder in the diffusers layout holding the autoencoder")
     identity: str = Field("embedded", description="'embedded', or identity weights by path")
-    identity_depth: Literal[18, 34, 50, 100] | None = Field(None, description="depth that the identity network must have; null: any")
+    identity_depth: Literal[18, 34, 50, 100] | None = Field(
+        None, description="depth that the identity network must have; null: any"
+    )
     init: Path | None = Field(None, description="U-Net folder to start from (AG-FAS: Stable Diffusion 1.5); none: from scratch")
-    channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    channels: tuple[int, ...] = Field(
+        (320, 640, 1280, 1280), description="width of each level; the default is Stable Diffusion 1.x's"
+    )
     attention: tuple[bool, ...] = Field((True, True, True, False), description="cross-attention, per level")
     layers: int = Field(2, ge=1, le=4, description="residual blocks a level")
     heads: int = Field(8, ge=1, description="attention heads")
-    condition: int = Field(768, ge=64, description="length of a condition token")
-    projection: Literal["pad", "learned"] = Field("pad", description="512 to condition: zeros (AG-FAS), or a learned projection")
-    prediction: Literal["epsilon", "v_prediction", "sample"] = "epsilon"
+    condition: int = Field(768, ge=8, description="length of a condition token")
+    projection: Literal["pad", "learned"] = Field(
+        "pad", description="512 to condition: zeros (AG-FAS), or a learned projection"
+    )
+    prediction: Literal["epsilon", "v_prediction", "sample"] = Field(
+        "epsilon", description="what the network predicts: noise, velocity or clean latents"
+    )
     t_max: int = Field(1000, ge=1, le=1000, description="noise levels above it are never trained")
-    min_snr: float = Field(0.0, ge=0, description="cap of the signal-to-noise weight (Hang et al. 2023); 0 leaves the loss plain")
+    min_snr: float = Field(
+        0.0, ge=0, description="cap of the signal-to-noise weight (Hang et al. 2023); 0 leaves the loss plain"
+    )
     cache: bool = Field(False, description="encode every face once and keep latents and tokens in memory")
 
 

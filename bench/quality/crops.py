@@ -1,0 +1,153 @@
+"""Aligned crops of real faces and real attacks, cut by the align stage as it is configured by default, kept in one file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fasgen.errors import SourceError
+from fasgen.sources.config import Limits
+from fasgen.sources.failure import SampleError
+from fasgen.sources.image import decode_image
+from fasgen.stages.align.config import AlignConfig
+from fasgen.stages.align.stage import Align
+from fasgen.stages.stage import Product, Sample
+
+REPLAYS, PHOTOGRAPHS = "replay_domains", "celeba_spoof_dev"
+FOLDS = 5
+KINDS = ("live", "spoof")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One photograph or frame: path below the data folder, whether it is an attack, and the group it is held out with."""
+
+    path: str
+    spoof: bool
+    group: str
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Crops of the pictures in which a face was found.
+
+    Attributes:
+        images: (N, H, W, 3) uint8.
+        names: (N,) paths below the data folder.
+        spoof: (N,) bool.
+        groups: (N,) names of domains or folds.
+        missed: paths of the other pictures, with the reason.
+    """
+
+    images: NDArray[np.uint8]
+    names: NDArray[np.str_]
+    spoof: NDArray[np.bool_]
+    groups: NDArray[np.str_]
+    missed: tuple[str, ...]
+
+    def save(self, path: Path) -> None:
+        """Write one npz file."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        missed = np.array(self.missed, np.str_)
+        np.savez(path, images=self.images, names=self.names, spoof=self.spoof, groups=self.groups, missed=missed)
+
+    @classmethod
+    def load(cls, path: Path) -> Crops:
+        """Read what ``save`` wrote."""
+        with np.load(path, allow_pickle=False) as f:
+            return cls(f["images"], f["names"], f["spoof"], f["groups"], tuple(f["missed"].tolist()))
+
+    def only(self, chosen: NDArray[Any]) -> Crops:
+        """A selection of them."""
+        return Crops(self.images[chosen], self.names[chosen], self.spoof[chosen], self.groups[chosen], self.missed)
+
+
+def list_replays(data: Path) -> list[Picture]:
+    """Frames of the replay domains; a group is a domain.
+
+    Raises:
+        SourceError: there are none.
+    """
+    root = data / REPLAYS
+    return _any(
+        [
+            Picture(path.relative_to(data).as_posix(), kind == "spoof", domain.name)
+            for domain in sorted(p for p in root.glob("*") if p.is_dir())
+            for kind in KINDS
+            for path in sorted((domain / kind).glob("*.jpg"))
+        ],
+        root,
+    )
+
+
+def list_photographs(data: Path) -> list[Picture]:
+    """Photographs and attacks; a group is one of five runs of contiguous numbers, as neighbours show the same person.
+
+    Raises:
+        SourceError: there are none.
+    """
+    root = data / PHOTOGRAPHS
+    pictures = []
+    for kind in KINDS:
+        paths = sorted((root / kind).glob("*.jpg"), key=lambda p: (len(p.stem), p.stem))
+        for place, path in enumerate(paths):
+            group = f"fold {place * FOLDS // len(paths) + 1}"
+            pictures.append(Picture(path.relative_to(data).as_posix(), kind == "spoof", group))
+    return _any(pictures, root)
+
+
+def _any(pictures: list[Picture], root: Path) -> list[Picture]:
+    if not pictures:
+        raise SourceError(f"--data: no live/*.jpg and spoof/*.jpg below {root}; set --data or FASGEN_DATA to the folder of the data sets")
+    return pictures
+
+
+def align(data: Path, pictures: Sequence[Picture], device: str, told: str) -> Crops:
+    """Decode the pictures, find their faces and cut them.
+
+    Args:
+        data: folder that the pictures' paths start from.
+        pictures: what to cut.
+        device: torch's name of the device.
+        told: name under which progress is printed.
+    """
+    stage = Align(AlignConfig(), torch.device(device))
+    limits = Limits()
+    images, kept, missed = [], [], []
+    began = time.perf_counter()
+    for done, picture in enumerate(pictures, 1):
+        try:
+            image = decode_image((data / picture.path).read_bytes(), limits)
+        except SampleError as error:
+            missed.append(f"{picture.path}: {error}")
+            continue
+        (product,) = stage([Sample(picture.path, 0, 0, images={"image": image})])
+        if isinstance(product, Product):
+            images.append(product.images["crop"])
+            kept.append(picture)
+        else:
+            missed.append(f"{picture.path}: {product.reason.value}")
+        if done % 200 == 0 or done == len(pictures):
+            print(f"{told}: {done} of {len(pictures)} aligned, {(time.perf_counter() - began) / done * 1e3:.0f} ms each", flush=True)
+    if not images:
+        raise SourceError(f"{told}: no face in any of {len(pictures)} pictures")
+    return Crops(
+        np.stack(images),
+        np.array([p.path for p in kept]),
+        np.array([p.spoof for p in kept]),
+        np.array([p.group for p in kept]),
+        tuple(missed),
+    )
+
+
+def counts(values: Iterable[str]) -> dict[str, int]:
+    """How often each value occurs, by name."""
+    names, numbers = np.unique(np.array(list(values), np.str_), return_counts=True)
+    return {str(n): int(c) for n, c in zip(names, numbers, strict=True)}

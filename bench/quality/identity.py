@@ -1,0 +1,162 @@
+"""Does the reconstruction show the same person? Identity of input and reconstruction on faces the generator never saw.
+
+Five distributions of cosine similarity are set side by side, by the network that conditions the generator and, where one is
+given, by a network that it never saw:
+
+* *own reconstruction*: an image and its own reconstruction;
+* *another's reconstruction*: an image and the reconstruction of another person's image (all such pairs), the chance level;
+* *same person's reconstruction*: an image and the reconstruction of another photograph of the same person;
+* *two photographs, same person* and *two people*: real images only, what the network itself can tell;
+* *autoencoder alone*: an image and its passage through the autoencoder (t = 0), the most that a latent generator could keep.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.quality.generator import Generator, Settings
+from bench.quality.metrics import QUANTILES, Distribution, auc, psnr, text_table
+from bench.quality.teacher import Teacher
+from fasgen.errors import SourceError
+from fasgen.training.config import FacesConfig
+from fasgen.training.faces import list_faces, read_face
+from fasgen.training.sheet import save_sheet
+
+SUBJECTS = ("Barack_Obama", "Keira_Knightley", "Hugh_Laurie", "Jennifer_Lopez")
+FOLDER = "live_aligned_112"
+SHOWN = 32
+
+Vectors = NDArray[np.float32]
+
+
+def spread(count: int, limit: int | None) -> NDArray[np.int64]:
+    """``limit`` indices evenly over ``count``, all of them where ``limit`` is None or larger."""
+    wanted = count if limit is None else min(limit, count)
+    return np.arange(wanted, dtype=np.int64) * count // max(wanted, 1)
+
+
+def similarities(x: Vectors, y: Vectors, alone: Vectors, subjects: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
+    """Cosines by kind of pair.
+
+    Args:
+        x: unit embeddings (N, E) of the inputs.
+        y: of their reconstructions.
+        alone: of their passages through the autoencoder.
+        subjects: (N,) names; at least two different ones.
+    """
+    same = subjects[:, None] == subjects[None]
+    itself = np.eye(len(x), dtype=bool)
+    later = np.triu(np.ones_like(same), 1)
+    made, real = x @ y.T, x @ x.T
+    return {
+        "own reconstruction": made[itself],
+        "another's reconstruction": made[~same],
+        "same person's reconstruction": made[same & ~itself],
+        "two photographs, same person": real[same & later],
+        "two people": real[~same & later],
+        "autoencoder alone": (x * alone).sum(1),
+    }
+
+
+def figures(cosines: dict[str, NDArray[np.float32]]) -> dict[str, Any]:
+    """Distributions, and the AUC of what belongs together against what does not."""
+    own, other = cosines["own reconstruction"], cosines["another's reconstruction"]
+    same, people = cosines["two photographs, same person"], cosines["two people"]
+    cut = float(np.percentile(other, 99))
+    return {
+        "distributions": {name: Distribution.of(values).to_dict() for name, values in cosines.items() if values.size},
+        "auc_own_against_another": auc(own, other),
+        "auc_same_person_against_two_people": auc(same, people) if same.size else None,
+        "share_above_99th_percentile_of_another": float((own > cut).mean()),
+    }
+
+
+def table(found: dict[str, Any]) -> str:
+    """The distributions of one network as text."""
+    rows = [["", "pairs", "mean", "sd", *(f"{q} %" for q in QUANTILES)]]
+    for name, d in found["distributions"].items():
+        rows.append([name, str(d["count"]), *(f"{v:.3f}" for v in (d["mean"], d["sd"], *d["quantiles"].values()))])
+    ceiling = found["auc_same_person_against_two_people"]
+    return (
+        text_table(rows)
+        + f"\nAUC, own against another's reconstruction: {found['auc_own_against_another']:.4f}"
+        + (f"; two photographs of one person against two people: {ceiling:.4f}" if ceiling is not None else "")
+        + f"\nown reconstructions above the 99th percentile of another's: {found['share_above_99th_percentile_of_another']:.1%}"
+    )
+
+
+def measure(
+    data: Path,
+    out: Path,
+    settings: Settings,
+    *,
+    subjects: Sequence[str] = SUBJECTS,
+    limit: int | None = None,
+    teacher: Teacher | None = None,
+) -> dict[str, Any]:
+    """Reconstruct the subjects' faces, write ``identity.json`` and ``identity.png`` to ``out``, and return the figures.
+
+    Args:
+        data: folder that holds ``live_aligned_112/<subject>/*.jpg``.
+        out: folder to write to; it will hold rendered faces.
+        settings: the generator.
+        subjects: names of folders; two at least, none of them used in training.
+        limit: use so many faces, evenly spread.
+        teacher: independent network.
+
+    Raises:
+        SourceError: the faces are missing.
+    """
+    if len(set(subjects)) < 2:
+        raise SourceError("--subjects: name two or more, or there is no other person to compare with")
+    _, held = list_faces(FacesConfig(path=data / FOLDER, size=112, holdout=tuple(subjects)))
+    faces = [held[i] for i in spread(len(held), limit)]
+    crops = np.stack([read_face(face, 112) for face in faces])
+    names = [face.name for face in faces]
+    generator = Generator(settings)
+    made = generator.reconstruct(crops, names, told="identity")
+    alone = generator.reconstruct(crops, names, 0)
+    networks = {"conditioning network": generator.embeddings} | ({"independent network": teacher.embeddings} if teacher else {})
+    who = np.array([face.subject for face in faces])
+    report: dict[str, Any] = {
+        "faces": len(faces),
+        "subjects": sorted(set(who)),
+        "t": settings.t,
+        "calls": made.calls,
+        "ms_per_image": made.milliseconds,
+        "psnr": Distribution.of(psnr(crops, made.images)).to_dict(),
+        "psnr_autoencoder_alone": Distribution.of(psnr(crops, alone.images)).to_dict(),
+        "networks": {
+            name: figures(similarities(embed(crops), embed(made.images), embed(alone.images), who))
+            for name, embed in networks.items()
+        },
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "identity.json").write_text(json.dumps(report, indent=2) + "\n")
+    shown = spread(len(crops), SHOWN)
+    save_sheet(out / "identity.png", [_signed(crops[shown]), _signed(made.images[shown])])
+    return report
+
+
+def text(report: dict[str, Any]) -> str:
+    """The report as text."""
+    lines = [
+        f"{report['faces']} faces of {len(report['subjects'])} people, t = {report['t']}, {report['calls']} calls, "
+        f"{report['ms_per_image']:.1f} ms an image",
+        f"PSNR {report['psnr']['mean']:.2f} dB (sd {report['psnr']['sd']:.2f}); "
+        f"autoencoder alone {report['psnr_autoencoder_alone']['mean']:.2f} dB",
+    ]
+    for name, found in report["networks"].items():
+        lines += ["", f"cosine similarity by the {name}", table(found)]
+    return "\n".join(lines)
+
+
+def _signed(images: NDArray[np.uint8]) -> torch.Tensor:
+    return torch.from_numpy(images.astype(np.float32) / 127.5 - 1).permute(0, 3, 1, 2)

@@ -1,0 +1,149 @@
+"""The plan of the house: who may import whom. CONTRIBUTING.md says why."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import fasgen
+
+PACKAGE = Path(fasgen.__file__).resolve().parent
+
+MAY_IMPORT = {
+    "errors": set(),
+    "records": set(),
+    "seeds": set(),
+    "stages": {"errors", "records", "seeds", "training"},
+    "training": {"errors"},
+    "sources": {"errors", "records", "stages"},
+    "manifests": {"errors", "records"},
+    "reader": {"errors", "seeds"},
+    "config": {"errors", "sources", "stages", "training"},
+    "pipeline": {"config", "errors", "manifests", "records", "seeds", "sources", "stages"},
+    "commands": {"config", "errors", "manifests", "pipeline", "stages", "training"},
+    "cli": {"commands", "errors"},
+}
+"""Room to the rooms that it may import. What is not listed may not be imported; a new room needs a line here."""
+
+LIGHT_ROOMS = {"cli", "commands", "errors", "records", "seeds"}
+"""Rooms that ``fasgen --help`` or a first error passes through."""
+
+DATA_ROOMS = {"fasgen/seeds.py"}
+"""Exceptions of the above: modules that nothing imports before a command runs."""
+
+
+class Import(NamedTuple):
+    """One import: the file that has it, the full name, whether it runs on import of the file, whether only for types."""
+
+    file: str
+    name: str
+    on_import: bool
+    for_types: bool
+
+    @property
+    def room(self) -> str:
+        """The room of the file."""
+        return Path(self.file).parts[1].removesuffix(".py")
+
+    @property
+    def target(self) -> str:
+        """The room of what is imported; empty outside the package and for the package itself."""
+        parts = self.name.split(".")
+        return parts[1] if parts[0] == "fasgen" and len(parts) > 1 else ""
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def walk(node: ast.AST, on_import: bool = True, for_types: bool = False) -> Iterator[tuple[ast.AST, bool, bool]]:
+    for child in ast.iter_child_nodes(node):
+        inside = on_import and not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        types = for_types or is_type_checking(child)
+        yield child, on_import, for_types
+        yield from walk(child, inside and not types, types)
+
+
+def imports() -> list[Import]:
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        file = path.relative_to(PACKAGE.parent).as_posix()
+        for node, on_import, for_types in walk(ast.parse(path.read_text("utf-8"))):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{file}: relative imports hide which room they reach into"
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found += [Import(file, name, on_import, for_types) for name in names]
+    return found
+
+
+ALL = imports()
+
+
+def test_every_room_has_its_line() -> None:
+    rooms = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert rooms - {"__init__", "__main__", "presets"} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_imports_what_it_may(room: str) -> None:
+    allowed = MAY_IMPORT[room] | {room, "", "__version__", "presets"}
+    wrong = [f"{one.file} imports {one.name}" for one in ALL if one.room == room and one.target not in allowed]
+    assert not wrong
+
+
+def test_only_the_ray_engine_imports_ray() -> None:
+    assert {one.file for one in ALL if one.name.split(".")[0] == "ray"} == {"fasgen/pipeline/ray_engine.py"}
+
+
+def test_only_what_trains_imports_the_training_loop() -> None:
+    inside = [one for one in ALL if one.room == "stages" and one.target == "training"]
+    assert inside
+    for one in inside:
+        assert "train" in Path(one.file).name, f"{one.file} imports {one.name}"
+
+
+def test_sources_know_of_the_stages_nothing_but_what_an_image_is() -> None:
+    assert {one.name for one in ALL if one.room == "sources" and one.target == "stages"} == {"fasgen.stages.stage.RGB"}
+
+
+def test_the_pipeline_sees_the_configuration_by_its_type_alone() -> None:
+    assert all(one.for_types for one in ALL if one.room == "pipeline" and one.target == "config")
+
+
+def test_what_runs_before_a_command_imports_click_and_the_standard_library() -> None:
+    allowed = {*sys.stdlib_module_names, "click", "fasgen"}
+    for one in ALL:
+        if one.room in LIGHT_ROOMS and one.on_import and one.file not in DATA_ROOMS:
+            assert one.name.split(".")[0] in allowed, f"{one.file} imports {one.name}"
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level modules that a new interpreter has after running ``code``."""
+    script = f"{code}\nimport sys; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("code", "never"),
+    [
+        ("import fasgen.cli", {"torch", "ray", "pyarrow", "zarr", "cv2", "duckdb", "pydantic", "numpy", "yaml", "rich"}),
+        (
+            "from fasgen.stages import specs; from fasgen.training.config import trainings; specs(); trainings()",
+            {"torch", "ray", "cv2", "diffusers", "pyarrow", "zarr", "duckdb", "onnx"},
+        ),
+        ("import fasgen.config; fasgen.config.root_model()", {"torch", "ray", "cv2", "diffusers", "pyarrow", "zarr", "duckdb"}),
+        ("import fasgen.reader", {"ray", "pyarrow", "zarr", "duckdb", "pydantic", "diffusers", "webdataset"}),
+    ],
+)
+def test_what_is_light_stays_light(code: str, never: set[str]) -> None:
+    assert not never & loaded_by(code)
