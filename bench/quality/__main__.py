@@ -7,8 +7,13 @@ import sys
 from pathlib import Path
 
 import click
+import cv2
+import torch
 
-from bench.quality.identity import SUBJECTS
+from bench.quality import identity as faces
+from bench.quality import probe
+from bench.quality.generator import Settings
+from bench.quality.teacher import Teacher
 from fasgen.errors import FasgenError
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -16,7 +21,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 
 @click.command(help="Measure the generator on real faces and real attacks. Rendered faces are written to --out.")
 @click.argument("what", type=click.Choice(["identity", "probe", "all"]), default="all")
-@click.option("--weights", default="embedded", show_default=True, help="generator: 'embedded' or a folder in the diffusers layout")
+@click.option("--weights", default="embedded", show_default=True, help="generator: 'embedded' or a diffusers folder")
 @click.option("--identity", default="embedded", show_default=True, help="identity network that the generator is conditioned by")
 @click.option("--data", type=FOLDER, default=lambda: os.environ.get("FASGEN_DATA"), help="data sets  [default: FASGEN_DATA]")
 @click.option("--out", type=FOLDER, required=True, help="where reports, crops and reconstructions go")
@@ -26,10 +31,9 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--limit", type=click.IntRange(2), default=None, help="samples of each data set, evenly spread  [default: all]")
 @click.option("--device", default="cpu", show_default=True, help="torch's name of the device")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads")
-@click.option("--subjects", default=",".join(SUBJECTS), show_default=True, help="identity: people held out of training")
+@click.option("--subjects", default=",".join(faces.SUBJECTS), show_default=True, help="identity: people held out of training")
 @click.option("--teacher", type=click.Path(path_type=Path), default=None, help="identity: independent face recogniser, ONNX")
 @click.option("--teacher-node", default="665", show_default=True, help="identity: its embedding's name in the graph")
-@click.option("--c", "penalty", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="probe: inverse L2 penalty")
 @click.option("--no-generator", is_flag=True, help="probe: the trivial cues alone")
 def main(
     what: str,
@@ -46,18 +50,9 @@ def main(
     subjects: str,
     teacher: Path | None,
     teacher_node: str,
-    penalty: float,
     no_generator: bool,
 ) -> None:
     """Run one or both evaluations and print their tables."""
-    import cv2
-    import torch
-
-    from bench.quality import identity as faces
-    from bench.quality import probe
-    from bench.quality.generator import Settings
-    from bench.quality.teacher import Teacher
-
     if data is None or not data.is_dir():
         raise click.UsageError(f"--data: {data or 'nothing given and FASGEN_DATA unset'}; name the folder of the data sets")
     torch.set_num_threads(threads)
@@ -67,9 +62,10 @@ def main(
         if what in ("identity", "all"):
             judge = Teacher(teacher, teacher_node, threads) if teacher else None
             people = [name.strip() for name in subjects.split(",") if name.strip()]
-            print(faces.text(faces.measure(data, out, settings, subjects=people, limit=limit, teacher=judge)), end="\n\n", flush=True)
+            found = faces.measure(data, out, settings, subjects=people, limit=limit, teacher=judge)
+            print(faces.text(found), end="\n\n", flush=True)
         if what in ("probe", "all"):
-            print(probe.text(probe.measure(data, out, settings, limit=limit, c=penalty, generator=not no_generator)), flush=True)
+            print(probe.text(probe.measure(data, out, settings, limit=limit, generator=not no_generator)), flush=True)
     except FasgenError as error:
         print(f"bench.quality: {error}", file=sys.stderr)
         sys.exit(2)

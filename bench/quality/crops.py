@@ -105,7 +105,7 @@ def list_photographs(data: Path) -> list[Picture]:
 
 def _any(pictures: list[Picture], root: Path) -> list[Picture]:
     if not pictures:
-        raise SourceError(f"--data: no live/*.jpg and spoof/*.jpg below {root}; set --data or FASGEN_DATA to the folder of the data sets")
+        raise SourceError(f"--data: no live/*.jpg and spoof/*.jpg below {root}; name the folder of the data sets")
     return pictures
 
 
@@ -118,7 +118,7 @@ def align(data: Path, pictures: Sequence[Picture], device: str, told: str) -> Cr
         device: torch's name of the device.
         told: name under which progress is printed.
     """
-    stage = Align(AlignConfig(), torch.device(device))
+    stage = Align(AlignConfig.model_validate({}), torch.device(device))
     limits = Limits()
     images, kept, missed = [], [], []
     began = time.perf_counter()
@@ -135,7 +135,8 @@ def align(data: Path, pictures: Sequence[Picture], device: str, told: str) -> Cr
         else:
             missed.append(f"{picture.path}: {product.reason.value}")
         if done % 200 == 0 or done == len(pictures):
-            print(f"{told}: {done} of {len(pictures)} aligned, {(time.perf_counter() - began) / done * 1e3:.0f} ms each", flush=True)
+            each = (time.perf_counter() - began) / done * 1e3
+            print(f"{told}: {done} of {len(pictures)} aligned, {each:.0f} ms each", flush=True)
     if not images:
         raise SourceError(f"{told}: no face in any of {len(pictures)} pictures")
     return Crops(

@@ -33,15 +33,16 @@ def dct_matrix(size: int) -> Floats:
     k, x = np.mgrid[:size, :size]
     matrix = np.cos(np.pi * k * (2 * x + 1) / (2 * size)) * np.sqrt(2 / size)
     matrix[0] /= np.sqrt(2)
-    return matrix.astype(np.float32)
+    out: Floats = matrix.astype(np.float32)
+    return out
 
 
 @cache
 def rings(size: int) -> NDArray[np.int64]:
     """Ring 0..BANDS - 1 of every DCT coefficient (size, size) by its radius; the mean, coefficient (0, 0), has ``BANDS``."""
-    radius = np.hypot(*np.mgrid[:size, :size])
+    radius: NDArray[np.float64] = np.hypot(*np.mgrid[:size, :size])
     edges = np.geomspace(1, radius.max(), BANDS + 1)[1:-1]
-    ring = np.searchsorted(edges, radius, "right").astype(np.int64)
+    ring = np.asarray(np.searchsorted(edges, radius, "right"), np.int64)
     ring[0, 0] = BANDS
     return ring
 
@@ -49,43 +50,24 @@ def rings(size: int) -> NDArray[np.int64]:
 def features(pictures: Pictures) -> Floats:
     """Features (N, F) of a stack (N, H, H, 3) of RGB pictures in 0..255, or of residuals in -255..255.
 
-    Of each: logarithm of the mean energy in each ring of the DCT, for Y, Cb and Cr; logarithm of the energy of luma's horizontal and
-    vertical differences in each cell of a 4 x 4 grid, relative to the whole; mean, deviation, skewness and kurtosis of R, G, B, Y, Cb and Cr,
-    of saturation and value, and the mean direction of hue.
+    Of each: logarithm of the mean energy in each ring of the DCT, for Y, Cb and Cr; logarithm of the energy of luma's
+    differences in each cell of a 4 x 4 grid, relative to the whole; mean, deviation, skewness and kurtosis of R, G, B, Y, Cb,
+    Cr, chroma and value; the mean direction of hue.
+
+    Ratios of a residual's energies to the picture's need no features of their own: a linear probe on both finds them as
+    differences of logarithms.
     """
-    return _in_chunks(_features, pictures)
-
-
-def cross(pictures: Pictures, residuals: Pictures) -> Floats:
-    """What only the pair of both tells: in each ring, for Y, Cb and Cr, the correlation of picture and residual.
-
-    The ratios of their energies need no features of their own: a linear probe finds them as differences of logarithms.
-
-    Returns:
-        (N, 3 * BANDS), in [-1, 1].
-    """
-    return _in_chunks(_cross, pictures, residuals)
-
-
-def _in_chunks(work: Any, *stacks: Pictures) -> Floats:
-    parts = [work(*(s[i : i + _CHUNK].astype(np.float32) for s in stacks)) for i in range(0, len(stacks[0]), _CHUNK)]
+    parts = [_features(pictures[i : i + _CHUNK].astype(np.float32)) for i in range(0, len(pictures), _CHUNK)]
     return np.concatenate(parts).astype(np.float32)
 
 
 def _features(pictures: Floats) -> Floats:
     ycbcr = _to_ycbcr(pictures)
-    energy = np.log(_ring_sums(np.square(_dct(ycbcr))) / _ring_sizes(pictures.shape[1]) + 1e-2)
+    energy = np.log(_ring_means(np.square(_dct(ycbcr))) + 1e-2)
     parts = [energy.reshape(len(pictures), -1), _grid(ycbcr[:, 0])]
     parts += [_moments(channel) for channel in np.concatenate([np.moveaxis(pictures, -1, 1), ycbcr], 1).swapaxes(0, 1)]
-    saturation, value, hue = _hsv(pictures)
-    return np.concatenate([*parts, _moments(saturation), _moments(value), hue], 1)
-
-
-def _cross(pictures: Floats, residuals: Floats) -> Floats:
-    a, b = _dct(_to_ycbcr(pictures)), _dct(_to_ycbcr(residuals))
-    power = np.sqrt(_ring_sums(np.square(a)) * _ring_sums(np.square(b)))
-    out: Floats = (_ring_sums(a * b) / (power + 1e-3)).reshape(len(a), -1)
-    return out
+    chroma, value, hue = _hsv(pictures)
+    return np.concatenate([*parts, _moments(chroma), _moments(value), hue], 1)
 
 
 def _to_ycbcr(pictures: Floats) -> Floats:
@@ -96,21 +78,16 @@ def _to_ycbcr(pictures: Floats) -> Floats:
 def _dct(planes: Floats) -> Floats:
     """DCT-II of (..., H, H)."""
     matrix = dct_matrix(planes.shape[-1])
-    return matrix @ planes @ matrix.T
+    out: Floats = matrix @ planes @ matrix.T
+    return out
 
 
-def _ring_sizes(size: int) -> Floats:
-    return np.bincount(rings(size).ravel(), minlength=BANDS + 1)[:BANDS].clip(1).astype(np.float32)
-
-
-def _ring_sums(planes: Floats) -> Floats:
-    """Sums (N, C, BANDS) over the rings of (N, C, H, H)."""
-    ring = rings(planes.shape[-1]).ravel()
-    order = np.argsort(ring, kind="stable")
-    starts = np.searchsorted(ring[order], np.arange(BANDS + 1))
-    flat = planes.reshape(*planes.shape[:2], -1)[..., order]
-    cumulated = np.concatenate([np.zeros((*flat.shape[:2], 1)), np.cumsum(flat, -1, dtype=np.float64)], -1)
-    return np.diff(cumulated[..., starts], axis=-1).astype(np.float32)
+def _ring_means(planes: Floats) -> Floats:
+    """Means (N, C, BANDS) over the rings of (N, C, H, H); a ring without a coefficient has 0."""
+    size = planes.shape[-1]
+    member = np.eye(BANDS + 1, dtype=np.float32)[rings(size).ravel()][:, :BANDS]
+    out: Floats = planes.reshape(*planes.shape[:2], -1) @ (member / member.sum(0).clip(1))
+    return out
 
 
 def _grid(luma: Floats) -> Floats:
@@ -122,18 +99,20 @@ def _grid(luma: Floats) -> Floats:
     rows, columns = height // CELLS * CELLS, width // CELLS * CELLS
     cells = energy[:, :rows, :columns].reshape(count, CELLS, rows // CELLS, CELLS, columns // CELLS).mean((2, 4))
     whole = cells.mean((1, 2), keepdims=True)
-    return (np.log(cells + 1e-2) - np.log(whole + 1e-2)).reshape(count, -1)
+    out: Floats = (np.log(cells + 1e-2) - np.log(whole + 1e-2)).reshape(count, -1)
+    return out
 
 
 def _moments(planes: Floats) -> Floats:
-    """Mean, deviation, skewness and logarithm of kurtosis (N, 4) of (N, H, W)."""
-    flat = planes.reshape(len(planes), -1).astype(np.float64)
+    """Mean, logarithm of deviation, skewness and logarithm of kurtosis (N, 4) of (N, H, W)."""
+    flat = planes.reshape(len(planes), -1)
     mean = flat.mean(1, keepdims=True)
     centred = flat - mean
-    variance = np.square(centred).mean(1) + 1e-3
-    skewness = (centred**3).mean(1) / variance**1.5
-    kurtosis = np.square(np.square(centred)).mean(1) / np.square(variance)
-    return np.stack([mean[:, 0], np.log(variance) / 2, skewness, np.log(kurtosis + 1e-2)], 1).astype(np.float32)
+    square = np.square(centred)
+    variance = square.mean(1) + np.float32(1e-3)
+    skewness = (square * centred).mean(1) / variance**1.5
+    kurtosis = np.square(square).mean(1) / np.square(variance)
+    return np.stack([mean[:, 0], np.log(variance) / 2, skewness, np.log(kurtosis + 1e-2)], 1)
 
 
 def _hsv(pictures: Floats) -> tuple[Floats, Floats, Floats]:

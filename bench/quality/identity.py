@@ -116,7 +116,7 @@ def measure(
     """
     if len(set(subjects)) < 2:
         raise SourceError("--subjects: name two or more, or there is no other person to compare with")
-    _, held = list_faces(FacesConfig(path=data / FOLDER, size=112, holdout=tuple(subjects)))
+    _, held = list_faces(FacesConfig.model_validate({"path": data / FOLDER, "size": 112, "holdout": tuple(subjects)}))
     faces = [held[i] for i in spread(len(held), limit)]
     crops = np.stack([read_face(face, 112) for face in faces])
     names = [face.name for face in faces]

@@ -5,13 +5,15 @@ always a whole group: a domain of the replays, or a fifth of the photographs in 
 the same person. Two trivial cues are probed beside that of the generator, in place of it and with just as many features: what
 a Gaussian low pass takes away, and what the generator's autoencoder alone does not give back. What the image plus the cue
 gains over the image plus one of these is what the diffusion adds.
+
+``image + cue`` is one probe on the features of both. ``image | cue`` is the mean of two probes' scores, each standardised over
+what it was trained on: with a handful of domains to learn from, twice the features cost a single probe more than they bring.
 """
 
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +22,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.quality.crops import Crops, align, counts, list_photographs, list_replays
-from bench.quality.features import cross, features
+from bench.quality.features import features
 from bench.quality.generator import Generator, Settings
 from bench.quality.identity import spread
 from bench.quality.metrics import auc, text_table
 from fasgen.manifests.weights import digest_weights
 from fasgen.stages.defake.config import SPEC, DefakeConfig
+from fasgen.stages.defake.cue import residual
 from fasgen.stages.identify.config import weights_path
 
 Floats = NDArray[np.float32]
-Fields = NDArray[np.str_]
+Names = NDArray[np.str_]
 
 IMAGE, CUE, AUTOENCODER, LOW_PASS = "image", "cue", "autoencoder residual", "low-pass residual"
 SIGMA = 2.0
 """Standard deviation of the trivial cue's Gaussian, pixels of a 112 px crop."""
+
+PENALTIES = (1.0, 0.01, 0.1, 10.0)
 
 LISTINGS = {"replays": list_replays, "photographs": list_photographs}
 PROTOCOLS = {"replays": "leave one domain out", "photographs": "five contiguous folds"}
@@ -42,83 +47,103 @@ PROTOCOLS = {"replays": "leave one domain out", "photographs": "five contiguous 
 def low_pass(images: NDArray[np.uint8]) -> NDArray[np.int16]:
     """Images (N, H, W, 3) less their Gaussian blur, in levels."""
     blurred = np.stack([cv2.GaussianBlur(image, (0, 0), SIGMA, borderType=cv2.BORDER_REFLECT_101) for image in images])
-    return images.astype(np.int16) - blurred.astype(np.int16)
+    return residual(images, blurred)
 
 
-def feature_sets(images: NDArray[np.uint8], cues: Mapping[str, NDArray[np.int16]]) -> dict[str, Floats]:
-    """What each probe sees: the image alone, each cue alone, the image with each cue, and with the cue and its best rival.
+def feature_sets(images: NDArray[np.uint8], cues: Mapping[str, NDArray[np.int16]]) -> dict[str, tuple[Floats, ...]]:
+    """What is probed: the image alone, each cue alone, and the image with each cue, in one probe (+) and in two (|).
 
     Args:
         images: (N, H, H, 3).
         cues: residuals (N, H, H, 3) by name.
 
     Returns:
-        features (N, F) by name. With a cue come its own features and its correlations with the image.
+        by name, features (N, F) of each probe whose scores are averaged.
     """
     plain = features(images)
     alone = {name: features(cue) for name, cue in cues.items()}
-    both = {name: np.concatenate([alone[name], cross(images, cue)], 1) for name, cue in cues.items()}
-    sets = {IMAGE: plain, **alone, **{f"{IMAGE} + {name}": np.concatenate([plain, both[name]], 1) for name in cues}}
-    if CUE in cues and AUTOENCODER in cues:
-        sets[f"{IMAGE} + {AUTOENCODER} + {CUE}"] = np.concatenate([plain, both[AUTOENCODER], both[CUE]], 1)
+    sets: dict[str, tuple[Floats, ...]] = {IMAGE: (plain,)}
+    sets |= {name: (seen,) for name, seen in alone.items()}
+    sets |= {f"{IMAGE} + {name}": (np.concatenate([plain, seen], 1),) for name, seen in alone.items()}
+    sets |= {f"{IMAGE} | {name}": (plain, seen) for name, seen in alone.items()}
     return sets
 
 
-def leave_one_out(seen: Floats, spoof: NDArray[np.bool_], groups: Fields, c: float) -> dict[str, float]:
-    """AUC on each group of a probe trained on all others.
+def leave_one_out(seen: Sequence[Floats], spoof: NDArray[np.bool_], groups: Names, c: float) -> dict[str, float]:
+    """AUC on each group of probes trained on all others.
 
     Args:
-        seen: features (N, F).
+        seen: features (N, F) of each probe; the mean of their standardised scores is judged.
         spoof: (N,) labels.
         groups: (N,) names; groups that do not hold both kinds are not scored.
-        c: inverse strength of the probe's L2 penalty.
+        c: inverse strength of the probes' L2 penalty.
     """
     found = {}
     for group in np.unique(groups):
         held = groups == group
         if len(np.unique(spoof[held])) < 2 or len(np.unique(spoof[~held])) < 2:
             continue
-        scores = _fitted(seen[~held], spoof[~held], c)(seen[held])
+        scores = np.sum([_scores(part[~held], spoof[~held], part[held], c) for part in seen], 0)
         found[str(group)] = auc(scores[spoof[held]], scores[~spoof[held]])
     return found
 
 
-def _fitted(seen: Floats, spoof: NDArray[np.bool_], c: float) -> Callable[[Floats], NDArray[np.float64]]:
-    """Scores of a probe trained on these: higher is more of an attack."""
-    from sklearn.exceptions import ConvergenceWarning
+def _scores(seen: Floats, spoof: NDArray[np.bool_], others: Floats, c: float) -> NDArray[np.float64]:
+    """Scores of ``others``, higher is more of an attack, in deviations of the scores of what the probe was trained on."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=3000, class_weight="balanced"))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", ConvergenceWarning)
-        probe.fit(seen, spoof)
-    return lambda others: np.asarray(probe.decision_function(others), np.float64)
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=5000, class_weight="balanced"))
+    probe.fit(seen, spoof)
+    known = np.asarray(probe.decision_function(seen), np.float64)
+    out: NDArray[np.float64] = (np.asarray(probe.decision_function(others)) - known.mean()) / max(float(known.std()), 1e-12)
+    return out
 
 
-def compare(sets: Mapping[str, Floats], spoof: NDArray[np.bool_], groups: Fields, c: float) -> dict[str, Any]:
-    """Every feature set under one protocol: AUC by group, mean, spread, and the gain over the image alone, group by group."""
-    found = {name: leave_one_out(seen, spoof, groups, c) for name, seen in sets.items()}
-    base = np.array(list(found[IMAGE].values()))
-    report = {}
-    for name, by_group in found.items():
-        values = np.array(list(by_group.values()))
-        gain = values - base
+def compare(
+    sets: Mapping[str, Sequence[Floats]], spoof: NDArray[np.bool_], groups: Names, penalties: Sequence[float]
+) -> dict[str, Any]:
+    """Every feature set under one protocol.
+
+    Args:
+        sets: as `feature_sets` gives them; the image alone is among them.
+        spoof: (N,) labels.
+        groups: (N,) names.
+        penalties: inverse strengths of the L2 penalty. The first is the one reported on; of the others, the means are.
+
+    Returns:
+        by name: AUC by group, mean and deviation, and the same of the gain over the image alone, group by group.
+    """
+    report: dict[str, Any] = {}
+    for name, seen in sets.items():
+        by_group = leave_one_out(seen, spoof, groups, penalties[0])
+        others = {c: list(leave_one_out(seen, spoof, groups, c).values()) for c in penalties[1:]}
         report[name] = {
-            "features": int(sets[name].shape[1]),
+            "features": sum(part.shape[1] for part in seen),
             "auc": by_group,
-            "mean": float(values.mean()),
-            "sd": float(values.std(ddof=1)) if len(values) > 1 else 0.0,
-            "gain": float(gain.mean()),
-            "gain_sd": float(gain.std(ddof=1)) if len(values) > 1 else 0.0,
-            "groups_better": int((gain > 0).sum()),
+            **_spread(list(by_group.values()), "mean", "sd"),
+            "mean_by_c": {str(c): float(np.mean(values)) for c, values in others.items()},
         }
+    base = np.array(list(report[IMAGE]["auc"].values()))
+    for row in report.values():
+        gain = np.array(list(row["auc"].values())) - base
+        row |= _spread(gain.tolist(), "gain", "gain_sd") | {"groups_better": int((gain > 0).sum())}
     return report
 
 
+def _spread(values: Sequence[float], mean: str, sd: str) -> dict[str, float]:
+    return {mean: float(np.mean(values)), sd: float(np.std(values, ddof=1)) if len(values) > 1 else 0.0}
+
+
 def measure(
-    data: Path, out: Path, settings: Settings, *, limit: int | None = None, c: float = 1.0, generator: bool = True
+    data: Path,
+    out: Path,
+    settings: Settings,
+    *,
+    limit: int | None = None,
+    penalties: Sequence[float] = PENALTIES,
+    generator: bool = True,
 ) -> dict[str, Any]:
     """Probe both data sets, write ``probe.json`` to ``out``, and return the figures.
 
@@ -129,10 +154,10 @@ def measure(
         out: folder to write to; it will hold crops and reconstructions.
         settings: the generator.
         limit: use so many crops of each data set, evenly spread.
-        c: inverse strength of the probe's L2 penalty.
+        penalties: inverse strengths of the probes' L2 penalty, the one reported on first.
         generator: false leaves the generator's own cue out and probes the trivial ones alone.
     """
-    report: dict[str, Any] = {"t": settings.t, "steps": settings.steps, "c": c, "protocols": {}}
+    report: dict[str, Any] = {"t": settings.t, "steps": settings.steps, "c": penalties[0], "protocols": {}}
     for name in LISTINGS:
         crops = _crops(data, out, name, settings.device)
         missed = counts(line.rsplit("/", 1)[0] for line in crops.missed)
@@ -146,7 +171,7 @@ def measure(
             "pictures": pictures,
             "missed": missed,
             "crops": counts(f"{g} {'spoof' if s else 'live'}" for g, s in zip(crops.groups, crops.spoof, strict=True)),
-            "sets": compare(feature_sets(crops.images, residuals), crops.spoof, crops.groups, c),
+            "sets": compare(feature_sets(crops.images, residuals), crops.spoof, crops.groups, penalties),
         }
     out.mkdir(parents=True, exist_ok=True)
     (out / "probe.json").write_text(json.dumps(report, indent=2) + "\n")
@@ -165,16 +190,19 @@ def _residuals(crops: Crops, out: Path, name: str, settings: Settings, t: int) -
     path = out / f"reconstructions-{name}-{len(crops.names)}-{_key(settings, t)}.npz"
     if path.exists():
         with np.load(path, allow_pickle=False) as f:
-            if np.array_equal(f["names"], crops.names):
-                return crops.images.astype(np.int16) - f["images"].astype(np.int16)
+            names, images = f["names"], f["images"]
+        if np.array_equal(names, crops.names):
+            return residual(crops.images, images)
     made = Generator(settings).reconstruct(crops.images, crops.names.tolist(), t, told=f"{name}, t = {t}")
     np.savez(path, images=made.images, names=crops.names)
-    return crops.images.astype(np.int16) - made.images.astype(np.int16)
+    return residual(crops.images, made.images)
 
 
 def _key(settings: Settings, t: int) -> str:
     """Of the weights and settings that decide the reconstructions; at t = 0 those of the autoencoder alone."""
-    paths = SPEC.weights(DefakeConfig(weights=settings.weights)) | {"identity": weights_path(settings.identity)}
+    paths = SPEC.weights(DefakeConfig.model_validate({"weights": settings.weights})) | {
+        "identity": weights_path(settings.identity)
+    }
     if t == 0:
         return f"{digest_weights({'vae': paths['vae']})['vae'][:8]}-t0"
     digests = "".join(digest[:4] for digest in digest_weights(paths).values())
@@ -185,14 +213,23 @@ def text(report: dict[str, Any]) -> str:
     """The report as text: one table a protocol."""
     lines = [f"logistic regression, C = {report['c']:g}; cue at t = {report['t']} on a grid of {report['steps']}"]
     for name, found in report["protocols"].items():
-        sets = found["sets"]
-        groups = list(sets[IMAGE]["auc"])
         missed = ", ".join(f"{n} of {place}" for place, n in found["missed"].items()) or "none"
-        rows = [["AUC", "features", *groups, "mean", "sd", "gain", "sd", "better"]]
-        for label, row in sets.items():
-            aucs = [f"{row['auc'][group]:.3f}" for group in groups]
-            gains = ["", "", ""] if label == IMAGE else [f"{row['gain']:+.3f}", f"{row['gain_sd']:.3f}", f"{row['groups_better']}/{len(groups)}"]
-            rows.append([label, str(row["features"]), *aucs, f"{row['mean']:.3f}", f"{row['sd']:.3f}", *gains])
         crops = sum(found["crops"].values())
-        lines += ["", f"{name}: {found['protocol']}; {crops} crops; {found['pictures']} pictures, faces missed: {missed}", text_table(rows)]
+        lines += [
+            "",
+            f"{name}: {found['protocol']}; {crops} crops; {found['pictures']} pictures, faces missed: {missed}",
+            text_table(_table(found["sets"])),
+        ]
     return "\n".join(lines)
+
+
+def _table(sets: dict[str, Any]) -> list[list[str]]:
+    groups, others = list(sets[IMAGE]["auc"]), list(sets[IMAGE]["mean_by_c"])
+    rows = [["AUC", "features", *groups, "mean", "sd", "gain", "sd", "better", *(f"mean, C = {float(c):g}" for c in others)]]
+    for label, row in sets.items():
+        cells = [f"{row[key]:.3f}" for key in ("mean", "sd")]
+        gain = [f"{row['gain']:+.3f}", f"{row['gain_sd']:.3f}", f"{row['groups_better']}/{len(groups)}"]
+        cells += ["", "", ""] if label == IMAGE else gain
+        cells += [f"{row['mean_by_c'][c]:.3f}" for c in others]
+        rows.append([label, str(row["features"]), *(f"{row['auc'][group]:.3f}" for group in groups), *cells])
+    return rows

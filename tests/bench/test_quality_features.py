@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.quality.features import BANDS, cross, dct_matrix, features, rings
+from bench.quality.features import BANDS, dct_matrix, features, rings
 
 SIZE = 32
 
@@ -43,7 +43,6 @@ def test_features_do_not_depend_on_company(seed: int) -> None:
 def test_flat_pictures_have_finite_features(value: int) -> None:
     flat = np.full((2, SIZE, SIZE, 3), value, np.uint8)
     assert np.isfinite(features(flat)).all()
-    assert np.isfinite(cross(flat, np.zeros_like(flat, np.int16))).all()
 
 
 def test_residuals_have_the_same_features_as_pictures() -> None:
@@ -62,13 +61,3 @@ def test_a_grating_lies_in_its_ring() -> None:
     luma = features(grating)[0, :BANDS]
     assert luma.argmax() == rings(SIZE)[0, frequency]
     assert np.sort(luma)[-2] < luma.max() - 10
-
-
-@given(st.integers(0, 2**32))
-def test_correlation_with_itself_is_one_and_with_the_negative_minus_one(seed: int) -> None:
-    stack = pictures(seed).astype(np.int16)
-    found = cross(stack, stack)
-    assert found.shape == (3, 3 * BANDS)
-    used = np.abs(found) > 0.5  # rings without a coefficient at this size hold nothing
-    np.testing.assert_allclose(found[used], 1, atol=1e-2)
-    np.testing.assert_allclose(cross(stack, -stack), -found, atol=1e-6)

@@ -23,28 +23,35 @@ def made_up(seed: int) -> tuple[np.ndarray, np.ndarray]:
 def test_what_tells_is_found_in_groups_never_seen() -> None:
     seen, spoof = made_up(0)
     seen[:, 2] += 8 * spoof
-    assert min(leave_one_out(seen, spoof, GROUPS, 1.0).values()) > 0.99
+    assert min(leave_one_out([seen], spoof, GROUPS, 1.0).values()) > 0.99
 
 
 def test_a_sign_that_holds_in_one_group_alone_is_not_found() -> None:
     seen, spoof = made_up(1)
     seen[:, 0] += np.where(GROUPS == "a", 8.0 * spoof, 0)
-    found = leave_one_out(seen, spoof, GROUPS, 1.0)
+    found = leave_one_out([seen], spoof, GROUPS, 1.0)
     assert list(found) == ["a", "b", "c"]
     assert abs(found["b"] - 0.5) < 0.25
 
 
+def test_two_probes_count_alike_whatever_the_scale_of_their_features() -> None:
+    seen, spoof = made_up(4)
+    both = leave_one_out([seen, seen * 1000], spoof, GROUPS, 1.0)
+    assert both == pytest.approx(leave_one_out([seen], spoof, GROUPS, 1.0), abs=0.01)
+
+
 def test_groups_of_one_kind_are_not_scored() -> None:
     seen, spoof = made_up(2)
-    assert list(leave_one_out(seen, spoof | (GROUPS == "b"), GROUPS, 1.0)) == ["a", "c"]
+    assert list(leave_one_out([seen], spoof | (GROUPS == "b"), GROUPS, 1.0)) == ["a", "c"]
 
 
 def test_gain_is_counted_group_by_group() -> None:
     seen, spoof = made_up(3)
     better = np.concatenate([seen, (10.0 * spoof)[:, None]], 1).astype(np.float32)
-    report = compare({IMAGE: seen, "more": better}, spoof, GROUPS, 1.0)
+    report = compare({IMAGE: [seen], "more": [better]}, spoof, GROUPS, [1.0, 0.1])
     assert report[IMAGE]["gain"] == 0
     assert report["more"]["groups_better"] == 3
+    assert list(report["more"]["mean_by_c"]) == ["0.1"]
     assert report["more"]["gain"] == pytest.approx(report["more"]["mean"] - report[IMAGE]["mean"])
 
 
@@ -52,8 +59,9 @@ def test_every_cue_is_described_alike() -> None:
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
     cue = low_pass(images)
     sets = feature_sets(images, {CUE: cue, AUTOENCODER: cue, LOW_PASS: cue})
-    assert {sets[name].shape for name in (IMAGE, CUE, AUTOENCODER, LOW_PASS)} == {sets[IMAGE].shape}
+    assert {sets[name][0].shape for name in (IMAGE, CUE, AUTOENCODER, LOW_PASS)} == {sets[IMAGE][0].shape}
     np.testing.assert_array_equal(sets[f"{IMAGE} + {CUE}"], sets[f"{IMAGE} + {LOW_PASS}"])
+    assert sum(part.shape[1] for part in sets[f"{IMAGE} | {CUE}"]) == sets[f"{IMAGE} + {CUE}"][0].shape[1]
 
 
 def test_low_pass_of_a_flat_picture_is_nothing() -> None:
@@ -90,7 +98,9 @@ def test_missing_data_is_named(tmp_path: Path) -> None:
 
 def test_crops_come_back_as_they_were_saved(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
-    crops = Crops(images, np.array(["x", "y", "z"]), np.array([True, False, True]), np.array(["d1", "d1", "d2"]), ("w: no_face",))
+    crops = Crops(
+        images, np.array(["x", "y", "z"]), np.array([True, False, True]), np.array(["d1", "d1", "d2"]), ("w: no_face",)
+    )
     crops.save(tmp_path / "crops.npz")
     back = Crops.load(tmp_path / "crops.npz")
     np.testing.assert_array_equal(back.images, images)

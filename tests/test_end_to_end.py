@@ -1,0 +1,168 @@
+"""The real stages with the embedded weights on real portraits, as a user runs them: same bytes whatever runs them.
+
+Everything runs in its own process through the command line. A coarse grid keeps it quick; nothing else is made smaller.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tests.hostile import write_bad, write_odd
+
+PORTRAITS = Path(__file__).parent.parent / "examples" / "portraits"
+QUICK = ("unit_rows=2", "defake.steps=5", "defake.batch=2", "identify.batch=2", "score.batch=2")
+STAGES = ("align", "identify", "defake", "score", "pack")
+
+
+def command(source: Path, store: Path, *more: str) -> list[str]:
+    settings = [f"sources={source}", *QUICK, "--store", str(store), "--gpus", "0"]
+    return [sys.executable, "-m", "fasgen", "run", *settings, *more]
+
+
+def run(source: Path, store: Path, *more: str, code: int = 0) -> str:
+    done = subprocess.run(command(source, store, *more), capture_output=True, text=True, timeout=900)
+    assert done.returncode == code, done.stdout[-2000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+def contents(store: Path) -> dict[str, str]:
+    """Digest of every file that must not differ: all but the run's history and timings."""
+    return {
+        path.relative_to(store).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(store.rglob("*"))
+        if path.is_file() and "runs" not in path.relative_to(store).parts and ".timing." not in path.name
+    }
+
+
+def folder(store: Path, stage: str) -> Path:
+    """The only generation of a stage."""
+    (found,) = store.glob(f"{stage}-*")
+    return found
+
+
+def rows(store: Path, stage: str) -> list[dict[str, Any]]:
+    files = sorted(p for p in folder(store, stage).glob("*.parquet") if ".timing." not in p.name)
+    return [row for file in files for row in pq.read_table(file).to_pylist()]
+
+
+def write_good(path: Path, face: np.ndarray) -> None:
+    """A good picture or film of the kind that ``path`` says it is."""
+    bgr = np.ascontiguousarray(face[:, :, ::-1])
+    if path.suffix != ".mp4":
+        cv2.imwrite(str(path), bgr)
+        return
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (face.shape[1], face.shape[0]))
+    for _ in range(12):
+        writer.write(bgr)
+    writer.release()
+
+
+@pytest.fixture(scope="module")
+def portraits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The portraits, half as large."""
+    out = tmp_path_factory.mktemp("portraits")
+    for path in PORTRAITS.glob("*.jpg"):
+        image = cv2.imread(str(path))
+        cv2.imwrite(str(out / path.name), cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+    return out
+
+
+@pytest.fixture(scope="module")
+def undisturbed(portraits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = tmp_path_factory.mktemp("undisturbed") / "store"
+    out = run(portraits, store, "--engine", "local", "--cpus", "1")
+    assert "contact sheet" in out and "shards" in out
+    return store
+
+
+def test_every_row_of_every_stage_is_ok(undisturbed: Path) -> None:
+    for stage in STAGES:
+        table = rows(undisturbed, stage)
+        assert len(table) == 5 and {row["status"] for row in table} == {"ok"}, stage
+    assert (folder(undisturbed, "pack") / "index.json").is_file() and (folder(undisturbed, "pack") / "README.md").is_file()
+
+
+def test_ray_with_two_workers_writes_the_same_bytes(portraits: Path, undisturbed: Path, tmp_path: Path) -> None:
+    run(portraits, tmp_path / "store", "--engine", "ray", "--cpus", "2")
+    assert contents(tmp_path / "store") == contents(undisturbed)
+
+
+def test_killed_and_resumed_writes_the_same_bytes(portraits: Path, undisturbed: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    driver = subprocess.Popen(
+        command(portraits, store, "--engine", "local", "--cpus", "2"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 600
+    while not list(store.glob("identify-*/00000.parquet")):
+        assert driver.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.wait()
+    assert not list(store.glob("pack-*/index.json")), "the kill came too late to test anything"
+    run(portraits, store, "--engine", "local", "--cpus", "1")
+    assert contents(store) == contents(undisturbed)
+
+
+def test_changed_strength_recomputes_what_follows_and_nothing_before(portraits: Path, undisturbed: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(undisturbed, store)
+    before = contents(store)
+    run(portraits, store, "--engine", "local", "--cpus", "1", "defake.t=400")
+    after = contents(store)
+    assert {name: digest for name, digest in after.items() if name in before} == before
+    made = {name.split("/")[0].rsplit("-", 1)[0] for name in after.keys() - before.keys()}
+    assert made == {"defake", "score", "pack"}
+
+
+def test_bad_input_is_rows_with_reasons_and_leaves_the_others_alone(portraits: Path, tmp_path: Path) -> None:
+    hostile, control = tmp_path / "bad" / "photos", tmp_path / "good" / "photos"
+    face = cv2.imread(str(portraits / "eileen_collins.jpg"))[:, :, ::-1].copy()
+    for source in (hostile, control):
+        shutil.copytree(portraits, source)
+    odd = write_odd(hostile, face)
+    write_odd(control, face)
+    expected = write_bad(hostile, face)
+    # The control has a good picture wherever the other has a bad file, so that every row is the same row.
+    for name in expected:
+        write_good(control / name, face)
+    settings = ("--engine", "local", "--cpus", "1", "stage=align,identify", "unit_rows=16", "budget.max_failed_rate=1")
+    run(hostile, tmp_path / "a", *settings)
+    run(control, tmp_path / "b", *settings)
+    table = rows(tmp_path / "a", "align")
+    reasons = {row["path"]: row["reason"] for row in table if row["status"] != "ok"}
+    assert reasons == expected
+    assert all(row["detail"] for row in table if row["status"] != "ok")
+    good = {row["sample_id"]: row["payload_digest"] for row in table if row["status"] == "ok"}
+    assert len(good) == 5 + len(odd)
+    assert good.items() <= {row["sample_id"]: row["payload_digest"] for row in rows(tmp_path / "b", "align")}.items()
+    maps = {row["sample_id"]: row["payload_digest"] for row in rows(tmp_path / "a", "identify")}
+    assert maps.keys() == good.keys()
+    assert maps.items() <= {row["sample_id"]: row["payload_digest"] for row in rows(tmp_path / "b", "identify")}.items()
+
+
+def test_all_orientations_give_the_same_upright_crop(portraits: Path, tmp_path: Path) -> None:
+    source = tmp_path / "turned"
+    source.mkdir()
+    write_odd(source, cv2.imread(str(portraits / "eileen_collins.jpg"))[:, :, ::-1].copy())
+    for path in source.iterdir():
+        if not path.name.startswith("turned"):
+            path.unlink()
+    run(source, tmp_path / "store", "--engine", "local", "--cpus", "1", "stage=align", "unit_rows=16")
+    boxes = np.array([row["box"] for row in rows(tmp_path / "store", "align")])
+    assert boxes.shape == (8, 4) and np.abs(boxes - boxes[0]).max() < 3
