@@ -31,9 +31,3 @@ class StoreError(FasgenError):
 
 class FilterError(FasgenError):
     """A filter expression over manifests is not valid."""
-
-
-class BudgetExceeded(FasgenError):
-    """More samples failed than the configured budget allows."""
-
-    exit_code = 3

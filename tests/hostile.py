@@ -72,7 +72,9 @@ def write_odd(folder: Path, face: RGB) -> list[str]:
         "rgba.png": _pillow(Image.merge("RGBA", (*picture.split(), Image.new("L", picture.size, 255))), "PNG"),
         "palette.png": _pillow(picture.quantize(255), "PNG"),
         "animated.gif": _pillow(picture.quantize(255), "GIF", save_all=True, append_images=[picture.rotate(180).quantize(255)]),
-        "two faces.png": _encoded(np.concatenate([face, cv2.resize(face, None, fx=0.5, fy=0.5).repeat(2, 0)[: len(face)]], 1), ".png"),
+        "two faces.png": _encoded(
+            np.concatenate([face, cv2.resize(face, None, fx=0.5, fy=0.5).repeat(2, 0)[: len(face)]], 1), ".png"
+        ),
         "spaces and 'quotes' \".png": plain,
         "new\nline.png": plain,
         b"not \xff utf8.png": plain,

@@ -119,7 +119,9 @@ def test_killed_and_resumed_writes_the_same_bytes(portraits: Path, undisturbed: 
     assert contents(store) == contents(undisturbed)
 
 
-def test_changed_strength_recomputes_what_follows_and_nothing_before(portraits: Path, undisturbed: Path, tmp_path: Path) -> None:
+def test_changed_strength_recomputes_what_follows_and_nothing_before(
+    portraits: Path, undisturbed: Path, tmp_path: Path
+) -> None:
     store = tmp_path / "store"
     shutil.copytree(undisturbed, store)
     before = contents(store)

@@ -78,8 +78,7 @@ def _to_ycbcr(pictures: Floats) -> Floats:
 def _dct(planes: Floats) -> Floats:
     """DCT-II of (..., H, H)."""
     matrix = dct_matrix(planes.shape[-1])
-    out: Floats = matrix @ planes @ matrix.T
-    return out
+    return np.asarray(matrix @ planes @ matrix.T, np.float32)
 
 
 def _ring_means(planes: Floats) -> Floats:

@@ -151,8 +151,8 @@ class StageSpec:
         device: ``accelerator`` for stages that gain from a GPU, ``cpu`` for those that do not.
         tar: name of the unit's tar, formatted with ``unit``.
         shipped: true if the product is the final delivery, which gets an index and a data card.
-        finish: ``module:function``, called in the driver as ``finish(folder, plan)`` when a run has nothing more to do for the
-            stage: ``folder`` is the stage's generation in the store, ``plan`` what its ``plan.json`` holds. It may be called again.
+        finish: ``module:function``, called in the driver as ``finish(folder, plan)`` when a run has nothing more to do for
+            the stage: ``folder`` is its generation in the store, ``plan`` what its ``plan.json`` holds. It may be called again.
     """
 
     name: str

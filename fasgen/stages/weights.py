@@ -20,5 +20,7 @@ def embedded(name: str) -> Path:
     """
     folder = WEIGHTS / name
     if not folder.is_dir():
-        raise WeightsError(f"{folder}: the embedded weights {name!r} are missing from this installation; install fasgen anew or give a path")
+        raise WeightsError(
+            f"{folder}: the embedded weights {name!r} are missing from this installation; install fasgen anew or give a path"
+        )
     return folder

@@ -46,11 +46,17 @@ class FacesConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: Path | None = Field(None, description="folder of aligned faces, <subject>/<name>.jpg or flat; required to train")
-    size: int = Field(224, ge=32, le=1024, description="side, px; images of other sizes are resized with area averaging")
-    holdout: tuple[str, ...] = Field((), description="subjects (names of folders) that are never trained on")
-    holdout_share: float = Field(0.0, ge=0, lt=1, description="share held out by hash of the name, where no subjects are named")
-    flip: bool = Field(True, description="train on mirror images as well")
+    path: Path | None = Field(
+        default=None, description="folder of aligned faces, <subject>/<name>.jpg or flat; required to train"
+    )
+    size: int = Field(
+        default=224, ge=32, le=1024, description="side, px; images of other sizes are resized with area averaging"
+    )
+    holdout: tuple[str, ...] = Field(default=(), description="subjects (names of folders) that are never trained on")
+    holdout_share: float = Field(
+        default=0.0, ge=0, lt=1, description="share held out by hash of the name, where no subjects are named"
+    )
+    flip: bool = Field(default=True, description="train on mirror images as well")
 
 
 @dataclass(frozen=True, slots=True)

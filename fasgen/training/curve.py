@@ -86,5 +86,14 @@ def _plot(points: NDArray[np.float64]) -> NDArray[np.uint8]:
         column = int(MARGIN + share * (WIDTH - 2 * MARGIN))
         cv2.putText(canvas, f"{x.min() + share * span_x:.0f}", (column - 12, HEIGHT - 36), font, 0.4, grey, 1, cv2.LINE_AA)
     cv2.polylines(canvas, [np.stack([px, py], 1).round().astype(np.int32)], False, (160, 80, 20), 2, cv2.LINE_AA)
-    cv2.putText(canvas, f"loss{' (log)' if log else ''} by step, last {y[-1]:.4g}", (MARGIN, 30), font, 0.5, (40, 40, 40), 1, cv2.LINE_AA)
+    cv2.putText(
+        canvas,
+        f"loss{' (log)' if log else ''} by step, last {y[-1]:.4g}",
+        (MARGIN, 30),
+        font,
+        0.5,
+        (40, 40, 40),
+        1,
+        cv2.LINE_AA,
+    )
     return canvas

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import distributed as dist
+from torch.multiprocessing.spawn import start_processes
 
 from fasgen.errors import ConfigError, ResourceError
 from fasgen.training.config import LoopConfig, TrainingSpec, trainings
@@ -37,13 +38,15 @@ def launch(spec: TrainingSpec, config: LoopConfig, gpus: int, ranks: int = 1) ->
         raise ResourceError(f"--gpus {gpus}: this machine has {have}; ask for at most that many")
     world = gpus or ranks
     if config.batch % world:
-        raise ConfigError(f"batch={config.batch} does not divide by {world} ranks; take {config.batch // world * world or world}")
+        raise ConfigError(
+            f"batch={config.batch} does not divide by {world} ranks; take {config.batch // world * world or world}"
+        )
     if world == 1:
         return _rank(0, 1, spec.name, config, bool(gpus), 0)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    torch.multiprocessing.start_processes(  # type: ignore[no-untyped-call]
+    start_processes(  # type: ignore[no-untyped-call]
         _rank, args=(world, spec.name, config, bool(gpus), port), nprocs=world, start_method="spawn"
     )
     return config.out / "final"

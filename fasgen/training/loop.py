@@ -55,7 +55,7 @@ def learning_rate(config: LoopConfig, progress: float, step: int) -> float:
 
 
 def ema_decay(limit: float, step: int) -> float:
-    """Decay of the moving average at ``step``: rises from 0 as (1 + step) / (10 + step), so that early weights are forgotten."""
+    """Decay of the moving average at ``step``: rises as (1 + step) / (10 + step), so that early weights are forgotten."""
     return min(limit, (1 + step) / (10 + step))
 
 
@@ -80,7 +80,9 @@ class Checkpoint:
         """True if there is a complete state to resume from."""
         return (self.folder / "state.json").is_file()
 
-    def save(self, module: nn.Module, ema: Mapping[str, Tensor], optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    def save(
+        self, module: nn.Module, ema: Mapping[str, Tensor], optimiser: torch.optim.Optimizer, state: dict[str, Any]
+    ) -> None:
         """Write a complete new state beside the old one, then put it in its place."""
         new, old = self.folder.with_name("checkpoint.new"), self.folder.with_name("checkpoint.old")
         _remove(new)
@@ -110,7 +112,8 @@ class Checkpoint:
             module.load_state_dict(load_file(self.folder / "weights.safetensors"))
         except RuntimeError as error:
             raise WeightsError(
-                f"{self.folder}: is of another architecture; choose another out= or delete it ({str(error).splitlines()[-1].strip()})"
+                f"{self.folder}: is of another architecture; choose another out= or delete it "
+                f"({str(error).splitlines()[-1].strip()})"
             ) from error
         saved = load_file(self.folder / "ema.safetensors")
         for key, value in ema.items():
@@ -146,7 +149,7 @@ def train(task: Task, config: LoopConfig, device: torch.device, *, rank: int = 0
     """
     if config.threads:
         torch.set_num_threads(config.threads)
-    module = task.module.to(device).to(memory_format=torch.channels_last)
+    module: nn.Module = task.module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = {k: v.detach().clone() for k, v in module.state_dict().items()}
     optimiser = torch.optim.AdamW(module.parameters(), config.lr, config.betas, weight_decay=config.weight_decay)
     checkpoint, curve = Checkpoint(config.out), Curve(config.out)
@@ -180,7 +183,9 @@ def train(task: Task, config: LoopConfig, device: torch.device, *, rank: int = 0
         with _autocast(config, device):
             loss, parts = task.loss(runner, next(batches), step)
         if not torch.isfinite(loss):
-            raise WeightsError(f"step {step}: the loss is {loss.item()}; lower lr (now {config.lr}) and start again from {config.out}")
+            raise WeightsError(
+                f"step {step}: the loss is {loss.item()}; lower lr (now {config.lr}) and start again from {config.out}"
+            )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(module.parameters(), config.clip)

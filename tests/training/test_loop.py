@@ -45,7 +45,16 @@ class Line:
 
 
 def config(out: Path, **changes: object) -> LoopConfig:
-    values = {"out": out, "steps": 40, "batch": 8, "lr": 0.05, "ema": 0.9, "log_every": 5, "checkpoint_every": 10, "sheet_every": 20}
+    values = {
+        "out": out,
+        "steps": 40,
+        "batch": 8,
+        "lr": 0.05,
+        "ema": 0.9,
+        "log_every": 5,
+        "checkpoint_every": 10,
+        "sheet_every": 20,
+    }
     return LoopConfig.model_validate(values | changes)
 
 

@@ -89,7 +89,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return out
 
     def forward(self, x: Tensor, noise: float = 0.0) -> tuple[Tensor, Tensor]:
-        """Images to (reconstructions, latents); ``noise`` is the standard deviation added to the latents, relative to theirs."""
+        """Images to (reconstructions, latents); ``noise`` is added to the latents, in their standard deviations."""
         latents = self.encode(x)
         seen = latents
         if noise:

@@ -15,15 +15,25 @@ from fasgen.stages.weights import embedded
 class DefakeConfig(StageConfig):
     """How the real version of each face is made (AG-FAS III-B)."""
 
-    weights: str = Field("embedded", description="'embedded', or a folder in the diffusers layout of Stable Diffusion 1.x's shape")
-    unet: Path | None = Field(None, description="another U-Net's folder, for example AG-FAS's unet_ema; null: the one in weights")
-    t: int = Field(800, ge=0, le=1000, description="strength: the noise level from which the face is made anew; 0 leaves it as it is")
-    steps: int = Field(50, ge=1, le=1000, description="grid points over 0..1000; those up to t are walked (800 of 50: 41 calls)")
+    weights: str = Field(
+        "embedded", description="'embedded', or a folder in the diffusers layout of Stable Diffusion 1.x's shape"
+    )
+    unet: Path | None = Field(
+        None, description="another U-Net's folder, for example AG-FAS's unet_ema; null: the one in weights"
+    )
+    t: int = Field(
+        800, ge=0, le=1000, description="strength: the noise level from which the face is made anew; 0 leaves it as it is"
+    )
+    steps: int = Field(
+        50, ge=1, le=1000, description="grid points over 0..1000; those up to t are walked (800 of 50: 41 calls)"
+    )
     batch: int = Field(16, ge=1, le=1024, description="samples a network call")
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 on CUDA, fp32 elsewhere")
     compile: Literal["auto", "on", "off"] = Field("auto", description="compiled denoising step; auto: on CUDA, where it pays")
     any_size: bool = Field(False, description="allow crops of another size than the U-Net was trained on")
-    reconstruction: bool = Field(False, description="store the reconstruction as an image too (crop - residual gives it anyway)")
+    reconstruction: bool = Field(
+        False, description="store the reconstruction as an image too (crop - residual gives it anyway)"
+    )
 
     @field_validator("steps")
     @classmethod

@@ -27,7 +27,8 @@ def face_ellipse(points: NDArray[np.float64], height: int, width: int) -> NDArra
         width: of the crop.
 
     Returns:
-        true inside an upright-with-the-face ellipse about the middle between eyes and mouth; true everywhere if the points coincide.
+        true inside an ellipse that turns with the face, about the middle between eyes and mouth; true everywhere if the
+        points coincide.
     """
     eyes, mouth = points[:2].mean(0), points[3:].mean(0)
     down = mouth - eyes

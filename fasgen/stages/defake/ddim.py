@@ -36,8 +36,8 @@ def abar_schedule(train_steps: int, beta_start: float, beta_end: float, kind: st
 def grid(t: int, steps: int, train_steps: int = 1000, offset: int = 1) -> list[int]:
     """Grid points from the one at which the image is noised down to the last.
 
-    ``steps`` points lie ``train_steps // steps`` apart over the whole range, shifted by ``offset``; those up to ``t + offset`` are
-    walked. For t = 800 of 1000 and 50 points that is 801, 781, ..., 1: 41 network calls (AG-FAS).
+    ``steps`` points lie ``train_steps // steps`` apart over the whole range, shifted by ``offset``; those up to
+    ``t + offset`` are walked. For t = 800 of 1000 and 50 points that is 801, 781, ..., 1: 41 network calls (AG-FAS).
 
     Args:
         t: strength in [0, train_steps]; 0 returns no point at all, so that the image comes back as it is.

@@ -1,8 +1,8 @@
 """The De-fake Face Generator (AG-FAS III-B): autoencoder, U-Net and condition tokens, loaded from the diffusers layout.
 
-A folder holds ``unet/``, ``vae/``, ``scheduler/`` and, where the condition is not merely padded, ``projection/``. A Stable Diffusion
-1.x folder has the first three, so it loads as it is; AG-FAS's own U-Net is given beside it by ``unet``. Only safetensors are
-read: a pickle could run code.
+A folder holds ``unet/``, ``vae/``, ``scheduler/`` and, where the condition is not merely padded, ``projection/``. A Stable
+Diffusion 1.x folder has the first three, so it loads as it is; AG-FAS's own U-Net is given beside it by ``unet``. Only
+safetensors are read: a pickle could run code.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{path}: not readable as a module's configuration ({error}); a diffusers folder is expected") from error
+        raise WeightsError(
+            f"{path}: not readable as a module's configuration ({error}); a diffusers folder is expected"
+        ) from error
     if not isinstance(values, dict):
         raise WeightsError(f"{path}: holds {type(values).__name__}, not an object")
     return values
@@ -68,7 +70,9 @@ def load_module(kind: Any, folder: Path) -> Any:
         hint = "; it holds a pickle, which is never loaded: convert it to safetensors" if list(folder.glob("*.bin")) else ""
         raise WeightsError(f"{folder}: no *.safetensors file{hint}")
     try:
-        module, info = kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, output_loading_info=True, low_cpu_mem_usage=False)
+        module, info = kind.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, output_loading_info=True, low_cpu_mem_usage=False
+        )
     except (OSError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{folder}: does not load as {kind.__name__}: {str(error).splitlines()[0]}") from error
     if info["missing_keys"] or info.get("mismatched_keys"):
@@ -85,6 +89,9 @@ class Latents(nn.Module):
     Args:
         vae: one of `AUTOENCODERS`.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, vae: Any) -> None:
         super().__init__()
@@ -148,7 +155,9 @@ class DFG(nn.Module):
         vae_config = read_config(folder / "vae")
         kind = AUTOENCODERS.get(vae_config.get("_class_name", ""))
         if kind is None:
-            raise WeightsError(f"{folder / 'vae'}: autoencoder {vae_config.get('_class_name')!r} is not one of {', '.join(AUTOENCODERS)}")
+            raise WeightsError(
+                f"{folder / 'vae'}: autoencoder {vae_config.get('_class_name')!r} is not one of {', '.join(AUTOENCODERS)}"
+            )
         latents = Latents(load_module(kind, folder / "vae"))
         network = load_module(UNet2DConditionModel, unet or folder / "unet")
         if network.config.in_channels != vae_config["latent_channels"]:
@@ -160,7 +169,10 @@ class DFG(nn.Module):
         learned = folder / "projection"
         tokens: nn.Module = load_module(LearnedTokens, learned) if learned.is_dir() else PaddedTokens(width)
         if width < 512 and isinstance(tokens, PaddedTokens):
-            raise WeightsError(f"{folder}: cross-attention takes {width} channels, fewer than the identity map's 512, and no projection/ is there")
+            raise WeightsError(
+                f"{folder}: cross-attention takes {width} channels, fewer than the identity map's 512, "
+                f"and no projection/ is there"
+            )
         scheduler = read_config(folder / "scheduler") if (folder / "scheduler").is_dir() else SCHEDULER
         return cls(latents, network, tokens, scheduler)
 

@@ -68,7 +68,7 @@ class AutoencoderTask:
         if not len(self.held):
             return {}
         x = as_input(self.held).to(self.device)
-        y = torch.cat([module(part)[0] for part in x.split(32)])
+        y = torch.cat([module(part)[0] for part in torch.split(x, 32)])
         save_sheet(folder / f"{step:07d}.png", [x[::8], y[::8]])
         return {"psnr": float(psnr(x, y).mean())}
 
@@ -76,7 +76,7 @@ class AutoencoderTask:
         """Write the diffusers folder, with the latents' statistics over the training faces in its config."""
         chosen = self.faces[:: max(1, len(self.faces) // 2048)]
         with torch.no_grad():
-            z = torch.cat([module.encode(as_input(part).to(self.device)).cpu() for part in chosen.split(64)])  # type: ignore[operator]
+            z = torch.cat([module.encode(as_input(part).to(self.device)).cpu() for part in torch.split(chosen, 64)])  # type: ignore[operator]
         mean, std = z.mean((0, 2, 3)), z.std((0, 2, 3))
         module.register_to_config(latents_mean=mean.tolist(), latents_std=std.tolist())  # type: ignore[operator]
         module.save_pretrained(folder, safe_serialization=True)  # type: ignore[operator]

@@ -135,13 +135,13 @@ class DFGTask:
             views = []
             for mirrored in (False, True):
                 flip = torch.full((64,), mirrored)
-                parts = [self._encode(as_input(p, flip[: len(p)]).to(self.device)) for p in self.faces.split(64)]
+                parts = [self._encode(as_input(p, flip[: len(p)]).to(self.device)) for p in torch.split(self.faces, 64)]
                 views.append((torch.cat([z.half().cpu() for z, _ in parts]), torch.cat([c.half().cpu() for _, c in parts])))
             path.parent.mkdir(parents=True, exist_ok=True)
             save_file({"latents": torch.stack([z for z, _ in views]), "tokens": torch.stack([c for _, c in views])}, path)
         if dist.is_initialized():
             dist.barrier()
-        return load_file(path)
+        return dict(load_file(path))
 
     def batches(self, start: int, rank: int, world: int) -> Iterator[Batch]:
         """Batches whose mirroring, noise and time steps come from the step's own seed."""
@@ -165,7 +165,11 @@ class DFGTask:
         abar_t = self.abar.to(self.device)[batch.t][:, None, None, None]
         z_t = noised(batch.z_0, batch.eps, abar_t)
         output = module(z_t, batch.t, batch.tokens)
-        error = F.mse_loss(output.float(), target(batch.z_0, batch.eps, abar_t, self.config.prediction), reduction="none").flatten(1).mean(1)
+        error = (
+            F.mse_loss(output.float(), target(batch.z_0, batch.eps, abar_t, self.config.prediction), reduction="none")
+            .flatten(1)
+            .mean(1)
+        )
         high = batch.t >= self.config.t_max // 2
         parts = {"plain": error.mean(), "high_noise": error[high].mean() if high.any() else error.mean()}
         if self.config.min_snr:
@@ -185,7 +189,11 @@ class DFGTask:
         same = (self.identity(x).embedding * self.identity(y).embedding).sum(1)
         other = (self.identity(x).embedding * self.identity(y).embedding.roll(len(x) // 2, 0)).sum(1)
         error = (x - y).square().flatten(1).mean(1)
-        return {"identity": float(same.mean()), "random": float(other.mean()), "psnr": float((10 * torch.log10(4 / error)).mean())}
+        return {
+            "identity": float(same.mean()),
+            "random": float(other.mean()),
+            "psnr": float((10 * torch.log10(4 / error)).mean()),
+        }
 
     def export(self, module: nn.Module, folder: Path) -> None:
         """Write the whole generator in the diffusers layout."""

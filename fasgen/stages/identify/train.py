@@ -65,7 +65,11 @@ class IdentityTask:
         names = sorted({face.subject for face in train})
         self.subjects = torch.tensor([names.index(face.subject) for face in train])
         self.held_subjects = np.array([face.subject for face in held])
-        shape = IResNetConfig(DEPTHS[config.depth]) if config.depth else IResNetConfig(config.blocks, config.widths, head=config.head)
+        shape = (
+            IResNetConfig(DEPTHS[config.depth])
+            if config.depth
+            else IResNetConfig(config.blocks, config.widths, head=config.head)
+        )
         self.module: nn.Module = ArcFaceNetwork(IResNet(shape), len(names))
         self.lesson = _lesson(config, self.faces) if config.teacher else None
 
@@ -103,7 +107,7 @@ class IdentityTask:
         network: IResNet = module.network  # type: ignore[assignment]
         chosen = np.arange(0, len(self.held), max(1, len(self.held) // 600))
         faces = self.held[torch.from_numpy(chosen)]
-        e = torch.cat([network(as_input(part).to(self.device)).embedding.cpu() for part in faces.split(64)]).numpy()
+        e = torch.cat([network(as_input(part).to(self.device)).embedding.cpu() for part in torch.split(faces, 64)]).numpy()
         names = self.held_subjects[chosen]
         upper = np.triu_indices(len(e), 1)
         cosine, same = (e @ e.T)[upper], (names[:, None] == names[None])[upper]
@@ -135,14 +139,18 @@ def _lesson(config: IdentityTraining, faces: Tensor) -> dict[str, Tensor]:
     key = hashlib.sha256(path.read_bytes() + faces.numpy().tobytes()).hexdigest()[:16]
     cache = config.out / f"teacher-{key}.safetensors"
     if cache.exists():
-        return load_file(cache)
+        return dict(load_file(cache))
     model = onnx.load(path)
     known = {name for node in model.graph.node for name in node.output}
     for wanted in (config.teacher_map, config.teacher_embedding):
         if wanted not in known:
-            raise WeightsError(f"teacher: {path} has no output {wanted!r}; set teacher_map and teacher_embedding to nodes of the graph")
+            raise WeightsError(
+                f"teacher: {path} has no output {wanted!r}; set teacher_map and teacher_embedding to nodes of the graph"
+            )
     del model.graph.output[:]
-    model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(n) for n in (config.teacher_map, config.teacher_embedding))
+    model.graph.output.extend(
+        onnx.helper.make_empty_tensor_value_info(n) for n in (config.teacher_map, config.teacher_embedding)
+    )
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
     del model.graph.value_info[:]
     options = onnxruntime.SessionOptions()

@@ -58,7 +58,14 @@ def test_split_inverts_noising(prediction: Prediction) -> None:
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
 def test_agrees_with_diffusers(prediction: Prediction) -> None:
     scheduler = DDIMScheduler(
-        1000, 0.00085, 0.012, "scaled_linear", clip_sample=False, set_alpha_to_one=True, steps_offset=1, prediction_type=prediction
+        1000,
+        0.00085,
+        0.012,
+        "scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=True,
+        steps_offset=1,
+        prediction_type=prediction,
     )
     scheduler.set_timesteps(50)
     torch.manual_seed(1)

@@ -113,7 +113,8 @@ def test_foreign_unet_beside_the_folder(stable: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("channels", "width", "message"), [(6, 768, "takes 6 channels, but the autoencoder gives 4"), (4, 64, "fewer than the identity map's 512")]
+    ("channels", "width", "message"),
+    [(6, 768, "takes 6 channels, but the autoencoder gives 4"), (4, 64, "fewer than the identity map's 512")],
 )
 def test_parts_that_do_not_fit_are_named(stable: Path, tmp_path: Path, channels: int, width: int, message: str) -> None:
     tiny_unet(channels, 4, width).save_pretrained(tmp_path / "unet", safe_serialization=True)

@@ -121,8 +121,20 @@ def test_the_papers_network_is_stable_diffusions() -> None:
 
 def test_defaults_are_the_papers_settings() -> None:
     settings = DFGTraining()
-    assert (settings.lr, settings.weight_decay, settings.betas, settings.batch, settings.steps) == (1e-5, 0.01, (0.9, 0.999), 32, 150_000)
-    assert (settings.ema, settings.prediction, settings.projection, settings.min_snr, settings.faces.size) == (0.9999, "epsilon", "pad", 0, 224)
+    assert (settings.lr, settings.weight_decay, settings.betas, settings.batch, settings.steps) == (
+        1e-5,
+        0.01,
+        (0.9, 0.999),
+        32,
+        150_000,
+    )
+    assert (settings.ema, settings.prediction, settings.projection, settings.min_snr, settings.faces.size) == (
+        0.9999,
+        "epsilon",
+        "pad",
+        0,
+        224,
+    )
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])

@@ -21,8 +21,26 @@ def test_parameter_counts_are_the_published_ones(depth: int) -> None:
 def test_names_are_those_of_public_checkpoints() -> None:
     with torch.device("meta"):
         names = set(IResNet().state_dict())
-    assert {"conv1.weight", "prelu.weight", "layer2.0.downsample.1.running_var", "layer4.1.bn3.bias", "bn2.weight", "fc.bias"} <= names
-    assert not {n.split(".")[0] for n in names} - {"conv1", "bn1", "prelu", "layer1", "layer2", "layer3", "layer4", "bn2", "fc", "features"}
+    assert {
+        "conv1.weight",
+        "prelu.weight",
+        "layer2.0.downsample.1.running_var",
+        "layer4.1.bn3.bias",
+        "bn2.weight",
+        "fc.bias",
+    } <= names
+    assert not {n.split(".")[0] for n in names} - {
+        "conv1",
+        "bn1",
+        "prelu",
+        "layer1",
+        "layer2",
+        "layer3",
+        "layer4",
+        "bn2",
+        "fc",
+        "features",
+    }
 
 
 @pytest.mark.parametrize("side", [112, 96, 224])
