@@ -1,4 +1,4 @@
-"""Aligned live faces for training, from a folder of images or from a store."""
+"""Aligned live faces for training, from a folder of images or from the crops of a store."""
 
 from __future__ import annotations
 
@@ -6,26 +6,41 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch import distributed as dist
 
 from fasgen.errors import SourceError
+from fasgen.manifests.plan_file import latest
+from fasgen.manifests.shard import UnitReader, committed_units
 from fasgen.training.config import FacesConfig
 
+Filled = TypeVar("Filled", bound=NDArray[np.uint8])
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+IN_MEMORY = 1 << 30
+"""Bytes above which the faces are kept in a mapped file, which all ranks of a machine share."""
 
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One training picture: its file, a name stable over machines, and its subject."""
+    """One training picture.
+
+    Attributes:
+        path: its file, or the folder of the unit that holds it.
+        name: stable over machines.
+        subject: who it is.
+        stored: unit and row in a store's ``align`` folder; ``None`` for a file.
+    """
 
     path: Path
     name: str
     subject: str
+    stored: tuple[int, int] | None = None
 
 
 def list_faces(config: FacesConfig) -> tuple[list[Face], list[Face]]:
@@ -35,12 +50,13 @@ def list_faces(config: FacesConfig) -> tuple[list[Face], list[Face]]:
         SourceError: if there is no folder, no image in it, or a held-out subject is not among them.
     """
     if config.path is None or not config.path.is_dir():
-        raise SourceError(f"faces.path: {config.path} is not a folder; give a folder of aligned faces, faces.path=FOLDER")
+        raise SourceError(
+            f"faces.path: {config.path} is not a folder; give a folder of aligned faces or a store, faces.path=FOLDER"
+        )
     root = config.path
-    files = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    faces = [Face(p, p.relative_to(root).as_posix(), p.parent.name if p.parent != root else p.stem) for p in files]
+    faces = _in_store(root) if any(root.glob("align-*/plan.json")) else _in_folder(root)
     if not faces:
-        raise SourceError(f"faces.path: no image in {root} (looked for {', '.join(sorted(SUFFIXES))})")
+        raise SourceError(f"faces.path: no live face in {root} (a store's live crops, or files {', '.join(sorted(SUFFIXES))})")
     unknown = set(config.holdout) - {f.subject for f in faces}
     if unknown:
         raise SourceError(f"faces.holdout: no subject named {', '.join(sorted(unknown))} in {root}")
@@ -54,27 +70,102 @@ def list_faces(config: FacesConfig) -> tuple[list[Face], list[Face]]:
     return [f for f in faces if not held(f)], [f for f in faces if held(f)]
 
 
-def read_face(face: Face, size: int) -> NDArray[np.uint8]:
-    """Size x size x 3 RGB levels.
+def _in_folder(root: Path) -> list[Face]:
+    files = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    return [Face(p, p.relative_to(root).as_posix(), p.parent.name if p.parent != root else p.stem) for p in files]
 
-    Raises:
-        SourceError: if the file does not decode; training data is expected to be clean, so it is named, not skipped.
+
+def _in_store(root: Path) -> list[Face]:
+    """Crops of the newest ``align`` generation whose label is live: the generator must see real faces only."""
+    faces = []
+    for generation in latest(root):
+        if generation.stage != "align":
+            continue
+        for unit in committed_units(generation.folder):
+            for row in UnitReader(generation.folder, unit).rows:
+                if row["status"] == "ok" and row["label"] == "live":
+                    name, subject = str(row["sample_id"]), str(row["subject"] or row["sample_id"])
+                    faces.append(Face(generation.folder, name, subject, (unit, int(str(row["row"])))))
+    return faces
+
+
+class Faces:
+    """Reads faces; the unit read last stays open.
+
+    Args:
+        size: side in pixels; other sizes are resized with area averaging.
     """
-    raw = np.fromfile(face.path, np.uint8)
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._unit: tuple[Path, int, UnitReader] | None = None
+
+    def read(self, face: Face) -> NDArray[np.uint8]:
+        """Size x size x 3 RGB levels.
+
+        Raises:
+            SourceError: if the file does not decode; training data is expected to be clean, so it is named, not skipped.
+        """
+        image = self._stored(face.path, *face.stored) if face.stored else _decode(face.path)
+        if image.shape[:2] != (self._size, self._size):
+            image = cv2.resize(image, (self._size, self._size), interpolation=cv2.INTER_AREA).astype(np.uint8)
+        return image
+
+    def _stored(self, folder: Path, unit: int, row: int) -> NDArray[np.uint8]:
+        if self._unit is None or self._unit[:2] != (folder, unit):
+            self._unit = (folder, unit, UnitReader(folder, unit))
+        return self._unit[2].image(row, "crop")
+
+
+def _decode(path: Path) -> NDArray[np.uint8]:
+    raw = np.fromfile(path, np.uint8)
     image = cv2.imdecode(raw, cv2.IMREAD_COLOR) if raw.size else None
     if image is None:
-        raise SourceError(f"{face.path}: does not decode as an image; remove it from the training folder")
-    if image.shape[:2] != (size, size):
-        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+        raise SourceError(f"{path}: does not decode as an image; remove it from the training folder")
     return np.ascontiguousarray(image[:, :, ::-1]).astype(np.uint8)
 
 
-def load_faces(faces: Sequence[Face], size: int) -> Tensor:
-    """All faces as one (N, 3, size, size) uint8 tensor."""
-    out = torch.empty((len(faces), 3, size, size), dtype=torch.uint8)
+def load_faces(faces: Sequence[Face], size: int, scratch: Path | None = None) -> Tensor:
+    """All faces as one (N, 3, size, size) uint8 tensor.
+
+    Args:
+        faces: what to read.
+        size: side in pixels.
+        scratch: folder in which more than `IN_MEMORY` bytes are kept as a mapped file, read again by later runs; ``None``
+            keeps them in memory.
+    """
+    shape = (len(faces), 3, size, size)
+    if scratch is None or int(np.prod(shape)) <= IN_MEMORY:
+        return torch.from_numpy(_fill(np.empty(shape, np.uint8), faces, size))
+    key = hashlib.sha256(
+        repr((size, [(f.name, f.stored, str(f.path)) for f in faces])).encode("utf-8", "surrogateescape")
+    ).hexdigest()
+    path = scratch / f"faces-{key[:16]}.npy"
+    if is_first_rank() and not path.exists():
+        scratch.mkdir(parents=True, exist_ok=True)
+        new = path.with_suffix(".new")
+        _fill(np.lib.format.open_memmap(new, "w+", np.uint8, shape), faces, size).flush()
+        new.rename(path)
+    wait_for_ranks()
+    return torch.from_numpy(np.load(path, mmap_mode="r+"))
+
+
+def _fill(out: Filled, faces: Sequence[Face], size: int) -> Filled:
+    reader = Faces(size)
     for i, face in enumerate(faces):
-        out[i] = torch.from_numpy(read_face(face, size)).permute(2, 0, 1)
+        out[i] = reader.read(face).transpose(2, 0, 1)
     return out
+
+
+def is_first_rank() -> bool:
+    """True in the process that writes."""
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
+def wait_for_ranks() -> None:
+    """Until every rank is here."""
+    if dist.is_initialized():
+        dist.barrier()
 
 
 def epochs(count: int, batch: int, seed: int, start: int, rank: int, world: int) -> Iterator[Tensor]:

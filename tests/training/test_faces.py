@@ -13,6 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasgen.errors import SourceError
+from fasgen.manifests.plan_file import write_plan
+from fasgen.manifests.shard import Row, UnitWriter
+from fasgen.records import Reason
 from fasgen.training.config import FacesConfig
 from fasgen.training.faces import as_input, epochs, list_faces, load_faces
 
@@ -73,3 +76,32 @@ def test_input_range_and_mirror() -> None:
     x = torch.tensor([[[[0, 255]]]], dtype=torch.uint8).expand(2, 3, 1, 2)
     y = as_input(x, torch.tensor([False, True]))
     assert y[0, 0, 0].tolist() == [-1, 1] and y[1, 0, 0].tolist() == [1, -1]
+
+
+def test_many_faces_lie_in_a_mapped_file(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, _ = list_faces(FacesConfig(path=folder))
+    plain = load_faces(train, 32)
+    monkeypatch.setattr("fasgen.training.faces.IN_MEMORY", 1000)
+    mapped = load_faces(train, 32, tmp_path / "scratch")
+    (file,) = (tmp_path / "scratch").iterdir()
+    stamp = file.stat().st_mtime_ns
+    assert torch.equal(plain, mapped) and torch.equal(load_faces(train, 32, tmp_path / "scratch"), plain)
+    assert file.stat().st_mtime_ns == stamp
+
+
+def test_live_crops_of_a_store(tmp_path: Path) -> None:
+    store = tmp_path / "align-12345678"
+    write_plan(store, {"stage": "align", "plan_hash": "12345678" * 8})
+    generator = np.random.default_rng(0)
+    crops = generator.integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    with UnitWriter(store, 0, columns=(), arrays={}, plan_hash="12345678" * 8, weights="w") as writer:
+        for i, label in enumerate(("live", "spoof", "live", "live")):
+            row = Row(f"{i:016x}", i, 0, 0, (), {"dataset": "d", "path": f"{i}.png", "label": label, "subject": f"d/{i // 2}"})
+            if i == 3:
+                writer.reject(row, Reason.NO_FACE, "none")
+            else:
+                writer.ok(row, images={"crop": crops[i]}, arrays={}, files={}, values={})
+        writer.commit(4)
+    train, held = list_faces(FacesConfig(path=tmp_path, holdout=("d/1",)))
+    assert [f.name for f in train] == [f"{0:016x}"] and [f.name for f in held] == [f"{2:016x}"]
+    assert np.array_equal(load_faces(held, 32)[0].permute(1, 2, 0).numpy(), crops[2])

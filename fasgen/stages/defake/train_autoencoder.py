@@ -39,7 +39,7 @@ class AutoencoderTask:
     def __init__(self, config: AutoencoderTraining, device: torch.device) -> None:
         self.config, self.device = config, device
         train, held = list_faces(config.faces)
-        self.faces = load_faces(train, config.faces.size)
+        self.faces = load_faces(train, config.faces.size, config.out)
         stride = max(1, len(held) // HELD_OUT)
         self.held = load_faces(held[::stride][:HELD_OUT], config.faces.size)
         self.module: nn.Module = PatchAutoencoder(

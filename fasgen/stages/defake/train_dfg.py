@@ -26,7 +26,7 @@ from fasgen.stages.defake.training_config import DFGTraining
 from fasgen.stages.identify.config import weights_path
 from fasgen.stages.identify.load import load as load_identity
 from fasgen.stages.weights import embedded
-from fasgen.training.faces import as_input, epochs, list_faces, load_faces
+from fasgen.training.faces import as_input, epochs, list_faces, load_faces, wait_for_ranks
 from fasgen.training.sheet import save_sheet
 
 SHOWN = 32
@@ -111,7 +111,7 @@ class DFGTask:
         self.module: nn.Module = Denoiser(unet, tokens)
         self.dfg = DFG(self.latents, unet, tokens, SCHEDULER | {"prediction_type": config.prediction})
         self.abar = self.dfg.abar.float()
-        self.faces = load_faces(train, size)
+        self.faces = load_faces(train, size, config.out)
         stride = max(1, len(held) // SHOWN)
         self.shown = load_faces(held[::stride][:SHOWN], size)
         self.cached = self._encode_all() if config.cache else None
@@ -123,25 +123,39 @@ class DFGTask:
     def _encode_all(self) -> dict[str, Tensor]:
         """Latents (2, N, ...) and tokens (2, N, 49, 512) in half precision, of every face plain and mirrored.
 
-        Kept in the run's folder under a digest of networks and faces: ranks and resumed runs read what the first rank wrote.
+        Kept in the run's folder under a digest of networks and faces. Each rank encodes its share; resumed runs encode nothing.
         """
-        digest = hashlib.sha256(self.faces.numpy().tobytes())
+        digest = hashlib.sha256(self.faces.numpy().data)
         for network in (self.latents, self.identity):
             for value in network.state_dict().values():
-                digest.update(value.cpu().contiguous().numpy().tobytes())
-        path = self.config.out / f"encoded-{digest.hexdigest()[:16]}.safetensors"
-        first = not dist.is_initialized() or dist.get_rank() == 0
-        if first and not path.exists():
-            views = []
-            for mirrored in (False, True):
-                flip = torch.full((64,), mirrored)
-                parts = [self._encode(as_input(p, flip[: len(p)]).to(self.device)) for p in torch.split(self.faces, 64)]
-                views.append((torch.cat([z.half().cpu() for z, _ in parts]), torch.cat([c.half().cpu() for _, c in parts])))
+                digest.update(value.cpu().contiguous().numpy().data)
+        rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        stem = self.config.out / f"encoded-{digest.hexdigest()[:16]}-{world}"
+        path = stem.with_name(f"{stem.name}-{rank}.safetensors")
+        if not path.exists():
+            mine = self.faces[rank::world]
             path.parent.mkdir(parents=True, exist_ok=True)
+            views = [self._encode_view(mine, mirrored) for mirrored in (False, True)]
             save_file({"latents": torch.stack([z for z, _ in views]), "tokens": torch.stack([c for _, c in views])}, path)
-        if dist.is_initialized():
-            dist.barrier()
-        return dict(load_file(path))
+        wait_for_ranks()
+        parts = [load_file(stem.with_name(f"{stem.name}-{r}.safetensors")) for r in range(world)]
+        if world == 1:
+            return dict(parts[0])
+        out: dict[str, Tensor] = {}
+        for name in ("latents", "tokens"):
+            shape = parts[0][name].shape
+            out[name] = torch.empty((2, len(self.faces), *shape[2:]), dtype=torch.float16)
+            for r, part in enumerate(parts):
+                out[name][:, r::world] = part[name]
+        return out
+
+    def _encode_view(self, faces: Tensor, mirrored: bool) -> tuple[Tensor, Tensor]:
+        latents, tokens = [], []
+        for part in torch.split(faces, 64):
+            z, c = self._encode(as_input(part, torch.full((len(part),), mirrored)).to(self.device))
+            latents.append(z.half().cpu())
+            tokens.append(c.half().cpu())
+        return torch.cat(latents), torch.cat(tokens)
 
     def batches(self, start: int, rank: int, world: int) -> Iterator[Batch]:
         """Batches whose mirroring, noise and time steps come from the step's own seed."""

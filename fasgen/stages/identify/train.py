@@ -61,7 +61,7 @@ class IdentityTask:
     def __init__(self, config: IdentityTraining, device: torch.device) -> None:
         self.config, self.device = config, device
         train, held = list_faces(config.faces)
-        self.faces, self.held = load_faces(train, 112), load_faces(held, 112)
+        self.faces, self.held = load_faces(train, 112, config.out), load_faces(held, 112)
         names = sorted({face.subject for face in train})
         self.subjects = torch.tensor([names.index(face.subject) for face in train])
         self.held_subjects = np.array([face.subject for face in held])
@@ -136,7 +136,7 @@ def _lesson(config: IdentityTraining, faces: Tensor) -> dict[str, Tensor]:
     path = config.teacher
     if path is None or not path.is_file():
         raise WeightsError(f"teacher: no file {path}; give an ONNX network, teacher=FILE, or leave it out")
-    key = hashlib.sha256(path.read_bytes() + faces.numpy().tobytes()).hexdigest()[:16]
+    key = _digest(path, faces)
     cache = config.out / f"teacher-{key}.safetensors"
     if cache.exists():
         return dict(load_file(cache))
@@ -175,6 +175,12 @@ def _lesson(config: IdentityTraining, faces: Tensor) -> dict[str, Tensor]:
     cache.parent.mkdir(parents=True, exist_ok=True)
     save_file(lesson, cache)
     return lesson
+
+
+def _digest(teacher: Path, faces: Tensor) -> str:
+    digest = hashlib.sha256(teacher.read_bytes())
+    digest.update(faces.numpy().data)
+    return digest.hexdigest()[:16]
 
 
 def task(config: IdentityTraining, device: torch.device) -> IdentityTask:

@@ -48,7 +48,7 @@ def autoencoder(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = AutoencoderTraining.model_validate(
         {
             "out": tmp_path_factory.mktemp("ae"),
-            "steps": 30,
+            "steps": 80,
             "batch": 4,
             "widths": (16, 16),
             "blocks": 1,
@@ -56,7 +56,7 @@ def autoencoder(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "ema": 0.5,
             "lr": 5e-3,
             "log_every": 10,
-            "sheet_every": 30,
+            "sheet_every": 80,
             "faces": {"path": faces, "size": 32, "holdout_share": 0.3},
         }
     )
