@@ -26,7 +26,7 @@ from bench.quality.metrics import QUANTILES, Distribution, auc, psnr, text_table
 from bench.quality.teacher import Teacher
 from fasgen.errors import SourceError
 from fasgen.training.config import FacesConfig
-from fasgen.training.faces import list_faces, read_face
+from fasgen.training.faces import list_faces, load_faces
 from fasgen.training.sheet import save_sheet
 
 SUBJECTS = ("Barack_Obama", "Keira_Knightley", "Hugh_Laurie", "Jennifer_Lopez")
@@ -118,7 +118,7 @@ def measure(
         raise SourceError("--subjects: name two or more, or there is no other person to compare with")
     _, held = list_faces(FacesConfig.model_validate({"path": data / FOLDER, "size": 112, "holdout": tuple(subjects)}))
     faces = [held[i] for i in spread(len(held), limit)]
-    crops = np.stack([read_face(face, 112) for face in faces])
+    crops = np.ascontiguousarray(load_faces(faces, 112).permute(0, 2, 3, 1).numpy())
     names = [face.name for face in faces]
     generator = Generator(settings)
     made = generator.reconstruct(crops, names, told="identity")

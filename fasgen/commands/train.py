@@ -17,7 +17,10 @@ from fasgen.commands import options
 @click.option(
     "--gpus", type=click.IntRange(min=0), metavar="N", help="GPUs, one rank each; 0 trains on the CPU. All there are."
 )
-def train(name: str, settings: Sequence[str], config_path: Path | None, gpus: int | None) -> None:
+@click.option(
+    "--ranks", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="Processes, where no GPU is used."
+)
+def train(name: str, settings: Sequence[str], config_path: Path | None, gpus: int | None, ranks: int) -> None:
     """Train NAME, or go on where a checkpoint lies in its folder.
 
     Keys are those of the training: `fasgen train dfg steps=100000 faces.path=photos` sets train.dfg.steps and
@@ -38,7 +41,7 @@ def train(name: str, settings: Sequence[str], config_path: Path | None, gpus: in
         options.find_config(config_path), [_below(name, setting, known[name].config.model_fields) for setting in settings]
     )
     resources = claim(machine(), gpus)
-    click.echo(f"trained: {launch(known[name], config.training(name), resources.gpus)}")
+    click.echo(f"trained: {launch(known[name], config.training(name), resources.gpus, ranks)}")
 
 
 def _below(name: str, setting: str, own: Collection[str]) -> str:

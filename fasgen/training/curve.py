@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import cv2
@@ -19,11 +19,13 @@ class Curve:
 
     Args:
         folder: the run's folder.
+        say: is told every point, as a line.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, say: Callable[[str], object]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._lines, self._picture = folder / "curve.jsonl", folder / "curve.png"
+        self._say = say
         self._sums: dict[str, float] = {}
         self._count = 0
 
@@ -66,6 +68,7 @@ class Curve:
     def _write(self, values: Mapping[str, float]) -> None:
         with self._lines.open("a") as file:
             file.write(json.dumps(values) + "\n")
+        self._say("  ".join(f"{name} {value:g}" for name, value in values.items()))
 
 
 def _plot(points: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
@@ -57,6 +57,10 @@ def learning_rate(config: LoopConfig, progress: float, step: int) -> float:
 def ema_decay(limit: float, step: int) -> float:
     """Decay of the moving average at ``step``: rises as (1 + step) / (10 + step), so that early weights are forgotten."""
     return min(limit, (1 + step) / (10 + step))
+
+
+def _silent(line: str) -> None:
+    """Says nothing."""
 
 
 def _autocast(config: LoopConfig, device: torch.device) -> Any:
@@ -134,7 +138,15 @@ def _remove(folder: Path) -> None:
         folder.rmdir()
 
 
-def train(task: Task, config: LoopConfig, device: torch.device, *, rank: int = 0, world: int = 1) -> Path:
+def train(
+    task: Task,
+    config: LoopConfig,
+    device: torch.device,
+    *,
+    rank: int = 0,
+    world: int = 1,
+    say: Callable[[str], object] = _silent,
+) -> Path:
     """Train ``task`` to the end of its schedule, resuming from ``config.out`` where a checkpoint lies there.
 
     Args:
@@ -143,6 +155,7 @@ def train(task: Task, config: LoopConfig, device: torch.device, *, rank: int = 0
         device: where this rank computes.
         rank: this rank; only rank 0 writes.
         world: number of ranks; above 1, ``torch.distributed`` must be initialised.
+        say: is told every point of the curve, as a line.
 
     Returns:
         the folder of the exported network.
@@ -152,7 +165,7 @@ def train(task: Task, config: LoopConfig, device: torch.device, *, rank: int = 0
     module: nn.Module = task.module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = {k: v.detach().clone() for k, v in module.state_dict().items()}
     optimiser = torch.optim.AdamW(module.parameters(), config.lr, config.betas, weight_decay=config.weight_decay)
-    checkpoint, curve = Checkpoint(config.out), Curve(config.out)
+    checkpoint, curve = Checkpoint(config.out), Curve(config.out, say)
     step, spent = 0, 0.0
     if checkpoint.exists():
         state = checkpoint.load(module, ema, optimiser)
