@@ -47,7 +47,8 @@ class FacesConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: Path | None = Field(
-        default=None, description="folder of aligned faces, <subject>/<name>.jpg or flat; required to train"
+        default=None,
+        description="folder of aligned live faces, <subject>/<name>.jpg or flat, or a store, whose live crops are taken; required",
     )
     size: int = Field(
         default=224, ge=32, le=1024, description="side, px; images of other sizes are resized with area averaging"

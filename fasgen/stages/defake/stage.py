@@ -48,9 +48,8 @@ class Defake:
         folder = embedded("dfg") if config.weights == "embedded" else Path(config.weights)
         self.dfg = DFG.load(folder, config.unet).to(device, self.dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.compile == "on" or (config.compile == "auto" and device.type == "cuda"):
-            # CUDA graphs take the launch cost of some 700 kernels out of each of the 41 calls.
-            mode = "reduce-overhead" if device.type == "cuda" else "default"
-            self.dfg.unet = cast(Any, torch.compile(self.dfg.unet, mode=mode, dynamic=False))
+            # No CUDA graphs: their trees belong to one thread, and units of one worker are computed by several in turn.
+            self.dfg.unet = cast(Any, torch.compile(self.dfg.unet, dynamic=False))
         self.trained = getattr(self.dfg.unet.config, "sample_size", None)
         self.calls = len(self.dfg.points(config.t, config.steps))
 
