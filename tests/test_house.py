@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "records": set(),
     "seeds": set(),
     "stages": {"errors", "records", "seeds", "training"},
-    "training": {"errors"},
+    "training": {"errors", "manifests"},
     "sources": {"errors", "records", "stages"},
     "manifests": {"errors", "records"},
     "reader": {"errors", "seeds"},

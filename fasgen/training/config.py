@@ -48,7 +48,7 @@ class FacesConfig(BaseModel):
 
     path: Path | None = Field(
         default=None,
-        description="folder of aligned live faces, <subject>/<name>.jpg or flat, or a store, whose live crops are taken; required",
+        description="folder of aligned live faces, <subject>/<name>.jpg or flat, or a store (its live crops); required",
     )
     size: int = Field(
         default=224, ge=32, le=1024, description="side, px; images of other sizes are resized with area averaging"
