@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
 from fasgen.config import Config, canonical, digest, load, preset_names
+from fasgen.config.anchors import tidy
 from fasgen.config.document import parse_document, parse_value
 from fasgen.config.overrides import merge, parse_override
 from fasgen.errors import ConfigError
@@ -278,3 +279,10 @@ def test_an_override_says_what_was_put_into_it(parts: list[str], value: object) 
 
 def test_an_empty_document_is_an_empty_mapping() -> None:
     assert parse_document("# nothing\n", "x").data == {}
+
+
+def test_paths_are_tidied_unless_a_link_makes_it_another_place(tmp_path: Path) -> None:
+    (tmp_path / "deep" / "real").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "deep" / "real")
+    assert tidy(tmp_path / "deep" / ".." / "store") == str(tmp_path / "store")
+    assert tidy(tmp_path / "link" / ".." / "store") == str(tmp_path / "link" / ".." / "store")

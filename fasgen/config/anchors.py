@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -33,4 +34,10 @@ def anchor(value: Any, shape: Shape | None, folder: Path) -> Any:
         return value
     if not weights and not any(one.annotation is Path for one in alternatives):
         return value
-    return str((folder / Path(value).expanduser()).absolute())
+    return tidy((folder / Path(value).expanduser()).absolute())
+
+
+def tidy(path: Path) -> str:
+    """``path`` without ``..``, unless a link on the way makes that another place."""
+    plain = os.path.normpath(path)
+    return plain if os.path.realpath(plain) == os.path.realpath(path) else str(path)
