@@ -228,3 +228,7 @@ class DFG(nn.Module):
         values = scheduler or SCHEDULER | {"prediction_type": self.prediction}
         (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(values, indent=2) + "\n")
         (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+        for path in folder.glob("*/config.json"):
+            # Where a part came from is no part of what it is: digests must not depend on it, nor tell paths to others.
+            kept = {key: value for key, value in json.loads(path.read_text()).items() if key != "_name_or_path"}
+            path.write_text(json.dumps(kept, indent=2) + "\n")

@@ -42,6 +42,7 @@ def test_saved_and_loaded_is_the_same(kind: str, request: pytest.FixtureRequest,
     with torch.no_grad():
         a, b = (model.reconstruct(x, m, eps, 800, 10) for model in (first, again))
     assert torch.equal(a, b) and a.shape == x.shape and a.abs().max() <= 1
+    assert str(folder) not in "".join(path.read_text() for path in tmp_path.rglob("*.json"))
 
 
 def test_oracle_gives_back_the_autoencoders_own_image(patch: Path) -> None:
