@@ -9,8 +9,7 @@ from __future__ import annotations
 import shutil
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.engine import UnitTimes
 from bench.harness import Row, alternate, median_ratio, seconds, table
 from fasgen.errors import WeightsError
 from fasgen.pipeline.plan import Plan, build_plan
@@ -86,20 +86,6 @@ TARGETS = {
     "identify": "bench.defake:IDENTIFY",
     "defake": "fasgen.stages.defake.config:SPEC",
 }
-
-
-class _Times:
-    """A ledger that keeps when each unit was committed."""
-
-    def __init__(self) -> None:
-        self.units: list[float] = []
-
-    def event(self, kind: str, **fields: object) -> None:
-        if kind == "unit":
-            self.units.append(time.perf_counter())
-
-    def summary(self, summary: Mapping[str, object]) -> None:
-        return None
 
 
 @contextmanager
@@ -205,7 +191,7 @@ class EndToEnd:
     def _drive(self, plan: Plan) -> list[float]:
         from fasgen.pipeline.local_engine import LocalEngine
 
-        times = _Times()
+        times = UnitTimes()
         result = drive(plan, partial(LocalEngine, plan.resources), Silent(), times)
         if result.ok != result.planned or result.remaining:
             raise RuntimeError(

@@ -55,7 +55,7 @@ class Overhead:
     worker: float
 
 
-class _Times:
+class UnitTimes:
     """A ledger that keeps when each unit was committed."""
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ def _ray(plan: Plan) -> Engine:
 
 
 def _engine(name: str, plan: Plan, make: Callable[[Plan], Engine]) -> Overhead:
-    times = _Times()
+    times = UnitTimes()
     began = time.perf_counter()
     result = drive(plan, partial(make, plan), Silent(), times)
     if result.ok != UNITS:
@@ -127,7 +127,7 @@ def measure() -> list[Overhead]:
         _sources(folder)
         for store in ("bare", "local", "ray"):
             first = _plan(folder, store, "first")
-            drive(first, partial(_local, first), Silent(), _Times())
+            drive(first, partial(_local, first), Silent(), UnitTimes())
         return [
             _bare(_plan(folder, "bare", "null")),
             _engine("local engine", _plan(folder, "local", "null"), _local),
