@@ -104,7 +104,7 @@ def test_generator_trains_and_loads(faces: Path, autoencoder: Path, identity: Pa
     assert z.shape == (6, 4, 4, 4) and out.shape == (1, 3, 32, 32)
 
 
-def test_two_ranks_train_as_one_process_would(faces: Path, autoencoder: Path, identity: Path, tmp_path: Path) -> None:
+def test_two_ranks_share_one_schedule_and_export_once(faces: Path, autoencoder: Path, identity: Path, tmp_path: Path) -> None:
     spec = trainings()["dfg"]
     settings = dfg_settings(faces, autoencoder, identity, tmp_path / "two", cache=True, threads=1)
     two = launch(spec, settings, gpus=0, ranks=2)
