@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fasgen.errors import WeightsError
 from fasgen.training.config import LoopConfig
-from fasgen.training.loop import ema_decay, learning_rate, train
+from fasgen.training.loop import ema_decay, learning_rate, memory_format, train
 
 
 class Line:
@@ -105,3 +105,15 @@ def test_schedules_known_values() -> None:
 def test_moving_average_warms_up() -> None:
     assert ema_decay(0.9999, 0) == pytest.approx(0.1)
     assert ema_decay(0.9999, 10**7) == 0.9999
+
+
+def test_layout_spares_the_convolutions_whose_backward_pass_crashes() -> None:
+    fragile = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 16, 1, 2))
+    sound = nn.Sequential(nn.Conv2d(3, 16, 3), nn.Conv2d(16, 16, 1, 2), nn.Conv2d(16, 8, 1))
+    assert memory_format(fragile, torch.device("cpu")) is torch.contiguous_format
+    assert memory_format(fragile, torch.device("cuda")) is torch.channels_last
+    assert memory_format(sound, torch.device("cpu")) is torch.channels_last
+    layout = memory_format(fragile, torch.device("cpu"))
+    x = torch.rand(4, 3, 114, 114, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=layout)
+    fragile.to(memory_format=layout)(x).square().sum().backward()  # type: ignore[call-overload]
+    assert all(bool(torch.isfinite(p.grad).all()) for p in fragile.parameters() if p.grad is not None)

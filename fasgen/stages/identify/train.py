@@ -18,6 +18,7 @@ from fasgen.errors import WeightsError
 from fasgen.stages.identify.iresnet import DEPTHS, IResNet, IResNetConfig
 from fasgen.stages.identify.training_config import IdentityTraining
 from fasgen.training.faces import as_input, epochs, list_faces, load_faces
+from fasgen.training.loop import memory_format
 
 
 class Batch(NamedTuple):
@@ -79,7 +80,11 @@ class IdentityTask:
         for step, index in enumerate(drawn, start):
             coin = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step * world + rank)
             flip = torch.rand(len(index), generator=coin) < (0.5 if self.config.faces.flip else 0.0)
-            x = as_input(self.faces[index], flip).to(self.device).contiguous(memory_format=torch.channels_last)
+            x = (
+                as_input(self.faces[index], flip)
+                .to(self.device)
+                .contiguous(memory_format=memory_format(self.module, self.device))
+            )
             maps = embeddings = None
             if self.lesson is not None:
                 view = flip.long()
