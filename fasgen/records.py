@@ -54,6 +54,13 @@ class Reason(StrEnum):
     IDENTITY_LOST = "identity_lost"
     LABEL = "label"
     LICENCE = "licence"
+    NO_STYLE = "no_style"
+    UNKNOWN_STYLE = "unknown_style"
+    GUIDE = "guide"
+    STYLE_LOST = "style_lost"
+    NEAR_COPY = "near_copy"
+    DUPLICATE = "duplicate"
+    UNCHANGED = "unchanged"
     NOT_FINITE = "not_finite"
     OUT_OF_MEMORY = "out_of_memory"
     TIME_LIMIT = "time_limit"
@@ -79,6 +86,13 @@ _FILTERS = frozenset(
         Reason.IDENTITY_LOST,
         Reason.LABEL,
         Reason.LICENCE,
+        Reason.NO_STYLE,
+        Reason.UNKNOWN_STYLE,
+        Reason.GUIDE,
+        Reason.STYLE_LOST,
+        Reason.NEAR_COPY,
+        Reason.DUPLICATE,
+        Reason.UNCHANGED,
     }
 )
 

@@ -76,7 +76,7 @@ def describe(plan: Plan, estimates: Sequence[Estimate]) -> str:
     rows = []
     for one in estimates:
         stage = plan.stages[one.stage]
-        inputs = " + ".join(read.stage for read in stage.spec.reads) or "sources"
+        inputs = " + ".join(stage.wiring.stages) or "sources"
         figures = (stage.units, len(stage.committed), one.units, one.rows)
         rows.append((one.stage, inputs, *figures, duration(one.seconds), size(one.bytes), one.basis, stage.folder.name))
     header = ("stage", "from", "units", "done", "to do", "rows", "time", "bytes", "by", "generation")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from fasgen.commands.text import table
+
+if TYPE_CHECKING:
+    from fasgen.stages.stage import StageSpec
 
 
 @click.command(short_help="List the stages and the trainings.")
@@ -13,10 +18,12 @@ def stages() -> None:
     from fasgen.stages import specs
     from fasgen.training.config import trainings
 
-    rows = [
-        (name, " + ".join(read.stage for read in spec.reads) or "sources", spec.device, spec.version, spec.summary)
-        for name, spec in specs().items()
-    ]
+    rows = [(name, _inputs(spec), spec.device, spec.version, spec.summary) for name, spec in specs().items()]
     click.echo(table(("stage", "from", "device", "version", "what it makes"), rows))
     click.echo()
     click.echo(table(("training", "what it trains"), [(name, spec.summary) for name, spec in trainings().items()]))
+
+
+def _inputs(spec: StageSpec) -> str:
+    lanes = [" + ".join(read.stage for read in reads) for reads in (spec.reads, spec.also) if reads]
+    return " and ".join(lanes) or "sources"

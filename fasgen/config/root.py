@@ -66,8 +66,9 @@ class Config(_Frozen):
 
 def root_model() -> type[Config]:
     """The model of the whole configuration for the stages and trainings that exist now."""
-    stages = {name: spec.config for name, spec in specs().items()}
-    summaries = {name: spec.summary for name, spec in specs().items()}
+    own = {name: spec for name, spec in specs().items() if not spec.section}
+    stages = {name: spec.config for name, spec in own.items()}
+    summaries = {name: spec.summary for name, spec in own.items()}
     return _build(
         tuple(stages.items()), tuple(summaries.items()), tuple((n, s.config, s.summary) for n, s in trainings().items())
     )

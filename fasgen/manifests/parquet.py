@@ -13,14 +13,24 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def encode_table(table: pa.Table) -> bytes:
-    """Parquet bytes of a table: zstd, one row group, page checksums, nothing that depends on time or place."""
+def encode_table(table: pa.Table, group_rows: int = 0) -> bytes:
+    """Parquet bytes of a table: zstd, page checksums, nothing that depends on time or place.
+
+    Args:
+        table: the table.
+        group_rows: rows of a row group; 0 for one group.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
     pq.write_table(
-        table, sink, compression="zstd", compression_level=3, row_group_size=max(1, table.num_rows), write_page_checksum=True
+        table,
+        sink,
+        compression="zstd",
+        compression_level=3,
+        row_group_size=group_rows or max(1, table.num_rows),
+        write_page_checksum=True,
     )
     data: bytes = sink.getvalue().to_pybytes()
     return data
@@ -42,17 +52,31 @@ def encode_timing(unit: int, timing: Mapping[str, float]) -> bytes:
     return encode_table(pa.Table.from_pylist(rows, schema=schema))
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+def read_table(path: Path, columns: Sequence[str] | None = None, where: tuple[str, int] | None = None) -> pa.Table:
     """A parquet file's table, page checksums verified.
+
+    Args:
+        path: the file.
+        columns: those wanted; all if ``None``.
+        where: column and value: only row groups that may hold the value are read, and only rows that do are returned.
 
     Raises:
         StoreError: if it is missing or damaged.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path, page_checksum_verification=True).read(columns=list(columns) if columns else None)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        wanted = list(columns) if columns else None
+        if where is None:
+            return file.read(columns=wanted)
+        name, value = where
+        index = file.schema_arrow.get_field_index(name)
+        groups = [file.metadata.row_group(i).column(index).statistics for i in range(file.num_row_groups)]
+        holding = [i for i, found in enumerate(groups) if found is None or found.min <= value <= found.max]
+        return file.read_row_groups(holding, columns=wanted).filter(pc.field(name) == value)
     except FileNotFoundError:
         raise StoreError(f"{path}: is not there: run the stage that makes it first") from None
     except (pa.ArrowException, OSError) as error:

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 COMMON: tuple[Column, ...] = (
-    Column("sample_id", "string", "stable id of the sample, 16 hex digits"),
-    Column("parent_ids", "list<string>", "samples this one was made from; empty where the id is inherited one to one"),
+    Column("sample_id", "string", "stable id of the sample, 16 hex digits; variants have that of their first parent"),
+    Column("parent_ids", "list<string>", "samples that a variant was made from, the live face first; empty for variant 0"),
     Column("unit", "int32", "unit the row belongs to"),
     Column("row", "int32", "place in the unit's slice of the sources listing, from 0; inherited by all downstream stages"),
-    Column("variant", "int32", "number of the variant, 0 for one-to-one stages"),
+    Column("variant", "int32", "0 for what was photographed, from 1 on for what was synthesised from it"),
     Column("status", "string", "ok, filtered or failed"),
     Column("reason", "string", "why there is no product; null where there is one"),
     Column("detail", "string", "what exactly was wrong; null for ok rows"),

@@ -14,6 +14,7 @@ from fasgen.manifests.arrays import ArrayReader
 from fasgen.manifests.atomic import file_digest, leftovers
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.plan_file import Generation, generations, read_plan
+from fasgen.manifests.roster_file import read_roster
 from fasgen.manifests.sources_file import damaged_files, folder_of, source_names
 from fasgen.manifests.tar import TarReader
 from fasgen.manifests.unit import (
@@ -49,8 +50,8 @@ class _Stage:
 
     plan: Mapping[str, Any]
     folder: Path
-    ok: dict[int, set[int]] = field(default_factory=dict)
-    planned: dict[int, set[int]] = field(default_factory=dict)
+    ok: dict[int, set[tuple[int, int]]] = field(default_factory=dict)
+    planned: dict[int, set[tuple[int, int]]] = field(default_factory=dict)
     seen: dict[tuple[str, int], int] = field(default_factory=dict)
 
 
@@ -58,7 +59,8 @@ def verify(store: Path) -> list[Finding]:
     """Check sources, plans, and every committed unit of every generation.
 
     Checked are: the digest of every file; every row's payload against its digest; ``planned = ok + filtered + failed``;
-    uniqueness of samples; the chain of plans; and that each downstream unit planned exactly the ok rows of its upstream's.
+    uniqueness of samples; the chain of plans; and that each downstream unit planned exactly
+    the ok rows of its primaries, or the entries of its roster.
 
     Args:
         store: the store.
@@ -141,8 +143,8 @@ def _unit(stage: _Stage, unit: int, plan_hash: str) -> Iterator[Finding]:
         stage.seen.setdefault(key, unit)
         if row["plan_hash"] != facts.plan_hash or row["weights"] != facts.weights or row["unit"] != unit:
             yield _error(path, f"sample {row['sample_id']}: unit, plan hash or weights digest differ from the manifest's own")
-    stage.planned[unit] = {row["row"] for row in rows}
-    stage.ok[unit] = {row["row"] for row in rows if row["status"] == Status.OK.value}
+    stage.planned[unit] = {(row["row"], row["variant"]) for row in rows}
+    stage.ok[unit] = {(row["row"], row["variant"]) for row in rows if row["status"] == Status.OK.value}
     if not damaged:
         yield from _payload(stage.folder, rows, facts, unit)
 
@@ -248,13 +250,34 @@ def _chain(stage: _Stage, stages: Mapping[str, _Stage]) -> Iterator[Finding]:
             above.append(stages[digest])
         elif stage.planned:
             yield _error(stage.folder / "plan.json", f"was made from {name}-{digest[:8]}, which is not in the store")
-    for unit, planned in sorted(stage.planned.items()) if above else ():
+    for unit in sorted(stage.planned) if above else ():
         path = manifest_path(stage.folder, unit)
         absent = [each for each in above if unit not in each.planned]
         for each in absent:
             yield _error(path, f"was made from unit {unit} of {each.folder.name}, which is not committed or cannot be read")
         if absent:
             continue
-        if not any(planned == each.ok[unit] for each in above) or any(not planned <= each.planned[unit] for each in above):
-            has = ", ".join(f"{each.folder.name} {len(each.ok[unit])}" for each in above)
-            yield _error(path, f"planned {len(planned)} rows, which are not the ok rows of its upstream ({has})")
+        yield from _planned(stage, unit, above)
+
+
+def _planned(stage: _Stage, unit: int, above: list[_Stage]) -> Iterator[Finding]:
+    """The rows of a unit are the ok rows of its primaries, or the entries of its roster."""
+    path, planned = manifest_path(stage.folder, unit), stage.planned[unit]
+    if stage.plan.get("roster"):
+        try:
+            entries = {(entry["row"], entry["variant"]) for entry in read_roster(stage.folder, unit)}
+        except StoreError as error:
+            yield _error(path, str(error))
+            return
+        if planned != entries:
+            yield _error(path, f"planned {len(planned)} rows, which are not the {len(entries)} entries of the roster")
+        return
+    primaries = [each for each in above if each.plan.get("stage") in stage.plan.get("primaries", ())]
+    if primaries:
+        fits = planned == set().union(*(each.ok[unit] for each in primaries))
+    else:
+        fits = any(planned == each.ok[unit] for each in above)
+    known: set[tuple[int, int]] = set().union(*(each.planned[unit] for each in above))
+    if not fits or not planned <= known:
+        has = ", ".join(f"{each.folder.name} {len(each.ok[unit])}" for each in primaries or above)
+        yield _error(path, f"planned {len(planned)} rows, which are not the ok rows of its upstream ({has})")

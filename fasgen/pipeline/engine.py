@@ -11,7 +11,7 @@ from fasgen.manifests.shard import UnitSummary
 from fasgen.pipeline.schedule import Joined, Key
 from fasgen.sources.config import Limits
 from fasgen.sources.scan import SourceRow
-from fasgen.stages.stage import StageConfig
+from fasgen.stages.stage import Reads, StageConfig
 
 
 class Place(NamedTuple):
@@ -57,7 +57,10 @@ class UnitTask:
         run_seed: the run's seed.
         accelerator: whether the worker puts the stage on its GPU.
         source: the rows, for a stage that reads sources; else ``None``.
-        upstream: by stage read, where its unit lies.
+        upstream: by stage read, where its units lie.
+        lanes: sets of reads, primary first; empty for a stage that reads sources.
+        guides: what is read of the guides of rows.
+        unit_rows: rows of a unit of the listing.
         suspects: rows to run one by one.
         excluded: rows that have killed workers: rejected unseen.
         crumb: file in which the worker keeps the rows in hand; ``None`` outside quarantine.
@@ -74,6 +77,9 @@ class UnitTask:
     accelerator: bool = False
     source: SourceSlice | None = None
     upstream: Mapping[str, UpstreamUnit] = field(default_factory=dict)
+    lanes: tuple[tuple[Reads, ...], ...] = ()
+    guides: tuple[Reads, ...] = ()
+    unit_rows: int = 65536
     suspects: tuple[int, ...] = ()
     excluded: tuple[int, ...] = ()
     crumb: Path | None = None

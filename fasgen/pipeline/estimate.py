@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from fasgen.manifests.parquet import read_table
 from fasgen.manifests.unit import UnitSummary, timing_path
 from fasgen.pipeline.engine import UpstreamUnit
 from fasgen.pipeline.plan import Plan, StagePlan
+from fasgen.pipeline.roster import draw_roster
 from fasgen.pipeline.schedule import Assign, Key
 from fasgen.pipeline.worker import Worker
 
@@ -92,15 +94,21 @@ def probe(plan: Plan, folder: Path, *, rows: int = PROBE_ROWS, warm: bool = Fals
     unit = plan.listing.slice(start)
     few = replace(unit, rows=unit.rows[:rows])
     for name, stage in plan.stages.items():
-        missing = [read.stage for read in stage.spec.reads if read.stage not in there]
+        missing = [name for name in stage.wiring.stages if name not in there]
         if missing:
             yield Probe(name, None, {}, f"not tried: {missing[0]} gave nothing")
             continue
         task = plan.task(Assign(0, Key(name, start)), folder)
         task = replace(task, folder=folder / name, upstream=there, source=few if task.source else None)
         try:
+            if stage.spec.roster:
+                source = there[stage.spec.roster.source].folder
+                draw_roster(stage.spec.roster, stage.config, plan.seed, source, [start], task.folder)
             if warm:
-                worker.run(replace(task, folder=folder / f"{name}-warm"))
+                cold = replace(task, folder=folder / f"{name}-warm")
+                if stage.spec.roster:
+                    shutil.copytree(task.folder, cold.folder)
+                worker.run(cold)
             report = worker.run(task)
         except (FasgenError, OSError, RuntimeError, ValueError) as error:
             yield Probe(name, None, {}, str(error) or type(error).__name__)
@@ -189,8 +197,12 @@ def _rows(plan: Plan, rates: dict[str, _Rates]) -> Iterator[tuple[StagePlan, int
     """Rows to do of each stage; expected where upstream's units are not there yet."""
     passing: dict[str, dict[int, float]] = {}
     for name, stage in plan.stages.items():
-        primary = stage.spec.reads[0].stage if stage.spec.reads else None
-        enters = {u: passing[primary][u] if primary else float(plan.listing.rows_of(u)) for u in range(stage.units)}
+        primaries = stage.wiring.primaries
+        each = stage.spec.roster.variants(stage.config) if stage.spec.roster else 1
+        enters = {
+            u: each * sum(passing[name][u] for name in primaries) if primaries else float(plan.listing.rows_of(u))
+            for u in range(stage.units)
+        }
         passes = rates[name].passes if name in rates else 1.0
         passing[name] = {u: float(stage.committed[u].ok) if u in stage.committed else enters[u] * passes for u in enters}
         yield stage, round(sum(enters[unit] for unit in stage.todo))

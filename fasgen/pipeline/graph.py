@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from importlib import import_module
 from pathlib import PurePath
@@ -13,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from fasgen.errors import ConfigError
-from fasgen.stages.stage import StageSpec
+from fasgen.stages.stage import Reads, StageSpec
 
 SOURCES = "sources"
 """The name under which a stage that reads sources finds the listing's digest among its upstream hashes."""
@@ -25,34 +26,71 @@ def resolve(target: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
-def ordered(specs: Mapping[str, StageSpec]) -> list[str]:
-    """Stage names with every stage after all that it reads; among equals, the order of ``specs``.
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What a stage reads in a run, once stages that are off are left out.
+
+    Attributes:
+        lanes: sets of reads, primary first; the ok rows of each primary are the stage's rows. Empty for a stage that reads
+            sources.
+        guides: what is read of the guides of rows.
+        whole: stages of which every unit must be committed before the first unit of this one.
+    """
+
+    lanes: tuple[tuple[Reads, ...], ...] = ()
+    guides: tuple[Reads, ...] = ()
+    whole: tuple[str, ...] = ()
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Every stage that is read, once."""
+        return tuple(dict.fromkeys(read.stage for reads in (*self.lanes, self.guides) for read in reads))
+
+    @property
+    def primaries(self) -> tuple[str, ...]:
+        """The stages whose ok rows are this stage's rows."""
+        return tuple(reads[0].stage for reads in self.lanes)
+
+
+def wire(specs: Mapping[str, StageSpec], section: Callable[[str], Any]) -> dict[str, Wiring]:
+    """The wiring of every stage that is on, with every stage after all that it reads; among equals, the order of ``specs``.
+
+    Args:
+        specs: all stages.
+        section: from a specification's ``key`` to its configuration.
 
     Raises:
         ConfigError: a stage reads one that does not exist, or stages read each other in a ring.
     """
-    order: list[str] = []
+    wired: dict[str, Wiring] = {}
+    off: set[str] = set()
     open_: list[str] = []
 
     def visit(name: str) -> None:
-        if name in order:
+        if name in wired or name in off:
             return
         if name in open_:
             raise ConfigError(f"stages read each other in a ring: {' -> '.join([*open_[open_.index(name) :], name])}")
         open_.append(name)
-        for reads in specs[name].reads:
-            if reads.stage not in specs:
-                raise ConfigError(f"stage {name} reads {reads.stage}, which is none of {', '.join(specs)}")
-            visit(reads.stage)
+        spec = specs[name]
+        for read in (*spec.reads, *spec.also, *spec.guides):
+            if read.stage not in specs:
+                raise ConfigError(f"stage {name} reads {read.stage}, which is none of {', '.join(specs)}")
+            visit(read.stage)
         open_.pop()
-        order.append(name)
+        if spec.off(section(spec.key)) or any(read.stage in off for read in spec.reads):
+            off.add(name)
+            return
+        lanes = tuple(lane for lane in (spec.reads, spec.also) if lane and not any(read.stage in off for read in lane))
+        whole = [read.stage for read in spec.guides] + ([spec.roster.source] if spec.roster else [])
+        wired[name] = Wiring(lanes, spec.guides, tuple(dict.fromkeys(whole)))
 
     for name in specs:
         visit(name)
-    return order
+    return wired
 
 
-def with_ancestors(specs: Mapping[str, StageSpec], wanted: Sequence[str]) -> list[str]:
+def with_ancestors(wired: Mapping[str, Wiring], wanted: Sequence[str]) -> list[str]:
     """``wanted`` and all that they read, directly or not, in order."""
     needed: set[str] = set()
     stack = list(wanted)
@@ -60,8 +98,8 @@ def with_ancestors(specs: Mapping[str, StageSpec], wanted: Sequence[str]) -> lis
         name = stack.pop()
         if name not in needed:
             needed.add(name)
-            stack.extend(reads.stage for reads in specs[name].reads)
-    return [name for name in ordered(specs) if name in needed]
+            stack.extend(wired[name].stages)
+    return [name for name in wired if name in needed]
 
 
 def canonical_json(value: object) -> bytes:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from typing import NamedTuple, Protocol
 
 from fasgen.errors import SourceError
-from fasgen.manifests.shard import Row, UnitReader
+from fasgen.manifests.roster_file import IDENTITY, read_roster
+from fasgen.manifests.shard import Row
 from fasgen.pipeline.calling import is_out_of_memory, one_line
 from fasgen.pipeline.engine import SourceSlice, UnitTask
+from fasgen.pipeline.upstream import Upstream
 from fasgen.records import PROVENANCE, Reason, Scalar
 from fasgen.seeds import sample_seed
 from fasgen.sources.decode import Decoder
 from fasgen.sources.failure import SampleError
 from fasgen.sources.scan import SourceRow
-from fasgen.stages.stage import Reads, Reject, Sample, StageSpec
+from fasgen.stages.stage import Reject, Sample, StageSpec
 
 
 class Loaded(NamedTuple):
-    """A planned row with its sample, or with the reason why it has none."""
+    """A planned row with its sample, or with the reason why it has none.
+
+    ``place`` decides batch and slot, and names the row within its unit.
+    """
 
     row: Row
+    place: int
     sample: Sample | Reject
 
 
@@ -29,8 +34,8 @@ class UnitInput(Protocol):
     """The planned rows of a unit, loaded one at a time by their position."""
 
     @property
-    def rows(self) -> Sequence[int]:
-        """Row number at each position, ascending."""
+    def places(self) -> Sequence[int]:
+        """Place at each position, ascending."""
         ...
 
     def load(self, position: int) -> Loaded:
@@ -47,10 +52,12 @@ class UnitInput(Protocol):
 
 
 def open_input(task: UnitTask, spec: StageSpec) -> UnitInput:
-    """The input of ``task``, from the listing if it has rows of it, else from upstream."""
+    """The input of ``task``: rows of the listing if it has any, entries of the roster if the stage draws one, else upstream's."""
     if task.source is not None:
         return SourceInput(task, task.source)
-    return UpstreamInput(task, spec.reads)
+    if spec.roster is not None:
+        return RosterInput(task)
+    return UpstreamInput(task)
 
 
 class SourceInput:
@@ -63,7 +70,7 @@ class SourceInput:
     def __init__(self, task: UnitTask, source: SourceSlice) -> None:
         self._task, self._source = task, source
         self._decoders: dict[str, Decoder] = {}
-        self.rows = range(len(source.rows))
+        self.places = range(len(source.rows))
         for name in sorted({row.dataset for row in source.rows}):
             root, limits = source.places[name]
             if not root.is_dir():
@@ -84,11 +91,11 @@ class SourceInput:
         sample = Sample(
             row.sample_id, row.seed, position % self._task.batch, {"image": image}, values=dict(row.provenance or {})
         )
-        return Loaded(row, sample)
+        return Loaded(row, position, sample)
 
     def skip(self, position: int, reject: Reject) -> Loaded:
         """The row rejected without touching its file."""
-        return Loaded(self._row(position, self._source.rows[position], {}), reject)
+        return Loaded(self._row(position, self._source.rows[position], {}), position, reject)
 
     def _row(self, position: int, source: SourceRow, values: Mapping[str, Scalar]) -> Row:
         provenance = {column.name: values.get(column.name, getattr(source, column.name, None)) for column in PROVENANCE}
@@ -101,60 +108,106 @@ class SourceInput:
 
 
 class UpstreamInput:
-    """The ok rows of the primary upstream's unit, with what the other upstream stages made of them."""
+    """The ok rows of each lane's primary, with what the other upstream stages made of them."""
 
-    def __init__(self, task: UnitTask, reads: Sequence[Reads]) -> None:
-        self._task, self._reads = task, reads
-        with ExitStack() as opened:
-            self._readers = {
-                read.stage: opened.enter_context(UnitReader(upstream.folder, task.key.unit, upstream.tar))
-                for read in reads
-                for upstream in (task.upstream[read.stage],)
-            }
-            self._files = opened.pop_all()
-        self._by_row = {stage: {int(str(row["row"])): row for row in reader.rows} for stage, reader in self._readers.items()}
-        primary = self._by_row[reads[0].stage]
-        self.rows = [number for number, row in sorted(primary.items()) if row["status"] == "ok"]
+    def __init__(self, task: UnitTask) -> None:
+        self._task = task
+        self._inputs = Upstream(task)
+        planned: dict[int, tuple[int, dict[str, Scalar]]] = {}
+        for lane, reads in enumerate(task.lanes):
+            for row in self._inputs.rows(reads[0].stage):
+                if row["status"] == "ok":
+                    planned[self._place(lane, row)] = (lane, row)
+        self.places = sorted(planned)
+        self._planned = [planned[place] for place in self.places]
+
+    def _place(self, lane: int, row: Mapping[str, Scalar]) -> int:
+        """Rank among all that might have come: rejects leave their places empty, so that nobody else moves.
+
+        Variants follow what was photographed, a unit's length on.
+        """
+        if row["variant"] == 0:
+            return int(str(row["row"]))
+        drawn = self._inputs.place(self._task.lanes[lane], row)
+        return drawn if len(self._task.lanes) == 1 else self._task.unit_rows + drawn
 
     def load(self, position: int) -> Loaded:
         """Read one row's images, arrays, bytes and columns; a row that another upstream stage rejected inherits the reason."""
-        number = self.rows[position]
-        row = self._row(number)
-        sample = Sample(row.sample_id, row.seed, number % self._task.batch, values=dict(row.provenance or {}))
-        for read in self._reads:
-            reader, stored = self._readers[read.stage], self._by_row[read.stage].get(number)
-            if stored is None or stored["status"] != "ok":
-                return Loaded(row, _inherited(read.stage, stored))
-            sample.images.update((name, reader.image(number, name)) for name in read.images)
-            sample.files.update((name, reader.encoded(number, name)) for name in read.encoded)
-            sample.arrays.update((name, reader.array(number, name)) for name in read.arrays)
-            sample.values.update((name, stored[name]) for name in read.columns)
-        return Loaded(row, sample)
+        lane, stored = self._planned[position]
+        row, place = self._row(stored), self.places[position]
+        sample = Sample(
+            row.sample_id, row.seed, place % self._task.batch, values=dict(row.provenance or {}), variant=row.variant
+        )
+        reject = self._inputs.fill(sample, self._task.lanes[lane], stored)
+        return Loaded(row, place, reject or sample)
 
     def skip(self, position: int, reject: Reject) -> Loaded:
         """The row rejected without touching upstream's payloads."""
-        return Loaded(self._row(self.rows[position]), reject)
+        return Loaded(self._row(self._planned[position][1]), self.places[position], reject)
 
-    def _row(self, number: int) -> Row:
-        stored = self._by_row[self._reads[0].stage][number]
+    def _row(self, stored: Mapping[str, Scalar]) -> Row:
         provenance = {column.name: stored[column.name] for column in PROVENANCE}
         sample_id, variant = str(stored["sample_id"]), int(str(stored["variant"]))
         seed = sample_seed(self._task.run_seed, self._task.key.stage, sample_id, variant)
-        return Row(sample_id, number, seed, variant, (), provenance)
+        parents = stored["parent_ids"]
+        return Row(
+            sample_id,
+            int(str(stored["row"])),
+            seed,
+            variant,
+            tuple(map(str, parents)) if isinstance(parents, list) else (),
+            provenance,
+        )
 
     def close(self) -> None:
         """Close the upstream units."""
-        self._files.close()
+        self._inputs.close()
 
 
-def _inherited(stage: str, stored: Mapping[str, Scalar] | None) -> Reject:
-    if stored is None:
-        return Reject(Reason.STAGE_ERROR, f"{stage} has no row of this sample")
-    return Reject(Reason(str(stored["reason"])), f"{stage}: {stored['detail'] or ''}".rstrip(": "))
+class RosterInput:
+    """The entries of the stage's roster, each with what upstream made of its face and of its guide."""
+
+    def __init__(self, task: UnitTask) -> None:
+        self._task = task
+        self._inputs = Upstream(task)
+        self._entries = read_roster(task.folder, task.key.unit)
+        self.places = [int(str(entry["place"])) for entry in self._entries]
+
+    def load(self, position: int) -> Loaded:
+        """Read the face and its guide; an entry with a reason is rejected unseen."""
+        entry = self._entries[position]
+        row, place = self._row(entry), self.places[position]
+        if entry["reason"] is not None:
+            return Loaded(row, place, Reject(Reason(str(entry["reason"])), str(entry["detail"] or "")))
+        own = {name: value for name, value in entry.items() if name not in _OF_ROSTERS}
+        sample = Sample(
+            row.sample_id, row.seed, place % self._task.batch, values={**(row.provenance or {}), **own}, variant=row.variant
+        )
+        reject = self._inputs.fill(sample, self._task.lanes[0], entry)
+        return Loaded(row, place, reject or sample)
+
+    def skip(self, position: int, reject: Reject) -> Loaded:
+        """The entry rejected without touching upstream's payloads."""
+        return Loaded(self._row(self._entries[position]), self.places[position], reject)
+
+    def _row(self, entry: Mapping[str, Scalar]) -> Row:
+        number, variant = int(str(entry["row"])), int(str(entry["variant"]))
+        parents = entry["parent_ids"] if isinstance(entry["parent_ids"], list) else []
+        sample_id = str(parents[0])
+        seed = sample_seed(self._task.run_seed, self._task.key.stage, sample_id, variant)
+        provenance = {column.name: entry[column.name] for column in PROVENANCE}
+        return Row(sample_id, number, seed, variant, tuple(map(str, parents)), provenance)
+
+    def close(self) -> None:
+        """Close the upstream units."""
+        self._inputs.close()
+
+
+_OF_ROSTERS = {column.name for column in (*IDENTITY, *PROVENANCE)}
 
 
 class Crumb(Protocol):
-    """Where a worker in quarantine leaves word of the rows it has in hand."""
+    """Where a worker in quarantine leaves word of the rows it has in hand, by their places."""
 
     def __call__(self, rows: Sequence[int]) -> None:
         """Record ``rows``; what was recorded before no longer holds."""
@@ -162,10 +215,10 @@ class Crumb(Protocol):
 
 
 def batches(unit: UnitInput, batch: int, excluded: frozenset[int], crumb: Crumb | None = None) -> Iterator[list[Loaded]]:
-    """The unit's rows, loaded, a batch at a time: rows with equal ``row // batch``."""
+    """The unit's rows, loaded, a batch at a time: rows with equal ``place // batch``."""
     group: list[Loaded] = []
-    for position, number in enumerate(unit.rows):
-        if group and number // batch != group[0].row.row // batch:
+    for position, number in enumerate(unit.places):
+        if group and number // batch != group[0].place // batch:
             yield group
             group = []
         if number in excluded:

@@ -15,9 +15,10 @@ from fasgen.manifests.shard import UnitSummary, committed_units, unit_summary
 from fasgen.manifests.weights import digest_weights
 from fasgen.pipeline import listing
 from fasgen.pipeline.engine import UnitTask, UpstreamUnit
-from fasgen.pipeline.graph import SOURCES, canonical_json, ordered, plain, plan_hash, resolve, with_ancestors
+from fasgen.pipeline.graph import SOURCES, Wiring, canonical_json, plain, plan_hash, resolve, wire, with_ancestors
 from fasgen.pipeline.listing import Listing
 from fasgen.pipeline.resources import Resources, claim, domain, machine
+from fasgen.pipeline.roster import draw_roster, roster_path
 from fasgen.pipeline.schedule import Assign, StageWork
 from fasgen.sources.config import SourceConfig
 from fasgen.stages import STAGES
@@ -51,6 +52,7 @@ class StagePlan:
         name: stage name.
         target: ``module:attribute`` of its specification.
         spec: its specification.
+        wiring: what it reads in this run.
         config: its resolved configuration.
         plan_hash: SHA-256 of all that decides its bytes.
         weights: digest by role.
@@ -68,6 +70,7 @@ class StagePlan:
     name: str
     target: str
     spec: StageSpec
+    wiring: Wiring
     config: StageConfig
     plan_hash: str
     weights: Mapping[str, str]
@@ -186,6 +189,8 @@ class Plan:
             "config": plain(stage.config, located),
             "weights": dict(stage.weights),
             "upstream": dict(stage.upstream),
+            "primaries": list(stage.wiring.primaries),
+            "roster": stage.spec.roster is not None,
             "seed": self.seed,
             "unit_rows": self.listing.unit_rows,
             "units": stage.units,
@@ -201,9 +206,10 @@ class Plan:
             StageWork(
                 stage.name,
                 "accelerator" if self._on_accelerator(stage) else "cpu",
-                tuple(read.stage for read in stage.spec.reads),
+                stage.wiring.stages,
                 frozenset(stage.committed),
                 stage.wanted,
+                stage.wiring.whole,
             )
             for stage in self.stages.values()
         ]
@@ -221,15 +227,23 @@ class Plan:
             batch=stage.batch,
             run_seed=self.seed,
             accelerator=self._on_accelerator(stage),
-            source=None if stage.spec.reads else self.listing.slice(assign.key.unit),
-            upstream={
-                read.stage: UpstreamUnit(self.stages[read.stage].folder, self.stages[read.stage].spec.tar)
-                for read in stage.spec.reads
-            },
+            source=None if stage.wiring.lanes else self.listing.slice(assign.key.unit),
+            upstream={name: UpstreamUnit(self.stages[name].folder, self.stages[name].spec.tar) for name in stage.wiring.stages},
+            lanes=stage.wiring.lanes,
+            guides=stage.wiring.guides,
+            unit_rows=self.listing.unit_rows,
             suspects=assign.suspects,
             excluded=assign.excluded,
             crumb=crumbs / f"{assign.key.stage}-{assign.key.unit:05d}.json" if assign.quarantine else None,
         )
+
+    def prepare(self, name: str) -> None:
+        """Draw the roster of stage ``name``, where it has one and it is not there; its source must be wholly committed."""
+        stage = self.stages[name]
+        if stage.spec.roster is None or roster_path(stage.folder).exists():
+            return
+        source = self.stages[stage.spec.roster.source]
+        draw_roster(stage.spec.roster, stage.config, self.seed, source.folder, range(source.units), stage.folder)
 
     def _on_accelerator(self, stage: StagePlan) -> bool:
         return stage.spec.device == "accelerator" and self.resources.gpus > 0
@@ -265,17 +279,22 @@ def build_plan(
         WeightsError: a stage's weights are not there.
     """
     specs: dict[str, StageSpec] = {name: resolve(target) for name, target in targets.items()}
-    names = ordered(specs) if list(wanted) == ["all"] else list(wanted)
+    wired = wire(specs, lambda section: getattr(config, section))
+    names = list(wired) if list(wanted) == ["all"] else list(wanted)
     for name in names:
         if name not in specs:
             raise ConfigError(f"there is no stage {name!r}; the stages are {', '.join(specs)}, or all")
+        if name not in wired:
+            raise ConfigError(f"stage {name} is switched off by the configuration; see the keys below {specs[name].key}")
     resources = resources or claim(machine())
     rows = listing.take(config.sources, config.unit_rows)
     store = store.absolute()
     plans: dict[str, StagePlan] = {}
     will_have: dict[str, frozenset[int]] = {}
-    for name in with_ancestors(specs, names):
-        plan = _plan_stage(name, targets[name], specs[name], config, store, rows, plans, will_have, name in names, resources)
+    for name in with_ancestors(wired, names):
+        plan = _plan_stage(
+            name, targets[name], specs[name], wired[name], config, store, rows, plans, will_have, name in names, resources
+        )
         plans[name] = plan
         will_have[name] = frozenset(plan.committed) | plan.todo
     return Plan(store, config.seed, rows, plans, resources)
@@ -285,6 +304,7 @@ def _plan_stage(
     name: str,
     target: str,
     spec: StageSpec,
+    wiring: Wiring,
     config: RunConfig,
     store: Path,
     rows: Listing,
@@ -293,10 +313,10 @@ def _plan_stage(
     wanted: bool,
     resources: Resources,
 ) -> StagePlan:
-    own: Any = getattr(config, name)
+    own: Any = getattr(config, spec.key)
     batch = spec.batch(own)
     weights = digest_weights(spec.weights(own))
-    upstream = {read.stage: above[read.stage].plan_hash for read in spec.reads} or {SOURCES: rows.digest}
+    upstream = {stage: above[stage].plan_hash for stage in wiring.stages} or {SOURCES: rows.digest}
     digest = plan_hash(spec, own, weights=weights, upstream=upstream, unit_rows=rows.unit_rows, seed=config.seed, batch=batch)
     folder = store / f"{name}-{digest[:8]}"
     units = rows.units
@@ -304,21 +324,22 @@ def _plan_stage(
         unit: unit_summary(folder, unit) for unit in (committed_units(folder) if folder.is_dir() else ()) if unit < units
     }
     open_ = frozenset(range(units)) - frozenset(committed)
-    todo = (
-        frozenset(unit for unit in open_ if all(unit in will_have[read.stage] for read in spec.reads))
-        if wanted
-        else frozenset()
-    )
+    everything = frozenset(range(units))
+    barred = [stage for stage in wiring.whole if will_have[stage] != everything]
+    todo: frozenset[int] = frozenset()
+    if wanted and not barred:
+        todo = frozenset(unit for unit in open_ if all(unit in will_have[stage] for stage in wiring.stages))
     lacks: dict[str, int] = {}
-    for read in spec.reads if wanted else ():
-        lacking = len(open_ - will_have[read.stage])
+    for stage in wiring.stages if wanted else ():
+        lacking = len(open_ if stage in barred else open_ - will_have[stage])
         # A wanted upstream that lacks units names, in its own plan, the stage that is truly missing.
-        if lacking and not above[read.stage].wanted:
-            lacks[read.stage] = lacking
+        if lacking and not above[stage].wanted:
+            lacks[stage] = lacking
     return StagePlan(
         name,
         target,
         spec,
+        wiring,
         own,
         digest,
         weights,

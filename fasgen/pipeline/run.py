@@ -217,6 +217,7 @@ class _Run:
         )
 
     def _submit(self, engine: Engine, assign: Assign) -> None:
+        self._plan.prepare(assign.key.stage)
         task = self._plan.task(assign, self._crumbs)
         if task.crumb:
             self._crumbs.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
 """Which unit goes to which worker: a pure state machine. Events in, decisions out; no IO, no clock, no threads.
 
-A unit is ready when the same unit of every stage it reads is committed. A worker keeps the stage whose model it holds while
-that stage has ready units. The units of a worker that died are given out again, and one that has outlived its retries goes
-to quarantine: alone on a worker, which leaves word of the rows in hand. Rows in hand at a death become suspects and are run
-one by one; a suspect in hand, alone, at a second death is excluded, to be rejected as ``worker_died``. So a sample that kills
+A unit is ready when the same unit of every stage it reads is committed, and all units of those it reads across. A worker keeps
+the stage whose model it holds while that stage has ready units. The units of a worker that died are given out again, and one
+that has outlived its retries goes to quarantine: alone on a worker, which leaves word of the rows in hand. Rows in hand at a
+death become suspects and are run one by one; a suspect in hand, alone, at a second death is excluded, to be rejected as ``worker_died``. So a sample that kills
 is found after two deaths more, and a worker that some outside force killed costs no sample.
 """
 
@@ -35,6 +35,7 @@ class StageWork:
         upstream: stages whose unit i must be committed before unit i of this one.
         committed: units that lie committed in the store.
         wanted: false for a stage that is only read from in this run.
+        whole: stages of which every unit must be committed before the first unit of this one.
     """
 
     name: str
@@ -42,6 +43,7 @@ class StageWork:
     upstream: tuple[str, ...]
     committed: frozenset[int]
     wanted: bool = True
+    whole: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,9 @@ class Scheduler:
         for stage in stages:
             for upstream in stage.upstream:
                 self._below[upstream].append(stage.name)
+        self._across: dict[str, list[str]] = {
+            stage.name: [other.name for other in stages if stage.name in other.whole] for stage in stages
+        }
         self._ready: dict[str, list[int]] = {stage.name: [] for stage in stages}
         self._quarantine: dict[str, list[int]] = {stage.name: [] for stage in stages}
         self._workers: dict[int, _Worker] = {}
@@ -234,7 +239,12 @@ class Scheduler:
                 self._committed[key.stage].add(key.unit)
                 self.planned, self.failed = self.planned + planned, self.failed + failed
                 for below in self._below[key.stage]:
-                    self._wake(below, key.unit)
+                    if below not in self._across[key.stage]:
+                        self._wake(below, key.unit)
+                if len(self._committed[key.stage]) == self.units:
+                    for below in self._across[key.stage]:
+                        for unit in range(self.units):
+                            self._wake(below, unit)
                 self._judge_budget()
             case Died(worker, in_hand):
                 for key, assign in self._workers.pop(worker).in_flight.items():
@@ -298,7 +308,10 @@ class Scheduler:
 
     def _wake(self, stage: str, unit: int) -> None:
         work = self._work[stage]
-        if work.wanted and unit not in self._committed[stage] and all(unit in self._committed[name] for name in work.upstream):
+        if not work.wanted or unit in self._committed[stage]:
+            return
+        whole = all(len(self._committed[name]) == self.units for name in work.whole)
+        if whole and all(unit in self._committed[name] for name in work.upstream):
             heapq.heappush(self._ready[stage], unit)
 
     def _take_back(self, worker: int, key: Key) -> None:

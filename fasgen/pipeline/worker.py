@@ -118,7 +118,7 @@ class Worker:
                         with clock.phase("compute"):
                             outcomes = _outcomes(stage, spec, group, frozenset(task.suspects), crumb)
                         put(list(zip(group, outcomes, strict=True)))
-                summary = writer.commit(len(unit.rows), clock.seconds())
+                summary = writer.commit(len(unit.places), clock.seconds())
         finally:
             unit.close()
         if task.crumb:
@@ -161,13 +161,13 @@ def _outcomes(
     for index, loaded in enumerate(group):
         if isinstance(loaded.sample, Reject):
             outcomes[index] = loaded.sample
-        elif loaded.row.row in suspects:
+        elif loaded.place in suspects:
             alone.append([index])
         else:
             together.append(index)
     for indices in [together, *alone]:
         if crumb and indices:
-            crumb([group[index].row.row for index in indices])
+            crumb([group[index].place for index in indices])
         samples = [sample for index in indices if isinstance(sample := group[index].sample, Sample)]
         outcomes.update(zip(indices, call(stage, spec, samples), strict=True))
     return [outcomes[index] for index in range(len(group))]

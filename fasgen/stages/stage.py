@@ -56,6 +56,7 @@ class Reads:
         encoded: image fields wanted as stored bytes in ``Sample.files`` under ``field`` (nothing is decoded).
         arrays: array fields, put into ``Sample.arrays``.
         columns: manifest columns, put into ``Sample.values``.
+        prefix: put before every name, where two stages have fields of one name.
     """
 
     stage: str
@@ -63,6 +64,37 @@ class Reads:
     encoded: tuple[str, ...] = ()
     arrays: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """For a stage whose rows are drawn from all of upstream's rows at once: who meets whom.
+
+    The roster is drawn when every unit of ``source`` is committed, and lies in the generation's folder. Each of its entries is
+    a planned row: an ok row of ``source`` with a variant number from 1 on.
+
+    Attributes:
+        source: the stage whose manifests are read.
+        draw: ``module:function``, called as ``draw(rows, config, seed)``. ``rows`` has, by name, an array of each provenance
+            column and of ``sample_id``, ``unit``, ``row`` and ``status``, over all units. It gives entries: mappings with
+            ``unit``, ``row``, ``variant``, ``place`` (rank within the unit, from 0, which decides batch and slot),
+            ``parent_ids``, the row's provenance, and the roster's own columns. An entry with a ``reason`` is a row that is
+            rejected unseen.
+        columns: the roster's own columns; a stage finds them in ``Sample.values``. ``guide_unit`` and ``guide_row``, where they
+            are among them and not null, name the guide.
+        variants: from a config, entries expected for each row, for estimates.
+    """
+
+    source: str
+    draw: str
+    columns: tuple[Column, ...]
+    variants: Callable[[Any], int]
+
+
+def never_off(config: Any) -> bool:
+    """For stages that are always part of a run."""
+    return False
 
 
 @dataclass(slots=True)
@@ -78,6 +110,7 @@ class Sample:
         arrays: arrays by field.
         files: stored bytes by field, for stages that ask for them encoded.
         values: provenance columns and the columns asked for.
+        variant: 0 for what was photographed, from 1 on for what was synthesised from it.
     """
 
     sample_id: str
@@ -87,6 +120,7 @@ class Sample:
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     values: dict[str, Scalar] = field(default_factory=dict)
+    variant: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +185,13 @@ class StageSpec:
         device: ``accelerator`` for stages that gain from a GPU, ``cpu`` for those that do not.
         tar: name of the unit's tar, formatted with ``unit``.
         shipped: true if the product is the final delivery, which gets an index and a data card.
+        section: key of its configuration; empty: its name. Stages that do the same to other samples share a section.
+        also: a second set of reads, primary first, whose rows are added to those of ``reads``: what was synthesised beside what
+            was photographed. It is left out where its stages are off.
+        guides: what is read of each row's guide (`Roster`), best under a prefix; every unit of these stages must be committed before
+            the first unit is made.
+        roster: for a stage that draws its rows; it then has one upstream stage, ``roster.source`` being the primary.
+        off: from a config, whether the stage is left out of runs altogether, with all that have it as primary.
         finish: ``module:function``, called in the driver as ``finish(folder, plan)`` when a run has nothing more to do for
             the stage: ``folder`` is its generation in the store, ``plan`` what its ``plan.json`` holds. It may be called again.
     """
@@ -170,6 +211,16 @@ class StageSpec:
     tar: str = "{unit:05d}.tar"
     shipped: bool = False
     finish: str = ""
+    section: str = ""
+    also: tuple[Reads, ...] = ()
+    guides: tuple[Reads, ...] = ()
+    roster: Roster | None = None
+    off: Callable[[Any], bool] = never_off
+
+    @property
+    def key(self) -> str:
+        """Key of its configuration."""
+        return self.section or self.name
 
     def build(self, config: StageConfig, device: torch.device) -> Stage:
         """Import the factory and build the stage on ``device``."""

@@ -10,8 +10,8 @@ import pytest
 from pydantic import Field
 
 from fasgen.errors import ConfigError
-from fasgen.pipeline.graph import canonical_json, ordered, plain, plan_hash, resolve, with_ancestors
-from fasgen.stages.stage import Reads, StageConfig, StageSpec
+from fasgen.pipeline.graph import canonical_json, plain, plan_hash, resolve, wire, with_ancestors
+from fasgen.stages.stage import Reads, Roster, StageConfig, StageSpec
 
 
 class Mode(StrEnum):
@@ -38,15 +38,37 @@ def spec(name: str, *reads: str, **more: Any) -> StageSpec:
 
 def test_order_follows_reads_whatever_the_dict_says() -> None:
     specs = {name: spec(name, *reads) for name, reads in {"pack": ("score", "align"), "score": ("align",), "align": ()}.items()}
-    assert ordered(specs) == ["align", "score", "pack"]
-    assert with_ancestors(specs, ["score"]) == ["align", "score"]
+    wired = wire(specs, lambda section: None)
+    assert list(wired) == ["align", "score", "pack"]
+    assert with_ancestors(wired, ["score"]) == ["align", "score"]
+    assert wired["pack"].primaries == ("score",) and wired["align"].lanes == ()
+
+
+def test_a_stage_that_is_off_takes_with_it_what_reads_it_and_its_lane() -> None:
+    specs = {
+        "align": spec("align"),
+        "synth": spec("synth", "align", off=lambda config: True),
+        "screen": spec("screen", "synth", "align"),
+        "pack": spec("pack", "align", also=(Reads("screen"), Reads("align"))),
+    }
+    assert list(wire(specs, lambda section: None)) == ["align", "pack"]
+    assert wire(specs, lambda section: None)["pack"].primaries == ("align",)
+    on = wire({**specs, "synth": spec("synth", "align")}, lambda section: None)
+    assert list(on) == ["align", "synth", "screen", "pack"]
+    assert on["pack"].primaries == ("align", "screen")
+
+
+def test_guides_and_rosters_bar_until_their_stage_is_whole() -> None:
+    roster = Roster("align", "a:b", (), lambda config: 1)
+    specs = {"align": spec("align"), "synth": spec("synth", "align", roster=roster, guides=(Reads("align"),))}
+    assert wire(specs, lambda section: None)["synth"].whole == ("align",)
 
 
 def test_rings_and_unknown_stages_are_refused() -> None:
     with pytest.raises(ConfigError, match="a -> b -> a"):
-        ordered({"a": spec("a", "b"), "b": spec("b", "a")})
+        wire({"a": spec("a", "b"), "b": spec("b", "a")}, lambda section: None)
     with pytest.raises(ConfigError, match="reads none, which is none of a"):
-        ordered({"a": spec("a", "none")})
+        wire({"a": spec("a", "none")}, lambda section: None)
 
 
 def test_resolve_imports_what_the_target_names() -> None:

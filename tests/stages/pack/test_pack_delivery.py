@@ -100,6 +100,7 @@ def pack(store: Path, **config: Any) -> Path:
             weights="",
             batch=2,
             run_seed=0,
+            lanes=(SPEC.reads,),
             upstream={
                 name: UpstreamUnit(store / f"{name}-{digest[:8]}", "{unit:05d}.tar") for name, digest in UPSTREAM.items()
             },

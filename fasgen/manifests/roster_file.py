@@ -1,0 +1,89 @@
+"""Rosters: which variants a stage will make of which rows, beside which guides. One file a generation, written once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fasgen.errors import StoreError
+from fasgen.manifests import atomic
+from fasgen.manifests.parquet import encode_table, read_table
+from fasgen.manifests.schema import checked, field
+from fasgen.manifests.unit import manifest_path
+from fasgen.records import PROVENANCE, Column, Scalar
+
+IDENTITY: tuple[Column, ...] = (
+    Column("unit", "int32", "unit of the planned row"),
+    Column("row", "int32", "row of the face that the variant is made from"),
+    Column("variant", "int32", "number of the variant, from 1 on"),
+    Column("place", "int32", "rank among the unit's planned rows; decides batch and slot"),
+    Column("parent_ids", "list<string>", "samples it is made from, the live face first"),
+    Column("reason", "string", "why the row is rejected unseen; null where it is not"),
+    Column("detail", "string", "what exactly was missing"),
+)
+"""Columns of every roster, before provenance and a stage's own columns."""
+
+_GROUP = 8192
+
+_SOURCE = ("sample_id", "unit", "row", "status", *(column.name for column in PROVENANCE))
+
+
+def roster_path(folder: Path) -> Path:
+    """Where a generation's roster lies."""
+    return folder / "roster.parquet"
+
+
+def read_rows(folder: Path, units: Sequence[int]) -> dict[str, Any]:
+    """Identity, status and provenance of all rows of the units of a generation: an array of objects or numbers by name.
+
+    Raises:
+        StoreError: a unit is not committed or damaged.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    tables = [read_table(manifest_path(folder, unit), _SOURCE) for unit in units]
+    if not tables:
+        return {name: np.empty(0, object) for name in _SOURCE}
+    whole = pa.concat_tables(tables)
+    return {name: whole[name].to_numpy(zero_copy_only=False) for name in _SOURCE}
+
+
+def write_roster(folder: Path, entries: Sequence[Mapping[str, Scalar]], own: Sequence[Column]) -> None:
+    """Write the roster of a generation, complete or not at all.
+
+    Args:
+        folder: the generation's folder.
+        entries: values by the names of ``IDENTITY``, ``PROVENANCE`` and ``own``; what is missing is null.
+        own: the stage's columns.
+
+    Raises:
+        StoreError: a value does not fit its column, or the file cannot be written.
+    """
+    import pyarrow as pa
+
+    columns = (*IDENTITY, *PROVENANCE, *own)
+    known = {column.name for column in columns}
+    for index, entry in enumerate(entries):
+        if set(entry) - known:
+            raise StoreError(f"roster, entry {index}: unknown columns {', '.join(sorted(set(entry) - known))}")
+    arrays = [
+        pa.array(
+            [checked(column, entry.get(column.name), f"roster, entry {i}") for i, entry in enumerate(entries)],
+            type=field(column).type,
+        )
+        for column in columns
+    ]
+    table = pa.Table.from_arrays(arrays, schema=pa.schema([field(column) for column in columns]))
+    atomic.write_atomic(roster_path(folder), encode_table(table, _GROUP))
+
+
+def read_roster(folder: Path, unit: int) -> list[dict[str, Scalar]]:
+    """The entries of one unit, by place.
+
+    Raises:
+        StoreError: there is no roster or it is damaged.
+    """
+    rows: list[dict[str, Scalar]] = read_table(roster_path(folder), where=("unit", unit)).sort_by("place").to_pylist()
+    return rows

@@ -1,0 +1,108 @@
+"""The upstream units of one task: what other stages made of a row, and of its guide."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+
+from fasgen.errors import StoreError
+from fasgen.manifests.shard import UnitReader
+from fasgen.pipeline.calling import one_line
+from fasgen.pipeline.engine import UnitTask
+from fasgen.records import Reason, Scalar
+from fasgen.stages.stage import Reads, Reject, Sample
+
+_GUIDE_UNITS = 16
+"""Units of guides that a unit in work keeps open."""
+
+
+class Upstream:
+    """The upstream units of one task, opened, and those of guides as they are met."""
+
+    def __init__(self, task: UnitTask) -> None:
+        self._task = task
+        names = dict.fromkeys(read.stage for reads in task.lanes for read in reads)
+        with ExitStack() as opened:
+            self._readers = {
+                name: opened.enter_context(UnitReader(task.upstream[name].folder, task.key.unit, task.upstream[name].tar))
+                for name in names
+            }
+            self._files = opened.pop_all()
+        self._by_key = {
+            name: {(int(str(row["row"])), int(str(row["variant"]))): row for row in reader.rows}
+            for name, reader in self._readers.items()
+        }
+        self._guides: OrderedDict[tuple[str, int], UnitReader] = OrderedDict()
+
+    def rows(self, stage: str) -> list[dict[str, Scalar]]:
+        """All rows of a stage's unit."""
+        return self._readers[stage].rows
+
+    def place(self, lane: Sequence[Reads], row: Mapping[str, Scalar]) -> int:
+        """The place that the roster gave a variant: the stage that drew it stored it in its column ``place``."""
+        key = int(str(row["row"])), int(str(row["variant"]))
+        for read in lane:
+            stored = self._by_key[read.stage].get(key, {})
+            if stored.get("place") is not None:
+                return int(str(stored["place"]))
+        raise StoreError(f"{self._task.key.stage} unit {self._task.key.unit}: no stage that it reads gives the place of {key}")
+
+    def fill(self, sample: Sample, lane: Sequence[Reads], row: Mapping[str, Scalar]) -> Reject | None:
+        """Put into ``sample`` what ``lane`` reads of its row and of its guide, or say why that cannot be.
+
+        A stage that knows no variants gives what it has of the photographed face.
+        """
+        number, variant = int(str(row["row"])), int(str(row["variant"]))
+        for read in lane:
+            rows, reader = self._by_key[read.stage], self._readers[read.stage]
+            which = variant if (number, variant) in rows else 0
+            stored = rows.get((number, which))
+            if stored is None or stored["status"] != "ok":
+                return _inherited(read.stage, stored)
+            _take(sample, read, reader, number, which)
+        return self._fill_guide(sample)
+
+    def _fill_guide(self, sample: Sample) -> Reject | None:
+        unit, number = sample.values.get("guide_unit"), sample.values.get("guide_row")
+        if unit is None or number is None:
+            return None
+        for read in self._task.guides:
+            reader = self._guide(read.stage, int(str(unit)))
+            try:
+                _take(sample, read, reader, int(str(number)), 0)
+            except StoreError as error:
+                return Reject(Reason.GUIDE, f"{read.stage} has nothing of the guide: {one_line(error)}")
+        return None
+
+    def _guide(self, stage: str, unit: int) -> UnitReader:
+        key = stage, unit
+        if key not in self._guides:
+            upstream = self._task.upstream[stage]
+            self._guides[key] = UnitReader(upstream.folder, unit, upstream.tar)
+            if len(self._guides) > _GUIDE_UNITS:
+                self._guides.popitem(last=False)[1].close()
+        self._guides.move_to_end(key)
+        return self._guides[key]
+
+    def close(self) -> None:
+        """Close every unit."""
+        self._files.close()
+        for reader in self._guides.values():
+            reader.close()
+        self._guides.clear()
+
+
+def _take(sample: Sample, read: Reads, reader: UnitReader, number: int, variant: int) -> None:
+    before = read.prefix
+    sample.images.update((before + name, reader.image(number, name, variant)) for name in read.images)
+    sample.files.update((before + name, reader.encoded(number, name, variant)) for name in read.encoded)
+    sample.arrays.update((before + name, reader.array(number, name, variant)) for name in read.arrays)
+    row = reader.row(number, variant)
+    sample.values.update((before + name, row[name]) for name in read.columns)
+
+
+def _inherited(stage: str, stored: Mapping[str, Scalar] | None) -> Reject:
+    if stored is None:
+        return Reject(Reason.STAGE_ERROR, f"{stage} has no row of this sample")
+    return Reject(Reason(str(stored["reason"])), f"{stage}: {stored['detail'] or ''}".rstrip(": "))
