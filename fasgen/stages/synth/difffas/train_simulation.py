@@ -89,15 +89,7 @@ def plan(faces: Sequence[Face], styles: Sequence[str], config: SimulationConfig,
     return jobs
 
 
-def simulate_faces(
-    faces: Sequence[Face],
-    size: int,
-    config: SimulationConfig,
-    seed: int,
-    part: str,
-    out: Path,
-    simulate: Simulate | None = None,
-) -> Simulated:
+def simulate_faces(faces: Sequence[Face], size: int, config: SimulationConfig, seed: int, part: str, out: Path) -> Simulated:
     """Load live faces and spoof them, or read what an earlier run made of the same.
 
     Args:
@@ -107,7 +99,6 @@ def simulate_faces(
         seed: the run's.
         part: ``train`` or ``held``.
         out: the run's folder.
-        simulate: in place of the physical simulation.
 
     Raises:
         ConfigError: if a style is unknown.
@@ -116,15 +107,20 @@ def simulate_faces(
     subjects = [face.subject for face in faces]
     if not config.renders:
         return Simulated(images, subjects, images[:0], [], [], [])
-    styles, physical = _physical(config)
+    styles, simulate = physical(config)
     jobs = plan(faces, styles, config, seed, part)
-    spoofs = _render(images, jobs, simulate or physical, out, config.threads or os.cpu_count() or 1)
+    spoofs = _render(images, jobs, simulate, out, config.threads or os.cpu_count() or 1)
     return Simulated(
         images, subjects, spoofs, [j.parent for j in jobs], [style_key(j.style) for j in jobs], [j.group for j in jobs]
     )
 
 
-def _physical(config: SimulationConfig) -> tuple[tuple[str, ...], Simulate]:
+def physical(config: SimulationConfig) -> tuple[tuple[str, ...], Simulate]:
+    """The styles that are wanted, and the physical simulation.
+
+    Raises:
+        ConfigError: if a style is unknown.
+    """
     from fasgen.stages.synth.physical.config import STYLES, PhysicalConfig
     from fasgen.stages.synth.physical.simulate import simulate
 
