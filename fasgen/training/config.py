@@ -81,6 +81,8 @@ TRAININGS: dict[str, str] = {
     "identity": "fasgen.stages.identify.training_config:SPEC",
     "autoencoder": "fasgen.stages.defake.training_config:AUTOENCODER",
     "dfg": "fasgen.stages.defake.training_config:DFG",
+    "style": "fasgen.stages.synth.difffas.training_config:STYLE",
+    "difffas": "fasgen.stages.synth.difffas.training_config:DIFFFAS",
 }
 """Name to ``module:attribute`` of its `TrainingSpec`."""
 

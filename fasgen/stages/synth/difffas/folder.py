@@ -1,0 +1,104 @@
+"""A network as a folder: ``config.json`` says its shape, ``model.safetensors`` holds its tensors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from fasgen.errors import WeightsError
+
+WEIGHTS = "model.safetensors"
+_SHOWN = 4
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in ``path``.
+
+    Raises:
+        WeightsError: if it is missing or no object.
+    """
+    try:
+        values = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path}: not readable ({error}); a folder written by `fasgen train` is expected") from error
+    if not isinstance(values, dict):
+        raise WeightsError(f"{path}: holds {type(values).__name__}, not an object")
+    return values
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write ``values``, and the folders above."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def save_network(network: nn.Module, config: Any, folder: Path) -> None:
+    """Write a network and the dataclass that says its shape."""
+    write_json(folder / "config.json", {"_class_name": type(network).__name__, **asdict(config)})
+    tensors = {key: value.detach().contiguous().cpu() for key, value in network.state_dict().items()}
+    save_file(tensors, folder / WEIGHTS, {"format": "pt"})
+
+
+def load_network(
+    folder: Path, kind: type[Network], config: type[Any], build: Callable[[Any], Network] | None = None
+) -> Network:
+    """A network from its folder, on the CPU, in float32, for inference.
+
+    Args:
+        folder: holds ``config.json`` and ``model.safetensors``.
+        kind: class of the network, ``kind(config)``.
+        config: dataclass that says its shape; lists become tuples.
+        build: makes the network in place of ``kind``.
+
+    Raises:
+        WeightsError: if a file is missing or unsafe, or the tensors are not those of the configuration.
+    """
+    values = read_json(folder / "config.json")
+    name = values.pop("_class_name", kind.__name__)
+    if name != kind.__name__:
+        raise WeightsError(f"{folder}: holds a {name}, not a {kind.__name__}")
+    try:
+        network = (build or kind)(config(**{key: _tuples(value) for key, value in values.items()}))
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{folder / 'config.json'}: not the configuration of a {kind.__name__} ({error})") from error
+    _fill(network, _tensors(folder), folder)
+    return network.eval().requires_grad_(False)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def _tensors(folder: Path) -> dict[str, Tensor]:
+    path = folder / WEIGHTS
+    if not path.is_file():
+        pickles = [p.name for suffix in ("*.bin", "*.pt", "*.pth", "*.ckpt") for p in folder.glob(suffix)]
+        hint = f"; {pickles[0]} is a pickle, which is never loaded: convert it to safetensors" if pickles else ""
+        raise WeightsError(f"{path}: no such file{hint}")
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path}: not readable as safetensors ({error})") from error
+    return tensors
+
+
+def _fill(network: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
+    wanted = network.state_dict()
+    faults = {
+        "missing": sorted(wanted.keys() - tensors.keys()),
+        "unexpected": sorted(tensors.keys() - wanted.keys()),
+        "of another shape": sorted(k for k, v in wanted.items() if k in tensors and tensors[k].shape != v.shape),
+    }
+    found = [f"{len(keys)} tensors {what} ({', '.join(keys[:_SHOWN])})" for what, keys in faults.items() if keys]
+    if found:
+        raise WeightsError(f"{folder}: {WEIGHTS} does not fit config.json: {'; '.join(found)}")
+    network.load_state_dict(tensors)

@@ -1,0 +1,232 @@
+"""DiffFAS as one thing: U-Net, style encoder and noise schedule, loaded from a folder in the diffusers layout.
+
+A folder holds ``unet/``, ``style_encoder/``, ``scheduler/scheduler_config.json`` and ``model_index.json``. Only safetensors are
+read: a pickle could run code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import torch
+from torch import Tensor, nn
+
+from fasgen.errors import WeightsError
+from fasgen.stages.defake.ddim import Prediction as PredictionType
+from fasgen.stages.synth.difffas.diffusion import Passes, Sampler, Schedule, StepNoise, sample
+from fasgen.stages.synth.difffas.folder import read_json, write_json
+from fasgen.stages.synth.difffas.style_encoder import StyleEncoder
+from fasgen.stages.synth.difffas.unet import Prediction, UNet
+
+_SCHEDULE = {
+    "train_steps": "num_train_timesteps",
+    "beta_start": "beta_start",
+    "beta_end": "beta_end",
+    "beta_schedule": "beta_schedule",
+    "prediction_type": "prediction_type",
+    "clip_sample": "clip_sample",
+}
+"""Fields of `Schedule` and their names in the diffusers layout."""
+
+
+class Denoiser(nn.Module):
+    """The part that is trained, with "no style" in whichever form the U-Net has it.
+
+    Args:
+        unet: network.
+    """
+
+    def __init__(self, unet: UNet) -> None:
+        super().__init__()
+        self.unet = unet
+
+    def forward(
+        self,
+        z_t: Tensor,
+        live: Tensor,
+        step: Tensor,
+        style: Sequence[Tensor],
+        null: Tensor | None,
+        grey: Sequence[Tensor] | None,
+    ) -> Prediction:
+        """One call of the U-Net.
+
+        Args:
+            z_t: (B, 3, H, W).
+            live: (B, 3, H, W).
+            step: (B,) time steps from 0.
+            style: style features of B samples.
+            null: (B,) true where there is to be no style, or ``None``.
+            grey: features (1, C, h, w) of a grey image, for a U-Net that has no tokens of its own for "no style".
+        """
+        if grey is not None and null is not None:
+            style = [torch.where(null[:, None, None, None], g, k) for g, k in zip(grey, style, strict=True)]
+            null = None
+        return cast(Prediction, self.unet(z_t, live, step, style, null))
+
+
+class DiffFAS(nn.Module):
+    """Live face and style image in, spoof face out.
+
+    Args:
+        unet: network.
+        style_encoder: frozen classifier of styles.
+        schedule: noise levels.
+
+    Raises:
+        WeightsError: if the encoder's features do not fit the U-Net.
+    """
+
+    def __init__(self, unet: UNet, style_encoder: StyleEncoder, schedule: Schedule) -> None:
+        super().__init__()
+        if style_encoder.config.tap_channels != unet.config.style_channels:
+            raise WeightsError(
+                f"the style encoder gives features of {style_encoder.config.tap_channels} channels, but the U-Net takes "
+                f"{unet.config.style_channels}; they are not of one model"
+            )
+        self.denoiser, self.style_encoder, self.schedule = Denoiser(unet), style_encoder, schedule
+        self.style_encoder.eval().requires_grad_(False)
+        self._compiled: Any = None
+
+    @property
+    def unet(self) -> UNet:
+        """The network."""
+        return self.denoiser.unet
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """The style keys that the encoder was trained to tell apart."""
+        return self.style_encoder.config.styles
+
+    @property
+    def size(self) -> int:
+        """Side of the images it was trained on, px."""
+        return self.unet.config.size
+
+    @classmethod
+    def load(cls, folder: Path) -> DiffFAS:
+        """From the diffusers layout.
+
+        Raises:
+            WeightsError: if a part is missing, unsafe, or does not fit another.
+        """
+        if not folder.is_dir():
+            raise WeightsError(f"{folder}: no such folder; give one that `fasgen train difffas` wrote")
+        index = read_json(folder / "model_index.json")
+        if index.get("_class_name") != cls.__name__:
+            raise WeightsError(f"{folder / 'model_index.json'}: is of a {index.get('_class_name')}, not of {cls.__name__}")
+        try:
+            return cls(
+                UNet.load(folder / "unet"),
+                StyleEncoder.load(folder / "style_encoder"),
+                _read_schedule(folder / "scheduler" / "scheduler_config.json"),
+            )
+        except WeightsError as error:
+            raise WeightsError(str(error) if str(folder) in str(error) else f"{folder}: {error}") from error
+
+    def save(self, folder: Path) -> None:
+        """Write the diffusers layout."""
+        self.unet.save(folder / "unet")
+        self.style_encoder.save(folder / "style_encoder")
+        values = {name: getattr(self.schedule, field) for field, name in _SCHEDULE.items()}
+        write_json(folder / "scheduler" / "scheduler_config.json", {"_class_name": "DDIMScheduler", **values})
+        index = {
+            "_class_name": "DiffFAS",
+            "unet": ["fasgen", "UNet"],
+            "style_encoder": ["fasgen", "StyleEncoder"],
+            "scheduler": ["diffusers", "DDIMScheduler"],
+        }
+        write_json(folder / "model_index.json", index)
+
+    def compile_step(self) -> None:
+        """Compile the network call; sizes are fixed at the first one."""
+        # No CUDA graphs: their trees belong to one thread, and units of one worker are computed by several in turn.
+        self._compiled = torch.compile(self.denoiser, dynamic=False)
+
+    def classify(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] to probabilities (B, styles), in the order of `styles`."""
+        return self.style_encoder.logits(x).float().softmax(1)
+
+    def encode_style(self, style: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, H, W) in [-1, 1] to the style features that the U-Net takes."""
+        return self.style_encoder.features(style)
+
+    def grey(self, like: Tensor) -> tuple[Tensor, ...] | None:
+        """Features of a mid-grey image of the size of ``like``, if that is what "no style" means to the U-Net."""
+        return self.encode_style(torch.zeros_like(like[:1])) if self.unet.config.null == "grey" else None
+
+    def predict(
+        self,
+        z_t: Tensor,
+        live: Tensor,
+        step: Tensor,
+        style: Sequence[Tensor],
+        null: Tensor | None = None,
+        grey: Sequence[Tensor] | None = None,
+    ) -> Prediction:
+        """One call of the network; see `Denoiser`."""
+        return cast(Prediction, (self._compiled or self.denoiser)(z_t, live, step, style, null, grey))
+
+    @torch.no_grad()
+    def synthesise(
+        self,
+        live: Tensor,
+        style: Tensor,
+        noise: Tensor,
+        t: Tensor,
+        gamma: Tensor,
+        steps: int,
+        *,
+        sampler: Sampler = "ddim",
+        step_noise: StepNoise | None = None,
+        passes: Passes = "auto",
+    ) -> Tensor:
+        """Spoof faces of live people in the style of others.
+
+        Args:
+            live: (B, 3, H, W) in [-1, 1].
+            style: (B, 3, H, W) in [-1, 1], spoof images of any people; their size may differ.
+            noise: (B, 3, H, W) standard normal, one seed a sample.
+            t: (B,) strengths, 0 to T; 0 returns the live face.
+            gamma: (B,) guidance, 0 for none of the style, 1 for plain conditioning, more for more.
+            steps: calls of the network.
+            sampler: ``ddim`` or ``ddpm``.
+            step_noise: noise of every step, for ``ddpm``.
+            passes: see `fasgen.stages.synth.difffas.diffusion.sample`.
+
+        Returns:
+            (B, 3, H, W) float32 in [-1, 1].
+        """
+        dtype = self.unet.stem.weight.dtype
+        features = self.encode_style(style.to(dtype))
+        grey = self.grey(style.to(dtype))
+        condition = live.to(dtype).contiguous(memory_format=torch.channels_last)
+
+        def network(z_t: Tensor, step: Tensor, null: Tensor | None) -> tuple[Tensor, Tensor | None]:
+            times = len(z_t) // len(condition)
+            images = z_t.to(dtype).contiguous(memory_format=torch.channels_last)
+            features_of, live_of = features, condition
+            if times == 2:
+                features_of, live_of = tuple(torch.cat([k, k]) for k in features), torch.cat([condition, condition])
+            return self.predict(images, live_of, step, features_of, null, grey)
+
+        out = sample(
+            network, live.float(), noise, t, gamma, steps, self.schedule, sampler=sampler, step_noise=step_noise, passes=passes
+        )
+        return out.clamp(-1, 1)
+
+
+def _read_schedule(path: Path) -> Schedule:
+    values = read_json(path)
+    try:
+        schedule = Schedule(**{field: values[name] for field, name in _SCHEDULE.items() if name in values})
+        schedule.abar()
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: not a noise schedule ({error})") from error
+    if schedule.prediction_type not in get_args(PredictionType):
+        raise WeightsError(
+            f"{path}: prediction_type {schedule.prediction_type!r} is not one of {', '.join(get_args(PredictionType))}"
+        )
+    return schedule

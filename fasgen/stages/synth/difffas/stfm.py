@@ -1,0 +1,133 @@
+"""The Spoofing Style Fusion Module (DiffFAS, section 3.2, Eqs. 8 to 11).
+
+Of the U-Net's map X and the style's map K it looks at two things apart: the means of patches, which carry colour and light, and
+the variances of patches, which carry texture. Two cross-attentions ask the style for either, and X is modulated by the answers.
+
+Where the published code departs from the paper, the paper is followed: the global statistic is the last token and is dropped
+from the output, a variance is E[x^2] - E[x]^2, maps are upsampled bilinearly, and nothing normalises the output again.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def patch_means(x: Tensor, p: int) -> Tensor:
+    """Means of patches ``p`` x ``p`` set side by side; what is left over at the edge belongs to none.
+
+    Args:
+        x: (B, C, H, W).
+        p: side of a patch; cut to the map where it is larger.
+
+    Returns:
+        (B, C, floor(H / p), floor(W / p)).
+    """
+    window = (min(p, x.shape[2]), min(p, x.shape[3]))
+    return F.avg_pool2d(x, window, window)
+
+
+def tokens(maps: Tensor, whole: Tensor) -> Tensor:
+    """Patches in row-major order, then the statistic of the whole map: (B, C, h, w), (B, C) to (B, h w + 1, C)."""
+    return torch.cat([maps.flatten(2), whole[:, :, None]], 2).transpose(1, 2)
+
+
+def mean_tokens(x: Tensor, p: int) -> tuple[Tensor, tuple[int, int]]:
+    """Tokens (B, h w + 1, C) of patch means, and (h, w)."""
+    maps = patch_means(x, p)
+    return tokens(maps, x.mean((2, 3))), (maps.shape[2], maps.shape[3])
+
+
+def variance_tokens(x: Tensor, p: int) -> tuple[Tensor, tuple[int, int]]:
+    """Tokens (B, h w + 1, C) of patch variances E[x^2] - E[x]^2, and (h, w)."""
+    maps = patch_means(x.square(), p) - patch_means(x, p).square()
+    whole = x.square().mean((2, 3)) - x.mean((2, 3)).square()
+    # Rounding can leave a constant patch a little below zero.
+    return tokens(maps, whole).clamp_min(0), (maps.shape[2], maps.shape[3])
+
+
+class CrossAttention(nn.Module):
+    """Single-head attention; X's tokens ask, K's tokens answer.
+
+    Args:
+        channels: of X's tokens and of the output.
+        style_channels: of K's tokens.
+    """
+
+    def __init__(self, channels: int, style_channels: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(channels, channels)
+        self.key = nn.Linear(style_channels, channels)
+        self.value = nn.Linear(style_channels, channels)
+        self.out = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor, k: Tensor) -> Tensor:
+        """(B, n, C) and (B, m, C_K) to (B, n, C)."""
+        answer = F.scaled_dot_product_attention(self.query(x), self.key(k), self.value(k))
+        out: Tensor = self.out(answer)
+        return out
+
+
+class STFM(nn.Module):
+    """``X + conv3x3(GN(X) sigma_f + mu_f)`` (Eq. 11), with mu_f and sigma_f fetched from the style by attention.
+
+    The convolution starts at zero, so that the module starts as the identity. The output projections do not: with both at zero
+    neither would ever receive a gradient.
+
+    Args:
+        channels: of X.
+        style_channels: of K.
+        p_mu: side of the patches of means, in cells of the map.
+        p_sigma: side of the patches of variances.
+        null: learn a pair of tokens that stands for "no style".
+    """
+
+    def __init__(self, channels: int, style_channels: int, p_mu: int = 6, p_sigma: int = 2, null: bool = True) -> None:
+        super().__init__()
+        self.p_mu, self.p_sigma = p_mu, p_sigma
+        self.norm_style = nn.BatchNorm2d(style_channels)
+        self.means = CrossAttention(channels, style_channels)
+        self.variances = CrossAttention(channels, style_channels)
+        self.norm = nn.GroupNorm(math.gcd(32, channels), channels)
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.conv.weight)
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+        # What BatchNorm makes of an average style: mean 0 and variance 1.
+        self.null_mean = nn.Parameter(torch.zeros(style_channels)) if null else None
+        self.null_variance = nn.Parameter(torch.ones(style_channels)) if null else None
+
+    def forward(self, x: Tensor, k: Tensor, null: Tensor | None = None) -> Tensor:
+        """Fuse style into the map.
+
+        Args:
+            x: X (B, C, H, W).
+            k: K (B, C_K, h, w); of X's size in the paper, any size here.
+            null: (B,) true where the learned tokens take the style's place.
+
+        Returns:
+            X_out (B, C, H, W).
+        """
+        # Squares of half-precision numbers cancel badly, and tokens are few.
+        x_32, k_32 = x.float(), self.norm_style(k).float()
+        mu_x, at_mu = mean_tokens(x_32, self.p_mu)
+        sigma_x, at_sigma = variance_tokens(x_32, self.p_sigma)
+        mu_k, _ = mean_tokens(k_32, self.p_mu)
+        sigma_k, _ = variance_tokens(k_32, self.p_sigma)
+        if null is not None and self.null_mean is not None and self.null_variance is not None:
+            mu_k = torch.where(null[:, None, None], self.null_mean.float(), mu_k)
+            sigma_k = torch.where(null[:, None, None], self.null_variance.float(), sigma_k)
+        mu_f = self._fetch(self.means, mu_x, mu_k, at_mu, x)
+        sigma_f = self._fetch(self.variances, sigma_x, sigma_k, at_sigma, x)
+        out: Tensor = x + self.conv(self.norm(x) * sigma_f + mu_f)
+        return out
+
+    @staticmethod
+    def _fetch(attention: nn.Module, x: Tensor, k: Tensor, at: tuple[int, int], like: Tensor) -> Tensor:
+        """The attention's answer without the global token, as a map of the size of ``like``."""
+        dtype = like.dtype
+        answer = attention(x.to(dtype), k.to(dtype))[:, :-1]
+        maps = answer.transpose(1, 2).unflatten(2, at).contiguous(memory_format=torch.channels_last)
+        return F.interpolate(maps, like.shape[2:], mode="bilinear", align_corners=False).to(dtype)

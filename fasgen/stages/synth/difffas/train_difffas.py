@@ -1,0 +1,206 @@
+"""Training of DiffFAS's U-Net: rebuild the spoof of a person from noise, the person's live face and someone else's style.
+
+Eqs. 6 and 7 of the paper. The style alone is dropped for the unconditional branch; the live face stays, as it does in sampling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fasgen.errors import SourceError, WeightsError
+from fasgen.seeds import normal_noise, sample_seed
+from fasgen.stages.defake.ddim import noised, target
+from fasgen.stages.defake.train_dfg import truncated_weight
+from fasgen.stages.identify.config import weights_path
+from fasgen.stages.identify.load import load as load_identity
+from fasgen.stages.synth.difffas.diffusion import Schedule, drop_style, variational_bound
+from fasgen.stages.synth.difffas.model import DiffFAS
+from fasgen.stages.synth.difffas.style_encoder import StyleEncoder
+from fasgen.stages.synth.difffas.train_pairs import Pairs, load_galleries
+from fasgen.stages.synth.difffas.training_config import DiffFASTraining
+from fasgen.stages.synth.difffas.unet import Prediction, UNet, UNetConfig
+from fasgen.training.faces import as_input, epochs
+from fasgen.training.sheet import save_sheet
+
+SHOWN = 24
+
+
+class Batch(NamedTuple):
+    """What one step learns from.
+
+    Attributes:
+        live: (B, 3, S, S) in [-1, 1].
+        target: (B, 3, S, S) the same people, spoofed: z_0.
+        style: features of the guides.
+        grey: features of a grey image, where that is what "no style" means.
+        null: (B,) true where the style is dropped.
+        eps: (B, 3, S, S) noise.
+        t: (B,) levels, 1 to T.
+    """
+
+    live: Tensor
+    target: Tensor
+    style: tuple[Tensor, ...]
+    grey: tuple[Tensor, ...] | None
+    null: Tensor
+    eps: Tensor
+    t: Tensor
+
+
+def build_unet(config: DiffFASTraining, style_channels: Sequence[int]) -> UNet:
+    """The configured U-Net for an encoder whose features have ``style_channels``.
+
+    Raises:
+        WeightsError: if they are not one a level of fusion.
+    """
+    try:
+        shape = UNetConfig(
+            size=config.faces.size,
+            base=config.base,
+            multipliers=config.multipliers,
+            blocks=config.blocks,
+            fusion=config.fusion,
+            style_channels=tuple(style_channels),
+            mean_patches=config.mean_patches,
+            variance_patches=config.variance_patches,
+            dropout=config.dropout,
+            learned_variance=config.learned_variance,
+            patch=config.patch,
+            null=config.null,
+        )
+    except ValueError as error:
+        raise WeightsError(f"the U-Net's settings do not fit each other or the style encoder: {error}") from error
+    return UNet(shape)
+
+
+class DiffFASTask:
+    """Spoof reconstruction on pairs.
+
+    Args:
+        config: settings.
+        device: where batches go.
+
+    Raises:
+        SourceError: if there is no pair.
+        WeightsError: if the style encoder is missing or does not fit.
+    """
+
+    def __init__(self, config: DiffFASTraining, device: torch.device) -> None:
+        self.config, self.device = config, device
+        if config.style_encoder is None:
+            raise WeightsError("style_encoder is not set; `fasgen train style` makes one: style_encoder=FOLDER")
+        encoder = StyleEncoder.load(config.style_encoder).to(device)
+        unet = UNet.load(config.init).requires_grad_(True) if config.init else build_unet(config, encoder.config.tap_channels)
+        schedule = Schedule(prediction_type=config.prediction)
+        self.model = DiffFAS(unet, encoder, schedule)
+        self.module: nn.Module = self.model.denoiser
+        self.abar = schedule.abar().to(device)
+        train, held = load_galleries(config)
+        self.pairs, self.held = Pairs(train), Pairs(held)
+        if not len(self.pairs):
+            raise SourceError(
+                f"{config.out / 'pairs.json'}: no pair to learn from; simulate some (simulation.renders) or give a store with "
+                f"live and spoof crops of the same subjects and devices (pairs.path)"
+            )
+        self.identity = None if config.identity == "none" else load_identity(weights_path(config.identity)).to(device)
+
+    def batches(self, start: int, rank: int, world: int) -> Iterator[Batch]:
+        """Batches whose guides, mirroring, noise, levels and dropped styles come from the step's own seed."""
+        config = self.config
+        for step, index in enumerate(epochs(len(self.pairs), config.batch, config.seed, start, rank, world), start):
+            coin = torch.Generator().manual_seed(config.seed * 1_000_003 + step * world + rank)
+            live, spoof, guide = self._images(self.pairs, [int(i) for i in index], coin)
+            count = len(index)
+            flip = torch.rand(2, count, generator=coin) < (0.5 if config.faces.flip else 0.0)
+            # Live face and target are one person in one pose: they are mirrored together.
+            live, spoof, guide = (self._input(x, f) for x, f in ((live, flip[0]), (spoof, flip[0]), (guide, flip[1])))
+            eps = torch.randn(spoof.shape, generator=coin).to(self.device)
+            # One draw a stratum: the batch covers all noise levels evenly, which takes variance out of the loss.
+            share = (torch.randperm(count, generator=coin) + torch.rand(count, generator=coin)) / count
+            t = 1 + (share * config.t_max).long().clamp(max=config.t_max - 1)
+            null = drop_style(count, config.style_drop, coin).to(self.device)
+            style = self.model.encode_style(guide)
+            yield Batch(live, spoof, style, self.model.grey(guide), null, eps, t.to(self.device))
+
+    def _images(self, pairs: Pairs, index: Sequence[int], coin: torch.Generator) -> list[Tensor]:
+        drawn = torch.tensor([pairs.draw(i, coin) for i in index])
+        return [pairs.gallery.take(column) for column in drawn.unbind(1)]
+
+    def _input(self, levels: Tensor, flip: Tensor | None = None) -> Tensor:
+        return as_input(levels, flip).to(self.device).contiguous(memory_format=torch.channels_last)
+
+    def loss(self, module: nn.Module, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Mean square error of the prediction (Eq. 7), plain or weighted; the variational term where variance is learned."""
+        config = self.config
+        abar_t = self.abar[batch.t].float()[:, None, None, None]
+        z_t = noised(batch.target, batch.eps, abar_t)
+        said = cast(Prediction, module(z_t, batch.live, batch.t - 1, batch.style, batch.null, batch.grey))
+        wanted = target(batch.target, batch.eps, abar_t, config.prediction)
+        error = F.mse_loss(said.output.float(), wanted, reduction="none").flatten(1).mean(1)
+        parts = {"plain": error.mean()}
+        if config.min_snr:
+            error = error * truncated_weight(abar_t.flatten(), config.min_snr, config.prediction)
+        total = error.mean()
+        if said.variance is not None:
+            bound = variational_bound(
+                batch.target, z_t, batch.t, said.output, said.variance, self.model.schedule, self.abar
+            ).mean()
+            parts["bound"] = bound
+            total = total + bound
+        return total, parts
+
+    def validate(self, module: nn.Module, folder: Path, step: int) -> Mapping[str, float]:
+        """Samples of people held out; a sheet of live face, guide, target and result.
+
+        ``psnr`` compares result and target, ``psnr_live`` the live face and the target, which a network that does nothing
+        reaches; ``style`` is the share of results in which the encoder sees the guide's style, ``style_target`` that of the
+        targets; ``identity`` is the cosine of live face and result, ``identity_target`` that of live face and target.
+        """
+        if not len(self.held):
+            return {}
+        config = self.config
+        index = list(range(0, len(self.held), max(1, len(self.held) // SHOWN)))[:SHOWN]
+        coin = torch.Generator().manual_seed(config.seed)
+        live, spoof, guide = (self._input(x) for x in self._images(self.held, index, coin))
+        seeds = [sample_seed(config.seed, "validate", str(i)) for i in index]
+        noise = torch.stack([torch.from_numpy(normal_noise(s, tuple(live.shape[1:]))) for s in seeds])
+        t = torch.full((len(index),), min(config.shown_t, config.t_max))
+        gamma = torch.full((len(index),), config.shown_gamma)
+        result = self.model.synthesise(live, guide, noise, t, gamma, config.shown_steps)
+        save_sheet(folder / f"{step:07d}.png", [live, guide, spoof, result])
+        figures = {"psnr": _psnr(result, spoof), "psnr_live": _psnr(live, spoof)}
+        styles = self.model.styles
+        truth = torch.tensor([styles.index(s) if s in styles else -1 for s in self._styles(index)], device=self.device)
+        figures["style"] = self._agreement(result, truth)
+        figures["style_target"] = self._agreement(spoof, truth)
+        if self.identity is not None:
+            e_live, e_result, e_spoof = (self.identity(x).embedding for x in (live, result, spoof))
+            figures["identity"] = float((e_live * e_result).sum(1).mean())
+            figures["identity_target"] = float((e_live * e_spoof).sum(1).mean())
+        return figures
+
+    def _styles(self, index: Sequence[int]) -> list[str]:
+        return [self.held.gallery.styles[int(self.held.targets[i])] for i in index]
+
+    def _agreement(self, x: Tensor, truth: Tensor) -> float:
+        return float((self.model.classify(x).argmax(1) == truth).float().mean())
+
+    def export(self, module: nn.Module, folder: Path) -> None:
+        """Write the whole model in the diffusers layout; ``module`` is the model's own denoiser."""
+        self.model.save(folder)
+
+
+def _psnr(a: Tensor, b: Tensor) -> float:
+    error = (a - b).square().flatten(1).mean(1).clamp_min(1e-8)
+    return float((10 * torch.log10(4 / error)).mean())
+
+
+def task(config: DiffFASTraining, device: torch.device) -> DiffFASTask:
+    """The task of ``fasgen train difffas``."""
+    return DiffFASTask(config, device)

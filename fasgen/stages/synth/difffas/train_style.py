@@ -1,0 +1,122 @@
+"""Training of the style encoder (DiffFAS, section 3.1): cross-entropy over spoofing styles, live ones among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fasgen.errors import SourceError
+from fasgen.stages.synth.difffas.style_encoder import StyleEncoder, StyleEncoderConfig
+from fasgen.stages.synth.difffas.train_pairs import Gallery, load_galleries
+from fasgen.stages.synth.difffas.training_config import StyleTraining
+from fasgen.training.faces import as_input
+
+VALIDATED = 1200
+
+
+class Batch(NamedTuple):
+    """Images (B, 3, S, S) in [-1, 1] and numbers of their styles (B,)."""
+
+    x: Tensor
+    style: Tensor
+
+
+class StyleTask:
+    """Classification of styles.
+
+    Args:
+        config: settings.
+        device: where batches go.
+
+    Raises:
+        SourceError: if there are fewer than two styles.
+    """
+
+    def __init__(self, config: StyleTraining, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.train, self.held = load_galleries(config)
+        styles = tuple(sorted(set(self.train.styles)))
+        if len(styles) < 2:
+            raise SourceError(f"only the style {', '.join(styles)} is there to learn; two at least are needed")
+        self.by_style = [torch.tensor([i for i, s in enumerate(self.train.styles) if s == style]) for style in styles]
+        shape = StyleEncoderConfig(
+            styles, config.blocks, config.widths, config.taps, config.kernel, config.pool, config.faces.size
+        )
+        self.module: nn.Module = StyleEncoder(shape)
+
+    def batches(self, start: int, rank: int, world: int) -> Iterator[Batch]:
+        """Batches in which every style is as likely as every other, drawn from the step's own seed."""
+        config, step = self.config, start
+        while True:
+            coin = torch.Generator().manual_seed(config.seed * 1_000_003 + step * world + rank)
+            style = torch.randint(len(self.by_style), (config.batch // world,), generator=coin)
+            index = torch.stack([self._any(self.by_style[int(s)], coin) for s in style])
+            flip = torch.rand(len(index), generator=coin) < (0.5 if config.faces.flip else 0.0)
+            x = shifted(as_input(self.train.take(index), flip), config.shift, coin)
+            yield Batch(x.to(self.device).contiguous(memory_format=torch.channels_last), style.to(self.device))
+            step += 1
+
+    @staticmethod
+    def _any(choices: Tensor, coin: torch.Generator) -> Tensor:
+        return choices[torch.randint(len(choices), (), generator=coin)]
+
+    def loss(self, module: nn.Module, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Cross-entropy over styles."""
+        logits = module(batch.x).logits.float()
+        loss = F.cross_entropy(logits, batch.style, label_smoothing=self.config.smoothing)
+        return loss, {"accuracy": (logits.argmax(1) == batch.style).float().mean()}
+
+    def validate(self, module: nn.Module, folder: Path, step: int) -> Mapping[str, float]:
+        """On people held out, under looks never trained on: accuracy, mean recall over styles, and live against spoof."""
+        encoder: StyleEncoder = module  # type: ignore[assignment]
+        return recall(encoder, self.held, self.device)
+
+    def export(self, module: nn.Module, folder: Path) -> None:
+        """Write the encoder's folder."""
+        encoder: StyleEncoder = module  # type: ignore[assignment]
+        encoder.save(folder)
+
+
+def shifted(x: Tensor, most: int, coin: torch.Generator) -> Tensor:
+    """Images (B, 3, H, W) moved by up to ``most`` whole pixels each way, the edge repeated: no value is interpolated."""
+    if not most:
+        return x
+    padded = F.pad(x, (most,) * 4, mode="replicate")
+    by = torch.randint(2 * most + 1, (len(x), 2), generator=coin)
+    height, width = x.shape[2:]
+    return torch.stack([p[:, dy : dy + height, dx : dx + width] for p, (dy, dx) in zip(padded, by.tolist(), strict=True)])
+
+
+def recall(encoder: StyleEncoder, gallery: Gallery, device: torch.device) -> dict[str, float]:
+    """Figures of the encoder on pictures whose styles it knows; empty without any."""
+    styles = encoder.config.styles
+    known = [i for i, style in enumerate(gallery.styles) if style in styles]
+    chosen = known[:: max(1, len(known) // VALIDATED)]
+    if not chosen:
+        return {}
+    truth = torch.tensor([styles.index(gallery.styles[i]) for i in chosen])
+    spoof = torch.tensor([not gallery.live[i] for i in chosen])
+    live_style = torch.tensor([style == "live" or style.endswith("|live") for style in styles])
+    parts = torch.split(torch.tensor(chosen), 64)
+    logits = torch.cat([encoder.logits(as_input(gallery.take(part)).to(device)).float().cpu() for part in parts])
+    guess = logits.argmax(1)
+    right = guess == truth
+    recalls = [right[truth == s].float().mean() for s in truth.unique()]
+    figures = {
+        "accuracy": float(right.float().mean()),
+        "recall": float(torch.stack(recalls).mean()),
+        "worst_recall": float(torch.stack(recalls).min()),
+    }
+    if spoof.any() and not spoof.all():
+        figures["live_or_spoof"] = float((live_style[guess] != spoof).float().mean())
+    return figures
+
+
+def task(config: StyleTraining, device: torch.device) -> StyleTask:
+    """The task of ``fasgen train style``."""
+    return StyleTask(config, device)

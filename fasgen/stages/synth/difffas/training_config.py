@@ -1,0 +1,104 @@
+"""Configuration of what is trained for DiffFAS: the style encoder and the U-Net."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fasgen.training.config import FacesConfig, LoopConfig, TrainingSpec
+
+
+class SimulationConfig(BaseModel):
+    """Spoofs made of live faces by the physical simulation: pairs without a data set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    styles: tuple[str, ...] = Field((), description="styles of the physical simulation; empty: all of them")
+    renders: int = Field(2, ge=0, description="spoofs made of each live face, each in another style; 0 makes none")
+    looks: int = Field(
+        64, ge=0, description="simulated devices a style: faces of one look share every drawn parameter; 0 draws anew a face"
+    )
+    threads: int = Field(0, ge=0, description="threads that render; 0 takes one a core")
+
+
+class PairsConfig(BaseModel):
+    """Real pairs: a store with live and spoof crops of the same people."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path | None = Field(None, description="store with aligned live and spoof crops; none: simulated pairs alone")
+    holdout: tuple[str, ...] = Field((), description="subjects, as the manifests name them, that are never trained on")
+    holdout_share: float = Field(0.0, ge=0, lt=1, description="share of subjects held out by hash, where none are named")
+
+
+class StyleTraining(LoopConfig):
+    """Training of the style encoder (DiffFAS 3.1): a classifier of spoofing styles, live ones among them."""
+
+    faces: FacesConfig = Field(FacesConfig(size=256), description="live faces, and what is simulated from them")
+    pairs: PairsConfig = Field(PairsConfig(), description="real live and spoof crops")
+    simulation: SimulationConfig = Field(SimulationConfig(), description="spoofs made of the live faces")
+    steps: int = Field(20_000, ge=1, description="optimiser steps")
+    batch: int = Field(256, ge=1, description="samples per step over all ranks together")
+    lr: float = Field(1e-3, gt=0, description="peak learning rate")
+    schedule: Literal["constant", "cosine"] = Field("cosine", description="after warm-up")
+    weight_decay: float = Field(5e-3, ge=0, description="decoupled weight decay (AdamW)")
+    blocks: tuple[int, ...] = Field((3, 4, 6, 3), description="residual blocks per stage")
+    widths: tuple[int, ...] = Field((64, 256, 512, 512), description="channels per stage")
+    taps: tuple[int, ...] = Field((2, 3, 4), description="stages, from 1, whose outputs are the style features")
+    kernel: int = Field(7, ge=1, description="side of the first convolution")
+    pool: bool = Field(True, description="halve once more before the first stage, as ResNet does")
+    shift: int = Field(8, ge=0, description="largest random shift, px; resampling would blur what tells styles apart")
+    smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing")
+
+
+class DiffFASTraining(LoopConfig):
+    """Training of DiffFAS's U-Net: spoof reconstruction from pairs (Eqs. 6 and 7); the style encoder is frozen."""
+
+    faces: FacesConfig = Field(FacesConfig(size=256), description="live faces, and what is simulated from them")
+    pairs: PairsConfig = Field(PairsConfig(), description="real pairs")
+    simulation: SimulationConfig = Field(SimulationConfig(), description="spoofs made of the live faces")
+    style_encoder: Path | None = Field(None, description="folder of the trained style encoder; required")
+    identity: str = Field("embedded", description="identity network that measures samples: 'embedded', a path, or 'none'")
+    init: Path | None = Field(None, description="U-Net folder to start from, whose shape is then used; none: from scratch")
+    steps: int = Field(600_000, ge=1, description="optimiser steps; the paper's 400 epochs of 5912 pairs")
+    batch: int = Field(4, ge=1, description="samples per step over all ranks together")
+    warmup: int = Field(5_000, ge=0, description="steps of linear warm-up")
+    base: int = Field(128, ge=8, description="channels of a multiplier of 1")
+    multipliers: tuple[int, ...] = Field((1, 1, 2, 2, 4, 4), description="width of each level, the finest first")
+    blocks: int = Field(2, ge=1, le=4, description="residual blocks a level on the way down; one more on the way up")
+    fusion: tuple[int, ...] = Field((3, 4, 5), description="levels, from 0, with a fusion module; the middle has one too")
+    mean_patches: tuple[int, ...] = Field((6, 6, 6), description="side of the patches of means, at each of these levels")
+    variance_patches: tuple[int, ...] = Field((2, 2, 2), description="side of the patches of variances")
+    dropout: float = Field(0.1, ge=0, lt=1, description="inside residual blocks")
+    patch: Literal[1, 2, 4] = Field(1, description="pixels folded into channels, each way; 1 in the paper")
+    learned_variance: bool = Field(True, description="predict the variance, with the variational term in the loss")
+    null: Literal["learned", "grey"] = Field(
+        "learned", description="what 'no style' is: learned tokens, or a grey image seen through the style encoder"
+    )
+    style_drop: float = Field(0.2, ge=0, lt=1, description="share that learns without a style; the live face always stays")
+    prediction: Literal["epsilon", "v_prediction", "sample"] = Field(
+        "epsilon", description="what the network predicts: noise, velocity or clean image"
+    )
+    t_max: int = Field(1000, ge=1, le=1000, description="noise levels above it are never trained")
+    min_snr: float = Field(
+        0.0, ge=0, description="cap of the signal-to-noise weight (Hang et al. 2023); 0 leaves the loss plain"
+    )
+    shown_t: int = Field(250, ge=1, le=1000, description="strength t of the samples on the sheets")
+    shown_gamma: float = Field(2.0, ge=0, description="guidance gamma of the samples on the sheets")
+    shown_steps: int = Field(25, ge=1, description="network calls of the samples on the sheets")
+
+
+STYLE = TrainingSpec(
+    "style",
+    "style encoder of DiffFAS: a classifier of spoofing styles",
+    StyleTraining,
+    "fasgen.stages.synth.difffas.train_style:task",
+)
+DIFFFAS = TrainingSpec(
+    "difffas",
+    "DiffFAS: live faces to spoof faces in the style of others",
+    DiffFASTraining,
+    "fasgen.stages.synth.difffas.train_difffas:task",
+)

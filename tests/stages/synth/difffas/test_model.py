@@ -1,0 +1,127 @@
+"""The whole model: synthesis, its folder, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from fasgen.errors import WeightsError
+from fasgen.stages.synth.difffas.diffusion import Schedule
+from fasgen.stages.synth.difffas.model import DiffFAS
+
+from .tiny import STYLES, encoder, images, model, unet
+
+
+def noise_of(count: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("null", ["learned", "grey"])
+def test_synthesises_under_each_samples_own_strength(null: str) -> None:
+    whole = model(null=null, patch=2)
+    live, style = images(4), images(4, seed=1)
+    out = whole.synthesise(live, style, noise_of(4), torch.tensor([0, 100, 400, 400]), torch.tensor([2.0, 1.0, 0.0, 2.0]), 4)
+    assert out.shape == live.shape and out.dtype == torch.float32 and bool((out.abs() <= 1).all())
+    assert torch.equal(out[0], live[0])
+    # Without guidance the style image does not matter; with it, it does.
+    other = whole.synthesise(
+        live, images(4, seed=2), noise_of(4), torch.tensor([0, 100, 400, 400]), torch.tensor([2.0, 1.0, 0.0, 2.0]), 4
+    )
+    assert torch.equal(other[2], out[2])
+    assert not torch.allclose(other[1], out[1], atol=1e-4) and not torch.allclose(other[3], out[3], atol=1e-4)
+
+
+@pytest.mark.parametrize("place", [0, 2])
+def test_a_sample_does_not_depend_on_its_neighbours(place: int) -> None:
+    """The same batch shape, other neighbours: the same bits."""
+
+    def run(seed: int) -> torch.Tensor:
+        live, style, noise = images(3, seed=seed), images(3, seed=seed + 1), noise_of(3, seed)
+        t, gamma = torch.tensor([50, 900, 300]) + seed, torch.tensor([1.0, 2.0, 0.5]) + seed
+        live[place], style[place], noise[place] = images(1, seed=70)[0], images(1, seed=71)[0], noise_of(1, 72)[0]
+        t[place], gamma[place] = 250, 2.0
+        return whole.synthesise(live, style, noise, t, gamma, 5, passes="both")[place]
+
+    whole = model()
+    assert torch.equal(run(0), run(10))
+
+
+def test_ddpm_follows_its_own_noise() -> None:
+    whole, live, style = model(), images(1), images(1, seed=1)
+    t, gamma = torch.tensor([300]), torch.tensor([2.0])
+    one, two, three = (
+        whole.synthesise(
+            live, style, noise_of(1), t, gamma, 4, sampler="ddpm", step_noise=lambda i, k=k: noise_of(1, 10 * k + i)
+        )
+        for k in (1, 1, 2)
+    )
+    assert torch.equal(one, two) and not torch.allclose(one, three, atol=1e-4)
+
+
+def test_folder_holds_the_diffusers_layout_and_comes_back_whole(tmp_path: Path) -> None:
+    whole = model("v_prediction", learned_variance=False)
+    whole.save(tmp_path)
+    assert {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()} == {
+        "model_index.json", "unet/config.json", "unet/model.safetensors", "style_encoder/config.json",
+        "style_encoder/model.safetensors", "scheduler/scheduler_config.json",
+    }  # fmt: skip
+    again = DiffFAS.load(tmp_path)
+    assert again.styles == STYLES and again.schedule == whole.schedule and again.size == 32
+    arguments = (images(1), images(1, seed=1), noise_of(1), torch.tensor([200]), torch.tensor([1.5]), 3)
+    assert torch.equal(again.synthesise(*arguments), whole.synthesise(*arguments))
+    assert json.loads((tmp_path / "style_encoder" / "config.json").read_text())["styles"] == list(STYLES)
+
+
+def test_half_precision_weights_load(tmp_path: Path) -> None:
+    from fasgen.training.loop import halve
+
+    whole = model()
+    whole.save(tmp_path)
+    halve(tmp_path)
+    out = DiffFAS.load(tmp_path).synthesise(images(1), images(1), noise_of(1), torch.tensor([200]), torch.tensor([1.5]), 3)
+    arguments = (images(1), images(1), noise_of(1), torch.tensor([200]), torch.tensor([1.5]), 3)
+    assert torch.allclose(out, whole.synthesise(*arguments), atol=0.05)
+
+
+def test_classifies_styles() -> None:
+    p = model().classify(images(5))
+    assert p.shape == (5, 3) and torch.allclose(p.sum(1), torch.ones(5))
+
+
+def test_the_style_encoder_has_no_graph_and_stays_in_evaluation_mode() -> None:
+    whole = model()
+    assert not whole.style_encoder.training and not any(p.requires_grad for p in whole.style_encoder.parameters())
+    assert not any(k.requires_grad for k in whole.encode_style(images(1)))
+
+
+def test_parts_of_different_models_are_refused() -> None:
+    with pytest.raises(WeightsError, match="not of one model"):
+        DiffFAS(unet(), encoder(widths=(8, 16, 16)), Schedule())
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("model_index.json", '{"_class_name": "StableDiffusionPipeline"}', "of a StableDiffusionPipeline, not of DiffFAS"),
+        ("model_index.json", "[]", "not an object"),
+        ("scheduler/scheduler_config.json", '{"beta_schedule": "cosine"}', "not a noise schedule"),
+        ("scheduler/scheduler_config.json", '{"prediction_type": "flow"}', "prediction_type 'flow' is not one of"),
+        ("style_encoder/config.json", '{"_class_name": "UNet"}', "holds a UNet, not a StyleEncoder"),
+        ("style_encoder/config.json", "{}", "not the configuration of a StyleEncoder"),
+        ("unet/model.safetensors", "no tensors", "not readable as safetensors"),
+    ],
+)
+def test_a_damaged_folder_is_named(tmp_path: Path, file: str, text: str, message: str) -> None:
+    model().save(tmp_path)
+    (tmp_path / file).write_text(text)
+    with pytest.raises(WeightsError, match=message) as error:
+        DiffFAS.load(tmp_path)
+    assert str(tmp_path) in str(error.value)
+
+
+def test_an_absent_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="no such folder"):
+        DiffFAS.load(tmp_path / "nothing")
