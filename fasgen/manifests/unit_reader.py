@@ -48,13 +48,9 @@ class UnitReader:
             raise StoreError(f"{manifest_path(self._folder, self._unit)}: row {row}, variant {variant} {what}")
         return found
 
-    def row(self, row: int, variant: int = 0) -> dict[str, Scalar]:
-        """The manifest row of a product.
-
-        Raises:
-            StoreError: if there is none.
-        """
-        return self._ok(row, variant)
+    def row(self, row: int, variant: int = 0) -> dict[str, Scalar] | None:
+        """A manifest row, whatever became of it; ``None`` if it was never planned."""
+        return self._places.get((row, variant))
 
     def file(self, row: int, extension: str, variant: int = 0) -> bytes:
         """The stored bytes of the row's member ``<key>.<extension>``.

@@ -52,7 +52,7 @@ class UnitInput(Protocol):
 
 
 def open_input(task: UnitTask, spec: StageSpec) -> UnitInput:
-    """The input of ``task``: rows of the listing if it has any, entries of the roster if the stage draws one, else upstream's."""
+    """The input of ``task``: its rows of the listing, or entries of the roster its stage draws, or what upstream made."""
     if task.source is not None:
         return SourceInput(task, task.source)
     if spec.roster is not None:
@@ -179,7 +179,7 @@ class RosterInput:
         row, place = self._row(entry), self.places[position]
         if entry["reason"] is not None:
             return Loaded(row, place, Reject(Reason(str(entry["reason"])), str(entry["detail"] or "")))
-        own = {name: value for name, value in entry.items() if name not in _OF_ROSTERS}
+        own = {name: value for name, value in entry.items() if name not in _OF_ROSTERS} | {"place": place}
         sample = Sample(
             row.sample_id, row.seed, place % self._task.batch, values={**(row.provenance or {}), **own}, variant=row.variant
         )

@@ -3,8 +3,9 @@
 A unit is ready when the same unit of every stage it reads is committed, and all units of those it reads across. A worker keeps
 the stage whose model it holds while that stage has ready units. The units of a worker that died are given out again, and one
 that has outlived its retries goes to quarantine: alone on a worker, which leaves word of the rows in hand. Rows in hand at a
-death become suspects and are run one by one; a suspect in hand, alone, at a second death is excluded, to be rejected as ``worker_died``. So a sample that kills
-is found after two deaths more, and a worker that some outside force killed costs no sample.
+death become suspects and are run one by one; a suspect in hand, alone, at a second death is excluded, to be rejected as
+``worker_died``. So a sample that kills is found after two deaths more, and a worker that some outside force killed costs no
+sample.
 """
 
 from __future__ import annotations

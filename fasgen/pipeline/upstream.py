@@ -8,7 +8,6 @@ from contextlib import ExitStack
 
 from fasgen.errors import StoreError
 from fasgen.manifests.shard import UnitReader
-from fasgen.pipeline.calling import one_line
 from fasgen.pipeline.engine import UnitTask
 from fasgen.records import Reason, Scalar
 from fasgen.stages.stage import Reads, Reject, Sample
@@ -29,10 +28,6 @@ class Upstream:
                 for name in names
             }
             self._files = opened.pop_all()
-        self._by_key = {
-            name: {(int(str(row["row"])), int(str(row["variant"]))): row for row in reader.rows}
-            for name, reader in self._readers.items()
-        }
         self._guides: OrderedDict[tuple[str, int], UnitReader] = OrderedDict()
 
     def rows(self, stage: str) -> list[dict[str, Scalar]]:
@@ -43,8 +38,8 @@ class Upstream:
         """The place that the roster gave a variant: the stage that drew it stored it in its column ``place``."""
         key = int(str(row["row"])), int(str(row["variant"]))
         for read in lane:
-            stored = self._by_key[read.stage].get(key, {})
-            if stored.get("place") is not None:
+            stored = self._readers[read.stage].row(*key)
+            if stored is not None and stored.get("place") is not None:
                 return int(str(stored["place"]))
         raise StoreError(f"{self._task.key.stage} unit {self._task.key.unit}: no stage that it reads gives the place of {key}")
 
@@ -55,12 +50,12 @@ class Upstream:
         """
         number, variant = int(str(row["row"])), int(str(row["variant"]))
         for read in lane:
-            rows, reader = self._by_key[read.stage], self._readers[read.stage]
-            which = variant if (number, variant) in rows else 0
-            stored = rows.get((number, which))
+            reader = self._readers[read.stage]
+            which = variant if reader.row(number, variant) is not None else 0
+            stored = reader.row(number, which)
             if stored is None or stored["status"] != "ok":
                 return _inherited(read.stage, stored)
-            _take(sample, read, reader, number, which)
+            _take(sample, read, reader, stored)
         return self._fill_guide(sample)
 
     def _fill_guide(self, sample: Sample) -> Reject | None:
@@ -69,10 +64,10 @@ class Upstream:
             return None
         for read in self._task.guides:
             reader = self._guide(read.stage, int(str(unit)))
-            try:
-                _take(sample, read, reader, int(str(number)), 0)
-            except StoreError as error:
-                return Reject(Reason.GUIDE, f"{read.stage} has nothing of the guide: {one_line(error)}")
+            stored = reader.row(int(str(number)))
+            if stored is None or stored["status"] != "ok":
+                return Reject(Reason.GUIDE, f"the guide was rejected: {_inherited(read.stage, stored).detail}")
+            _take(sample, read, reader, stored)
         return None
 
     def _guide(self, stage: str, unit: int) -> UnitReader:
@@ -93,12 +88,11 @@ class Upstream:
         self._guides.clear()
 
 
-def _take(sample: Sample, read: Reads, reader: UnitReader, number: int, variant: int) -> None:
-    before = read.prefix
+def _take(sample: Sample, read: Reads, reader: UnitReader, row: Mapping[str, Scalar]) -> None:
+    before, number, variant = read.prefix, int(str(row["row"])), int(str(row["variant"]))
     sample.images.update((before + name, reader.image(number, name, variant)) for name in read.images)
     sample.files.update((before + name, reader.encoded(number, name, variant)) for name in read.encoded)
     sample.arrays.update((before + name, reader.array(number, name, variant)) for name in read.arrays)
-    row = reader.row(number, variant)
     sample.values.update((before + name, row[name]) for name in read.columns)
 
 

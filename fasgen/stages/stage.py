@@ -188,8 +188,8 @@ class StageSpec:
         section: key of its configuration; empty: its name. Stages that do the same to other samples share a section.
         also: a second set of reads, primary first, whose rows are added to those of ``reads``: what was synthesised beside what
             was photographed. It is left out where its stages are off.
-        guides: what is read of each row's guide (`Roster`), best under a prefix; every unit of these stages must be committed before
-            the first unit is made.
+        guides: what is read of each row's guide (`Roster`), best under a prefix; every unit of these stages must be committed
+            before the first unit is made.
         roster: for a stage that draws its rows; it then has one upstream stage, ``roster.source`` being the primary.
         off: from a config, whether the stage is left out of runs altogether, with all that have it as primary.
         finish: ``module:function``, called in the driver as ``finish(folder, plan)`` when a run has nothing more to do for
