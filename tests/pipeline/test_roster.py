@@ -1,4 +1,4 @@
-"""Stages that draw their rows: guides from any unit, variants down the line, two lanes into one shard, the same bytes always."""
+"""Stages that draw their rows: guides from any unit, variants down the line, two lanes into one shard, the same bytes."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ class StyleEncoderConfig:
         kernel: side of the first convolution, whose stride is 2.
         pool: halve once more before the first stage, as ResNet does.
         size: side of the images it was trained on, px; any other works.
+        bands: BRISQUE of the pictures of each style, as 5th and 95th percentile; empty where it was not measured.
     """
 
     styles: tuple[str, ...]
@@ -37,8 +38,11 @@ class StyleEncoderConfig:
     kernel: int = 7
     pool: bool = True
     size: int = 256
+    bands: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
+        if self.bands and len(self.bands) != len(self.styles):
+            raise ValueError(f"{len(self.styles)} styles, but {len(self.bands)} bands of BRISQUE")
         if len(self.blocks) != len(self.widths):
             raise ValueError(f"{len(self.blocks)} numbers of blocks, but {len(self.widths)} widths")
         if (
@@ -47,6 +51,13 @@ class StyleEncoderConfig:
             or not 1 <= self.taps[0] <= self.taps[-1] <= len(self.blocks)
         ):
             raise ValueError(f"taps {self.taps} are not rising stages of 1 to {len(self.blocks)}")
+
+    def band(self, style: str) -> tuple[float, float] | None:
+        """BRISQUE, 5th and 95th percentile, of the pictures of ``style``; ``None`` if the style or its band is not known."""
+        if not self.bands or style not in self.styles:
+            return None
+        low, high = self.bands[self.styles.index(style)]
+        return (low, high) if low <= high else None
 
     @property
     def tap_channels(self) -> tuple[int, ...]:

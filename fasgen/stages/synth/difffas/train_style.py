@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,12 +12,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fasgen.errors import SourceError
+from fasgen.stages.score.brisque import Brisque
+from fasgen.stages.score.config import brisque_files
+from fasgen.stages.score.support_vectors import load as load_support_vectors
 from fasgen.stages.synth.difffas.style_encoder import StyleEncoder, StyleEncoderConfig
 from fasgen.stages.synth.difffas.train_pairs import Gallery, load_galleries
 from fasgen.stages.synth.difffas.training_config import StyleTraining
 from fasgen.training.faces import as_input
 
 VALIDATED = 1200
+MEASURED = 200
 
 
 class Batch(NamedTuple):
@@ -79,7 +84,20 @@ class StyleTask:
     def export(self, module: nn.Module, folder: Path) -> None:
         """Write the encoder's folder."""
         encoder: StyleEncoder = module  # type: ignore[assignment]
+        encoder.config = replace(encoder.config, bands=self._bands(encoder.config.styles))
         encoder.save(folder)
+
+    def _bands(self, styles: Sequence[str]) -> tuple[tuple[float, float], ...]:
+        """BRISQUE of pictures of each style, 5th and 95th percentile; an empty band (1, 0) where none has texture."""
+        measure = Brisque(load_support_vectors(*brisque_files("package")), torch.device("cpu"))
+        bands = []
+        for _, members in zip(styles, self.by_style, strict=True):
+            levels = self.train.take(members[:: max(1, len(members) // MEASURED)]).permute(0, 2, 3, 1).contiguous()
+            scores = torch.cat([measure(part) for part in torch.split(levels, 32)])
+            found = scores[scores.isfinite()]
+            low, high = (float(found.quantile(q)) for q in (0.05, 0.95)) if len(found) else (1.0, 0.0)
+            bands.append((round(low, 2), round(high, 2)))
+        return tuple(bands)
 
 
 def shifted(x: Tensor, most: int, coin: torch.Generator) -> Tensor:
