@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -18,6 +18,7 @@ WEIGHTS = "model.safetensors"
 _SHOWN = 4
 
 Network = TypeVar("Network", bound=nn.Module)
+Config = TypeVar("Config")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -48,28 +49,34 @@ def save_network(network: nn.Module, config: Any, folder: Path) -> None:
     save_file(tensors, folder / WEIGHTS, {"format": "pt"})
 
 
-def load_network(
-    folder: Path, kind: type[Network], config: type[Any], build: Callable[[Any], Network] | None = None
-) -> Network:
-    """A network from its folder, on the CPU, in float32, for inference.
-
-    Args:
-        folder: holds ``config.json`` and ``model.safetensors``.
-        kind: class of the network, ``kind(config)``.
-        config: dataclass that says its shape; lists become tuples.
-        build: makes the network in place of ``kind``.
+def read_config_of(folder: Path, kind: type[nn.Module], config: type[Config]) -> Config:
+    """The shape of the network in ``folder``.
 
     Raises:
-        WeightsError: if a file is missing or unsafe, or the tensors are not those of the configuration.
+        WeightsError: if ``config.json`` is missing, or is not the configuration of a ``kind``.
     """
     values = read_json(folder / "config.json")
     name = values.pop("_class_name", kind.__name__)
     if name != kind.__name__:
         raise WeightsError(f"{folder}: holds a {name}, not a {kind.__name__}")
     try:
-        network = (build or kind)(config(**{key: _tuples(value) for key, value in values.items()}))
+        return config(**{key: _tuples(value) for key, value in values.items()})
     except (TypeError, ValueError) as error:
         raise WeightsError(f"{folder / 'config.json'}: not the configuration of a {kind.__name__} ({error})") from error
+
+
+def load_network(folder: Path, kind: Callable[[Config], Network], config: type[Config]) -> Network:
+    """A network from its folder, on the CPU, in float32, for inference.
+
+    Args:
+        folder: holds ``config.json`` and ``model.safetensors``.
+        kind: class of the network, ``kind(config)``.
+        config: dataclass that says its shape; lists become tuples.
+
+    Raises:
+        WeightsError: if a file is missing or unsafe, or the tensors are not those of the configuration.
+    """
+    network = kind(read_config_of(folder, cast(type[nn.Module], kind), config))
     _fill(network, _tensors(folder), folder)
     return network.eval().requires_grad_(False)
 

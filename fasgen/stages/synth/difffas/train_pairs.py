@@ -26,6 +26,8 @@ from fasgen.training.crops import Crop, list_crops
 from fasgen.training.faces import is_first_rank, list_faces, load_faces
 
 REPORT = "pairs.json"
+HELD = 600
+"""Held-out faces that are simulated at most; figures on more would say the same."""
 
 
 @dataclass
@@ -88,8 +90,8 @@ class Pairs:
         # By subject, so that one person's pictures are one run, which a draw can leave out.
         self._members = {g: np.array(sorted(m, key=lambda i: (gallery.subjects[i], i))) for g, m in members.items()}
         self._runs: dict[int, tuple[int, int]] = {}
-        for group in self._members.values():
-            self._find_runs(group)
+        for together in self._members.values():
+            self._find_runs(together)
         alone = [i for i in sorted(gallery.lives) if len(self._members[gallery.groups[i]]) < 2]
         self.unguided = alone
         self.targets = np.array(sorted(set(gallery.lives) - set(alone)), np.int64)
@@ -236,9 +238,11 @@ def load_galleries(config: StyleTraining | DiffFASTraining) -> tuple[Gallery, Ga
     train, held = Gallery(), Gallery()
     size = config.faces.size
     if config.faces.path is not None:
-        for gallery, faces, part in zip((train, held), list_faces(config.faces), ("train", "held"), strict=True):
-            if faces:
-                add_simulated(gallery, simulate_faces(faces, size, config.simulation, config.seed, part, config.out))
+        faces, others = list_faces(config.faces)
+        others = others[:: -(-len(others) // HELD) or 1]
+        for gallery, some, part in ((train, faces, "train"), (held, others, "held")):
+            if some:
+                add_simulated(gallery, simulate_faces(some, size, config.simulation, config.seed, part, config.out))
     real = read_store(config.pairs)
     add_real(train, real.train, size, config.out)
     add_real(held, real.held, size, config.out)

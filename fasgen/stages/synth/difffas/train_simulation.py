@@ -109,7 +109,7 @@ def simulate_faces(faces: Sequence[Face], size: int, config: SimulationConfig, s
         return Simulated(images, subjects, images[:0], [], [], [])
     styles, simulate = physical(config)
     jobs = plan(faces, styles, config, seed, part)
-    spoofs = _render(images, jobs, simulate, out, config.threads or os.cpu_count() or 1)
+    spoofs = _render(images, jobs, simulate, config.cache or out, config.threads or os.cpu_count() or 1)
     return Simulated(
         images, subjects, spoofs, [j.parent for j in jobs], [style_key(j.style) for j in jobs], [j.group for j in jobs]
     )

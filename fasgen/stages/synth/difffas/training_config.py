@@ -15,12 +15,15 @@ class SimulationConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    styles: tuple[str, ...] = Field((), description="styles of the physical simulation; empty: all of them")
-    renders: int = Field(2, ge=0, description="spoofs made of each live face, each in another style; 0 makes none")
+    styles: tuple[str, ...] = Field(default=(), description="styles of the physical simulation; empty: all of them")
+    renders: int = Field(default=2, ge=0, description="spoofs made of each live face, each in another style; 0 makes none")
     looks: int = Field(
-        64, ge=0, description="simulated devices a style: faces of one look share every drawn parameter; 0 draws anew a face"
+        default=64,
+        ge=0,
+        description="simulated devices a style: faces of one look share every drawn parameter; 0 draws anew a face",
     )
-    threads: int = Field(0, ge=0, description="threads that render; 0 takes one a core")
+    threads: int = Field(default=0, ge=0, description="threads that render; 0 takes one a core")
+    cache: Path | None = Field(default=None, description="folder in which trainings share what is made; none: the run's own")
 
 
 class PairsConfig(BaseModel):
@@ -28,9 +31,11 @@ class PairsConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: Path | None = Field(None, description="store with aligned live and spoof crops; none: simulated pairs alone")
-    holdout: tuple[str, ...] = Field((), description="subjects, as the manifests name them, that are never trained on")
-    holdout_share: float = Field(0.0, ge=0, lt=1, description="share of subjects held out by hash, where none are named")
+    path: Path | None = Field(default=None, description="store with aligned live and spoof crops; none: simulated pairs alone")
+    holdout: tuple[str, ...] = Field(default=(), description="subjects, as the manifests name them, that are never trained on")
+    holdout_share: float = Field(
+        default=0.0, ge=0, lt=1, description="share of subjects held out by hash, where none are named"
+    )
 
 
 class StyleTraining(LoopConfig):

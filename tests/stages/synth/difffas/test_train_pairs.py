@@ -90,8 +90,8 @@ def test_simulation_is_rendered_once_and_read_again(tmp_path: Path, monkeypatch:
     stamp = file.stat().st_mtime_ns
     again = simulate_faces(faces, SIZE, config, 0, "train", tmp_path / "out")
     assert torch.equal(again.spoofs, made.spoofs) and file.stat().st_mtime_ns == stamp
-    simulate_faces(faces, SIZE, config, 1, "train", tmp_path / "out")
-    assert len(list((tmp_path / "out").glob("simulated-*.npy"))) == 2
+    simulate_faces(faces, SIZE, config.model_copy(update={"cache": tmp_path / "shared"}), 1, "train", tmp_path / "out")
+    assert len(list((tmp_path / "out").iterdir())) == len(list((tmp_path / "shared").iterdir())) == 1
 
 
 def settings(**changes: object) -> DiffFASTraining:
