@@ -1,4 +1,4 @@
-"""``python -m bench.quality [identity|probe|all] --weights FOLDER --data FOLDER --out FOLDER``."""
+"""``python -m bench.quality [identity|probe|synthesis|augment|all] --weights FOLDER --data FOLDER --out FOLDER``."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import click
 import cv2
 import torch
 
+from bench.quality import augment, probe, synthesis
 from bench.quality import identity as faces
-from bench.quality import probe
 from bench.quality.generator import Settings
 from bench.quality.teacher import Teacher
 from fasgen.errors import FasgenError
+from fasgen.stages.synth.config import SynthConfig
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command(help="Measure the generator on real faces and real attacks. Rendered faces are written to --out.")
-@click.argument("what", type=click.Choice(["identity", "probe", "all"]), default="all")
+@click.argument("what", type=click.Choice(["identity", "probe", "synthesis", "augment", "all"]), default="all")
 @click.option("--weights", default="embedded", show_default=True, help="generator: 'embedded' or a diffusers folder")
 @click.option("--identity", default="embedded", show_default=True, help="identity network that the generator is conditioned by")
 @click.option("--data", type=FOLDER, default=lambda: os.environ.get("FASGEN_DATA"), help="data sets  [default: FASGEN_DATA]")
@@ -34,6 +35,13 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--subjects", default=",".join(faces.SUBJECTS), show_default=True, help="identity: people held out of training")
 @click.option("--teacher", type=click.Path(path_type=Path), default=None, help="identity: independent face recogniser, ONNX")
 @click.option("--teacher-node", default="665", show_default=True, help="identity: its embedding's name in the graph")
+@click.option("--synth-weights", default="embedded", show_default=True, help="synthesis, augment: DiffFAS's weights")
+@click.option("--synth-t", type=int, nargs=2, default=None, help="synthesis, augment: range of the strength t")
+@click.option("--synth-gamma", type=float, nargs=2, default=None, help="synthesis, augment: range of the guidance gamma")
+@click.option("--synth-steps", type=int, default=None, help="synthesis, augment: network calls")
+@click.option(
+    "--seeds", type=click.IntRange(1), default=augment.SEEDS, show_default=True, help="augment: trainings of each kind"
+)
 @click.option("--no-generator", is_flag=True, help="probe: the trivial cues alone")
 def main(
     what: str,
@@ -50,22 +58,35 @@ def main(
     subjects: str,
     teacher: Path | None,
     teacher_node: str,
+    synth_weights: str,
+    synth_t: tuple[int, int] | None,
+    synth_gamma: tuple[float, float] | None,
+    synth_steps: int | None,
+    seeds: int,
     no_generator: bool,
 ) -> None:
-    """Run one or both evaluations and print their tables."""
+    """Run the evaluations and print their tables."""
     if data is None or not data.is_dir():
         raise click.UsageError(f"--data: {data or 'nothing given and FASGEN_DATA unset'}; name the folder of the data sets")
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     settings = Settings(weights, identity, strength, steps, batch, device)
+    given = {"t": synth_t, "gamma": synth_gamma, "steps": synth_steps}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    synth = SynthConfig.model_validate({"weights": synth_weights, "batch": batch} | chosen)
+    judge = Teacher(teacher, teacher_node, threads) if teacher else None
     try:
         if what in ("identity", "all"):
-            judge = Teacher(teacher, teacher_node, threads) if teacher else None
             people = [name.strip() for name in subjects.split(",") if name.strip()]
             found = faces.measure(data, out, settings, subjects=people, limit=limit, teacher=judge)
             print(faces.text(found), end="\n\n", flush=True)
         if what in ("probe", "all"):
             print(probe.text(probe.measure(data, out, settings, limit=limit, generator=not no_generator)), flush=True)
+        if what in ("synthesis", "all"):
+            shown = synthesis.measure(data, out, synth, device=device, limit=limit or 200, teacher=judge)
+            print(synthesis.text(shown), end="\n\n", flush=True)
+        if what in ("augment", "all"):
+            print(augment.text(augment.measure(data, out, synth, device=device, seeds=seeds)), flush=True)
     except FasgenError as error:
         print(f"bench.quality: {error}", file=sys.stderr)
         sys.exit(2)

@@ -1,18 +1,23 @@
-"""The contact sheet of a run: a look at what came out, from committed units of align and defake."""
+"""The contact sheet of a run: a look at what came out, from committed units of align, defake and synth."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fasgen.errors import StoreError
 from fasgen.manifests.atomic import write_atomic
-from fasgen.manifests.images import encode_png
+from fasgen.manifests.images import RGB, encode_png
 from fasgen.manifests.report.sheet import SheetRow, contact_sheet
 from fasgen.manifests.shard import UnitReader, committed_units
 from fasgen.records import Scalar
+
+SPOOFS = 4
+"""Spoofs shown of one face."""
 
 COLUMNS = ("input", "reconstruction", "residual")
 
@@ -21,7 +26,8 @@ def write_sheet(folders: Mapping[str, Path], out: Path, limit: int = 24, *, gain
     """Write a PNG of the first samples that have a cue, taken evenly from the committed units.
 
     Args:
-        folders: generation in the store by stage; ``align`` and ``defake`` are needed, ``score`` adds scores to the captions.
+        folders: generation in the store by stage; ``align`` and ``defake`` are needed, ``score`` adds scores to the captions,
+            ``synth`` the spoofs of each face, and ``screen`` their similarity to it.
         out: the picture's path.
         limit: samples at most.
         gain: amplification of the residual; grey is 0.
@@ -42,21 +48,48 @@ def write_sheet(folders: Mapping[str, Path], out: Path, limit: int = 24, *, gain
         rows += _unit_rows(folders, unit, min(share, limit - len(rows)))
     if not rows:
         return 0
-    sheet = contact_sheet(rows, COLUMNS, across=2, gain=gain)
+    spoofs = sorted({name for row in rows for name in row.pictures} - set(COLUMNS))
+    sheet = contact_sheet(rows, (*COLUMNS, *spoofs), across=1 if spoofs else 2, gain=gain)
     write_atomic(out, encode_png(sheet, str(out)))
     return len(rows)
 
 
 def _unit_rows(folders: Mapping[str, Path], unit: int, limit: int) -> Iterator[SheetRow]:
-    scores = _scores(folders.get("score"), unit)
+    scores, spoofs = _scores(folders.get("score"), unit), _spoofs(folders, unit)
     with UnitReader(folders["align"], unit) as align, UnitReader(folders["defake"], unit) as defake:
         found = [row for row in defake.rows if row["status"] == "ok"][: max(0, limit)]
         for row in found:
             number = int(str(row["row"]))
             image, residual = align.image(number, "crop"), defake.array(number, "residual")
             made = np.clip(image.astype(np.int16) - residual, 0, 255).astype(np.uint8)
-            pictures = {"input": image, "reconstruction": made, "residual": residual}
-            yield SheetRow(pictures, _caption(row, scores.get(number, {})))
+            pictures: dict[str, NDArray[np.generic]] = {"input": image, "reconstruction": made, "residual": residual}
+            told = spoofs.get(number, [])
+            pictures |= {f"spoof {variant}": picture for variant, picture, _ in told}
+            words = ("spoofs: " + "; ".join(text for _, _, text in told),) if told else ()
+            yield SheetRow(pictures, _caption(row, scores.get(number, {})) + words)
+
+
+def _spoofs(folders: Mapping[str, Path], unit: int) -> dict[int, list[tuple[int, RGB, str]]]:
+    """By row, the first spoofs made of it: variant, picture, and a word on each."""
+    folder = folders.get("synth")
+    if folder is None or unit not in committed_units(folder):
+        return {}
+    verdicts: dict[tuple[Scalar, Scalar], Mapping[str, Scalar]] = {}
+    screened = folders.get("screen")
+    if screened is not None and unit in committed_units(screened):
+        with UnitReader(screened, unit) as screen:
+            verdicts = {(row["row"], row["variant"]): row for row in screen.rows}
+    found: dict[int, list[tuple[int, RGB, str]]] = defaultdict(list)
+    with UnitReader(folder, unit) as synth:
+        for row in synth.rows:
+            number, variant = int(str(row["row"])), int(str(row["variant"]))
+            if row["status"] == "ok" and len(found[number]) < SPOOFS:
+                verdict = verdicts.get((number, variant), {})
+                reason = verdict.get("reason")
+                similar = verdict.get("identity_similarity")
+                word = f"{str(row['style']).rpartition('|')[2]}" + (f" {similar:.2f}" if isinstance(similar, float) else "")
+                found[number].append((variant, synth.image(number, "crop", variant), word + (f" ({reason})" if reason else "")))
+    return found
 
 
 def _scores(folder: Path | None, unit: int) -> dict[int, Mapping[str, Scalar]]:
@@ -66,7 +99,7 @@ def _scores(folder: Path | None, unit: int) -> dict[int, Mapping[str, Scalar]]:
         return {int(str(row["row"])): row for row in score.rows}
 
 
-def _caption(row: Mapping[str, Scalar], scores: Mapping[str, Scalar]) -> tuple[str, str]:
+def _caption(row: Mapping[str, Scalar], scores: Mapping[str, Scalar]) -> tuple[str, ...]:
     kind = f"{row['label'] or 'unknown'}" + (f" ({row['attack_type']})" if row["attack_type"] else "")
     numbers = [("|residual|", row.get("residual_abs_mean"))]
     numbers += [("identity", scores.get("identity_similarity")), ("BRISQUE", scores.get("brisque"))]

@@ -11,6 +11,10 @@ STAGES: dict[str, str] = {
     "align": "fasgen.stages.align.config:SPEC",
     "identify": "fasgen.stages.identify.config:SPEC",
     "defake": "fasgen.stages.defake.config:SPEC",
+    "synth": "fasgen.stages.synth.config:SPEC",
+    "synth_identify": "fasgen.stages.synth.config:SYNTH_IDENTIFY",
+    "synth_defake": "fasgen.stages.synth.config:SYNTH_DEFAKE",
+    "screen": "fasgen.stages.screen.config:SPEC",
     "score": "fasgen.stages.score.config:SPEC",
     "pack": "fasgen.stages.pack.config:SPEC",
 }

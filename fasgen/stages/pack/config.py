@@ -17,6 +17,21 @@ GEOMETRY = ("box", "score", "landmarks", "transform", "yaw", "pitch", "roll", "d
 QUALITY = ("brisque", "brisque_reconstruction", "brisque_impl", "identity_similarity", "verdict")
 """Columns of score that go into a sample's JSON."""
 
+SCREENED = (
+    "brisque",
+    "brisque_impl",
+    "identity_similarity",
+    "guide_similarity",
+    "style_verdict",
+    "style_probability",
+    "difference",
+    "verdict",
+)
+"""Columns of screen that go into the JSON of what was synthesised."""
+
+SYNTHESIS = ("parent_ids", "method", "style", "simulation", "style_seen", "strength_t", "gamma", "parameters")
+"""Columns of synth that go into the JSON of what was synthesised."""
+
 CUE = ("residual_mean", "residual_std", "residual_abs_mean", "residual_energy_face", "t", "calls")
 """Columns of defake that go into a sample's JSON."""
 
@@ -48,12 +63,20 @@ class PackConfig(StageConfig):
 SPEC = StageSpec(
     name="pack",
     summary="accepted samples into WebDataset shards: image, cue, JSON of labels and provenance",
-    version=1,
+    version=2,
     reads=(
         Reads("score", columns=QUALITY),
         Reads("align", encoded=("crop",), columns=GEOMETRY),
         Reads("defake", arrays=("residual",), columns=CUE + MADE_BY),
         Reads("identify", arrays=("embedding",)),
+    ),
+    also=(
+        Reads("screen", columns=SCREENED),
+        Reads("synth", encoded=("crop",), columns=SYNTHESIS),
+        Reads("synth", columns=MADE_BY, prefix="synth_"),
+        Reads("align", columns=GEOMETRY),
+        Reads("synth_defake", arrays=("residual",), columns=CUE + MADE_BY),
+        Reads("synth_identify", arrays=("embedding",)),
     ),
     config=PackConfig,
     factory="fasgen.stages.pack.stage:build",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fasgen.records import PROVENANCE, Scalar
-from fasgen.stages.pack.config import CUE, GEOMETRY, QUALITY
+from fasgen.stages.pack.config import CUE, GEOMETRY, MADE_BY, QUALITY, SCREENED, SYNTHESIS
 from fasgen.stages.stage import Sample
 
 FORMAT = "fasgen/1"
@@ -18,8 +18,8 @@ LABEL_INDEX = {"live": 1, "spoof": 0}
 
 
 def is_synthetic(sample: Sample) -> bool:
-    """Whether the image was generated: only synthesis has a style subject."""
-    return sample.values.get("style_subject") is not None
+    """Whether the image was generated: photographs are variant 0."""
+    return sample.variant > 0
 
 
 def record(sample: Sample, image_shape: tuple[int, int], image_digest: str, cue_shape: tuple[int, ...]) -> dict[str, Any]:
@@ -32,8 +32,8 @@ def record(sample: Sample, image_shape: tuple[int, int], image_digest: str, cue_
         cue_shape: shape of the residual, H x W x 3.
 
     Returns:
-        labels and provenance at the top level; ``image``, ``geometry``, ``quality`` and ``cue`` below it. A value that is not
-        known is null, never absent.
+        labels and provenance at the top level; ``image``, ``geometry``, ``quality``, ``synthesis`` and ``cue`` below it. What
+        is not known is null, never absent.
     """
     values = sample.values
     height, width = image_shape
@@ -43,7 +43,8 @@ def record(sample: Sample, image_shape: tuple[int, int], image_digest: str, cue_
     out["synthetic"] = is_synthetic(sample)
     out["image"] = {"width": width, "height": height, "sha256": image_digest}
     out["geometry"] = _section(values, GEOMETRY)
-    out["quality"] = _section(values, QUALITY)
+    out["quality"] = _section(values, SCREENED if out["synthetic"] else QUALITY)
+    out["synthesis"] = _synthesis(sample) if out["synthetic"] else None
     out["cue"] = {
         "definition": "image - reconstruction",
         "unit": "8-bit levels",
@@ -55,6 +56,14 @@ def record(sample: Sample, image_shape: tuple[int, int], image_digest: str, cue_
         **{name.removeprefix("residual_"): values.get(name) for name in CUE},
     }
     return out
+
+
+def _synthesis(sample: Sample) -> dict[str, Any]:
+    """What made the image, from whom: the live face is the first parent, the guide the second."""
+    made: dict[str, Any] = _section(sample.values, SYNTHESIS)
+    parameters = made.pop("parameters")
+    made |= {name: sample.values.get(f"synth_{name}") for name in MADE_BY}
+    return {**made, "simulation_parameters": json.loads(str(parameters)) if parameters else None, "variant": sample.variant}
 
 
 def canonical(content: Mapping[str, Any]) -> bytes:

@@ -49,7 +49,10 @@ class Pack:
         if label not in self.config.labels:
             return Reject(Reason.LABEL, f"label {label} is not among pack.labels ({', '.join(self.config.labels)})")
         licence = str(sample.values.get("licence") or "")
-        if self.config.licences and not any(fnmatchcase(licence, pattern) for pattern in self.config.licences):
+        # What was synthesised carries the licences of face and guide; each of them has to be allowed.
+        if self.config.licences and not all(
+            any(fnmatchcase(one, pattern) for pattern in self.config.licences) for one in licence.split(" + ")
+        ):
             allowed = ", ".join(self.config.licences)
             return Reject(Reason.LICENCE, f"licence {licence or 'unknown'} matches none of pack.licences ({allowed})")
         return None

@@ -1,0 +1,89 @@
+"""Configuration and specification of screen: what was synthesised is measured, and kept or turned away with its reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from fasgen.records import Column
+from fasgen.stages.identify.config import weights_path
+from fasgen.stages.score.config import brisque_files
+from fasgen.stages.stage import Reads, StageConfig, StageSpec
+from fasgen.stages.synth.config import model_folder
+
+
+class ScreenConfig(StageConfig):
+    """Which spoofs pass. Every limit can be null: then only the figure is stored."""
+
+    brisque_model: str = Field("package", description="as score.brisque_model")
+    brisque_margin: float | None = Field(
+        15.0, ge=0, description="points of BRISQUE by which a spoof may lie outside the band of its style; null: any"
+    )
+    min_identity_similarity: float | None = Field(
+        None, ge=-1, le=1, description="lowest cosine of live face and spoof that passes; null: any"
+    )
+    max_guide_similarity: float | None = Field(
+        None, ge=-1, le=1, description="highest cosine of spoof and guide that passes; null: any"
+    )
+    nearer_to_guide: Literal["reject", "allow"] = Field(
+        "reject", description="what becomes of spoofs whose identity is nearer to the guide than to the live face"
+    )
+    min_style_probability: float | None = Field(
+        0.1, ge=0, le=1, description="lowest probability of its style, by the style encoder, that passes; null: any"
+    )
+    min_difference: float | None = Field(
+        0.5, ge=0, description="lowest mean absolute difference from the live face that passes, levels; null: any"
+    )
+    min_sibling_difference: float | None = Field(
+        0.5, ge=0, description="the same between spoofs of one face that are screened in one batch; null: any"
+    )
+    on_fail: Literal["reject", "mark"] = Field(
+        "reject", description="reject: what does not pass is filtered; mark: only its verdict says so"
+    )
+    identity_weights: str = Field("embedded", description="as identify.weights; must be the same network")
+    style_weights: str = Field("embedded", description="as synth.weights: the model whose style encoder judges")
+    batch: int = Field(32, ge=1, le=4096, description="samples a call")
+
+
+def _weights(config: ScreenConfig) -> dict[str, Path]:
+    model, ranges = brisque_files(config.brisque_model)
+    return {
+        "brisque_model": model,
+        "brisque_ranges": ranges,
+        "identity": weights_path(config.identity_weights),
+        "style_encoder": model_folder(config.style_weights) / "style_encoder",
+    }
+
+
+SPEC = StageSpec(
+    name="screen",
+    summary="what synth made against its live face, its guide and its style; verdict against the limits",
+    version=1,
+    reads=(
+        Reads("synth_defake"),
+        Reads("synth", images=("crop",), columns=("style", "guide_unit", "guide_row", "simulation")),
+        Reads("synth_identify", arrays=("embedding",)),
+        Reads("align", images=("crop",), prefix="live_"),
+        Reads("identify", arrays=("embedding",), prefix="live_"),
+    ),
+    config=ScreenConfig,
+    factory="fasgen.stages.screen.stage:build",
+    columns=(
+        Column("brisque", "float64", "BRISQUE; null without texture", "points, lower is better, mostly 0 to 100, open"),
+        Column("brisque_low", "float32", "lower end of the band of the style; null where none is known", "points"),
+        Column("brisque_high", "float32", "upper end of the band of the style; null where none is known", "points"),
+        Column("brisque_impl", "string", "implementation, reference and model digest"),
+        Column("identity_similarity", "float32", "cosine of the embeddings of spoof and live face", "[-1, 1]"),
+        Column("guide_similarity", "float32", "cosine of the embeddings of spoof and guide; null without a guide", "[-1, 1]"),
+        Column("style_verdict", "string", "style that the encoder sees in the spoof"),
+        Column("style_probability", "float32", "probability of the wanted style; null if the encoder has none such", "[0, 1]"),
+        Column("difference", "float32", "mean absolute difference from the live face", "levels"),
+        Column("verdict", "string", "accepted, or the limits that were missed"),
+    ),
+    weights=_weights,
+    batch=lambda config: config.batch,
+    device="accelerator",
+    guides=(Reads("identify", arrays=("embedding",), prefix="guide_"),),
+)

@@ -1,0 +1,151 @@
+"""Configuration and specification of synth, and of the stages that treat what it made as they treat photographs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from fasgen.records import Column
+from fasgen.stages.defake.config import SPEC as DEFAKE
+from fasgen.stages.identify.config import SPEC as IDENTIFY
+from fasgen.stages.stage import Reads, Roster, StageConfig, StageSpec
+from fasgen.stages.synth.physical.config import ATTACK_TYPE, PhysicalConfig
+from fasgen.stages.weights import embedded
+
+SIMULATED_DEVICE = "simulated"
+"""Capture device in the style key of what was simulated."""
+
+
+def simulated_key(style: str) -> str:
+    """Style key of a style of the physical simulation."""
+    return f"physical|{SIMULATED_DEVICE}|{style}"
+
+
+def attack_types() -> dict[str, str]:
+    """Attack type by style of the physical simulation."""
+    return dict(ATTACK_TYPE)
+
+
+class SynthConfig(StageConfig):
+    """How live faces become spoof faces (DiffFAS), and in which styles."""
+
+    method: Literal["difffas", "physical"] = Field(
+        "difffas",
+        description="difffas: diffusion takes the style from a guide; physical: prints and replays are simulated, without one",
+    )
+    variants: int = Field(1, ge=0, le=64, description="spoofs of each live face; 0 switches synthesis off")
+    plan: Literal["balanced", "all", "cross_domain", "cross_attack", "fill"] = Field(
+        "balanced",
+        description="which styles a face meets: balanced over attack types; all of them, once each, whatever variants says; "
+        "cross_domain: of another data set or camera; cross_attack: of attack types that its subject has no picture of; "
+        "fill: of its own data set, what its subject lacks",
+    )
+    pool: Literal["auto", "real", "simulated", "both"] = Field(
+        "auto",
+        description="where styles come from: real attacks among the sources, simulated ones (their guides are other people's "
+        "live faces, spoofed by the simulation), or both; auto: real where there are any",
+    )
+    styles: tuple[str, ...] = Field((), description="patterns (*, ?, [...]) one of which a style key must match; empty: any")
+    unseen: Literal["reject", "mark"] = Field(
+        "reject", description="styles that the weights were not trained on: rejected, or only marked in style_seen"
+    )
+    weights: str = Field("embedded", description="'embedded', or a folder that `fasgen train difffas` wrote")
+    t: tuple[int, int] = Field((100, 400), description="range of the strength t, 0 to 1000, drawn for each spoof")
+    gamma: tuple[float, float] = Field((1.2, 2.5), description="range of the guidance gamma, drawn for each spoof")
+    steps: int = Field(25, ge=1, le=1000, description="network calls a spoof; guidance makes each of two passes in one batch")
+    sampler: Literal["ddim", "ddpm"] = Field("ddim", description="ddim draws no noise on its way down, ddpm does")
+    batch: int = Field(16, ge=1, le=1024, description="samples a network call")
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 on CUDA, fp32 elsewhere")
+    compile: Literal["auto", "on", "off"] = Field("auto", description="compiled denoising step; auto: on CUDA, where it pays")
+    any_size: bool = Field(False, description="allow crops of another size than the network was trained on")
+    physical: PhysicalConfig = Field(
+        default_factory=lambda: PhysicalConfig.model_validate({}), description="ranges of the physical simulation"
+    )
+
+    @field_validator("t")
+    @classmethod
+    def _levels(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if not 0 <= value[0] <= value[1] <= 1000:
+            raise ValueError(f"{list(value)} is no range within 0 to 1000; give the lower end first")
+        return value
+
+    @field_validator("gamma")
+    @classmethod
+    def _strengths(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= value[0] <= value[1] <= 100:
+            raise ValueError(f"{list(value)} is no range within 0 to 100; give the lower end first")
+        return value
+
+
+def model_folder(weights: str) -> Path:
+    """Folder of a DiffFAS model: the embedded one, or the one given."""
+    return embedded("difffas") if weights == "embedded" else Path(weights)
+
+
+def _weights(config: SynthConfig) -> dict[str, Path]:
+    if config.method == "physical" or not config.variants:
+        return {}
+    folder = model_folder(config.weights)
+    return {part: folder / part for part in ("unet", "style_encoder", "scheduler")}
+
+
+ROSTER = Roster(
+    source="align",
+    draw="fasgen.stages.synth.roster:draw",
+    columns=(
+        Column("style", "string", "style key: data set | capture device | attack type"),
+        Column("simulation", "string", "style of the physical simulation; null where the style is real"),
+        Column("guide_unit", "int32", "unit of the guide at align; null without a guide"),
+        Column("guide_row", "int32", "row of the guide at align; null without a guide"),
+    ),
+    variants=lambda config: config.variants,
+)
+
+SPEC = StageSpec(
+    name="synth",
+    summary="spoof faces of live people: DiffFAS in the style of a guide, or a physical simulation",
+    version=1,
+    reads=(Reads("align", images=("crop",)),),
+    config=SynthConfig,
+    factory="fasgen.stages.synth.stage:build",
+    columns=(
+        Column("method", "string", "difffas, or physical (a simulation, not a recording)"),
+        *ROSTER.columns,
+        Column("place", "int32", "rank among the unit's planned variants; decides batch and slot"),
+        Column("style_seen", "bool", "whether the weights were trained on the style; null for a simulation"),
+        Column("strength_t", "int32", "noise level from which the live face was made anew; null for a simulation", "[0, 1000]"),
+        Column("gamma", "float32", "guidance; null for a simulation"),
+        Column("calls", "int32", "network calls; 0 for a simulation"),
+        Column("parameters", "string", "parameters of the simulation of the face, or of its guide, as JSON; null for neither"),
+    ),
+    images=("crop",),
+    weights=_weights,
+    batch=lambda config: config.batch,
+    device="accelerator",
+    guides=(Reads("align", images=("crop",), prefix="guide_"),),
+    roster=ROSTER,
+    off=lambda config: config.variants == 0,
+)
+
+SYNTH_IDENTIFY = replace(
+    IDENTIFY,
+    name="synth_identify",
+    section="identify",
+    summary="identify, of what synth made",
+    reads=(Reads("synth", images=("crop",)),),
+)
+
+SYNTH_DEFAKE = replace(
+    DEFAKE,
+    name="synth_defake",
+    section="defake",
+    summary="defake, of what synth made",
+    reads=(
+        Reads("synth_identify", arrays=("identity_map",)),
+        Reads("synth", images=("crop",)),
+        Reads("align", columns=("landmarks", "transform")),
+    ),
+)
