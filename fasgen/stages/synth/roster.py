@@ -192,7 +192,7 @@ def _may_meet(style: Style, face: Mapping[str, Scalar], owned: Mapping[str, set[
 
 
 def _order(styles: Sequence[Style], config: SynthConfig, random: np.random.Generator) -> list[Style]:
-    """The styles of one face's variants: every one, or so many, each attack type as often as the others."""
+    """The styles of one face's variants: every one, or so many, the attack types taking turns."""
     if config.plan == "all":
         return list(styles)
     by_attack: dict[str, list[Style]] = defaultdict(list)
@@ -202,8 +202,12 @@ def _order(styles: Sequence[Style], config: SynthConfig, random: np.random.Gener
     chosen: list[Style] = []
     turn = 0
     while queues and len(chosen) < config.variants:
-        round_ = [queues[i] for i in random.permutation(len(queues))]
-        chosen += [queue[turn % len(queue)] for queue in round_][: config.variants - len(chosen)]
+        # No style comes again before every other has come.
+        left = [queue for queue in queues if turn < len(queue)]
+        if not left:
+            turn = 0
+            continue
+        chosen += [left[i][turn] for i in random.permutation(len(left))][: config.variants - len(chosen)]
         turn += 1
     return chosen
 

@@ -110,8 +110,21 @@ def test_label_index(label: str | None, index: int | None) -> None:
 
 
 def test_what_was_synthesised_is_marked() -> None:
-    out = product(sample(1, style_subject="d/7"))
-    assert json.loads(out.files["json"])["synthetic"] is True and out.values["synthetic"] is True
+    one = sample(1, style_subject="d/7", style="d|cam|print", parameters='{"pitch":0.5}', parent_ids=["a", "b"], synth_seed=7)
+    one.variant = 2
+    out = product(one)
+    told = json.loads(out.files["json"])
+    assert told["synthetic"] is True and out.values["synthetic"] is True
+    assert told["synthesis"]["variant"] == 2 and told["synthesis"]["parent_ids"] == ["a", "b"]
+    assert told["synthesis"]["simulation_parameters"] == {"pitch": 0.5} and told["synthesis"]["seed"] == 7
+    assert "guide_similarity" in told["quality"] and "brisque_reconstruction" not in told["quality"]
+    assert json.loads(product(sample(1)).files["json"])["synthesis"] is None
+
+
+def test_every_licence_of_what_was_synthesised_has_to_be_allowed() -> None:
+    both, one_only = sample(1, licence="CC0-1.0 + research"), sample(2, licence="CC0-1.0 + secret")
+    kept, refused = Pack(PackConfig(licences=("CC0*", "research")))([both, one_only])
+    assert isinstance(kept, Product) and isinstance(refused, Reject) and refused.reason is Reason.LICENCE
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,14 @@ def test_every_live_face_meets_each_attack_type_equally_often() -> None:
     assert all(entry["domain"] == entry["style"] for entry in entries)
 
 
+def test_no_style_comes_twice_before_every_other_has_come() -> None:
+    rows = [face(0), *spoofs(20, "mask", 2)]
+    rows += [one for i, device in enumerate("abcd") for one in spoofs(30 + 4 * i, "print", 2, device=device)]
+    entries = draw(table(*rows), SynthConfig(variants=7), 0)
+    keys = [entry["style"] for entry in entries]
+    assert len(set(keys[:5])) == 5 and "d|cam|mask" in keys[:2] and len(keys) == 7
+
+
 def test_the_same_seed_gives_the_same_plan_whatever_else_is_there() -> None:
     lives, attacks = [face(i) for i in range(6)], spoofs(20, "print", 5) + spoofs(30, "replay", 5)
     whole = draw(table(*lives, *attacks), SynthConfig(variants=2), 1)
