@@ -89,7 +89,9 @@ class PaperConfig(Section):
     bend: tuple[Bend, Bend] = Field(
         (0.0, 10.0), description="angle by which the sheet's direction turns over the shorter side (a cylinder), degrees"
     )
-    bend_axis: tuple[Angle, Angle] = Field((60.0, 120.0), description="direction of the cylinder's axis; 90 is upright, degrees")
+    bend_axis: tuple[Angle, Angle] = Field(
+        (60.0, 120.0), description="direction of the cylinder's axis; 90 is upright, degrees"
+    )
     fold: tuple[Fold, Fold] = Field((5.0, 16.0), description="angle between the sheet's two halves at a crease, degrees")
     fold_chance: Share = Field(0.1, description="probability of a crease")
     fold_axis: tuple[Angle, Angle] = Field((0.0, 180.0), description="direction of the crease, degrees")

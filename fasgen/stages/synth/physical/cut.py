@@ -16,7 +16,9 @@ from fasgen.stages.synth.physical.sheet import STEP, View
 from fasgen.stages.synth.physical.tone import Plane
 
 _HAIR = np.array([[0.012, 0.009, 0.008], [0.035, 0.022, 0.014], [0.10, 0.065, 0.035], [0.16, 0.12, 0.09]], np.float32)
-_CLOTHES = np.array([[0.02, 0.02, 0.025], [0.05, 0.06, 0.12], [0.25, 0.24, 0.23], [0.22, 0.05, 0.05], [0.55, 0.55, 0.53]], np.float32)
+_CLOTHES = np.array(
+    [[0.02, 0.02, 0.025], [0.05, 0.06, 0.12], [0.25, 0.24, 0.23], [0.22, 0.05, 0.05], [0.55, 0.55, 0.53]], np.float32
+)
 
 
 @dataclass(frozen=True, slots=True)

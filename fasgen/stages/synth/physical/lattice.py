@@ -40,7 +40,9 @@ def transfer(turn: float, width: float, sigma: float, steps: int = STEPS) -> Pla
     return (np.sinc(width * along) * np.sinc(width * across) * blur).astype(np.float32)
 
 
-def phase_index(x: Plane, y: Plane, pitch: float, turn: float, shift: tuple[float, float], steps: int = STEPS) -> NDArray[np.int32]:
+def phase_index(
+    x: Plane, y: Plane, pitch: float, turn: float, shift: tuple[float, float], steps: int = STEPS
+) -> NDArray[np.int32]:
     """Index into a flattened ``steps`` x ``steps`` cell for every place.
 
     Args:

@@ -12,9 +12,7 @@ from fasgen.stages.synth.physical.sheet import Nodes
 from fasgen.stages.synth.physical.tone import Plane
 
 
-def mirrored(
-    rng: np.random.Generator, nodes: Nodes, *, x: float, y: float, size: float, blur: float, angle: float
-) -> Plane:
+def mirrored(rng: np.random.Generator, nodes: Nodes, *, x: float, y: float, size: float, blur: float, angle: float) -> Plane:
     """Light of the mirrored shape at each node, [0, 1].
 
     Args:

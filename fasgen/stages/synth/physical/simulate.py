@@ -112,9 +112,7 @@ def apply(image: RGB, style: str, parameters: Mapping[str, Value]) -> RGB:
             light = filmed_display(image, view, p, str(parameters["layout"]))
         else:
             light = photographed_print(image, view, p, style == "cut_out")
-        camera = Camera(
-            p["exposure"], p["warmth"], p["greenness"], p["noise"], p["noise_grain"], p["sharpen"], int(p["jpeg"])
-        )
+        camera = Camera(p["exposure"], p["warmth"], p["greenness"], p["noise"], p["noise_grain"], p["sharpen"], int(p["jpeg"]))
         return camera.take(light, height, width, stream(int(p["texture"]), "noise"))
 
 
