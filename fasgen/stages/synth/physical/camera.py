@@ -1,0 +1,57 @@
+"""The camera that takes the attack: from light on the sensor to an 8-bit picture. Simulated.
+
+The sensor's pixels are averaged to the picture's; exposure and white balance scale; photon noise grows with the root of the light (so
+the noise is sqrt(read^2 + shot^2 L)); then sRGB's curve, sharpening and JPEG, in the order in which a camera does it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fasgen.stages.stage import RGB
+from fasgen.stages.synth.physical.display import compressed
+from fasgen.stages.synth.physical.randomness import grained
+from fasgen.stages.synth.physical.tone import Plane, encode
+
+_READ = 0.35
+"""Noise in the dark, as a share of that at white."""
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """Settings of one picture; the fields are those of ``CameraConfig``."""
+
+    exposure: float
+    warmth: float
+    greenness: float
+    noise: float
+    noise_grain: float
+    sharpen: float
+    jpeg: int
+
+    @property
+    def gains(self) -> NDArray[np.float32]:
+        """Factors of R, G and B; white balance leaves the luminance of grey as it is."""
+        balance = np.array([1 + 0.28 * self.warmth, 1 + 0.2 * self.greenness, 1 - 0.28 * self.warmth])
+        balance /= balance @ np.array([0.2126, 0.7152, 0.0722])
+        return (2**self.exposure * balance).astype(np.float32)
+
+    def take(self, light: Plane, height: int, width: int, rng: np.random.Generator) -> RGB:
+        """Develop linear light of any multiple of ``height`` x ``width`` to a picture of that size."""
+        if light.shape[:2] != (height, width):
+            light = np.asarray(cv2.resize(light, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+        light = light * self.gains
+        if self.noise:
+            deviation = np.sqrt(np.maximum(light, 0) * np.float32(1 - _READ**2) + np.float32(_READ**2))
+            deviation *= grained(rng, light.shape, self.noise_grain)
+            deviation *= np.float32(self.noise * 2 ** (self.exposure / -2))
+            light += deviation
+        image = encode(light)
+        if self.sharpen:
+            soft = cv2.GaussianBlur(image, (0, 0), 1.0)
+            image = np.asarray(cv2.addWeighted(image, 1 + self.sharpen, soft, -self.sharpen, 0), np.uint8)
+        return compressed(image, self.jpeg)

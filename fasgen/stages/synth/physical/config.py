@@ -1,0 +1,250 @@
+"""What the simulation of presentation attacks can be told: the range of every parameter, by attack instrument.
+
+A sample's parameters are drawn uniformly from these ranges. Strengths of zero leave the picture as it is. Lengths are in px of
+the picture that is made, or in shares of its shorter side; a screen of pitch p therefore has side / p lines across the face
+crop, whatever the size. Angles are in degrees, positive clockwise as the picture is seen.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+STYLES: tuple[str, ...] = (
+    "print",
+    "print_glossy",
+    "print_bent",
+    "cut_out",
+    "replay_phone",
+    "replay_tablet",
+    "replay_laptop",
+)
+"""Attack instruments that can be simulated."""
+
+ATTACK_TYPE: dict[str, Literal["print", "cut_print", "replay"]] = {
+    "print": "print",
+    "print_glossy": "print",
+    "print_bent": "print",
+    "cut_out": "cut_print",
+    "replay_phone": "replay",
+    "replay_tablet": "replay",
+    "replay_laptop": "replay",
+}
+"""Style to the family of attacks it belongs to."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Signed = Annotated[float, Field(ge=-1, le=1)]
+Angle = Annotated[float, Field(ge=-360, le=360)]
+Tilt = Annotated[float, Field(ge=-45, le=45)]
+Bend = Annotated[float, Field(ge=0, le=70)]
+Fold = Annotated[float, Field(ge=0, le=60)]
+Pitch = Annotated[float, Field(ge=0.2, le=16)]
+Blur = Annotated[float, Field(ge=0, le=8)]
+Ink = Annotated[float, Field(ge=1, le=4)]
+Periods = Annotated[float, Field(gt=0, le=64)]
+Stops = Annotated[float, Field(ge=-6, le=3)]
+Quality = Annotated[int, Field(ge=0, le=100)]
+Size = Annotated[float, Field(gt=0, le=2)]
+Place = Annotated[float, Field(ge=-1, le=2)]
+
+
+class Section(BaseModel):
+    """Ranges, each a pair of lowest and highest value; ``NAME_chance`` is the probability that NAME is not zero."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Section:
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, tuple) and value[0] > value[1]:
+                raise ValueError(f"{name}: the lowest value {value[0]:g} is above the highest, {value[1]:g}; swap them")
+        return self
+
+
+class PaperConfig(Section):
+    """A photograph printed on paper, and how the sheet is held and lit."""
+
+    gamut: tuple[Share, Share] = Field(
+        (0.75, 1.0), description="how far the inks are from ideal block dyes: 0 prints every colour, 1 has process inks"
+    )
+    dot_gain: tuple[Share, Share] = Field((0.02, 0.12), description="coverage that a dot of one half gains")
+    ink_limit: tuple[Ink, Ink] = Field((2.4, 3.2), description="highest sum of the four inks' coverages; 4 limits nothing")
+    haze: tuple[Share, Share] = Field(
+        (0.02, 0.07), description="light that the surface returns where it should be black, share of paper white"
+    )
+    screen: tuple[Share, Share] = Field(
+        (0.6, 1.0), description="contrast of the halftone dots; 0 is continuous tone, 1 is ink or no ink"
+    )
+    screen_pitch: tuple[Pitch, Pitch] = Field((0.9, 1.9), description="distance of halftone dots, px")
+    screen_angle: tuple[Angle, Angle] = Field(
+        (-4.0, 4.0), description="turn of all four screens beyond 15 (C), 75 (M), 0 (Y) and 45 (K), degrees"
+    )
+    spread: tuple[Blur, Blur] = Field((0.2, 0.6), description="spread of ink in the paper, standard deviation, px")
+    paper_tint: tuple[Signed, Signed] = Field((-0.4, 0.8), description="colour of the paper: -1 bluish, 0 white, 1 yellowish")
+    paper_texture: tuple[Share, Share] = Field((0.01, 0.03), description="standard deviation of the paper's reflectance")
+    tilt_x: tuple[Tilt, Tilt] = Field((-8.0, 8.0), description="turn of the sheet about its upright axis, degrees")
+    tilt_y: tuple[Tilt, Tilt] = Field((-8.0, 8.0), description="turn of the sheet about its level axis, degrees")
+    bend: tuple[Bend, Bend] = Field(
+        (0.0, 10.0), description="angle by which the sheet's direction turns over the shorter side (a cylinder), degrees"
+    )
+    bend_axis: tuple[Angle, Angle] = Field(
+        (60.0, 120.0), description="direction of the cylinder's axis; 90 is upright, degrees"
+    )
+    fold: tuple[Fold, Fold] = Field((5.0, 16.0), description="angle between the sheet's two halves at a crease, degrees")
+    fold_chance: Share = Field(0.1, description="probability of a crease")
+    fold_axis: tuple[Angle, Angle] = Field((0.0, 180.0), description="direction of the crease, degrees")
+    fold_place: tuple[Signed, Signed] = Field((-0.3, 0.3), description="distance of the crease from the middle, share")
+    waviness: tuple[Share, Share] = Field((0.005, 0.02), description="random slope of a sheet that is not quite flat")
+    margin: tuple[Share, Share] = Field((0.02, 0.09), description="unprinted margin in view, share of the shorter side")
+    margin_chance: Share = Field(0.15, description="probability that the photograph's edge is in view")
+    margin_side: tuple[Share, Share] = Field((0.0, 1.0), description="which edge: left, top, right, bottom by quarters")
+    shade: tuple[Share, Share] = Field((0.05, 0.3), description="fall of the light across the picture")
+    light_angle: tuple[Angle, Angle] = Field((0.0, 360.0), description="where the light comes from, degrees")
+    glare: tuple[Share, Share] = Field((0.0, 0.08), description="mirrored light at the highlight's middle, share of white")
+    glare_size: tuple[Size, Size] = Field(
+        (0.25, 0.6), description="standard deviation of the highlight on a flat sheet; bending narrows it; share"
+    )
+    glare_x: tuple[Place, Place] = Field((-0.2, 1.2), description="highlight from the left, share of the width")
+    glare_y: tuple[Place, Place] = Field((-0.2, 1.0), description="highlight from the top, share of the height")
+
+
+class CutConfig(Section):
+    """How a photograph is cut out and what is seen around it."""
+
+    cut_width: tuple[Size, Size] = Field((0.8, 0.97), description="width of the outline, share of the picture's width")
+    cut_height: tuple[Size, Size] = Field((0.92, 1.08), description="height of the outline, share of the picture's height")
+    cut_square: tuple[Share, Share] = Field((0.0, 0.5), description="0 cuts an ellipse, 1 nearly a rectangle")
+    cut_rough: tuple[Share, Share] = Field((0.005, 0.025), description="unsteadiness of the scissors, share of the radius")
+    cut_rim: tuple[Blur, Blur] = Field((0.3, 1.2), description="white edge of the paper, px")
+    cut_shadow: tuple[Share, Share] = Field((0.3, 0.7), description="darkness of the shadow that the paper casts")
+    cut_shadow_blur: tuple[Size, Size] = Field((0.01, 0.04), description="softness of that shadow, share")
+    cut_shadow_shift: tuple[Share, Share] = Field((0.01, 0.04), description="distance of that shadow, share")
+    wall: tuple[Share, Share] = Field((0.15, 0.8), description="reflectance of the wall behind")
+    wearer: tuple[Share, Share] = Field((0.0, 1.0), description="how much of the wearer's hair and clothes is seen behind")
+
+
+class DisplayConfig(Section):
+    """A photograph or video shown on a screen."""
+
+    layout: Literal["stripe", "pentile"] = Field(
+        "stripe", description="subpixels: three upright stripes, or two greens to one red and one blue"
+    )
+    pitch: tuple[Pitch, Pitch] = Field((0.5, 0.9), description="distance of the screen's pixels, px")
+    turn: tuple[Tilt, Tilt] = Field((-4.0, 4.0), description="turn of the screen's grid against the camera's, degrees")
+    grid: tuple[Share, Share] = Field((0.5, 1.0), description="contrast of the pixel grid; 0 is a screen without pixels")
+    display_gamma: tuple[Signed, Signed] = Field((-0.15, 0.35), description="exponent of the screen above sRGB's 2.2")
+    leak: tuple[Share, Share] = Field((0.005, 0.03), description="light of a black pixel, share of white")
+    ambient: tuple[Share, Share] = Field((0.0, 0.05), description="room light that the glass returns, share of white")
+    temperature: tuple[Signed, Signed] = Field((0.0, 0.7), description="white point: -1 warm, 0 neutral, 1 cold")
+    saturation: tuple[Signed, Signed] = Field((-0.2, 0.25), description="colourfulness less that of the photograph")
+    falloff: tuple[Share, Share] = Field((0.02, 0.2), description="loss of light towards the far side")
+    falloff_angle: tuple[Angle, Angle] = Field((0.0, 360.0), description="direction of the far side, degrees")
+    wash: tuple[Share, Share] = Field((0.0, 0.1), description="loss of contrast with the viewing angle at the far side")
+    band: tuple[Share, Share] = Field((0.03, 0.12), description="depth of the dark bands before the exposure averages them")
+    band_chance: Share = Field(0.5, description="probability of bands")
+    band_count: tuple[Periods, Periods] = Field((1.5, 8.0), description="periods of the backlight in the picture's height")
+    band_duty: tuple[Share, Share] = Field((0.4, 0.8), description="share of a period in which the backlight is on")
+    band_open: tuple[Size, Size] = Field((0.2, 0.8), description="exposure time of a row, share of a period")
+    band_phase: tuple[Share, Share] = Field((0.0, 1.0), description="where the first band begins, share of a period")
+    reflection: tuple[Share, Share] = Field((0.04, 0.25), description="brightness of what the glass mirrors, share of white")
+    reflection_chance: Share = Field(0.5, description="probability of a mirrored window or lamp")
+    reflection_size: tuple[Size, Size] = Field((0.2, 0.6), description="its width, share of the shorter side")
+    reflection_blur: tuple[Size, Size] = Field((0.02, 0.08), description="its softness, share of the shorter side")
+    reflection_x: tuple[Place, Place] = Field((0.0, 1.0), description="its middle from the left, share of the width")
+    reflection_y: tuple[Place, Place] = Field((0.0, 1.0), description="its middle from the top, share of the height")
+    reflection_angle: tuple[Angle, Angle] = Field((-30.0, 30.0), description="its turn, degrees")
+    tilt_x: tuple[Tilt, Tilt] = Field((-10.0, 10.0), description="turn of the screen about its upright axis, degrees")
+    tilt_y: tuple[Tilt, Tilt] = Field((-8.0, 8.0), description="turn of the screen about its level axis, degrees")
+    bezel: tuple[Share, Share] = Field((0.03, 0.1), description="black frame in view, share of the shorter side")
+    bezel_chance: Share = Field(0.0, description="probability that the screen's frame is in view")
+    bezel_side: tuple[Share, Share] = Field((0.0, 1.0), description="which side: left, top, right, bottom by quarters")
+    softness: tuple[Blur, Blur] = Field((0.0, 0.8), description="blur of the video that is shown, standard deviation, px")
+    video_quality: tuple[Quality, Quality] = Field((55, 95), description="JPEG quality of what is shown; 0 is uncompressed")
+
+
+class CameraConfig(Section):
+    """The camera that takes the attack."""
+
+    defocus: tuple[Blur, Blur] = Field((0.2, 0.7), description="blur of the lens, standard deviation, px")
+    exposure: tuple[Stops, Stops] = Field((-0.5, 0.45), description="exposure beyond the right one, stops")
+    warmth: tuple[Signed, Signed] = Field((-0.45, 0.45), description="white balance: -1 blue, 0 right, 1 orange")
+    greenness: tuple[Signed, Signed] = Field((-0.25, 0.25), description="white balance: -1 magenta, 0 right, 1 green")
+    noise: tuple[Share, Share] = Field((0.003, 0.015), description="standard deviation of the noise at white, share of white")
+    noise_grain: tuple[Blur, Blur] = Field((0.3, 0.7), description="correlation of the noise, standard deviation, px")
+    sharpen: tuple[Share, Share] = Field((0.0, 0.5), description="edge sharpening by the camera")
+    jpeg: tuple[Quality, Quality] = Field((65, 96), description="JPEG quality; 0 is uncompressed")
+
+
+def _paper(**ranges: object) -> PaperConfig:
+    return PaperConfig.model_validate(ranges)
+
+
+def _glossy() -> PaperConfig:
+    return _paper(
+        gamut=(0.3, 0.65), dot_gain=(0.0, 0.06), ink_limit=(3.0, 4.0), haze=(0.004, 0.02), screen=(0.0, 0.0),
+        spread=(0.1, 0.4), paper_tint=(-0.5, 0.2), paper_texture=(0.0, 0.005), bend=(0.0, 20.0), fold_chance=0.0,
+        waviness=(0.01, 0.04), glare=(0.25, 0.8), glare_size=(0.1, 0.35), glare_x=(0.0, 1.0), glare_y=(0.0, 0.9),
+    )  # fmt: skip
+
+
+def _bent() -> PaperConfig:
+    return _paper(
+        bend=(35.0, 65.0), fold_chance=0.25, waviness=(0.01, 0.04), shade=(0.15, 0.45), glare=(0.05, 0.35),
+        screen=(0.2, 0.7), gamut=(0.6, 0.95),
+    )  # fmt: skip
+
+
+def _cut() -> PaperConfig:
+    return _paper(bend=(5.0, 35.0), margin_chance=0.0, screen=(0.3, 0.9), glare=(0.0, 0.25), fold_chance=0.05)
+
+
+def _display(**ranges: object) -> DisplayConfig:
+    return DisplayConfig.model_validate(ranges)
+
+
+def _phone() -> DisplayConfig:
+    return _display(
+        layout="pentile", pitch=(0.42, 0.62), grid=(0.6, 1.0), leak=(0.0, 0.004), ambient=(0.0, 0.03),
+        display_gamma=(-0.1, 0.2), temperature=(0.2, 0.9), saturation=(0.05, 0.45), reflection_chance=0.6, band_chance=0.6,
+    )  # fmt: skip
+
+
+def _tablet() -> DisplayConfig:
+    return _display(
+        pitch=(0.6, 0.95), leak=(0.01, 0.04), temperature=(-0.5, 0.3), ambient=(0.02, 0.08), reflection_chance=0.8,
+        band_chance=0.25, falloff=(0.02, 0.12),
+    )  # fmt: skip
+
+
+def _laptop() -> DisplayConfig:
+    return _display(
+        pitch=(1.05, 2.1), grid=(0.5, 0.9), leak=(0.02, 0.07), temperature=(0.1, 0.8), saturation=(-0.4, 0.0),
+        display_gamma=(-0.3, 0.2), falloff=(0.1, 0.45), wash=(0.05, 0.3), reflection_chance=0.15, band_chance=0.6,
+    )  # fmt: skip
+
+
+class PhysicalConfig(BaseModel):
+    """Ranges of every parameter of the simulation, by attack instrument and for the camera."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    print: PaperConfig = Field(default_factory=_paper, description="photograph on office paper, laser printed, held flat")
+    print_glossy: PaperConfig = Field(default_factory=_glossy, description="photograph on glossy photo paper")
+    print_bent: PaperConfig = Field(default_factory=_bent, description="printed photograph bent round the face")
+    cut_out: PaperConfig = Field(default_factory=_cut, description="the print that is cut out")
+    cut: CutConfig = Field(default_factory=lambda: CutConfig.model_validate({}), description="how it is cut out")
+    replay_phone: DisplayConfig = Field(default_factory=_phone, description="video on a phone: fine grid, deep black, glass")
+    replay_tablet: DisplayConfig = Field(default_factory=_tablet, description="video on a tablet: reflections, warm white")
+    replay_laptop: DisplayConfig = Field(
+        default_factory=_laptop, description="video on a laptop: coarse grid, lifted black, viewing angle"
+    )
+    camera: CameraConfig = Field(
+        default_factory=lambda: CameraConfig.model_validate({}), description="the camera that takes the attack"
+    )
+
+    def sections(self, style: str) -> tuple[Section, ...]:
+        """The sections whose parameters ``style`` has, in the order in which they are drawn."""
+        own: Section = getattr(self, style)
+        return (own, self.cut, self.camera) if style == "cut_out" else (own, self.camera)

@@ -1,0 +1,75 @@
+"""The pixel grid of a display, as a camera sees it: a simulated LCD of stripes or OLED of diamonds.
+
+Each subpixel emits one colour from its own part of the pixel, the rest is a black matrix. The three colours therefore reach the camera
+as three patterns, one third of a pixel apart, and the moire they leave is coloured.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fasgen.stages.synth.physical.lattice import phase_index, transfer
+from fasgen.stages.synth.physical.tone import Plane
+
+STEPS = {"stripe": 32, "pentile": 64}
+"""Samples a cell and axis."""
+
+CELL = {"stripe": 1, "pentile": 2}
+"""Pixels of the display in one cell and axis."""
+
+
+@cache
+def cell(layout: str) -> Plane:
+    """Light of a white display over one cell, 3 x steps x steps, mean 1 in each colour."""
+    steps = STEPS[layout]
+    y, x = (np.indices((steps, steps)) + 0.5) / steps
+    if layout == "stripe":
+        colours = [(np.abs(x - middle) < 0.125) & (np.abs(y - 0.5) < 0.42) for middle in (1 / 6, 1 / 2, 5 / 6)]
+    else:
+
+        def diamond(middle_x: float, middle_y: float, radius: float) -> NDArray[np.bool_]:
+            off_x, off_y = np.abs((x - middle_x + 0.5) % 1 - 0.5), np.abs((y - middle_y + 0.5) % 1 - 0.5)
+            return np.asarray(off_x + off_y < radius)
+
+        red = diamond(0.25, 0.25, 0.19) | diamond(0.75, 0.75, 0.19)
+        blue = diamond(0.75, 0.25, 0.21) | diamond(0.25, 0.75, 0.21)
+        green = np.zeros_like(red)
+        for middle_x in (0.0, 0.5):
+            for middle_y in (0.0, 0.5):
+                green |= diamond(middle_x, middle_y, 0.13)
+        colours = [red, green, blue]
+    lit = np.stack(colours).astype(np.float32)
+    return lit / lit.mean((1, 2), keepdims=True)
+
+
+@cache
+def _spectrum(layout: str) -> NDArray[np.complex64]:
+    return np.fft.rfft2(cell(layout)).astype(np.complex64)
+
+
+def grid(
+    x: Plane, y: Plane, layout: str, *, pitch: float, turn: float, strength: float, shift: tuple[float, float], blur: float,
+    pixel: float,
+) -> Plane:  # fmt: skip
+    """Factor by which the grid changes each camera pixel's light, height x width x RGB, mean 1 over a cell.
+
+    Args:
+        x: place of every camera pixel on the display, from the left, px of the picture.
+        y: the same from the top.
+        layout: ``stripe`` or ``pentile``.
+        pitch: distance of the display's pixels, px.
+        turn: turn of the grid, radians.
+        strength: contrast, [0, 1].
+        shift: phase of the grid, in cells.
+        blur: standard deviation of the lens' blur, px.
+        pixel: side of a camera pixel, px.
+    """
+    steps, period = STEPS[layout], pitch * CELL[layout]
+    series = _spectrum(layout) * transfer(turn, pixel / period, blur / period, steps)
+    table = np.fft.irfft2(series, s=(steps, steps)).astype(np.float32)
+    table = 1 + np.float32(strength) * (table - 1)
+    rows = np.ascontiguousarray(table.reshape(3, steps * steps).T)
+    return np.take(rows, phase_index(x, y, period, turn, shift, steps), axis=0)
