@@ -31,16 +31,44 @@ _SCHEDULE = {
 """Fields of `Schedule` and their names in the diffusers layout."""
 
 
+def anchored(output: Tensor, z_t: Tensor, live: Tensor, abar_t: Tensor, deviation: float) -> Tensor:
+    """The clean image, of which the network says only what z_t and the live face together do not.
+
+    The spoof is taken as normal about the live face with ``deviation``, z_t as the spoof with noise: the mean of what is left
+    then, and its deviation, are where the output's 0 and 1 lie. This is the preconditioning of Karras et al. (2022) with the
+    live face for a mean. An untrained network returns the live face, so that none of its training is spent on learning to.
+
+    Args:
+        output: (B, 3, H, W) of the network.
+        z_t: (B, 3, H, W).
+        live: (B, 3, H, W).
+        abar_t: (B, 1, 1, 1), below 1.
+        deviation: of spoofs from their live faces.
+    """
+    noise, spread = (1 - abar_t) / abar_t, deviation**2
+    mean = (spread * z_t / abar_t.sqrt() + noise * live) / (spread + noise)
+    return mean + scale_of(abar_t, deviation) * output
+
+
+def scale_of(abar_t: Tensor, deviation: float) -> Tensor:
+    """Deviation of the clean image, given z_t and the live face, that `anchored` assumes."""
+    noise, spread = (1 - abar_t) / abar_t, deviation**2
+    return (spread * noise / (spread + noise)).sqrt()
+
+
 class Denoiser(nn.Module):
-    """The part that is trained, with "no style" in whichever form the U-Net has it.
+    """The part that is trained, with "no style" in whichever form the U-Net has it, and with its anchor.
 
     Args:
         unet: network.
+        schedule: noise levels.
     """
 
-    def __init__(self, unet: UNet) -> None:
+    def __init__(self, unet: UNet, schedule: Schedule) -> None:
         super().__init__()
         self.unet = unet
+        # No buffer: one would be rounded with the weights.
+        self._abar = schedule.abar().float()
 
     def forward(
         self,
@@ -64,7 +92,13 @@ class Denoiser(nn.Module):
         if grey is not None and null is not None:
             style = [torch.where(null[:, None, None, None], g, k) for g, k in zip(grey, style, strict=True)]
             null = None
-        return cast(Prediction, self.unet(z_t, live, step, style, null))
+        dtype = self.unet.stem.weight.dtype
+        said = cast(Prediction, self.unet(z_t.to(dtype), live.to(dtype), step, style, null))
+        if not self.unet.config.anchor:
+            return said
+        abar_t = self._abar.to(step.device)[step + 1][:, None, None, None]
+        z_0 = anchored(said.output.float(), z_t.float(), live.float(), abar_t, self.unet.config.anchor)
+        return Prediction(z_0, said.variance)
 
 
 class DiffFAS(nn.Module):
@@ -86,7 +120,12 @@ class DiffFAS(nn.Module):
                 f"the style encoder gives features of {style_encoder.config.tap_channels} channels, but the U-Net takes "
                 f"{unet.config.style_channels}; they are not of one model"
             )
-        self.denoiser, self.style_encoder, self.schedule = Denoiser(unet), style_encoder, schedule
+        if unet.config.anchor and schedule.prediction_type != "sample":
+            raise WeightsError(
+                f"the U-Net's output is anchored, so it is a clean image, but the scheduler's prediction_type is "
+                f"{schedule.prediction_type}; set it to sample"
+            )
+        self.denoiser, self.style_encoder, self.schedule = Denoiser(unet, schedule), style_encoder, schedule
         self.style_encoder.eval().requires_grad_(False)
         self._compiled: Any = None
 
@@ -202,11 +241,11 @@ class DiffFAS(nn.Module):
         dtype = self.unet.stem.weight.dtype
         features = self.encode_style(style.to(dtype))
         grey = self.grey(style.to(dtype))
-        condition = live.to(dtype).contiguous(memory_format=torch.channels_last)
+        condition = live.float().contiguous(memory_format=torch.channels_last)
 
         def network(z_t: Tensor, step: Tensor, null: Tensor | None) -> tuple[Tensor, Tensor | None]:
             times = len(z_t) // len(condition)
-            images = z_t.to(dtype).contiguous(memory_format=torch.channels_last)
+            images = z_t.contiguous(memory_format=torch.channels_last)
             features_of, live_of = features, condition
             if times == 2:
                 features_of, live_of = tuple(torch.cat([k, k]) for k in features), torch.cat([condition, condition])

@@ -20,7 +20,7 @@ from fasgen.stages.defake.train_dfg import truncated_weight
 from fasgen.stages.identify.config import weights_path
 from fasgen.stages.identify.load import load as load_identity
 from fasgen.stages.synth.difffas.diffusion import Schedule, drop_style, variational_bound
-from fasgen.stages.synth.difffas.model import DiffFAS
+from fasgen.stages.synth.difffas.model import DiffFAS, scale_of
 from fasgen.stages.synth.difffas.style_encoder import StyleEncoder
 from fasgen.stages.synth.difffas.train_pairs import Pairs, load_galleries
 from fasgen.stages.synth.difffas.training_config import DiffFASTraining
@@ -73,6 +73,7 @@ def build_unet(config: DiffFASTraining, style_channels: Sequence[int]) -> UNet:
             learned_variance=config.learned_variance,
             patch=config.patch,
             null=config.null,
+            anchor=config.anchor,
         )
     except ValueError as error:
         raise WeightsError(f"the U-Net's settings do not fit each other or the style encoder: {error}") from error
@@ -144,7 +145,10 @@ class DiffFASTask:
         wanted = target(batch.target, batch.eps, abar_t, config.prediction)
         error = F.mse_loss(said.output.float(), wanted, reduction="none").flatten(1).mean(1)
         parts = {"plain": error.mean()}
-        if config.min_snr:
+        anchor = self.model.unet.config.anchor
+        if anchor:
+            error = error / scale_of(abar_t, anchor).flatten().square()
+        elif config.min_snr:
             error = error * truncated_weight(abar_t.flatten(), config.min_snr, config.prediction)
         total = error.mean()
         if said.variance is not None:

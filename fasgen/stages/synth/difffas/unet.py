@@ -38,6 +38,8 @@ class UNetConfig:
         learned_variance: predict where the variance lies between beta and its posterior (Nichol and Dhariwal 2021).
         patch: pixels folded into channels, each way; 1 is the paper's, 2 makes everything four times cheaper.
         null: what "no style" is: tokens that each STFM learns, or a grey image seen through the style encoder.
+        anchor: deviation of spoofs from their live faces, for an output that is measured from them
+            (`fasgen.stages.synth.difffas.model.anchored`); 0 is the paper's plain output.
     """
 
     size: int = 256
@@ -52,6 +54,7 @@ class UNetConfig:
     learned_variance: bool = True
     patch: int = 1
     null: Literal["learned", "grey"] = "learned"
+    anchor: float = 0.0
 
     def __post_init__(self) -> None:
         levels = len(self.multipliers)
