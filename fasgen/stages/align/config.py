@@ -113,7 +113,7 @@ def weights(config: AlignConfig) -> dict[str, Path]:
 SPEC = StageSpec(
     name="align",
     summary="find the face, five landmarks and pose; cut an upright crop on a template",
-    version=1,
+    version=2,
     reads=(),
     config=AlignConfig,
     factory="fasgen.stages.align.stage:build",

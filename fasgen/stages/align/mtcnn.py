@@ -1,8 +1,8 @@
 """MTCNN: a pyramid of proposals, refined twice, in batched torch.
 
-One image at a time goes through the cascade, and its windows go through the second and third network in chunks of a fixed
-shape, so a face's numbers are the same bytes whatever else the batch holds. Nothing is lost by that: the work of a face
-detector lies in the pyramid, whose levels differ in size from image to image, and small working sets stay in the cache.
+One image at a time goes through the cascade, so a face's numbers are the same bytes whatever else the batch holds. Nothing is
+lost by that: the work of a face detector lies in the pyramid, whose levels differ in size from image to image, and small
+working sets stay in the cache.
 
 All levels and all windows are read from one summed-area table (`areas.py`), so the image is visited once; scores are
 compared as logits, and box offsets are computed only where a score passes.
@@ -11,6 +11,7 @@ compared as logits, and box offsets are computed only where a score passes.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ from fasgen.stages.align.areas import Areas
 from fasgen.stages.align.boxes import Faces, Floats, refined, squared, suppress, suppress_contained
 from fasgen.stages.align.mtcnn_networks import ONet, PNet, RNet, fill, in_chunks
 from fasgen.stages.align.mtcnn_weights import read_arrays, weight_files
-from fasgen.stages.align.pyramid import STRIDE, WINDOW, layout
+from fasgen.stages.align.pyramid import STRIDE, WINDOW, Sheet, layout
 from fasgen.stages.stage import RGB
 
 
@@ -52,9 +53,10 @@ class MTCNN:
             fill(network, read_arrays(files[name]))
             network.requires_grad_(False).eval().to(device)
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        # Working sets that stay in a core's cache on a CPU; launches that fill the chip elsewhere.
-        self._band_cells = 32_768 if device.type == "cpu" else 1 << 24
-        self._chunks = (16, 4) if device.type == "cpu" else (256, 64)
+        # Working sets that stay in the cache of a CPU; launches that fill the chip elsewhere.
+        self._band_cells = 65_536 if device.type == "cpu" else 1 << 24
+        # Windows a chunk, and what the number in the last one is a multiple of.
+        self._chunks = ((32, 4), (8, 1)) if device.type == "cpu" else ((256, 64), (64, 16))
 
     @torch.inference_mode()
     def __call__(self, image: RGB) -> Faces:
@@ -69,22 +71,9 @@ class MTCNN:
         plan = layout(areas.height, areas.width, self.cascade.min_face, self.cascade.factor)
         if plan is None:
             return np.zeros((0, 4), np.float32)
-        canvas = plan.paint(areas, self.device)
-        owner = torch.from_numpy(plan.owner.astype(np.int64)).to(self.device)
-        limit = _logit(self.cascade.thresholds[0])
-        step = max(self._band_cells // plan.width, WINDOW)
-        parts = []
-        for first in range(0, len(owner), step):
-            last = min(first + step, len(owner))
-            top, bottom = first * STRIDE, (last - 1) * STRIDE + WINDOW
-            logits, features = self.pnet(canvas[:, :, top:bottom], plan.edges(top, bottom - 2))
-            y, x = torch.nonzero((logits >= limit) & (owner[first:last] >= 0), as_tuple=True)
-            place = torch.stack([x, y + first, owner[first + y, x]], 1)
-            parts.append(torch.cat([place, torch.sigmoid(logits[y, x])[:, None], self.pnet.box(features[y, x])], 1))
-        found = torch.cat(parts).cpu().numpy()
-        level, score, offset = found[:, 2].astype(np.int64), found[:, 3], found[:, 4:]
-        order = np.argsort(level, kind="stable")
-        level, score, offset, cell = level[order], score[order], offset[order], found[order, :2]
+        found = np.concatenate([part for sheet in plan.sheets for part in self._candidates(areas, sheet)])
+        found = found[np.argsort(found[:, 0], kind="stable")]
+        level, cell, score, offset = found[:, 0].astype(np.int64), found[:, 1:3], _sigmoid(found[:, 3]), found[:, 4:]
         table = np.array([(of.x // STRIDE, of.y // STRIDE, of.scale) for of in plan.levels], np.float32)[level]
         corner, scale = (cell - table[:, :2]) * STRIDE, table[:, 2:]
         boxes = np.concatenate([np.floor((corner + 1) / scale), np.floor((corner + WINDOW) / scale)], 1)
@@ -93,6 +82,24 @@ class MTCNN:
         boxes, offset = boxes[kept], offset[kept]
         size = boxes[:, 2:] - boxes[:, :2]
         return squared(boxes + offset * np.tile(size, (1, 2)))
+
+    def _candidates(self, areas: Areas, sheet: Sheet) -> Iterator[Floats]:
+        """Cells of a sheet that may be faces, by bands of its rows: (N, 8) of level, x, y, logit, offsets of the box."""
+        canvas = sheet.paint(areas, self.device)
+        limit = _logit(self.cascade.thresholds[0])
+        step = max(self._band_cells // sheet.width, WINDOW)
+        for first in range(0, len(sheet.owner), step):
+            last = min(first + step, len(sheet.owner))
+            top, bottom = first * STRIDE, (last - 1) * STRIDE + WINDOW
+            logits, features = self.pnet(canvas[:, :, top:bottom], sheet.edges(top, bottom - 2))
+            owner = sheet.owner[first:last].ravel()
+            cell = np.flatnonzero((logits >= limit).view(-1).cpu().numpy() & (owner >= 0))
+            at = torch.from_numpy(cell).to(self.device)
+            features = features.reshape(-1, features.shape[-1]).index_select(0, at)
+            logits = logits.reshape(-1, 1).index_select(0, at)
+            y, x = np.divmod(cell, sheet.owner.shape[1])
+            place = np.stack([owner[cell], x, y + first], 1, dtype=np.float32, casting="same_kind")
+            yield np.concatenate([place, logits.cpu().numpy(), self.pnet.box(features).cpu().numpy()], 1)
 
     def _refined(self, areas: Areas, boxes: Floats) -> Floats:
         """Second network: squares (N, 4)."""
@@ -111,14 +118,14 @@ class MTCNN:
         return Faces(boxes[kept], score[kept], np.ascontiguousarray(points[kept]))
 
     def _looked_at(
-        self, areas: Areas, boxes: Floats, network: RNet | ONet, chunk: int, threshold: float
+        self, areas: Areas, boxes: Floats, network: RNet | ONet, chunks: tuple[int, int], threshold: float
     ) -> tuple[Floats, Floats]:
         """The boxes that a network takes for faces, and its outputs (N, ...) for them."""
         corners, inside = _pixels(boxes, areas)
         boxes, corners = boxes[inside], corners[inside]
         if len(boxes) == 0:
             return boxes, np.zeros((0, network.heads.out_features), np.float32)
-        out = in_chunks(network, areas.crops(corners, network.SIDE), chunk).cpu().numpy()
+        out = in_chunks(network, areas.crops(corners, network.SIDE), *chunks).cpu().numpy()
         passed = out[:, -1] > _logit(threshold)
         return boxes[passed], out[passed]
 

@@ -18,13 +18,40 @@ from fasgen.stages.align.pyramid import Copy
 class _Convolutions(nn.Sequential):
     """Alternating convolution, PReLU and pooling."""
 
-    def __init__(self, *channels: int, kernels: Sequence[int], pools: Sequence[tuple[int, int] | None]) -> None:
+    def __init__(self, *channels: int, kernels: Sequence[int], pools: Sequence[int | None]) -> None:
         layers: list[nn.Module] = []
         for wide, (narrow, kernel, pool) in zip(channels[1:], zip(channels, kernels, pools, strict=False), strict=True):
             layers += [nn.Conv2d(narrow, wide, kernel), nn.PReLU(wide)]
             if pool is not None:
-                layers.append(nn.MaxPool2d(*pool, ceil_mode=True))
+                layers.append(MaxPool(pool))
         super().__init__(*layers)
+
+
+class MaxPool(nn.Module):
+    """Max pooling with a stride of 2 that rounds up.
+
+    Args:
+        size: side of the window, 2 or 3; with 2, the sides of what is pooled have to be even.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) to (N, C, H', W')."""
+        if x.device.type != "cpu":
+            return F.max_pool2d(x, self.size, 2, ceil_mode=True)
+        # torch's pooling on a CPU also notes where each maximum was, and takes four times as long.
+        return self._along(self._along(x, 2), 3)
+
+    def _along(self, x: torch.Tensor, axis: int) -> torch.Tensor:
+        first, second, *third = (x[(slice(None),) * axis + (slice(i, None, 2),)] for i in range(self.size))
+        out = torch.maximum(first.narrow(axis, 0, second.shape[axis]), second)
+        for more in third:
+            inner = out.narrow(axis, 0, min(more.shape[axis], out.shape[axis]))
+            torch.maximum(inner, more, out=inner)
+        return out
 
 
 class PNet(nn.Module):
@@ -42,7 +69,8 @@ class PNet(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(3, self.RISING + 2 * self.FALLING, 3)
         self.slope = nn.Parameter(torch.zeros(self.RISING))
-        self.body = _Convolutions(self.first.out_channels, 16, 32, kernels=(3, 3), pools=(None, None))
+        self.pool = MaxPool(2)
+        self.body = _Convolutions(self.RISING + self.FALLING, 16, 32, kernels=(3, 3), pools=(None, None))
         self.box = nn.Linear(32, 4)
         self.face = nn.Linear(32, 1)
 
@@ -59,10 +87,11 @@ class PNet(nn.Module):
         x = self.first(x)
         for rows, columns, from_rows, from_columns in edges:
             x[:, :, rows, columns] = x[:, :, from_rows, from_columns]
-        x = F.max_pool2d(x, 2)
+        x = self.pool(x)
         rising, falling, scaled = x.split_with_sizes([self.RISING, self.FALLING, self.FALLING], 1)
-        rising.copy_(F.prelu(rising, self.slope))
-        falling.copy_(torch.maximum(falling, scaled))
+        x = torch.empty_like(x[:, : self.RISING + self.FALLING], memory_format=torch.channels_last)
+        x[:, : self.RISING] = F.prelu(rising, self.slope)
+        torch.maximum(falling, scaled, out=x[:, self.RISING :])
         features = self.body(x).permute(0, 2, 3, 1)[0]
         return self.face(features)[..., 0], features
 
@@ -74,7 +103,7 @@ class RNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = _Convolutions(3, 28, 48, 64, kernels=(3, 3, 2), pools=((3, 2), (3, 2), None))
+        self.body = _Convolutions(3, 28, 48, 64, kernels=(3, 3, 2), pools=(3, 3, None))
         self.dense = nn.Sequential(nn.Linear(576, 128), nn.PReLU(128))
         self.heads = nn.Linear(128, 4 + 1)
 
@@ -91,7 +120,7 @@ class ONet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = _Convolutions(3, 32, 64, 64, 128, kernels=(3, 3, 3, 2), pools=((3, 2), (3, 2), (2, 2), None))
+        self.body = _Convolutions(3, 32, 64, 64, 128, kernels=(3, 3, 3, 2), pools=(3, 3, 2, None))
         self.dense = nn.Sequential(nn.Linear(1152, 256), nn.PReLU(256))
         self.heads = nn.Linear(256, 4 + 10 + 1)
 
@@ -154,8 +183,7 @@ def _fill_first(network: PNet, rest: list[torch.Tensor]) -> None:
     _put(network.first.weight, torch.cat([weight[..., order], weight[..., falling] * scaled], 3).permute(3, 2, 0, 1))
     _put(network.first.get_parameter("bias"), torch.cat([bias[order], bias[falling] * scaled]))
     _put(network.slope, slope[rising])
-    following = rest[0][:, :, order]
-    rest[0] = torch.cat([following, torch.zeros_like(following[:, :, : len(falling)])], 2)
+    rest[0] = rest[0][:, :, order]
 
 
 def _put(parameter: nn.Parameter | torch.Tensor, value: torch.Tensor) -> None:
@@ -164,7 +192,9 @@ def _put(parameter: nn.Parameter | torch.Tensor, value: torch.Tensor) -> None:
     parameter.data.copy_(value)
 
 
-def in_chunks(network: RNet | ONet, windows: torch.Tensor, chunk: int) -> torch.Tensor:
-    """Run windows of one image in chunks of one fixed shape, the last padded with zeros."""
-    padded = F.pad(windows, (0, 0, 0, 0, 0, 0, 0, -len(windows) % chunk)).contiguous(memory_format=torch.channels_last)
+def in_chunks(network: RNet | ONet, windows: torch.Tensor, chunk: int, grain: int) -> torch.Tensor:
+    """Run windows of one image in chunks, the last one padded with zeros to a multiple of ``grain`` to keep shapes few."""
+    lacking = -len(windows) % grain
+    padded = torch.cat([windows, windows.new_zeros(lacking, *windows.shape[1:])]) if lacking else windows
+    padded = padded.contiguous(memory_format=torch.channels_last)
     return torch.cat([network(part) for part in torch.split(padded, chunk)])[: len(windows)]

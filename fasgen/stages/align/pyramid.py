@@ -1,4 +1,4 @@
-"""All levels of an image pyramid on one canvas, so that one pass of the proposal network sees them all."""
+"""All levels of an image pyramid on a few sheets, so that a few passes of the proposal network see them all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Copy = tuple[slice, slice, slice, slice]
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One level and its place on the canvas (top left corner, even).
+    """One level and its place on its sheet (top left corner, even).
 
     Attributes:
         scale: level pixels per image pixel.
@@ -37,14 +37,15 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """The canvas of images of one size.
+class Sheet:
+    """A canvas that holds one or more levels.
 
     Attributes:
         height: px, even.
         width: px, even.
         levels: from the finest.
-        owner: (height / 2 - 5, width / 2 - 5) int16, which level a proposal cell belongs to; -1 for cells that straddle.
+        owner: (height / 2 - 5, width / 2 - 5) int16, which level of the pyramid, counted from the finest, a proposal cell
+            belongs to; -1 for cells that straddle.
     """
 
     height: int
@@ -56,7 +57,7 @@ class Layout:
         """Copies (target rows, target columns, source rows, source columns) that mend the network's first map.
 
         The network's pooling rounds up: on a level of odd size its last window hangs over the border, and takes the maximum
-        of what is there. On the canvas it would see the gap beyond the level, so the level's last row and column are
+        of what is there. On the sheet it would see the gap beyond the level, so the level's last row and column are
         repeated there, which leaves the maximum as it was.
 
         Args:
@@ -77,61 +78,82 @@ class Layout:
         return copies
 
     def paint(self, areas: Areas, device: torch.device) -> torch.Tensor:
-        """The canvas (1, 3, height, width) in [-1, 1], channels last."""
+        """The sheet (1, 3, height, width) in [-1, 1], channels last."""
         canvas = torch.zeros(self.height, self.width, 3, device=device)
         for level in self.levels:
             areas.level(canvas[level.y : level.y + level.height, level.x : level.x + level.width])
         return canvas[None].permute(0, 3, 1, 2)
 
 
-@dataclass(slots=True)
-class _Shelf:
-    """A strip of the canvas, filled from the left with columns (left edge, width, height filled)."""
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the levels of images of one size lie.
 
-    y: int
+    Attributes:
+        levels: from the finest.
+        sheets: between them they hold each level once.
+    """
+
+    levels: tuple[Level, ...]
+    sheets: tuple[Sheet, ...]
+
+
+@dataclass(slots=True)
+class _Columns:
+    """A sheet that is filled from the left with columns (left edge, width, height filled)."""
+
     height: int
     across: int
     columns: list[list[int]]
+    levels: dict[int, Level]
 
-    def put(self, tall: int, wide: int) -> tuple[int, int] | None:
+    @property
+    def width(self) -> int:
+        return self.columns[-1][0] + self.columns[-1][1]
+
+    def place(self, tall: int, wide: int) -> tuple[int, int] | None:
         """Where (y, x) a level finds room: below what a column holds, else in a new column; None if nowhere."""
         for column in self.columns:
             if wide <= column[1] and column[2] + tall <= self.height:
                 column[2] += tall
-                return self.y + column[2] - tall, column[0]
-        x = self.columns[-1][0] + self.columns[-1][1]
+                return column[2] - tall, column[0]
+        x = self.width
         if tall > self.height or x + wide > self.across:
             return None
         self.columns.append([x, wide, tall])
-        return self.y, x
+        return 0, x
+
+    def sheet(self) -> Sheet:
+        owner = np.full((self.height // 2 - 5, self.width // 2 - 5), -1, np.int16)
+        for number, level in self.levels.items():
+            rows, columns = cells(level.height), cells(level.width)
+            owner[level.y // 2 : level.y // 2 + rows, level.x // 2 : level.x // 2 + columns] = number
+        owner.flags.writeable = False
+        return Sheet(self.height, self.width, tuple(self.levels.values()), owner)
 
 
 @lru_cache(maxsize=64)
 def layout(height: int, width: int, min_face: float, factor: float) -> Layout | None:
     """Where the levels of a height x width image lie; null if it is too small to hold the smallest face.
 
-    Levels go, from the finest, onto the first shelf with room, else onto a new shelf below; about a tenth of the canvas stays
-    empty.
+    Levels go, from the finest, onto the first sheet with room, else onto a new one, none wider than the first; about a
+    twentieth of the sheets stays empty.
     """
     sizes = [(scale, int(height * scale + 1), int(width * scale + 1)) for scale in scales(height, width, min_face, factor)]
     if not sizes:
         return None
-    shelves: list[_Shelf] = []
-    levels = []
-    across, bottom = _even(sizes[0][2]), 0
-    for scale, tall, wide in sizes:
-        place = next((place for shelf in shelves if (place := shelf.put(_even(tall), _even(wide)))), None)
-        if place is None:
-            place = (bottom, 0)
-            shelves.append(_Shelf(bottom, _even(tall), across, [[0, _even(wide), _even(tall)]]))
-            bottom += _even(tall)
-        levels.append(Level(scale, tall, wide, *place))
-    owner = np.full((bottom // 2 - 5, across // 2 - 5), -1, np.int16)
-    for number, level in enumerate(levels):
-        rows, columns = cells(level.height), cells(level.width)
-        owner[level.y // 2 : level.y // 2 + rows, level.x // 2 : level.x // 2 + columns] = number
-    owner.flags.writeable = False
-    return Layout(bottom, across, tuple(levels), owner)
+    sheets: list[_Columns] = []
+    for number, (scale, tall, wide) in enumerate(sizes):
+        for sheet in sheets:
+            if (place := sheet.place(_even(tall), _even(wide))) is not None:
+                break
+        else:
+            place = (0, 0)
+            sheet = _Columns(_even(tall), _even(sizes[0][2]), [[0, _even(wide), _even(tall)]], {})
+            sheets.append(sheet)
+        sheet.levels[number] = Level(scale, tall, wide, *place)
+    levels = {number: level for sheet in sheets for number, level in sheet.levels.items()}
+    return Layout(tuple(levels[number] for number in range(len(sizes))), tuple(sheet.sheet() for sheet in sheets))
 
 
 def scales(height: int, width: int, min_face: float, factor: float) -> list[float]:

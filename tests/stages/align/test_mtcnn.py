@@ -15,7 +15,7 @@ import torch
 from bench.facenet_reference import facenet_mtcnn
 from fasgen.errors import WeightsError
 from fasgen.stages.align.mtcnn import MTCNN, Cascade
-from fasgen.stages.align.mtcnn_networks import RNet, fill
+from fasgen.stages.align.mtcnn_networks import MaxPool, RNet, fill
 from fasgen.stages.align.mtcnn_weights import read_arrays, weight_files
 from fasgen.stages.align.pyramid import cells, layout
 from fasgen.stages.stage import RGB
@@ -61,15 +61,24 @@ def test_every_cell_of_every_level_gives_what_the_reference_gives(mtcnn: MTCNN, 
     assert plan is not None
     x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float()
     with torch.inference_mode():
-        logits, features = mtcnn.pnet(plan.paint(Areas(image, CPU), CPU), plan.edges(0, plan.height - 2))
-        for level in plan.levels:
-            resized = torch.nn.functional.interpolate(x, size=(level.height, level.width), mode="area")
-            offsets, probability = peer.pnet((resized - 127.5) * 0.0078125)
-            rows, columns = cells(level.height), cells(level.width)
-            assert probability.shape[2:] == (rows, columns)
-            place = slice(level.y // 2, level.y // 2 + rows), slice(level.x // 2, level.x // 2 + columns)
-            torch.testing.assert_close(torch.sigmoid(logits[place]), probability[0, 1], atol=1e-5, rtol=1e-4)
-            torch.testing.assert_close(mtcnn.pnet.box(features[place]).permute(2, 0, 1), offsets[0], atol=1e-5, rtol=1e-4)
+        for sheet in plan.sheets:
+            logits, features = mtcnn.pnet(sheet.paint(Areas(image, CPU), CPU), sheet.edges(0, sheet.height - 2))
+            for level in sheet.levels:
+                resized = torch.nn.functional.interpolate(x, size=(level.height, level.width), mode="area")
+                offsets, probability = peer.pnet((resized - 127.5) * 0.0078125)
+                rows, columns = cells(level.height), cells(level.width)
+                assert probability.shape[2:] == (rows, columns)
+                place = slice(level.y // 2, level.y // 2 + rows), slice(level.x // 2, level.x // 2 + columns)
+                torch.testing.assert_close(torch.sigmoid(logits[place]), probability[0, 1], atol=1e-5, rtol=1e-4)
+                boxes = mtcnn.pnet.box(features[place]).permute(2, 0, 1)
+                torch.testing.assert_close(boxes, offsets[0], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("size", "sides"), [(2, (8, 14)), (3, (22, 22)), (3, (9, 46)), (3, (21, 8)), (3, (3, 4))])
+def test_pooling_is_that_of_torch(size: int, sides: tuple[int, int]) -> None:
+    x = torch.randn(2, 5, *sides, generator=torch.Generator().manual_seed(3)).to(memory_format=torch.channels_last)
+    expected = torch.nn.functional.max_pool2d(x, size, 2, ceil_mode=True)
+    torch.testing.assert_close(MaxPool(size)(x), expected, atol=0, rtol=0)
 
 
 def test_faces_agree_with_the_reference_on_photographs(mtcnn: MTCNN, peer: Any) -> None:
@@ -89,13 +98,23 @@ def test_faces_agree_with_the_reference_on_photographs(mtcnn: MTCNN, peer: Any) 
     assert found > 0
 
 
-def test_bands_of_the_canvas_change_nothing(mtcnn: MTCNN) -> None:
+def test_bands_of_a_sheet_change_nothing(mtcnn: MTCNN) -> None:
     whole, banded = MTCNN(Cascade(), CPU), MTCNN(Cascade(), CPU)
     whole._band_cells, banded._band_cells = 1 << 30, 1
     for image in photographs(3):
         one, other = whole(image), banded(image)
         np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-3)
         np.testing.assert_allclose(one.landmarks, other.landmarks, atol=1e-3)
+
+
+def test_an_image_gives_the_same_bytes_after_others(mtcnn: MTCNN) -> None:
+    first, *others = photographs(4)
+    alone = MTCNN(Cascade(), CPU)(first)
+    for other in others:
+        mtcnn(other)
+    again = mtcnn(first)
+    for one, other in ((alone.boxes, again.boxes), (alone.scores, again.scores), (alone.landmarks, again.landmarks)):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (19, 300), (20, 20), (300, 20), (47, 51)])
