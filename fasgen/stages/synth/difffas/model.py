@@ -36,7 +36,7 @@ def anchored(output: Tensor, z_t: Tensor, live: Tensor, abar_t: Tensor, deviatio
 
     The spoof is taken as normal about the live face with ``deviation``, z_t as the spoof with noise: the mean of what is left
     then, and its deviation, are where the output's 0 and 1 lie. This is the preconditioning of Karras et al. (2022) with the
-    live face for a mean. An untrained network returns the live face, so that none of its training is spent on learning to.
+    live face for a mean. What an untrained network sees in pure noise is the live face, so that no training is spent on that.
 
     Args:
         output: (B, 3, H, W) of the network.

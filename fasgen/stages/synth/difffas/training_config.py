@@ -89,8 +89,8 @@ class DiffFASTraining(LoopConfig):
     anchor: float = Field(
         0.0,
         ge=0,
-        description="deviation of spoofs from their live faces, about 0.25: the output is measured from the live face, which "
-        "an untrained network then returns; needs prediction=sample, weighs errors in its own units; 0: as the paper has it",
+        description="deviation of spoofs from their live faces, about 0.25: the output is measured from the live face, so that "
+        "keeping it needs no learning; needs prediction=sample, weighs errors in its own units; 0: as the paper has it",
     )
     t_max: int = Field(1000, ge=1, le=1000, description="noise levels above it are never trained")
     min_snr: float = Field(

@@ -10,7 +10,7 @@ import torch
 
 from fasgen.errors import WeightsError
 from fasgen.stages.synth.difffas.diffusion import Schedule
-from fasgen.stages.synth.difffas.model import DiffFAS
+from fasgen.stages.synth.difffas.model import DiffFAS, anchored, scale_of
 
 from .tiny import STYLES, encoder, images, model, unet
 
@@ -95,6 +95,33 @@ def test_the_style_encoder_has_no_graph_and_stays_in_evaluation_mode() -> None:
     whole = model()
     assert not whole.style_encoder.training and not any(p.requires_grad for p in whole.style_encoder.parameters())
     assert not any(k.requires_grad for k in whole.encode_style(images(1)))
+
+
+@pytest.mark.parametrize("level", [1, 50, 300, 900])
+def test_the_anchor_is_where_chance_would_put_the_spoof(level: int) -> None:
+    """Spoofs about the live face, noised: what the anchor leaves to say has mean 0, deviation 1 and no trace of z_t."""
+    generator = torch.Generator().manual_seed(level)
+    abar, live, deviation = Schedule().abar().float()[level].reshape(1, 1, 1, 1), torch.tensor(0.3), 0.25
+    z_0 = live + deviation * torch.randn(1, 3, 200, 200, generator=generator)
+    z_t = abar.sqrt() * z_0 + (1 - abar).sqrt() * torch.randn(z_0.shape, generator=generator)
+    left = (z_0 - anchored(torch.zeros_like(z_0), z_t, live, abar, deviation)) / scale_of(abar, deviation)
+    assert float(left.mean()) == pytest.approx(0, abs=0.02) and float(left.std()) == pytest.approx(1, abs=0.02)
+    assert float(torch.corrcoef(torch.stack([left.flatten(), z_t.flatten()]))[0, 1]) == pytest.approx(0, abs=0.02)
+
+
+def test_an_anchored_network_that_says_nothing_sees_the_live_face_in_noise() -> None:
+    network = unet(anchor=0.25, learned_variance=False)
+    torch.nn.init.zeros_(network.out.weight)
+    torch.nn.init.zeros_(network.out.bias)
+    whole = DiffFAS(network, encoder(), Schedule(prediction_type="sample"))
+    live = images(2)
+    out = whole.synthesise(live, images(2), noise_of(2), torch.tensor([1000, 0]), torch.tensor([2.0, 2.0]), 1)
+    assert torch.allclose(out, live, atol=0.02)
+
+
+def test_an_anchored_output_is_a_clean_image() -> None:
+    with pytest.raises(WeightsError, match="prediction_type is epsilon; set it to sample"):
+        DiffFAS(unet(anchor=0.25), encoder(), Schedule())
 
 
 def test_parts_of_different_models_are_refused() -> None:

@@ -107,6 +107,7 @@ def test_a_shift_moves_whole_pixels() -> None:
         {"null": "grey"},
         {"prediction": "v_prediction", "learned_variance": False, "min_snr": 5.0, "patch": 2, "stored": "fp16"},
         {"prediction": "sample", "t_max": 400},
+        {"prediction": "sample", "anchor": 0.25},
     ],
 )
 def test_difffas_trains_and_loads(faces: Path, style_folder: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
