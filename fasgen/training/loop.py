@@ -59,6 +59,12 @@ def ema_decay(limit: float, step: int) -> float:
     return min(limit, (1 + step) / (10 + step))
 
 
+def _optimiser(module: nn.Module, config: LoopConfig) -> torch.optim.Optimizer:
+    if config.optimiser == "sgd":
+        return torch.optim.SGD(module.parameters(), config.lr, config.betas[0], weight_decay=config.weight_decay)
+    return torch.optim.AdamW(module.parameters(), config.lr, config.betas, weight_decay=config.weight_decay)
+
+
 def _silent(line: str) -> None:
     """Says nothing."""
 
@@ -97,6 +103,7 @@ class Checkpoint:
             f"{index}.{key}": value.detach().contiguous().cpu()
             for index, slots in optimiser.state_dict()["state"].items()
             for key, value in slots.items()
+            if value is not None  # the momentum of an SGD without any
         }
         save_file(moments, new / "optimiser.safetensors")
         (new / "state.json").write_text(json.dumps(state))
@@ -164,7 +171,7 @@ def train(
         torch.set_num_threads(config.threads)
     module: nn.Module = task.module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = {k: v.detach().clone() for k, v in module.state_dict().items()}
-    optimiser = torch.optim.AdamW(module.parameters(), config.lr, config.betas, weight_decay=config.weight_decay)
+    optimiser = _optimiser(module, config)
     checkpoint, curve = Checkpoint(config.out), Curve(config.out, say)
     step, spent = 0, 0.0
     if checkpoint.exists():
