@@ -15,7 +15,7 @@ from fasgen.reader.index import FasIndex
 
 Words = NDArray[np.object_]
 
-KEYS = ("dataset", "domain", "subject", "attack_type", "device", "split", "path")
+KEYS = ("dataset", "domain", "subject", "style_subject", "attack_type", "device", "split", "path")
 """Columns of text; a value that is not known is an empty text."""
 
 
@@ -30,7 +30,7 @@ class SampleTable:
         synthetic: (N,) bool, generated rather than photographed.
         frame: (N,) int64, frame of the video; -1 for a still.
         brisque: (N,) float64; NaN where it was not measured.
-        dataset, domain, subject, attack_type, device, split, path: (N,) text; empty where unknown.
+        dataset, domain, subject, style_subject, attack_type, device, split, path: (N,) text; empty where unknown.
     """
 
     number: NDArray[np.int64]
@@ -42,6 +42,7 @@ class SampleTable:
     dataset: Words
     domain: Words
     subject: Words
+    style_subject: Words
     attack_type: Words
     device: Words
     split: Words
