@@ -87,6 +87,11 @@ class LossConfig(_Frozen):
     margin: float = Field(default=0.1, ge=0, description="of the triplets")
     adversarial: float = Field(default=0.5, ge=0, description="weight of the adversary (SSDG 0.1, AG-FAS 0.5)")
     horizon: int = Field(default=4000, ge=1, description="steps over which the reversed gradient rises")
+    styles: Literal["domain", "attack_type", "label"] = Field(
+        default="domain",
+        description="rq: what a style class is; domain: data set, device and attack, as DiffFAS; attack_type: live and each "
+        "attack type over all data sets; label: live and spoof",
+    )
     quality: bool = Field(default=True, description="rq: margins follow BRISQUE; false: fixed margins, as CosFace")
     s_live: float = Field(default=0.4, ge=0, le=1, description="rq: margin of live styles")
     s_spoof: float = Field(default=0.2, ge=0, le=1, description="rq: margin of spoof styles")
@@ -151,7 +156,10 @@ class Experiment(_Frozen):
     data: DataConfig = Field(description="shards")
     protocol: ProtocolConfig = Field(default_factory=ProtocolConfig, description="who is tested")
     synthetic: float | None = Field(
-        default=0.0, ge=0, le=1, description="share of synthetic samples among the spoofs of a batch; null: as they come"
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of synthetic samples among the spoofs of a batch; null: as they come (dlif: 0 or as they come)",
     )
     model: ModelConfig = Field(default_factory=ModelConfig, description="network")
     loss: LossConfig = Field(default_factory=LossConfig, description="losses of fas")

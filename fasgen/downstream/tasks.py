@@ -22,8 +22,9 @@ from fasgen.downstream.networks import FasNet
 from fasgen.downstream.protocols import Fold
 from fasgen.downstream.resnet import ResNet
 from fasgen.downstream.rq_loss import RqHead
+from fasgen.downstream.sampling import subject_table, training_sampler
 from fasgen.errors import ConfigError
-from fasgen.reader import BalancedSampler, SampleTable, SubjectSampler
+from fasgen.reader import SampleTable
 from fasgen.seeds import sample_seed
 
 SCORED_AT_ONCE = 64
@@ -48,28 +49,22 @@ class FasTask:
     def __init__(self, experiment: Experiment, shards: Shards, fold: Fold, seed: int, device: torch.device) -> None:
         self._experiment, self._shards, self._fold, self._seed, self._device = experiment, shards, fold, seed, device
         self._domains = _numbered(fold.train.column(experiment.protocol.by))
-        self._styles = _numbered(fold.train.domain)
-        live = {str(name): bool(label) for name, label in zip(fold.train.domain, fold.train.label, strict=True)}
         loss = experiment.loss
+        drawn = fold.train.take(~fold.train.synthetic) if experiment.synthetic == 0 else fold.train
+        rows = zip(drawn.domain, drawn.attack_type, drawn.label, strict=True)
+        styles = [style_class(loss.styles, str(domain), str(attack), int(label)) for domain, attack, label in rows]
+        self._styles = _numbered(styles)
+        live = dict(zip(styles, (drawn.label == 1).tolist(), strict=True))
         if loss.kind == "rq":
-            _check_quality(fold.train, live, loss.quality)
+            _check_quality(drawn, live, loss.quality)
         channels = shards.cue_channels if experiment.model.use != "image" else 0
-        styles = [live[name] for name in self._styles]
-        self.net = FasNet(experiment.model, loss, experiment.data.size, channels, len(self._domains), styles)
+        kinds = [live[name] for name in self._styles]
+        self.net = FasNet(experiment.model, loss, experiment.data.size, channels, len(self._domains), kinds)
         self.module = self.net
 
     def batches(self, start: int, rank: int, world: int) -> Iterator[Batch]:
         """Live and spoof one to one from every source domain."""
-        sampler = BalancedSampler(
-            self._fold.train,
-            self._experiment.loop.batch // world,
-            by=self._experiment.protocol.by,
-            synthetic=self._experiment.synthetic,
-            seed=self._seed,
-            start=start,
-            rank=rank,
-            world=world,
-        )
+        sampler = training_sampler(self._experiment, self._fold.train, self._seed, start, rank, world)
         return self._shards.training(sampler, self._device)
 
     def loss(self, module: nn.Module, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -79,7 +74,12 @@ class FasTask:
         if isinstance(self.net.head, RqHead):
             quality = [meta["quality"]["brisque"] for meta in batch.meta] if settings.quality else None
             brisque = None if quality is None else torch.tensor(quality, device=self._device)
-            loss = self.net.head.loss(out.logits.float(), batch.numbers("domain", self._styles), brisque)
+            names = [
+                style_class(settings.styles, str(m.get("domain") or ""), str(m.get("attack_type") or ""), int(m["label_index"]))
+                for m in batch.meta
+            ]
+            target = torch.tensor([self._styles[name] for name in names], device=self._device)
+            loss = self.net.head.loss(out.logits.float(), target, brisque)
             return loss, {"rq": loss}
         parts = {"classification": cross_entropy(out.logits, batch.label)}
         if settings.kind == "ssdg":
@@ -111,36 +111,20 @@ class DlifTask:
 
     def __init__(self, experiment: Experiment, shards: Shards, fold: Fold, seed: int, device: torch.device) -> None:
         self._experiment, self._shards, self._fold, self._seed, self._device = experiment, shards, fold, seed, device
-        keep = np.array([bool(s) for s in fold.train.subject]) & ~(fold.train.synthetic & (experiment.synthetic == 0))
-        self._train = fold.train.take(keep)
-        self._subjects = _numbered(self._train.subject)
+        self._subjects = _numbered(subject_table(experiment, fold.train).subject)
         d = experiment.dlif
         settings = DlifSettings(d.contrast, d.ambiguous, d.orthogonal, d.live_margin, d.spoof_margin, d.scale, d.tau)
         encoders = [ResNet(RESNETS[experiment.model.backbone]) for _ in range(2)]
         if experiment.model.pretrained is not None:
             for encoder in encoders:
                 load_pretrained(encoder, experiment.model.pretrained)
-        self.net = Dlif(encoders[0], encoders[1], max(len(self._subjects), 1), settings)
+        self.net = Dlif(encoders[0], encoders[1], len(self._subjects), settings)
         self.module = self.net
-        self._sampler(0, 0, 1)  # refuses, before anything is trained, what cannot be drawn
-
-    def _sampler(self, start: int, rank: int, world: int) -> SubjectSampler:
-        d = self._experiment.dlif
-        return SubjectSampler(
-            self._train,
-            subjects=d.subjects,
-            live=d.live,
-            spoof=d.spoof,
-            by=self._experiment.protocol.by,
-            seed=self._seed,
-            start=start,
-            rank=rank,
-            world=world,
-        )
 
     def batches(self, start: int, rank: int, world: int) -> Iterator[Batch]:
         """So many subjects of every domain, each with live and spoof samples."""
-        return self._shards.training(self._sampler(start, rank, world), self._device)
+        sampler = training_sampler(self._experiment, self._fold.train, self._seed, start, rank, world)
+        return self._shards.training(sampler, self._device)
 
     def loss(self, module: nn.Module, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         """``L_FAS + L_FR`` and all of their terms."""
@@ -166,6 +150,14 @@ def build_task(experiment: Experiment, shards: Shards, fold: Fold, seed: int, de
     """The task of the experiment's method."""
     make = FasTask if experiment.method == "fas" else DlifTask
     return make(experiment, shards, fold, seed, device)
+
+
+def style_class(styles: str, domain: str, attack_type: str, label: int) -> str:
+    """The style class of a sample for the relative-quality loss; see `LossConfig.styles`."""
+    if styles == "domain":
+        return domain
+    kind = "live" if label == 1 else "spoof"
+    return kind if styles == "label" or label == 1 else f"{kind}|{attack_type}"
 
 
 def _numbered(words: Iterable[Any]) -> dict[str, int]:

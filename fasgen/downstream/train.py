@@ -14,10 +14,11 @@ from fasgen.downstream.data import Shards
 from fasgen.downstream.evaluate import Evaluation, Settings, evaluate, trials
 from fasgen.downstream.protocols import Fold, folds
 from fasgen.downstream.report import write_report
+from fasgen.downstream.sampling import training_sampler
 from fasgen.downstream.scores import Score, ScoreTable, read_scores, write_scores
 from fasgen.downstream.tasks import DlifTask, FasTask, build_task
 from fasgen.errors import ConfigError
-from fasgen.reader import SampleTable
+from fasgen.reader import SampleTable, SubjectSampler
 from fasgen.training.loop import train
 
 Say = Callable[[str], object]
@@ -46,6 +47,10 @@ def run_experiments(experiments: Mapping[str, Experiment], device: torch.device,
     # All is checked before anything is trained: hours later is too late for a misspelt target.
     plans = [(name, e, _open(e, opened)) for name, e in experiments.items()]
     jobs = [(name, e, shards, fold) for name, e, shards in plans for fold in folds(shards.table, e.protocol)]
+    for name, experiment, _, fold in jobs:
+        sampler = training_sampler(experiment, fold.train, experiment.seeds[0])
+        for what, why in sampler.left_out.items() if isinstance(sampler, SubjectSampler) else ():
+            say(f"{name}, {fold.name}: left out {what}: {why}")
     rows: list[Score] = []
     runs = [(job, seed) for job in jobs for seed in job[1].seeds]
     for number, ((name, experiment, shards, fold), seed) in enumerate(runs, 1):

@@ -123,6 +123,18 @@ def test_synthetic_share_reaches_the_batches(three: Path, tmp_path: Path) -> Non
     assert batch.cue is not None and batch.cue.shape == (16, 3, 32, 32)
 
 
+@pytest.mark.parametrize(("styles", "classes"), [("domain", 6), ("attack_type", 3), ("label", 2)])
+def test_style_classes(three: Path, tmp_path: Path, styles: str, classes: int) -> None:
+    one = experiment(three, tmp_path, loss={"kind": "rq", "styles": styles})
+    assert Shards(one.data, cues=False).table.synthetic.any()  # has a style of its own, and is not drawn
+    shards = Shards(one.data, cues=True)
+    [fold] = folds(shards.table, one.protocol)
+    task = build_task(one, shards, fold, 0, CPU)
+    batch = next(task.batches(0, 0, 1))
+    loss, _ = task.loss(task.module, batch, 0)
+    assert task.net.head.weight.shape[0] == classes and torch.isfinite(loss)  # type: ignore[union-attr]
+
+
 def test_relative_quality_needs_brisque(sample: Callable[..., Any], pack: Callable[..., Path], tmp_path: Path) -> None:
     shards = pack(tmp_path / "p", [sample(d, "", label, n, brisque=None) for d in "abc" for label in (0, 1) for n in range(4)])
     with pytest.raises(ConfigError, match="needs BRISQUE"):
@@ -199,3 +211,19 @@ def test_a_device_that_is_not_there_is_refused(three: Path, tmp_path: Path) -> N
     (tmp_path / "e.yaml").write_text(YAML.format(shards=three))
     result = fasgen(str(tmp_path / "e.yaml"), "--device", "cuda:99")
     assert result.exit_code == 2 and "--device cuda:99" in result.output
+
+
+def test_what_cannot_be_drawn_is_refused_before_anything_is_trained(three: Path, tmp_path: Path) -> None:
+    good, bad = experiment(three, tmp_path), experiment(three, tmp_path, loop={"batch": 6})
+    with pytest.raises(ConfigError, match="a multiple of 4"):
+        run_experiments({"good": good, "bad": bad}, CPU, lambda line: None)
+    assert not list(tmp_path.iterdir())
+    few = experiment(three, tmp_path, method="dlif")
+    with pytest.raises(ConfigError, match="has 3 subjects with live and spoof samples, a batch needs 4"):
+        run(few)
+
+
+def test_the_example_is_read() -> None:
+    path = Path(__file__).resolve().parents[2] / "examples" / "experiment.yaml"
+    found = load_variants(Experiment, path)
+    assert len(found) == 6 and found["residual"].model.use == "cue" and found["image"].loop.steps == 400
