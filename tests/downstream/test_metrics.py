@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fasgen.downstream import metrics
@@ -61,6 +61,7 @@ def test_tpr_at_fpr_does_not_interpolate() -> None:
     assert metrics.tpr_at_fpr(metrics.roc(labels, scores), 0.0049) == 0.9
 
 
+@settings(max_examples=40)
 @given(both)
 def test_equals_scikit_learn(rows: list[tuple[int, int]]) -> None:
     from scipy.interpolate import interp1d

@@ -34,14 +34,22 @@ def test_at_step_0_it_equals_the_plain_transformer_to_the_last_bit(net: OaNet, t
     assert torch.equal(net(image, cue), net.vit(image))
 
 
-def test_the_published_preset_too() -> None:
+def test_the_published_preset_has_the_published_size() -> None:
+    with torch.device("meta"):  # shapes alone: 86 million random numbers would take seconds
+        full = build_backbone("vit-b16", 224, 3)
+        assert isinstance(full, Vit) and sum(p.numel() for p in full.parameters()) == 85_798_656
+        net = OaNet(full, ResNet())
+        image, cue = torch.empty(2, 3, 224, 224), torch.empty(2, 3, 224, 224)
+        assert net.cue_tokens(cue).shape == (2, 49, 512) and net(image, cue).shape == (2, 768)
+
+
+def test_the_small_preset_begins_as_the_plain_transformer_too() -> None:
     torch.manual_seed(0)
-    full = build_backbone("vit-b16", 224, 3)
-    assert isinstance(full, Vit) and sum(p.numel() for p in full.parameters()) == 85_798_656
-    net = OaNet(full, ResNet()).eval()
-    image, cue = torch.randn(1, 3, 224, 224), torch.randn(1, 3, 224, 224)
-    with torch.no_grad():
-        assert torch.equal(net(image, cue), full(image)) and net.cue_tokens(cue).shape == (1, 49, 512)
+    plain = build_backbone("vit-small", 64, 3)
+    assert isinstance(plain, Vit)
+    net = OaNet(plain, ResNet((4, 4, 8, 8))).eval()
+    image, cue = torch.randn(2, 3, 64, 64), torch.randn(2, 3, 112, 112)
+    assert torch.equal(net(image, cue), plain(image))
 
 
 def test_the_cue_is_learned_from_the_first_step(net: OaNet) -> None:

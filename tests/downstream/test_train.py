@@ -86,6 +86,22 @@ def test_every_way_of_using_the_cue_runs_from_shards(three: Path, tmp_path: Path
     assert any(name.startswith("trunk.cross.") for name in load_file(weights)) == (use == "cross_attention")
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {
+            "loss": {"kind": "ssdg"},
+            "model": {"use": "cross_attention", "backbone": "vit-small", "cue_backbone": "resnet18-small"},
+        },
+        {"loss": {"kind": "rq"}, "data": {"workers": 1}},
+        {"method": "dlif", "dlif": {"subjects": 2, "live": 1, "spoof": 1}},
+    ],
+)
+def test_half_precision_and_workers(three: Path, tmp_path: Path, more: dict[str, Any]) -> None:
+    run(experiment(three, tmp_path, loop={"steps": 1, "precision": "bf16"}, **more))
+    assert all(0 <= row.score <= 1 for row in read_scores(tmp_path / "scores.csv").rows)
+
+
 def test_a_resumed_run_has_the_scores_of_an_uninterrupted_one(three: Path, tmp_path: Path) -> None:
     more: dict[str, Any] = {"loop": {"steps": 6, "checkpoint_every": 2}, "synthetic": 0.4}
     run(experiment(three, tmp_path / "whole", **more))
