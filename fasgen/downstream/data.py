@@ -44,7 +44,7 @@ class Shards:
             SampleDecoder(names, cue_scale=config.cue_scale, size=size, augment=augment, seed=seed),
             keep=config.keep,
         )
-        self._plain = FasIndex(config.shards, SampleDecoder(names, cue_scale=config.cue_scale, size=size))
+        self._plain = self._train.unaugmented()
         self.table = SampleTable.of(self._plain)
 
     @property

@@ -92,6 +92,12 @@ class FasIndex(Dataset[FasSample]):
         copies = {name: x.clone() for name, x in kept.moved.items()} if self.decoder.augment is None else kept.moved
         return self.decoder.finish(replace(kept, moved=copies, rest={n: x.clone() for n, x in kept.rest.items()}), variant)
 
+    def unaugmented(self) -> FasIndex:
+        """The same samples as they are, for scoring; shares what is kept."""
+        plain = FasIndex.__new__(FasIndex)
+        plain.__dict__.update(self.__dict__, _files={}, decoder=replace(self.decoder, augment=None))
+        return plain
+
     def raw(self, number: int) -> RawSample:
         """The undecoded members of sample ``number``."""
         place = self.places[number]

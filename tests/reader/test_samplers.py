@@ -236,6 +236,17 @@ def test_kept_samples_equal_those_read_anew_and_cannot_be_spoilt(packed: Packed,
         sample["cue"].zero_()
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_same_samples_unaugmented(packed: Packed, keep: bool) -> None:
+    folder = packed([3])
+    index = FasIndex(folder, SampleDecoder(augment=JointAugment(degrees=20)), keep=keep)
+    moved, plain = index[1]["image"], index.unaugmented()
+    assert torch.equal(plain[Draw(1, 5)]["image"], FasIndex(folder)[1]["image"])
+    plain[1]["image"].zero_()
+    plain.close()
+    assert torch.equal(index[1]["image"], moved) and torch.equal(plain[1]["image"], FasIndex(folder)[1]["image"])
+
+
 def test_the_table_of_packed_shards(packed: Packed) -> None:
     index = FasIndex(packed([3, 4]))
     data = SampleTable.of(index)
