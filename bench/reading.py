@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.harness import Row, alternate, median_ratio, table
 
-SAMPLES, SIDE, ROUNDS = 192, 224, 3
+SAMPLES, SIDE, ROUNDS, BATCH = 192, 224, 3, 16
 
 
 def write_shard(path: Path) -> None:
@@ -30,7 +30,7 @@ def write_shard(path: Path) -> None:
         cue = io.BytesIO()
         np.save(cue, image.astype(np.int16) - cv2.blur(image, (9, 9)))
         png = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
-        record = {"sample_id": f"{number:016x}", "label": "live", "label_index": 1}
+        record = {"sample_id": f"{number:016x}", "label": ("spoof", "live")[number % 2], "label_index": number % 2}
         for extension, data in (("png", png), ("cue.npy", cue.getvalue()), ("json", json.dumps(record).encode())):
             tar.add(f"{number:016x}.{extension}", data)
     tar.close()
@@ -41,6 +41,24 @@ def ours(path: Path) -> int:
     from fasgen.reader import FasDataset, SampleDecoder
 
     return sum(1 for _ in FasDataset(path, SampleDecoder(cue_scale="signed")))
+
+
+def balanced(path: Path) -> int:
+    """The same number of samples in random order, live and spoof one to one; opening the shard and its labels included."""
+    from fasgen.reader import BalancedSampler, FasIndex, SampleDecoder, SampleTable
+
+    index = FasIndex(path, SampleDecoder(cue_scale="signed"))
+    sampler = BalancedSampler(SampleTable.of(index), BATCH, steps=SAMPLES // BATCH, rank=0, world=1)
+    return sum(len([index[draw] for draw in draws]) for draws in sampler)
+
+
+def first_batch(path: Path, step: int) -> None:
+    """From nothing to the first batch of a run that begins, or goes on, at ``step``."""
+    from fasgen.reader import BalancedSampler, FasIndex, SampleDecoder, SampleTable, collate
+
+    index = FasIndex(path, SampleDecoder(cue_scale="signed"))
+    sampler = BalancedSampler(SampleTable.of(index), BATCH, start=step, rank=0, world=1)
+    collate([index[draw] for draw in next(iter(sampler))])
 
 
 def webdataset_plain(path: Path) -> int:
@@ -81,20 +99,31 @@ def run() -> list[Row]:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     peer = f"webdataset {version('webdataset')}"
-    readers = {"fasgen.reader": ours, peer: webdataset_plain, f"{peer}, OpenCV decoding": webdataset_opencv}
+    readers = {
+        "fasgen.reader": ours,
+        peer: webdataset_plain,
+        f"{peer}, OpenCV decoding": webdataset_opencv,
+        "fasgen.reader in balanced batches": balanced,
+    }
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "fas-000000.tar"
             write_shard(path)
             times = alternate([partial(_complete, name, reader, path) for name, reader in readers.items()], ROUNDS)
+            firsts = alternate([partial(first_batch, path, step) for step in (0, 1_000_000)], ROUNDS)
     finally:
         torch.set_num_threads(threads[0])
         cv2.setNumThreads(threads[1])
     rate = [SAMPLES / min(each) for each in times]
     name = f"read shards, {SIDE} px image + cue"
+    peers = list(zip(readers, rate, times, strict=True))[1:3]
+    random_order = f"the same in random balanced batches of {BATCH}, opening included"
     return [
-        Row(name, rate[0], theirs, other, median_ratio(times[0], each), None, "images/s")
-        for other, theirs, each in list(zip(readers, rate, times, strict=True))[1:]
+        *(Row(name, rate[0], theirs, other, median_ratio(times[0], each), None, "images/s") for other, theirs, each in peers),
+        Row(random_order, rate[3], rate[1], f"{peer} in sequence", median_ratio(times[3], times[1]), 1.0, "images/s"),
+        Row(random_order, rate[3], rate[0], "fasgen.reader in sequence", median_ratio(times[3], times[0]), None, "images/s"),
+        Row("first batch of a new run", 1e3 * min(firsts[0]), None, "", None, None, "ms"),
+        Row("first batch resumed at step 1,000,000", 1e3 * min(firsts[1]), None, "", None, None, "ms"),
     ]
 
 

@@ -14,6 +14,8 @@ import click
 from fasgen import __version__
 from fasgen.commands.config import config
 from fasgen.commands.doctor import doctor
+from fasgen.commands.eval import evaluate
+from fasgen.commands.experiment import experiment
 from fasgen.commands.models import models
 from fasgen.commands.plan import plan
 from fasgen.commands.run import run
@@ -89,5 +91,5 @@ def version() -> None:
     click.echo(__version__)
 
 
-for _command in (run, plan, status, show, verify, train, stages, models, config, doctor, version):
+for _command in (run, plan, status, show, verify, train, experiment, evaluate, stages, models, config, doctor, version):
     main.add_command(_command)

@@ -21,12 +21,13 @@ MAY_IMPORT = {
     "seeds": set(),
     "stages": {"errors", "records", "seeds", "training"},
     "training": {"errors", "manifests"},
+    "downstream": {"errors", "reader", "seeds", "training"},
     "sources": {"errors", "records", "stages"},
     "manifests": {"errors", "records"},
     "reader": {"errors", "seeds"},
-    "config": {"errors", "sources", "stages", "training"},
+    "config": {"downstream", "errors", "sources", "stages", "training"},
     "pipeline": {"config", "errors", "manifests", "records", "seeds", "sources", "stages"},
-    "commands": {"config", "errors", "manifests", "pipeline", "stages", "training"},
+    "commands": {"config", "downstream", "errors", "manifests", "pipeline", "stages", "training"},
     "cli": {"commands", "errors"},
 }
 """Room to the rooms that it may import. What is not listed may not be imported; a new room needs a line here."""
@@ -110,6 +111,16 @@ def test_only_what_trains_imports_the_training_loop() -> None:
 
 def test_sources_know_of_the_stages_nothing_but_what_an_image_is() -> None:
     assert {one.name for one in ALL if one.room == "sources" and one.target == "stages"} == {"fasgen.stages.stage.RGB"}
+
+
+def test_the_configuration_knows_of_the_trainers_their_settings_alone() -> None:
+    inside = {one.name for one in ALL if one.room == "config" and one.target == "downstream"}
+    assert inside and all(name.startswith("fasgen.downstream.config.") for name in inside)
+
+
+def test_the_trainers_know_packed_shards_and_the_loop_alone() -> None:
+    inside = {one.name.rpartition(".")[0] for one in ALL if one.room == "downstream" and one.target == "training"}
+    assert inside == {"fasgen.training.config", "fasgen.training.loop"}
 
 
 def test_the_pipeline_sees_the_configuration_by_its_type_alone() -> None:

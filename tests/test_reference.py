@@ -20,6 +20,7 @@ from fasgen.config.document import parse_value
 from fasgen.config.reference import reference
 from fasgen.config.shapes import Shape
 from fasgen.config.written import as_yaml
+from fasgen.downstream.config import Experiment
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
 
@@ -45,6 +46,13 @@ def test_every_key_has_a_description_and_stands_in_the_reference() -> None:
         assert field.description, f"{key} has no description"
         common = re.sub(r"^train\.?\w*", "train.NAME", key)
         assert f"`{key}`" in text or f"`{common}`" in text, key
+
+
+def test_so_does_every_key_of_an_experiment() -> None:
+    text = reference()
+    for key, field in fields(Experiment):
+        assert field.description, f"{key} has no description"
+        assert f"`{key}`" in text or f"`train.NAME.{key.removeprefix('loop.')}`" in text, key
 
 
 def test_the_reference_holds_no_path_of_this_machine() -> None:

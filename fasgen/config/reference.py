@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from fasgen.config.loading import preset_names
 from fasgen.config.root import root_model
 from fasgen.config.shapes import Shape
+from fasgen.downstream.config import Experiment, TrainerLoop
 from fasgen.stages import specs
 from fasgen.training.config import LoopConfig
 
@@ -46,6 +47,12 @@ a name is called after its folder.
 """
 
 
+_EXPERIMENT = """\
+A file of its own, not part of `fasgen.yaml`. Under `variants` it may hold names, each with the settings that it lays over the
+common part: `variants: {image: {model: {use: image}}, residual: {}}`. Settings on the command line hold for all variants.
+"""
+
+
 def reference() -> str:
     """Every key with its type, range, default and description. Depends on the code alone."""
     return _INTRODUCTION + "\n".join(_sections()).rstrip("\n") + "\n"
@@ -67,6 +74,7 @@ def _sections() -> Iterator[str]:
             yield from _below(field, f"{name}.{key}")
     if "train" in root.model_fields:
         yield from _trainings(root.model_fields["train"])
+    yield from _experiment()
     yield "## Presets\n"
     yield "What `preset=NAME` lays over the defaults.\n"
     for name in preset_names():
@@ -87,6 +95,19 @@ def _trainings(train: FieldInfo) -> Iterator[str]:
         yield _table(config, f"train.{name}.", own)
         for key in own:
             yield from _below(config.model_fields[key], f"train.{name}.{key}", level="####")
+
+
+def _experiment() -> Iterator[str]:
+    yield "## A file of `fasgen experiment`\n"
+    yield _EXPERIMENT
+    yield _table(Experiment, "", list(Experiment.model_fields))
+    for name, field in Experiment.model_fields.items():
+        if name != "loop":
+            yield from _below(field, name)
+            continue
+        yield f"### `loop`: {field.description}; further keys as of `train.NAME`, without `out` and `seed`\n"
+        own = [key for key, one in TrainerLoop.model_fields.items() if not _same(one, LoopConfig.model_fields.get(key))]
+        yield _table(TrainerLoop, "loop.", own)
 
 
 def _below(field: FieldInfo, key: str, text: str = "", level: str = "###") -> Iterator[str]:

@@ -14,11 +14,15 @@ from fasgen.reader.augment import JointAugment, Move, resize
 from fasgen.reader.collate import collate
 from fasgen.reader.dataset import FasDataset
 from fasgen.reader.decode import FasSample, SampleDecoder, scale_cue
-from fasgen.reader.index import FasIndex
+from fasgen.reader.index import Draw, FasIndex
+from fasgen.reader.samplers import BalancedSampler, SubjectSampler
 from fasgen.reader.shards import Shard, list_shards
+from fasgen.reader.table import SampleTable
 from fasgen.reader.tar import RawSample, ShardError, read_samples
 
 __all__ = [
+    "BalancedSampler",
+    "Draw",
     "FasDataset",
     "FasIndex",
     "FasSample",
@@ -26,8 +30,10 @@ __all__ = [
     "Move",
     "RawSample",
     "SampleDecoder",
+    "SampleTable",
     "Shard",
     "ShardError",
+    "SubjectSampler",
     "collate",
     "list_shards",
     "read_samples",

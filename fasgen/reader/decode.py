@@ -41,6 +41,23 @@ class FasSample(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
+class Decoded:
+    """What stays the same of a sample however often it is drawn: everything before augmentation.
+
+    Attributes:
+        key: the sample's id.
+        moved: image, cues and further images, resized; (C, H, W) float32, cues in levels.
+        rest: further arrays.
+        meta: the sample's JSON, with ``shard`` added.
+    """
+
+    key: str
+    moved: Mapping[str, torch.Tensor]
+    rest: Mapping[str, torch.Tensor]
+    meta: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class SampleDecoder:
     """Decodes, selects, augments and scales.
 
@@ -71,6 +88,15 @@ class SampleDecoder:
         Raises:
             ShardError: a member is missing or damaged; names shard, sample and member.
         """
+        decoded = self.decode(raw)
+        return None if decoded is None else self.finish(decoded, epoch)
+
+    def decode(self, raw: RawSample) -> Decoded | None:
+        """All that costs time and does not change from epoch to epoch, or None if the sample is not selected.
+
+        Raises:
+            ShardError: a member is missing or damaged; names shard, sample and member.
+        """
         meta = self.meta(raw)
         if self.select and any(meta.get(key) not in allowed for key, allowed in self.select.items()):
             return None
@@ -79,14 +105,18 @@ class SampleDecoder:
         moved |= {name: _planes(raw, name) for name in self.cues}
         if self.size is not None:
             moved = {name: resize(x, self.size) for name, x in moved.items()}
+        return Decoded(raw.key, moved, {name: torch.from_numpy(_array(raw, name).copy()) for name in self.arrays}, meta)
+
+    def finish(self, decoded: Decoded, epoch: int = 0) -> FasSample:
+        """Augment and scale; ``decoded`` is not changed, but what is neither moved nor scaled is handed on without a copy."""
+        moved = dict(decoded.moved)
         if self.augment is not None:
-            generator = torch.Generator().manual_seed(sample_seed(self.seed, "reader.augment", raw.key, epoch))
+            generator = torch.Generator().manual_seed(sample_seed(self.seed, "reader.augment", decoded.key, epoch))
             moved = self.augment(moved, generator)
         for name in self.cues:
             moved[name] = scale_cue(moved[name], self.cue_scale)
-        label = meta.get("label_index")
-        rest = {name: torch.from_numpy(_array(raw, name).copy()) for name in self.arrays}
-        sample = {**moved, **rest, "label": UNKNOWN if label is None else int(label), "meta": meta}
+        label = decoded.meta.get("label_index")
+        sample = {**moved, **decoded.rest, "label": UNKNOWN if label is None else int(label), "meta": decoded.meta}
         return cast(FasSample, sample)  # names of further fields are the caller's, which a TypedDict cannot list
 
     @staticmethod

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch.utils.data import Dataset
 
 from fasgen.errors import ConfigError
-from fasgen.reader.decode import FasSample, SampleDecoder
+from fasgen.reader.decode import Decoded, FasSample, SampleDecoder
 from fasgen.reader.shards import Where, list_shards
 from fasgen.reader.tar import Member, RawSample, ShardError, TarStream
+
+
+class Draw(NamedTuple):
+    """One of many draws of a sample: augmentation draws anew for each ``variant``."""
+
+    number: int
+    variant: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +36,14 @@ class Place:
 class FasIndex(Dataset[FasSample]):
     """Random access to packed shards on local disks.
 
-    Only tar headers are read at the start, some milliseconds a shard; a sample then costs one read a member.
+    Only tar headers are read at the start, some milliseconds a shard; a sample then costs one read, since its members lie side
+    by side.
 
     Args:
         where: a folder that pack wrote, shards, or a brace pattern; local.
         decoder: how samples become tensors. Its ``select`` is applied at the start, which reads every sample's JSON.
+        keep: keep what was decoded and resized, as float32, in memory: for small data sets that are read many times. Every
+            worker of a DataLoader keeps its own.
 
     Raises:
         StoreError: there are no shards.
@@ -41,8 +51,9 @@ class FasIndex(Dataset[FasSample]):
         ConfigError: a shard is remote.
     """
 
-    def __init__(self, where: Where, decoder: SampleDecoder | None = None) -> None:
+    def __init__(self, where: Where, decoder: SampleDecoder | None = None, *, keep: bool = False) -> None:
         self.decoder = decoder or SampleDecoder()
+        self._kept: dict[int, Decoded] | None = {} if keep else None
         self.epoch = 0
         self._files: dict[str, int] = {}
         shards = list_shards(where)
@@ -64,22 +75,37 @@ class FasIndex(Dataset[FasSample]):
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, number: int) -> FasSample:
-        """Sample ``number``.
+    def __getitem__(self, which: int | Draw) -> FasSample:
+        """A sample by its number, augmented by ``epoch``, or a draw of it, augmented by its variant.
 
         Raises:
             IndexError: there is no such sample.
             ShardError: a member is missing or damaged.
         """
-        sample = self.decoder(self.raw(number), self.epoch)
-        if sample is None:
-            raise IndexError(f"sample {number} is not selected")
-        return sample
+        number, variant = which if isinstance(which, Draw) else (which, self.epoch)
+        if self._kept is None:
+            return self.decoder.finish(self._decoded(number), variant)
+        if number not in self._kept:
+            self._kept[number] = self._decoded(number)
+        kept = self._kept[number]
+        # What is kept must not change under a caller that writes into its sample.
+        copies = {name: x.clone() for name, x in kept.moved.items()} if self.decoder.augment is None else kept.moved
+        return self.decoder.finish(replace(kept, moved=copies, rest={n: x.clone() for n, x in kept.rest.items()}), variant)
+
+    def unaugmented(self) -> FasIndex:
+        """The same samples as they are, for scoring; shares what is kept."""
+        plain = FasIndex.__new__(FasIndex)
+        plain.__dict__.update(self.__dict__, _files={}, decoder=replace(self.decoder, augment=None))
+        return plain
 
     def raw(self, number: int) -> RawSample:
         """The undecoded members of sample ``number``."""
         place = self.places[number]
-        return RawSample(place.shard, place.key, {name: self._payload(place, name) for name in place.members})
+        members = place.members.values()
+        start, stop = min(m.offset for m in members), max(m.offset + m.size for m in members)
+        data = self._read(place, start, stop - start)
+        files = {m.extension: data[m.offset - start : m.offset - start + m.size] for m in members}
+        return RawSample(place.shard, place.key, files)
 
     def meta(self, number: int) -> dict[str, Any]:
         """The JSON of sample ``number``; no pixel is read."""
@@ -96,7 +122,7 @@ class FasIndex(Dataset[FasSample]):
             os.close(self._files.popitem()[1])
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_files": {}}
+        return {**self.__dict__, "_files": {}, "_kept": None if self._kept is None else {}}
 
     def __del__(self) -> None:
         if "_files" in self.__dict__:
@@ -106,14 +132,23 @@ class FasIndex(Dataset[FasSample]):
         files = {"json": self._payload(place, "json")} if "json" in place.members else {}
         return SampleDecoder.meta(RawSample(place.shard, place.key, files))
 
+    def _decoded(self, number: int) -> Decoded:
+        decoded = self.decoder.decode(self.raw(number))
+        if decoded is None:
+            raise IndexError(f"sample {number} is not selected")
+        return decoded
+
     def _payload(self, place: Place, extension: str) -> bytes:
         member = place.members[extension]
+        return self._read(place, member.offset, member.size)
+
+    def _read(self, place: Place, offset: int, size: int) -> bytes:
         if place.shard not in self._files:
             self._files[place.shard] = os.open(place.shard, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         # pread has no position: forked workers and threads share the descriptor safely.
-        data = os.pread(self._files[place.shard], member.size, member.offset)
-        if len(data) != member.size:
-            raise ShardError(f"member {extension} is truncated: {len(data)} of {member.size} bytes", place.shard, place.key)
+        data = os.pread(self._files[place.shard], size, offset)
+        if len(data) != size:
+            raise ShardError(f"is truncated: {len(data)} of {size} bytes at byte {offset}", place.shard, place.key)
         return data
 
 

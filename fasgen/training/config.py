@@ -26,6 +26,7 @@ class LoopConfig(BaseModel):
     lr: float = Field(1e-5, gt=0, description="peak learning rate")
     schedule: Literal["constant", "cosine"] = Field("constant", description="after warm-up")
     warmup: int = Field(0, ge=0, description="steps of linear warm-up")
+    optimiser: Literal["adamw", "sgd"] = Field("adamw", description="sgd takes its momentum from the first of betas")
     betas: tuple[float, float] = Field((0.9, 0.999), description="decay of the optimiser's moments")
     weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay (AdamW)")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")

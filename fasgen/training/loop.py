@@ -72,6 +72,12 @@ def memory_format(module: nn.Module, device: torch.device) -> torch.memory_forma
     return torch.contiguous_format if fragile else torch.channels_last
 
 
+def _optimiser(module: nn.Module, config: LoopConfig) -> torch.optim.Optimizer:
+    if config.optimiser == "sgd":
+        return torch.optim.SGD(module.parameters(), config.lr, config.betas[0], weight_decay=config.weight_decay)
+    return torch.optim.AdamW(module.parameters(), config.lr, config.betas, weight_decay=config.weight_decay)
+
+
 def _silent(line: str) -> None:
     """Says nothing."""
 
@@ -110,6 +116,7 @@ class Checkpoint:
             f"{index}.{key}": value.detach().contiguous().cpu()
             for index, slots in optimiser.state_dict()["state"].items()
             for key, value in slots.items()
+            if value is not None  # the momentum of an SGD without any
         }
         save_file(moments, new / "optimiser.safetensors")
         (new / "state.json").write_text(json.dumps(state))
@@ -177,7 +184,7 @@ def train(
         torch.set_num_threads(config.threads)
     module: nn.Module = task.module.to(device).to(memory_format=memory_format(task.module, device))  # type: ignore[call-overload]
     ema = {k: v.detach().clone() for k, v in module.state_dict().items()}
-    optimiser = torch.optim.AdamW(module.parameters(), config.lr, config.betas, weight_decay=config.weight_decay)
+    optimiser = _optimiser(module, config)
     checkpoint, curve = Checkpoint(config.out), Curve(config.out, say)
     step, spent = 0, 0.0
     if checkpoint.exists():

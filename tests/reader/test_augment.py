@@ -113,3 +113,18 @@ def test_standardising_is_the_recipe_of_ag_fas(seed: int, side: int) -> None:
 
 def test_signed_cues_span_minus_two_to_two() -> None:
     assert torch.equal(scale_cue(torch.full((3, 2, 2), -255.0), "signed"), torch.full((3, 2, 2), -2.0))
+
+
+@given(st.integers(0, 2**31), sides, sides, st.floats(0, 20))
+def test_several_cues_move_as_the_image_does(seed: int, height: int, width: int, degrees: float) -> None:
+    """Residual, a spoof cue map and a one-channel mask that all carry the image's own pixels stay equal to it."""
+    image, made = pair(seed, height, width)
+    augment = JointAugment(flip=0.5, degrees=degrees, shift=0.1, crop=(height - 1, width - 1))
+    fields = {"image": image, "cue": image - made, "lgsc.map": image.clone(), "stdn.mask": image[:1].clone(), "made": made}
+    out = augment(fields, torch.Generator().manual_seed(seed))
+    assert {x.shape[-2:] for x in out.values()} == {(height - 1, width - 1)}
+    assert torch.equal(out["lgsc.map"], out["image"]) and torch.equal(out["stdn.mask"], out["image"][:1])
+    assert torch.allclose(out["image"] - out["made"], out["cue"], atol=2e-3)
+    # Fewer cues beside it change nothing of how the image moves.
+    alone = augment({"image": image}, torch.Generator().manual_seed(seed))
+    assert torch.equal(alone["image"], out["image"])

@@ -71,6 +71,17 @@ def test_resumed_is_byte_identical_to_uninterrupted(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "curve.png").stat().st_size > 1000
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_resumes_with_gradient_descent_too(tmp_path: Path, momentum: float) -> None:
+    more = {"optimiser": "sgd", "betas": (momentum, 0.0)}
+    whole = train(Line(), config(tmp_path / "a", **more), torch.device("cpu"))
+    with pytest.raises(KeyboardInterrupt):
+        train(Line(fail_at=27), config(tmp_path / "b", **more), torch.device("cpu"))
+    resumed = train(Line(), config(tmp_path / "b", **more), torch.device("cpu"))
+    assert (whole / "model.safetensors").read_bytes() == (resumed / "model.safetensors").read_bytes()
+    assert float(load_file(whole / "model.safetensors")["bias"]) == pytest.approx(1, abs=0.2)
+
+
 def test_learns_and_exports_the_average(tmp_path: Path) -> None:
     folder = train(Line(), config(tmp_path, steps=400, schedule="cosine", warmup=10), torch.device("cpu"))
     out = load_file(folder / "model.safetensors")

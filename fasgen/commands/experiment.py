@@ -1,0 +1,41 @@
+"""``fasgen experiment``: train and evaluate what one file describes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="Train on packed shards, score, and print the table of one file.")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option(
+    "--device", default="auto", show_default=True, metavar="NAME", help="auto takes a GPU where there is one; or cpu, cuda:1."
+)
+def experiment(config: Path, settings: Sequence[str], device: str) -> None:
+    """Run the experiment of CONFIG: every variant, fold and seed, then one table of HTER and AUC.
+
+    Runs that are complete are not run again, one that was cut off goes on. Settings hold for all variants:
+    `fasgen experiment oanet.yaml loop.steps=500 'seeds=[0,1]'`. Scores, tables and pictures are written to its `out`.
+    """
+    from functools import partial
+
+    import torch
+
+    from fasgen.config.variants import load_variants
+    from fasgen.downstream.config import Experiment
+    from fasgen.downstream.tables import build, render
+    from fasgen.downstream.train import run_experiments
+    from fasgen.errors import ResourceError
+
+    experiments = load_variants(Experiment, config, settings)
+    try:
+        place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError) as error:
+        raise ResourceError(f"--device {device}: cannot be used: {str(error).splitlines()[0]}") from None
+    folder, evaluations = run_experiments(experiments, place, partial(click.echo, err=True))
+    click.echo(render(build(evaluations, "cross"), "text"), nl=False)
+    click.echo(f"written: {folder}", err=True)

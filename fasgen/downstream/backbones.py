@@ -1,0 +1,84 @@
+"""Backbones by name, and ImageNet weights from a path of the user's; nothing is ever downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from fasgen.downstream.config import Backbone
+from fasgen.downstream.resnet import ResNet
+from fasgen.downstream.vit import Vit, resize_positions
+from fasgen.errors import WeightsError
+
+RESNETS: dict[str, tuple[int, ...]] = {"resnet18": (64, 128, 256, 512), "resnet18-small": (16, 32, 64, 128)}
+VITS: dict[str, tuple[int, int, int, int]] = {"vit-b16": (16, 768, 12, 12), "vit-small": (8, 128, 6, 4)}
+"""Patch, width, depth and heads."""
+
+
+def build_backbone(name: Backbone, size: int, channels: int) -> ResNet | Vit:
+    """A backbone with random weights; both kinds have ``width`` and map (B, channels, H, W) to (B, width).
+
+    Args:
+        name: which.
+        size: side of the images, px; a ResNet takes any.
+        channels: of the input.
+    """
+    if name in RESNETS:
+        return ResNet(RESNETS[name], channels)
+    patch, width, depth, heads = VITS[name]
+    return Vit(size, patch, width, depth, heads, channels)
+
+
+def load_pretrained(net: nn.Module, path: Path, random: Sequence[str] = ()) -> None:
+    """Fill ``net`` from a state dict: safetensors, or a torch file that is read without unpickling objects.
+
+    What the file has beyond the network (a classifier) is passed over. Positions are interpolated to the network's grid. For an
+    input of 3k channels the weights of a 3-channel first layer are repeated and divided by k.
+
+    Args:
+        net: a network from `build_backbone`.
+        path: the file.
+        random: prefixes of parameters that stay random, as OA-Net's layer4.
+
+    Raises:
+        WeightsError: the file cannot be read, or lacks parameters, or has them in other shapes.
+    """
+    given = _read(path)
+    own = net.state_dict()
+    wanted = [name for name in own if not name.startswith(tuple(random)) and not name.endswith("num_batches_tracked")]
+    missing = [name for name in wanted if name not in given]
+    if missing:
+        raise WeightsError(f"{path}: {len(missing)} of {len(wanted)} parameters are missing, first {missing[0]}")
+    for name in wanted:
+        value = _fit(name, given[name], own[name])
+        if value.shape != own[name].shape:
+            raise WeightsError(f"{path}: {name} is {tuple(value.shape)}, the network has {tuple(own[name].shape)}")
+        own[name] = value
+    net.load_state_dict(own)
+
+
+def _read(path: Path) -> Mapping[str, Tensor]:
+    try:
+        safe = path.suffix == ".safetensors"
+        state = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # readers raise whatever a damaged file makes them raise
+        raise WeightsError(f"{path}: cannot be read as a state dict: {error}") from None
+    for key in ("state_dict", "model"):
+        state = state.get(key, state) if isinstance(state, Mapping) else state
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(f"{path}: is no state dict, a mapping of names to tensors")
+    return {str(name).removeprefix("module."): value for name, value in state.items()}
+
+
+def _fit(name: str, value: Tensor, own: Tensor) -> Tensor:
+    if name == "pos_embed" and value.shape != own.shape:
+        side = round((own.shape[1] - 1) ** 0.5)
+        return resize_positions(value.float(), (side, side))
+    if name in {"conv1.weight", "patch_embed.proj.weight"} and value.shape[1] == 3 and own.shape[1] % 3 == 0:
+        times = own.shape[1] // 3
+        return value.repeat(1, times, 1, 1) / times
+    return value

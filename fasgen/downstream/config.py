@@ -1,0 +1,182 @@
+"""Settings of an experiment: what is trained on which shards, under which protocol, and how it is scored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from fasgen.training.config import LoopConfig
+
+Backbone = Literal["resnet18", "resnet18-small", "vit-b16", "vit-small"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(_Frozen):
+    """Packed shards, and how their samples become tensors."""
+
+    shards: tuple[Path, ...] = Field(min_length=1, description="folders that pack wrote, or shards")
+    size: int = Field(default=224, ge=16, le=1024, description="side to which images and cues are resized, px")
+    cues: tuple[str, ...] = Field(
+        default=("cue",), description="members <name>.npy that are cues; they are stacked as channels"
+    )
+    cue_scale: Literal["standardised", "signed"] = Field(
+        default="standardised", description="standardised: per image, as AG-FAS; signed: levels / 127.5"
+    )
+    keep: bool = Field(default=False, description="keep decoded samples in memory as float32; for small sets")
+    workers: int = Field(default=0, ge=0, description="processes that read")
+    flip: float = Field(default=0.5, ge=0, le=1, description="probability of mirroring image and cues together")
+    degrees: float = Field(default=0.0, ge=0, le=180, description="rotation of both, uniform up to this")
+    scale: tuple[float, float] = Field(default=(1.0, 1.0), description="magnification of both, uniform in this range")
+    shift: float = Field(default=0.0, ge=0, lt=1, description="displacement of both, share of the side")
+
+
+class ProtocolConfig(_Frozen):
+    """Who is trained on and who is tested. Synthetic samples are trained on only, and never across the cut."""
+
+    kind: Literal["leave_one_out", "folds", "splits"] = Field(
+        default="leave_one_out",
+        description="leave_one_out: each domain is the target once; folds: contiguous parts of each domain and label, by path; "
+        "splits: the samples' own split, train, dev and test",
+    )
+    by: Literal["dataset", "domain", "device", "subject"] = Field(
+        default="dataset", description="column whose values are domains"
+    )
+    targets: tuple[str, ...] = Field(default=(), description="leave_one_out: targets that are run; empty: all")
+    sources: tuple[str, ...] = Field(default=(), description="domains that take part at all; empty: all")
+    folds: int = Field(default=5, ge=2, le=100, description="folds: how many")
+    dev_share: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the training subjects (samples without one, by id) held out as dev"
+    )
+
+
+class ModelConfig(_Frozen):
+    """The network, and how it uses the cue."""
+
+    use: Literal["image", "cue", "two_branch", "cross_attention"] = Field(
+        default="cross_attention",
+        description="cue: the cue alone; two_branch: features of both side by side; cross_attention: OA-Net (needs a vit)",
+    )
+    backbone: Backbone = Field(default="vit-b16", description="of the image, or of the cue where it is alone")
+    cue_backbone: Literal["resnet18", "resnet18-small"] = Field(default="resnet18", description="of the cue beside the image")
+    pretrained: Path | None = Field(
+        default=None, description="state dict for the backbone (safetensors, or torch weights only)"
+    )
+    cue_pretrained: Path | None = Field(default=None, description="state dict for the cue's backbone; its layer4 stays random")
+    embedding: int = Field(default=512, ge=2, description="width of the embedding")
+    normalise: Literal["unit", "ssdg"] = Field(
+        default="unit",
+        description="unit: length 1, cosine logits; ssdg: over sqrt(2 |f|), weights of length 1 along the classes",
+    )
+    scale: float = Field(default=16.0, gt=0, description="of the cosine logits (unit)")
+
+
+class LossConfig(_Frozen):
+    """Losses of the method ``fas``."""
+
+    kind: Literal["softmax", "ssdg", "rq"] = Field(
+        default="ssdg",
+        description="softmax: cross entropy; ssdg: with asymmetric triplets and a single-side adversary; rq: margins by "
+        "quality over style classes",
+    )
+    triplet: float = Field(default=1.0, ge=0, description="weight of the triplets (SSDG 2, AG-FAS 1)")
+    margin: float = Field(default=0.1, ge=0, description="of the triplets")
+    adversarial: float = Field(default=0.5, ge=0, description="weight of the adversary (SSDG 0.1, AG-FAS 0.5)")
+    horizon: int = Field(default=4000, ge=1, description="steps over which the reversed gradient rises")
+    styles: Literal["domain", "attack_type", "label"] = Field(
+        default="domain",
+        description="rq: what a style class is; domain: data set, device and attack, as DiffFAS; attack_type: live and each "
+        "attack type over all data sets; label: live and spoof",
+    )
+    quality: bool = Field(default=True, description="rq: margins follow BRISQUE; false: fixed margins, as CosFace")
+    s_live: float = Field(default=0.4, ge=0, le=1, description="rq: margin of live styles")
+    s_spoof: float = Field(default=0.2, ge=0, le=1, description="rq: margin of spoof styles")
+    m: float = Field(default=32.0, gt=0, description="rq: scale of the logits")
+
+
+class DlifConfig(_Frozen):
+    """Settings of the method ``dlif``; weights of its losses are 1 in the paper."""
+
+    contrast: float = Field(default=1.0, ge=0, description="weight of the instance contrast")
+    ambiguous: float = Field(default=1.0, ge=0, description="weight of the ambiguity")
+    orthogonal: float = Field(default=1.0, ge=0, description="weight of the orthogonality")
+    live_margin: float = Field(default=0.4, ge=0, description="margin of live in the liveness head")
+    spoof_margin: float = Field(default=0.1, ge=0, description="margin of spoof in the liveness head")
+    scale: float = Field(default=30.0, gt=0, description="of both heads' cosine logits")
+    tau: float = Field(default=0.07, gt=0, description="temperature of the contrast")
+    subjects: int = Field(default=4, ge=1, description="subjects of each data set in a batch")
+    live: int = Field(default=4, ge=1, description="live samples of each subject in a batch")
+    spoof: int = Field(default=4, ge=1, description="spoof samples of each subject in a batch")
+
+
+class TrainerLoop(LoopConfig):
+    """Settings of the training loop; ``out`` and ``seed`` are those of the experiment."""
+
+    steps: int = Field(default=4000, ge=1, description="optimiser steps")
+    batch: int = Field(
+        default=60, ge=2, description="samples a step, live and spoof of all domains (dlif: follows from its subjects)"
+    )
+    lr: float = Field(default=1e-4, gt=0, description="peak learning rate")
+    schedule: Literal["constant", "cosine"] = Field(default="cosine", description="after warm-up")
+    warmup: int = Field(default=400, ge=0, description="steps of linear warm-up")
+    weight_decay: float = Field(default=5e-4, ge=0, description="weight decay")
+    ema: float = Field(default=0.0, ge=0, lt=1, description="decay of the averaged weights; 0 keeps the raw ones")
+
+    @model_validator(mode="after")
+    def _left_to_the_experiment(self) -> TrainerLoop:
+        given = sorted({"out", "seed"} & self.model_fields_set)
+        if given:
+            raise ValueError(
+                f"loop.{given[0]} is set by the experiment: use {'out' if given[0] == 'out' else 'seeds'} at the top"
+            )
+        return self
+
+
+class ScoringConfig(_Frozen):
+    """How the scores become figures."""
+
+    threshold: Literal["target-eer", "dev-eer"] | float = Field(
+        default="target-eer", description="EER of the tested samples (optimistic), EER of dev, or a fixed threshold"
+    )
+    level: Literal["video", "frame"] = Field(default="video", description="video: mean over a video's frames")
+    bootstrap: int = Field(default=1000, ge=0, description="draws for intervals; 0: none")
+
+
+class Experiment(_Frozen):
+    """One way of training, run over all folds of its protocol and all seeds."""
+
+    method: Literal["fas", "dlif"] = Field(
+        default="fas", description="fas: one network, image and cue; dlif: two encoders, image alone"
+    )
+    out: Path = Field(default=Path("runs/experiment"), description="folder of runs, scores and tables")
+    data: DataConfig = Field(description="shards")
+    protocol: ProtocolConfig = Field(default_factory=ProtocolConfig, description="who is tested")
+    synthetic: float | None = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of synthetic samples among the spoofs of a batch; null: as they come (dlif: 0 or as they come)",
+    )
+    model: ModelConfig = Field(default_factory=ModelConfig, description="network")
+    loss: LossConfig = Field(default_factory=LossConfig, description="losses of fas")
+    dlif: DlifConfig = Field(default_factory=DlifConfig, description="settings of dlif")
+    loop: TrainerLoop = Field(default_factory=lambda: TrainerLoop.model_validate({}), description="training loop")
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1, description="one run each")
+    scoring: ScoringConfig = Field(default_factory=ScoringConfig, description="figures")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Experiment:
+        vit = self.model.backbone.startswith("vit")
+        if self.method == "fas" and self.model.use == "cross_attention" and not vit:
+            raise ValueError(f"model.use=cross_attention needs a vit; model.backbone is {self.model.backbone}")
+        if self.method == "fas" and self.model.use != "image" and not self.data.cues:
+            raise ValueError(f"model.use={self.model.use} needs at least one of data.cues")
+        if self.method == "dlif" and vit:
+            raise ValueError(f"method=dlif needs a resnet; model.backbone is {self.model.backbone}")
+        if self.scoring.threshold == "dev-eer" and not (self.protocol.dev_share or self.protocol.kind == "splits"):
+            raise ValueError("scoring.threshold=dev-eer needs protocol.dev_share above 0, or protocol.kind=splits")
+        return self

@@ -1,0 +1,92 @@
+"""From packed shards to batches on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from fasgen.downstream.config import DataConfig
+from fasgen.reader import (
+    BalancedSampler,
+    FasIndex,
+    JointAugment,
+    SampleDecoder,
+    SampleTable,
+    SubjectSampler,
+    collate,
+)
+
+
+class Shards:
+    """The shards of an experiment, opened once for all of its runs.
+
+    Args:
+        config: where they are and how they become tensors.
+        cues: whether cues are read at all.
+        seed: of the augmentation.
+
+    Raises:
+        StoreError: there are no shards, or one is damaged.
+    """
+
+    def __init__(self, config: DataConfig, cues: bool, seed: int = 0) -> None:
+        names = config.cues if cues else ()
+        augment = JointAugment(config.flip, config.degrees, config.scale, config.shift)
+        size = (config.size, config.size)
+        self._cues = names
+        self._workers = config.workers
+        self._train = FasIndex(
+            config.shards,
+            SampleDecoder(names, cue_scale=config.cue_scale, size=size, augment=augment, seed=seed),
+            keep=config.keep,
+        )
+        self._plain = self._train.unaugmented()
+        self.table = SampleTable.of(self._plain)
+
+    @property
+    def cue_channels(self) -> int:
+        """Channels of the stacked cues."""
+        first: Any = self._plain[0]
+        return sum(int(first[name].shape[0]) for name in self._cues)
+
+    def training(self, sampler: BalancedSampler | SubjectSampler, device: torch.device) -> Iterator[Batch]:
+        """Augmented batches as ``sampler`` draws them."""
+        yield from self._batches(self._train, sampler, device)
+
+    def plain(self, table: SampleTable, batch: int, device: torch.device) -> Iterator[Batch]:
+        """The samples of ``table`` in order, not augmented."""
+        numbers = [int(number) for number in table.number]
+        batches = [numbers[i : i + batch] for i in range(0, len(numbers), batch)]
+        yield from self._batches(self._plain, batches, device)
+
+    def _batches(self, index: FasIndex, batches: Iterable[list[Any]], device: torch.device) -> Iterator[Batch]:
+        # With a generator of its own; else the loader draws from the global one, and a resumed run would not equal a whole one.
+        loader: DataLoader[Any] = DataLoader(
+            index, batch_sampler=batches, num_workers=self._workers, collate_fn=collate, generator=torch.Generator()
+        )
+        yield from (Batch(loaded, self._cues, device) for loaded in loader)
+
+
+class Batch:
+    """A batch on its device.
+
+    Attributes:
+        image: (B, 3, H, W) in [-1, 1].
+        cue: (B, C, H, W), all cues stacked; None without any.
+        label: (B,), 1 live, 0 spoof.
+        meta: JSON of each sample.
+    """
+
+    def __init__(self, loaded: dict[str, Any], cues: Sequence[str], device: torch.device) -> None:
+        self.image: Tensor = loaded["image"].to(device, non_blocking=True)
+        self.cue: Tensor | None = torch.cat([loaded[name] for name in cues], 1).to(device) if cues else None
+        self.label: Tensor = loaded["label"].to(device)
+        self.meta: list[dict[str, Any]] = loaded["meta"]
+
+    def numbers(self, key: str, of: dict[str, int]) -> Tensor:
+        """(B,) numbers that ``of`` gives for the samples' values of ``key``."""
+        return torch.tensor([of[str(meta.get(key) or "")] for meta in self.meta], device=self.label.device)

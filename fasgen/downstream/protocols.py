@@ -1,0 +1,125 @@
+"""Protocols: which samples train, which set thresholds, which are tested."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fasgen.downstream.config import ProtocolConfig
+from fasgen.errors import ConfigError
+from fasgen.reader import SampleTable
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One run of a protocol.
+
+    Attributes:
+        name: of the protocol and the fold, as tables show it.
+        train: photographed and synthetic samples.
+        dev: photographed samples held out of training for thresholds; may be empty.
+        test: photographed samples.
+    """
+
+    name: str
+    train: SampleTable
+    dev: SampleTable
+    test: SampleTable
+
+
+def folds(table: SampleTable, config: ProtocolConfig) -> list[Fold]:
+    """The folds of ``table``; samples of unknown label are left out.
+
+    Raises:
+        ConfigError: a named domain is not there, or a fold has nothing to train on or to test.
+    """
+    table = table.take(table.label >= 0)
+    domains = table.column(config.by)
+    known = sorted(set(domains))
+    unknown = sorted({*config.sources, *config.targets} - set(known))
+    if unknown:
+        raise ConfigError(f"protocol: no {config.by} is called {unknown[0]!r}; there are: {', '.join(known) or 'none'}")
+    if config.sources:
+        table = table.take(np.isin(domains.astype(str), config.sources))
+    makers = {"leave_one_out": _leave_one_out, "folds": _contiguous, "splits": _splits}
+    out = [_checked(fold) for fold in makers[config.kind](table, config)]
+    return [_with_dev(fold, config.dev_share) for fold in out] if config.kind != "splits" else out
+
+
+def _leave_one_out(table: SampleTable, config: ProtocolConfig) -> Iterator[Fold]:
+    domains = table.column(config.by)
+    known = sorted(set(domains))
+    if len(known) < 2:
+        raise ConfigError(
+            f"protocol: leave_one_out needs two values of {config.by}, there are {len(known)}; take folds or splits"
+        )
+    for target in known:
+        if not config.targets or target in config.targets:
+            yield _fold(f"leave out {target}", table, domains == target)
+
+
+def _contiguous(table: SampleTable, config: ProtocolConfig) -> Iterator[Fold]:
+    """Neighbours by path are often one person or one video, so parts are contiguous; a synthetic sample follows its parent."""
+    part = np.full(len(table), -1)
+    domains, real = table.column(config.by), ~table.synthetic
+    for domain in sorted(set(domains)):
+        for label in (0, 1):
+            rows = np.flatnonzero(real & (domains == domain) & (table.label == label))
+            order = sorted(rows, key=lambda i: (_natural(str(table.path[i])), table.frame[i], table.sample_id[i]))
+            for number, members in enumerate(np.array_split(np.array(order, np.int64), config.folds)):
+                part[members] = number
+    for number in range(config.folds):
+        yield _fold(f"fold {number + 1} of {config.folds}", table, part == number)
+
+
+def _splits(table: SampleTable, config: ProtocolConfig) -> Iterator[Fold]:
+    real = ~table.synthetic
+    held = real & ((table.split == "dev") | (table.split == "test"))
+    train = table.take((table.split == "train") & ~_leaks(table, held))
+    yield Fold("own splits", train, table.take(real & (table.split == "dev")), table.take(real & (table.split == "test")))
+
+
+def _fold(name: str, table: SampleTable, tested: NDArray[np.bool_]) -> Fold:
+    """``tested`` may hold synthetic samples too; they are neither tested nor trained on."""
+    train = table.take(~tested & ~_leaks(table, tested & ~table.synthetic))
+    return Fold(name, train, table.take(np.zeros(len(table), bool)), table.take(tested & ~table.synthetic))
+
+
+def _leaks(table: SampleTable, held: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Synthetic samples made from what is held out: from a picture there, or from or in the style of a subject only there."""
+    pictures = {(d, p, f) for d, p, f in zip(table.dataset[held], table.path[held], table.frame[held], strict=True) if p}
+    subjects = set(table.subject[held]) - set(table.subject[~held & ~table.synthetic]) - {""}
+    made_from = zip(table.dataset, table.path, table.frame, table.subject, table.style_subject, strict=True)
+    out = [(d, p, f) in pictures or style in subjects or own in subjects for d, p, f, own, style in made_from]
+    return np.array(out, bool) & table.synthetic
+
+
+def _with_dev(fold: Fold, share: float) -> Fold:
+    if not share:
+        return fold
+    names = [s or i for s, i in zip(fold.train.subject, fold.train.sample_id, strict=True)]
+    chosen = np.array([_hash(name) < share for name in names], bool)
+    dev = chosen & ~fold.train.synthetic
+    train = fold.train.take(~chosen & ~_leaks(fold.train, dev))
+    return _checked(Fold(fold.name, train, fold.train.take(dev), fold.test))
+
+
+def _checked(fold: Fold) -> Fold:
+    if set(fold.train.label.tolist()) != {0, 1}:
+        raise ConfigError(f"protocol: {fold.name} has no live or no spoof sample to train on")
+    if not len(fold.test):
+        raise ConfigError(f"protocol: {fold.name} has nothing to test")
+    return fold
+
+
+def _hash(name: str) -> float:
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "big") / 2**64
+
+
+def _natural(path: str) -> list[tuple[int, str]]:
+    return [(int(word), "") if word.isdecimal() else (-1, word) for word in re.split(r"(\d+)", path)]

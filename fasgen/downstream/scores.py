@@ -1,0 +1,165 @@
+"""Tables of scores: what a trainer writes and ``fasgen eval`` reads, as CSV or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fasgen.errors import SourceError
+
+REQUIRED = ("label", "score")
+_LABELS = {"live": 1, "1": 1, "1.0": 1, "true": 1, "spoof": 0, "0": 0, "0.0": 0, "false": 0}
+_UNKNOWN = frozenset({"", "unknown", "-1", "none", "nan"})
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One scored sample.
+
+    Attributes:
+        sample: its id.
+        label: 1 live, 0 spoof.
+        score: higher is more live.
+        video: what video-level scores are averaged over and what a bootstrap draws as a whole; by default the sample itself.
+        attack_type: presentation attack instrument; empty for live.
+        split: ``dev`` rows set thresholds, all others but ``train`` are tested.
+        dataset: name of the data set.
+        method, protocol, seed: which experiment the score belongs to; empty where the file does not say.
+    """
+
+    sample: str
+    label: int
+    score: float
+    video: str = ""
+    attack_type: str = ""
+    split: str = ""
+    dataset: str = ""
+    method: str = ""
+    protocol: str = ""
+    seed: str = ""
+
+
+COLUMNS = tuple(field.name for field in fields(Score))
+
+
+class ScoreTable:
+    """Scores by column.
+
+    Args:
+        rows: the scores.
+    """
+
+    def __init__(self, rows: Iterable[Score]) -> None:
+        self.rows = tuple(rows)
+        self.labels = np.array([row.label for row in self.rows], np.int64)
+        self.scores = np.array([row.score for row in self.rows], np.float64)
+        # A video's name need only be unique within its data set.
+        self.videos = np.array([f"{row.dataset}/{row.video or row.sample}" for row in self.rows], np.str_)
+        self.attacks = np.array(["" if row.label else row.attack_type for row in self.rows], np.str_)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def where(self, **wanted: str) -> ScoreTable:
+        """Rows whose columns have these values."""
+        return ScoreTable(row for row in self.rows if all(getattr(row, name) == value for name, value in wanted.items()))
+
+    def without(self, *splits: str) -> ScoreTable:
+        """Rows of all splits but these."""
+        return ScoreTable(row for row in self.rows if row.split not in splits)
+
+    def values(self, column: str) -> list[str]:
+        """The values of a column, in the order in which they first appear."""
+        return list(dict.fromkeys(str(getattr(row, column)) for row in self.rows))
+
+
+def read_scores(path: Path) -> ScoreTable:
+    """Read a file of scores.
+
+    The columns are those of `Score`; ``label`` and ``score`` must be there. A label is 1, 0, live or spoof; rows whose label is
+    not known are left out. Columns of other names are passed over.
+
+    Raises:
+        SourceError: the file cannot be read, a column is missing, or a value is wrong; names file and row.
+    """
+    records = _parquet(path) if path.suffix.lower() in {".parquet", ".pq"} else _csv(path)
+    table = ScoreTable(
+        row for number, record in enumerate(records, 2) if (row := _row(record, f"{path}, row {number}", number))
+    )
+    if not len(table):
+        raise SourceError(f"{path}: no row has a label and a score")
+    return table
+
+
+def write_scores(path: Path, rows: Sequence[Score]) -> None:
+    """Write ``rows`` as Parquet or, for any other suffix, as CSV; put in place when complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(path.name + ".new")
+    if path.suffix.lower() in {".parquet", ".pq"}:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.table({name: [getattr(row, name) for row in rows] for name in COLUMNS}), new)
+    else:
+        with new.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            writer.writerows([repr(v) if isinstance(v := getattr(row, name), float) else v for name in COLUMNS] for row in rows)
+    new.replace(path)
+
+
+def _csv(path: Path) -> list[Mapping[str, Any]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            rows: list[Mapping[str, Any]] = list(reader)
+            names = reader.fieldnames or ()
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SourceError(f"{path}: cannot be read as CSV: {error}") from None
+    _check(path, names)
+    return rows
+
+
+def _parquet(path: Path) -> list[Mapping[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise SourceError(f"{path}: cannot be read as Parquet: {error}") from None
+    _check(path, table.column_names)
+    rows: list[Mapping[str, Any]] = table.select([name for name in COLUMNS if name in table.column_names]).to_pylist()
+    return rows
+
+
+def _check(path: Path, names: Sequence[str]) -> None:
+    missing = [name for name in REQUIRED if name not in names]
+    if missing:
+        raise SourceError(f"{path}: has no column {' or '.join(missing)}; its columns are: {', '.join(names) or 'none'}")
+
+
+def _row(record: Mapping[str, Any], where: str, number: int) -> Score | None:
+    word = _text(record.get("label")).lower()
+    if word in _UNKNOWN:
+        return None
+    if word not in _LABELS:
+        raise SourceError(f"{where}: label is {word!r}; wanted is 1 or live, 0 or spoof")
+    try:
+        score = float(record["score"])
+    except (TypeError, ValueError):
+        score = math.nan
+    if not math.isfinite(score):
+        raise SourceError(f"{where}: score is {record['score']!r}, a finite number is needed")
+    rest = {name: _text(record.get(name)) for name in COLUMNS[3:]}
+    return Score(_text(record.get("sample")) or str(number), _LABELS[word], score, **rest)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value).strip()

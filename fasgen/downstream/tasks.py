@@ -1,0 +1,197 @@
+"""What the training loop needs of each method: batches, loss, validation, export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from fasgen.downstream import metrics
+from fasgen.downstream.backbones import RESNETS, load_pretrained
+from fasgen.downstream.config import Experiment
+from fasgen.downstream.data import Batch, Shards
+from fasgen.downstream.dlif import Dlif, DlifSettings
+from fasgen.downstream.losses import asymmetric_labels, batch_all_triplet, live_cross_entropy, reversal_coefficient
+from fasgen.downstream.networks import FasNet
+from fasgen.downstream.protocols import Fold
+from fasgen.downstream.resnet import ResNet
+from fasgen.downstream.rq_loss import RqHead
+from fasgen.downstream.sampling import subject_table, training_sampler
+from fasgen.errors import ConfigError
+from fasgen.reader import SampleTable
+from fasgen.seeds import sample_seed
+
+SCORED_AT_ONCE = 64
+
+
+class FasTask:
+    """The method ``fas``: softmax, SSDG or relative-quality loss over image, cue or both.
+
+    Args:
+        experiment: settings.
+        shards: the samples.
+        fold: which of them train.
+        seed: of the sampler.
+        device: where batches go.
+
+    Raises:
+        ConfigError: the fold lacks what the settings need.
+    """
+
+    module: nn.Module
+
+    def __init__(self, experiment: Experiment, shards: Shards, fold: Fold, seed: int, device: torch.device) -> None:
+        self._experiment, self._shards, self._fold, self._seed, self._device = experiment, shards, fold, seed, device
+        self._domains = _numbered(fold.train.column(experiment.protocol.by))
+        loss = experiment.loss
+        drawn = fold.train.take(~fold.train.synthetic) if experiment.synthetic == 0 else fold.train
+        rows = zip(drawn.domain, drawn.attack_type, drawn.label, strict=True)
+        styles = [style_class(loss.styles, str(domain), str(attack), int(label)) for domain, attack, label in rows]
+        self._styles = _numbered(styles)
+        live = dict(zip(styles, (drawn.label == 1).tolist(), strict=True))
+        if loss.kind == "rq":
+            _check_quality(drawn, live, loss.quality)
+        channels = shards.cue_channels if experiment.model.use != "image" else 0
+        kinds = [live[name] for name in self._styles]
+        self.net = FasNet(experiment.model, loss, experiment.data.size, channels, len(self._domains), kinds)
+        self.module = self.net
+
+    def batches(self, start: int, rank: int, world: int) -> Iterator[Batch]:
+        """Live and spoof one to one from every source domain."""
+        sampler = training_sampler(self._experiment, self._fold.train, self._seed, start, rank, world)
+        return self._shards.training(sampler, self._device)
+
+    def loss(self, module: nn.Module, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The loss and its parts."""
+        settings = self._experiment.loss
+        out = module(batch.image, batch.cue, reversal_coefficient(step, settings.horizon))
+        if isinstance(self.net.head, RqHead):
+            quality = [meta["quality"]["brisque"] for meta in batch.meta] if settings.quality else None
+            brisque = None if quality is None else torch.tensor(quality, device=self._device)
+            names = [
+                style_class(settings.styles, str(m.get("domain") or ""), str(m.get("attack_type") or ""), int(m["label_index"]))
+                for m in batch.meta
+            ]
+            target = torch.tensor([self._styles[name] for name in names], device=self._device)
+            loss = self.net.head.loss(out.logits.float(), target, brisque)
+            return loss, {"rq": loss}
+        parts = {"classification": cross_entropy(out.logits, batch.label)}
+        if settings.kind == "ssdg":
+            domain = batch.numbers(self._experiment.protocol.by, self._domains)
+            labels = asymmetric_labels(batch.label, domain)
+            parts["triplet"] = settings.triplet * batch_all_triplet(out.embedding.float(), labels, settings.margin)
+            if out.domains is not None:
+                parts["adversarial"] = settings.adversarial * live_cross_entropy(out.domains, domain, batch.label)
+        return torch.stack(list(parts.values())).sum(), parts
+
+    def scores(self, table: SampleTable) -> list[float]:
+        """Liveness of the samples of ``table``, in order."""
+        batches = self._shards.plain(table, SCORED_AT_ONCE, self._device)
+        return _scores(self.net, ((self.net.score(batch.image, batch.cue)) for batch in batches))
+
+    def validate(self, module: nn.Module, folder: Path, step: int) -> Mapping[str, float]:
+        """AUC and EER on dev samples; nothing where there are none, since the target is no place to look."""
+        return _validate(self._fold.dev, self.scores)
+
+    def export(self, module: nn.Module, folder: Path) -> None:
+        """Write the weights."""
+        _export(module, folder)
+
+
+class DlifTask:
+    """The method ``dlif``. Arguments as of `FasTask`."""
+
+    module: nn.Module
+
+    def __init__(self, experiment: Experiment, shards: Shards, fold: Fold, seed: int, device: torch.device) -> None:
+        self._experiment, self._shards, self._fold, self._seed, self._device = experiment, shards, fold, seed, device
+        self._subjects = _numbered(subject_table(experiment, fold.train).subject)
+        d = experiment.dlif
+        settings = DlifSettings(d.contrast, d.ambiguous, d.orthogonal, d.live_margin, d.spoof_margin, d.scale, d.tau)
+        encoders = [ResNet(RESNETS[experiment.model.backbone]) for _ in range(2)]
+        if experiment.model.pretrained is not None:
+            for encoder in encoders:
+                load_pretrained(encoder, experiment.model.pretrained)
+        self.net = Dlif(encoders[0], encoders[1], len(self._subjects), settings)
+        self.module = self.net
+
+    def batches(self, start: int, rank: int, world: int) -> Iterator[Batch]:
+        """So many subjects of every domain, each with live and spoof samples."""
+        sampler = training_sampler(self._experiment, self._fold.train, self._seed, start, rank, world)
+        return self._shards.training(sampler, self._device)
+
+    def loss(self, module: nn.Module, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """``L_FAS + L_FR`` and all of their terms."""
+        generator = torch.Generator().manual_seed(sample_seed(self._seed, "dlif.partners", str(step)))
+        parts = module(batch.image, batch.label, batch.numbers("subject", self._subjects), generator)
+        return torch.stack(list(parts.values())).sum(), parts
+
+    def scores(self, table: SampleTable) -> list[float]:
+        """Liveness of the samples of ``table``, in order, by U and C alone."""
+        batches = self._shards.plain(table, SCORED_AT_ONCE, self._device)
+        return _scores(self.net, (self.net.score(batch.image) for batch in batches))
+
+    def validate(self, module: nn.Module, folder: Path, step: int) -> Mapping[str, float]:
+        """AUC and EER on dev samples."""
+        return _validate(self._fold.dev, self.scores)
+
+    def export(self, module: nn.Module, folder: Path) -> None:
+        """Write the weights."""
+        _export(module, folder)
+
+
+def build_task(experiment: Experiment, shards: Shards, fold: Fold, seed: int, device: torch.device) -> FasTask | DlifTask:
+    """The task of the experiment's method."""
+    make = FasTask if experiment.method == "fas" else DlifTask
+    return make(experiment, shards, fold, seed, device)
+
+
+def style_class(styles: str, domain: str, attack_type: str, label: int) -> str:
+    """The style class of a sample for the relative-quality loss; see `LossConfig.styles`."""
+    if styles == "domain":
+        return domain
+    kind = "live" if label == 1 else "spoof"
+    return kind if styles == "label" or label == 1 else f"{kind}|{attack_type}"
+
+
+def _numbered(words: Iterable[Any]) -> dict[str, int]:
+    return {str(word): number for number, word in enumerate(sorted(set(words)))}
+
+
+def _check_quality(train: SampleTable, live: Mapping[str, bool], quality: bool) -> None:
+    if set(live.values()) != {True, False}:
+        raise ConfigError("loss.kind=rq needs live and spoof styles; the samples' domain does not tell them apart")
+    missing = np.flatnonzero(np.isnan(train.brisque))
+    if quality and missing.size:
+        raise ConfigError(
+            f"loss.kind=rq needs BRISQUE; {missing.size} samples have none, first {train.sample_id[missing[0]]}; "
+            f"pack behind score, or take loss.quality=false"
+        )
+
+
+@torch.no_grad()
+def _scores(net: nn.Module, batches: Iterator[Tensor]) -> list[float]:
+    training = net.training
+    net.eval()
+    out = [float(score) for scores in batches for score in scores.float().cpu()]
+    net.train(training)
+    return out
+
+
+def _validate(dev: SampleTable, scores: Callable[[SampleTable], list[float]]) -> Mapping[str, float]:
+    if set(dev.label.tolist()) != {0, 1}:
+        return {}
+    points = metrics.roc(dev.label, scores(dev))
+    return {"auc": metrics.auc(points), "eer": metrics.eer(points)}
+
+
+def _export(module: nn.Module, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: value.detach().contiguous().cpu() for name, value in module.state_dict().items()}
+    save_file(state, folder / "model.safetensors", {"format": "pt"})

@@ -1,0 +1,150 @@
+"""Experiments from end to end: every variant, fold and seed is trained, scored, and put into one table."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from fasgen.downstream.config import Experiment, ScoringConfig
+from fasgen.downstream.data import Shards
+from fasgen.downstream.evaluate import Evaluation, Settings, evaluate, trials
+from fasgen.downstream.protocols import Fold, folds
+from fasgen.downstream.report import write_report
+from fasgen.downstream.sampling import training_sampler
+from fasgen.downstream.scores import Score, ScoreTable, read_scores, write_scores
+from fasgen.downstream.tasks import DlifTask, FasTask, build_task
+from fasgen.errors import ConfigError
+from fasgen.reader import SampleTable, SubjectSampler
+from fasgen.training.loop import train
+
+Say = Callable[[str], object]
+
+
+def run_experiments(experiments: Mapping[str, Experiment], device: torch.device, say: Say) -> tuple[Path, list[Evaluation]]:
+    """Run everything that has not been run yet, then evaluate all scores.
+
+    A run whose scores lie there, made with the same settings on the same samples, is not run again; one that was cut off goes
+    on from its checkpoint. Per run: ``<out>/<variant>/<fold>/seed-<n>/`` with curve, checkpoint, weights and ``scores.csv``;
+    for all: ``<out>/scores.csv`` and the tables and pictures beside it.
+
+    Args:
+        experiments: variant to settings; ``out`` and ``scoring`` are the same in all.
+        device: where to train.
+        say: is told what happens, line by line.
+
+    Returns:
+        the folder of the report, and the figures.
+
+    Raises:
+        ConfigError: settings contradict each other, or the samples.
+    """
+    first = _common(experiments)
+    opened: dict[tuple[str, bool], Shards] = {}
+    # All is checked before anything is trained: hours later is too late for a misspelt target.
+    plans = [(name, e, _open(e, opened)) for name, e in experiments.items()]
+    jobs = [(name, e, shards, fold) for name, e, shards in plans for fold in folds(shards.table, e.protocol)]
+    for name, experiment, _, fold in jobs:
+        sampler = training_sampler(experiment, fold.train, experiment.seeds[0])
+        for what, why in sampler.left_out.items() if isinstance(sampler, SubjectSampler) else ():
+            say(f"{name}, {fold.name}: left out {what}: {why}")
+    rows: list[Score] = []
+    runs = [(job, seed) for job in jobs for seed in job[1].seeds]
+    for number, ((name, experiment, shards, fold), seed) in enumerate(runs, 1):
+        say(f"run {number} of {len(runs)}: {name}, {fold.name}, seed {seed}")
+        rows += _run(name, experiment, shards, fold, seed, device, say)
+    write_scores(first.out / "scores.csv", rows)
+    found = trials(ScoreTable(rows))
+    settings = scoring(first.scoring)
+    evaluations = [evaluate(trial, settings) for trial in found]
+    write_report(first.out, found, evaluations)
+    return first.out, evaluations
+
+
+def scoring(config: ScoringConfig) -> Settings:
+    """Settings of the evaluation."""
+    if isinstance(config.threshold, float):
+        return Settings(config.level, "fixed", config.threshold, bootstrap=config.bootstrap)
+    return Settings(config.level, config.threshold, bootstrap=config.bootstrap)
+
+
+def _common(experiments: Mapping[str, Experiment]) -> Experiment:
+    first = next(iter(experiments.values()))
+    for name, one in experiments.items():
+        if one.out != first.out or one.scoring != first.scoring:
+            raise ConfigError(f"variant {name}: out and scoring belong to all variants; set them in the common part")
+    return first
+
+
+def _open(experiment: Experiment, opened: dict[tuple[str, bool], Shards]) -> Shards:
+    cues = experiment.method == "fas" and experiment.model.use != "image"
+    key = (experiment.data.model_dump_json(), cues)
+    if key not in opened:
+        opened[key] = Shards(experiment.data, cues)
+    return opened[key]
+
+
+def _run(
+    name: str, experiment: Experiment, shards: Shards, fold: Fold, seed: int, device: torch.device, say: Say
+) -> list[Score]:
+    folder = experiment.out / _slug(name) / _slug(fold.name) / f"seed-{seed}"
+    scores, mark = folder / "scores.csv", folder / "run.json"
+    identity = _identity(experiment, fold, seed)
+    if mark.is_file() and json.loads(mark.read_text("utf-8")).get("identity") != identity:
+        raise ConfigError(f"{folder}: holds a run with other settings or samples; choose another out= or delete it")
+    if scores.is_file() and mark.is_file():
+        say("  already run")
+        return list(read_scores(scores).rows)
+    torch.manual_seed(seed)
+    task = build_task(experiment, shards, fold, seed, device)
+    folder.mkdir(parents=True, exist_ok=True)
+    about = {"identity": identity, "method": name, "protocol": fold.name, "seed": seed}
+    counts = {part: len(getattr(fold, part)) for part in ("train", "dev", "test")}
+    mark.write_text(json.dumps({**about, **counts, "settings": json.loads(experiment.model_dump_json())}, indent=1), "utf-8")
+    train(task, experiment.loop.model_copy(update={"out": folder, "seed": seed}), device, say=lambda line: say(f"  {line}"))
+    rows = [
+        row
+        for split, table in (("dev", fold.dev), ("test", fold.test))
+        for row in _rows(table, task, split, name, fold.name, seed)
+    ]
+    write_scores(scores, rows)
+    return rows
+
+
+def _rows(table: SampleTable, task: FasTask | DlifTask, split: str, method: str, protocol: str, seed: int) -> list[Score]:
+    values = task.scores(table) if len(table) else []
+    return [
+        Score(
+            sample=str(table.sample_id[i]),
+            label=int(table.label[i]),
+            score=value,
+            video=str(table.path[i]) if table.frame[i] >= 0 else "",
+            attack_type=str(table.attack_type[i]),
+            split=split,
+            dataset=str(table.dataset[i]),
+            method=method,
+            protocol=protocol,
+            seed=str(seed),
+        )
+        for i, value in enumerate(values)
+    ]
+
+
+def _identity(experiment: Experiment, fold: Fold, seed: int) -> str:
+    """Digest of all that decides about the scores; where the shards lie and where the run writes do not."""
+    settings = experiment.model_dump(mode="json", exclude={"out": True, "scoring": True, "seeds": True, "protocol": True})
+    for key in ("shards", "workers", "keep"):
+        settings["data"].pop(key)
+    for key in ("out", "threads", "log_every", "checkpoint_every", "sheet_every", "compile"):
+        settings["loop"].pop(key)
+    samples = [list(table.sample_id) for table in (fold.train, fold.dev, fold.test)]
+    text = json.dumps([settings, samples, seed], sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _slug(text: str) -> str:
+    kept = "".join(c if c.isalnum() or c in "._-" else "-" for c in text).strip(".-")
+    return kept or "all"

@@ -1,0 +1,250 @@
+"""Batches that are balanced, for ``DataLoader(index, batch_sampler=...)``.
+
+What a step reads is a pure function of seed, step and rank: a run resumes at any step, the number of workers changes nothing,
+and ranks never share a draw. Draws carry the pass they belong to, so that a sample that comes again is augmented anew.
+
+>>> index = FasIndex("store/pack-1a2b3c4d", decoder)  # doctest: +SKIP
+>>> sampler = BalancedSampler(SampleTable.of(index), batch=60, by="dataset")  # doctest: +SKIP
+>>> for batch in DataLoader(index, batch_sampler=sampler, num_workers=4, collate_fn=collate):  # doctest: +SKIP
+...     ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import count
+from math import ceil
+
+from torch.utils.data import Sampler
+
+from fasgen.errors import ConfigError
+from fasgen.reader.index import Draw
+from fasgen.reader.queues import Queue
+from fasgen.reader.split import rank_and_world
+from fasgen.reader.table import SampleTable
+
+
+class StepSampler(Sampler[list[Draw]]):
+    """Batches by step.
+
+    Args:
+        seed: of all orders.
+        start: step to begin at, for a run that resumes.
+        steps: step to end before; None goes on for ever.
+        rank, world: by default those of ``torch.distributed`` or of the launcher's environment.
+
+    Raises:
+        ConfigError: the rank is not in ``[0, world)``, or the steps run backwards.
+    """
+
+    def __init__(self, seed: int, start: int, steps: int | None, rank: int | None, world: int | None) -> None:
+        if start < 0 or (steps is not None and steps < start):
+            raise ConfigError(f"start is {start} and steps {steps}; needed is 0 <= start <= steps")
+        self.seed, self.start, self.steps = seed, start, steps
+        self.rank, self.world = rank_and_world(rank, world)
+
+    def at(self, step: int) -> list[Draw]:
+        """The batch of this rank at ``step``."""
+        return self._chunk(step * self.world + self.rank)
+
+    def _chunk(self, number: int) -> list[Draw]:
+        """Batch ``number`` of those that the ranks take in turn."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        for step in count(self.start) if self.steps is None else range(self.start, self.steps):
+            yield self.at(step)
+
+    def __len__(self) -> int:
+        """Steps that are left.
+
+        Raises:
+            TypeError: the sampler has no end.
+        """
+        if self.steps is None:
+            raise TypeError("the sampler goes on for ever: give it steps")
+        return self.steps - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Live and spoof of one domain; ``made`` holds synthetic spoofs where they have a share of their own."""
+
+    live: Queue
+    spoof: Queue | None
+    made: Queue | None
+
+
+class BalancedSampler(StepSampler):
+    """Live and spoof one to one, in every batch and for every source domain.
+
+    A batch lists, domain by domain in the order of their names, the live samples and then as many spoof samples. Within each
+    class of a domain every sample comes once a pass; smaller groups begin their next pass sooner; only at such a seam
+    can a sample be twice in a batch. Samples of unknown label are left out.
+
+    Args:
+        table: the samples, as many as are to be trained on.
+        batch: samples a step and rank.
+        by: the column whose values are domains (SSDG: ``dataset``); None takes all samples as one domain.
+        synthetic: share of synthetic ones among the spoof samples of each domain: exact over the run, within one sample at any
+            time. None does not tell synthetic from photographed.
+        window: see ``Queue``; 0 shuffles everything.
+        seed, start, steps, rank, world: see ``StepSampler``.
+
+    Raises:
+        ConfigError: the batch does not divide by twice the number of domains, or a domain lacks what it must give.
+    """
+
+    def __init__(
+        self,
+        table: SampleTable,
+        batch: int,
+        *,
+        by: str | None = None,
+        synthetic: float | None = None,
+        window: int = 0,
+        seed: int = 0,
+        start: int = 0,
+        steps: int | None = None,
+        rank: int | None = None,
+        world: int | None = None,
+    ) -> None:
+        super().__init__(seed, start, steps, rank, world)
+        if synthetic is not None and not 0 <= synthetic <= 1:
+            raise ConfigError(f"synthetic is {synthetic}, a share in [0, 1] is needed")
+        domains = list(table.take(table.label >= 0).groups(by))
+        cells = 2 * len(domains)
+        if not cells or batch < cells or batch % cells:
+            wanted = f"a multiple of {cells}" if cells else "samples with labels"
+            raise ConfigError(
+                f"batch is {batch} a rank; live and spoof of {len(domains)} domains ({by or 'all'}) need {wanted}"
+            )
+        self._each = batch // cells
+        # As a fraction, since a sum of floats would drift over a long run.
+        self._share = None if synthetic is None else Fraction(synthetic).limit_denominator(10_000)
+        self._parts = [self._part(name, domain, window) for name, domain in domains]
+
+    @property
+    def epoch(self) -> int:
+        """Steps after which every group has been passed through at least once."""
+        share = self._share or Fraction(0)
+        steps = 1
+        for part in self._parts:
+            for queue, rate in ((part.live, Fraction(1)), (part.spoof, 1 - share), (part.made, share)):
+                if queue is not None and rate:
+                    steps = max(steps, ceil(len(queue) / (self._each * self.world * rate)))
+        return steps
+
+    def _part(self, name: str, domain: SampleTable, window: int) -> _Part:
+        live, made = domain.label == 1, domain.synthetic
+        share = self._share
+
+        def queue(kind: str, rows: object) -> Queue:
+            members = domain.take(rows)  # type: ignore[arg-type]
+            if not len(members):
+                raise ConfigError(f"domain {name!r} has no {kind} sample to draw; leave it out or give it some")
+            return Queue(members.number, self.seed, f"{name}\x1f{kind}", window)
+
+        if share is None:
+            return _Part(queue("live", live), queue("spoof", ~live), None)
+        return _Part(
+            queue("live", live & ~made),
+            queue("photographed spoof", ~live & ~made) if share < 1 else None,
+            queue("synthetic spoof", ~live & made) if share > 0 else None,
+        )
+
+    def _chunk(self, number: int) -> list[Draw]:
+        n, share = self._each, self._share or Fraction(0)
+        start = number * n
+        made, made_next = int(start * share), int((start + n) * share)
+        out: list[Draw] = []
+        for part in self._parts:
+            out += part.live.take(start, n)
+            if part.spoof is not None:
+                out += part.spoof.take(start - made, n - (made_next - made))
+            if part.made is not None:
+                out += part.made.take(made, made_next - made)
+        return out
+
+
+class SubjectSampler(StepSampler):
+    """A few subjects of every data set, each with so many live and so many spoof samples (DLIF: 4 x (4 + 4)).
+
+    A batch lists, data set by data set, subject by subject, the live samples and then the spoof samples. The subjects of a data
+    set in one batch differ. A subject with fewer samples than asked for gives some of them again, with other augmentation.
+    Subjects without live or without spoof samples, and samples without a subject, are left out; ``left_out`` names them.
+
+    Args:
+        table: the samples.
+        subjects: subjects of each data set in a batch.
+        live, spoof: samples of each subject.
+        by: the column whose values are data sets.
+        seed, start, steps, rank, world: see ``StepSampler``.
+
+    Raises:
+        ConfigError: a data set has fewer complete subjects than a batch needs.
+    """
+
+    def __init__(
+        self,
+        table: SampleTable,
+        *,
+        subjects: int = 4,
+        live: int = 4,
+        spoof: int = 4,
+        by: str = "dataset",
+        seed: int = 0,
+        start: int = 0,
+        steps: int | None = None,
+        rank: int | None = None,
+        world: int | None = None,
+    ) -> None:
+        super().__init__(seed, start, steps, rank, world)
+        if min(subjects, live, spoof) < 1:
+            raise ConfigError(f"subjects, live and spoof are {subjects}, {live} and {spoof}; each must be at least 1")
+        self._subjects, self._counts = subjects, (spoof, live)
+        self.left_out: dict[str, str] = {}
+        self.batch = 0
+        self._sets: list[tuple[Queue, list[tuple[Queue, Queue]]]] = []
+        labelled = table.take(table.label >= 0)
+        for name, members in labelled.groups(by):
+            people = self._people(members, f"{name}\x1f")
+            if len(people) < subjects:
+                raise ConfigError(
+                    f"data set {name!r} has {len(people)} subjects with live and spoof samples, a batch needs {subjects}; "
+                    f"ask for fewer subjects or leave it out"
+                )
+            self._sets.append((Queue(range(len(people)), seed, f"{name}\x1fsubjects"), people))
+            self.batch += subjects * (live + spoof)
+        if not self._sets:
+            raise ConfigError("there are no samples with labels to draw subjects from")
+
+    def _people(self, members: SampleTable, prefix: str) -> list[tuple[Queue, Queue]]:
+        people = []
+        for subject, own in members.groups("subject"):
+            queues = []
+            for value, kind in ((0, "spoof"), (1, "live")):
+                rows = own.take(own.label == value)
+                if not subject:
+                    self.left_out[f"{prefix[:-1]}: no subject"] = f"{len(own)} samples"
+                elif not len(rows):
+                    self.left_out[subject] = f"no {kind} sample"
+                else:
+                    queues.append(Queue(rows.number, self.seed, f"{prefix}{subject}\x1f{kind}"))
+            if len(queues) == 2:
+                people.append((queues[0], queues[1]))
+        return people
+
+    def _chunk(self, number: int) -> list[Draw]:
+        spoof, live = self._counts
+        out: list[Draw] = []
+        for order, people in self._sets:
+            # A pass ends before subjects would run out within a batch, so that those of a batch differ.
+            visit, place = divmod(number, len(people) // self._subjects)
+            first = place * self._subjects
+            for chosen in order.order(visit)[first : first + self._subjects]:
+                spoofs, lives = people[int(chosen)]
+                out += lives.take(visit * live, live) + spoofs.take(visit * spoof, spoof)
+        return out
