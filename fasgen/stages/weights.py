@@ -13,7 +13,7 @@ def embedded(name: str) -> Path:
     """Folder of embedded weights.
 
     Args:
-        name: ``identity`` or ``dfg``.
+        name: ``identity``, ``dfg`` or ``difffas``.
 
     Raises:
         WeightsError: if this installation lacks them.

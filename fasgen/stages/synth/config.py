@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -83,6 +84,19 @@ class SynthConfig(StageConfig):
 def model_folder(weights: str) -> Path:
     """Folder of a DiffFAS model: the embedded one, or the one given."""
     return embedded("difffas") if weights == "embedded" else Path(weights)
+
+
+def known_styles(config: SynthConfig) -> frozenset[str] | None:
+    """Style keys that the weights were trained on; ``None`` without weights, or where they do not say."""
+    if config.method == "physical":
+        return None
+    path = model_folder(config.weights) / "style_encoder" / "config.json"
+    try:
+        styles = json.loads(path.read_text("utf-8"))["styles"]
+    except (OSError, ValueError, KeyError):
+        # Weights that cannot be read are refused where they are loaded, with what is wrong with them.
+        return None
+    return frozenset(map(str, styles))
 
 
 def _weights(config: SynthConfig) -> dict[str, Path]:

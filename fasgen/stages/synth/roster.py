@@ -17,7 +17,7 @@ import numpy as np
 
 from fasgen.records import PROVENANCE, Reason, Scalar
 from fasgen.seeds import sample_seed
-from fasgen.stages.synth.config import SIMULATED_DEVICE, SynthConfig, attack_types, simulated_key
+from fasgen.stages.synth.config import SIMULATED_DEVICE, SynthConfig, attack_types, known_styles, simulated_key
 
 Entry = Mapping[str, Scalar]
 
@@ -87,10 +87,13 @@ def pool(rows: Mapping[str, Any], config: SynthConfig, live: np.ndarray[Any, Any
         found = _real(rows, dropped)
     if config.method == "physical" or config.pool in {"simulated", "both"} or (config.pool == "auto" and not found):
         by_split = _by_split(rows, live) if config.method == "difffas" else {}
-        found += [
-            Style(simulated_key(name), "physical", attack, SIMULATED_DEVICE, name, by_split)
-            for name, attack in attack_types().items()
-        ]
+        known = known_styles(config) if config.unseen == "reject" else None
+        for name, attack in attack_types().items():
+            key = simulated_key(name)
+            if known is None or key in known:
+                found.append(Style(key, "physical", attack, SIMULATED_DEVICE, name, by_split))
+            else:
+                dropped[key] = "is none that the weights were trained on"
     chosen = []
     for style in sorted(found, key=lambda style: style.key):
         if config.styles and not any(fnmatchcase(style.key, pattern) for pattern in config.styles):

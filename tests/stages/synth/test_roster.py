@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,6 +118,17 @@ def test_plans_choose_among_the_styles() -> None:
     assert styles("fill") == {"d|cam|replay"}
     only = draw(table(ann, *attacks), SynthConfig(variants=8, styles=("e|*",)), 0)
     assert {entry["style"] for entry in only} == other
+
+
+def test_simulated_styles_are_those_that_the_weights_know(tmp_path: Path) -> None:
+    rows = table(*[face(i) for i in range(5)])
+    (tmp_path / "style_encoder").mkdir()
+    only = simulated_key("print")
+    (tmp_path / "style_encoder" / "config.json").write_text(json.dumps({"styles": ["live", only]}))
+    config = SynthConfig(variants=2, weights=str(tmp_path))
+    assert {entry["style"] for entry in draw(rows, config, 0)} == {only}
+    free = SynthConfig(variants=2, weights=str(tmp_path), unseen="mark")
+    assert len({entry["style"] for entry in draw(rows, free, 0)}) > 1
 
 
 def test_without_attacks_styles_are_simulated_on_other_people() -> None:
