@@ -1,7 +1,7 @@
 """The camera that takes the attack: from light on the sensor to an 8-bit picture. Simulated.
 
-The sensor's pixels are averaged to the picture's; exposure and white balance scale; photon noise grows with the root of the light (so
-the noise is sqrt(read^2 + shot^2 L)); then sRGB's curve, sharpening and JPEG, in the order in which a camera does it.
+Exposure and white balance scale the light; photon noise grows with its root, so that the whole noise is sqrt(read^2 +
+shot^2 L); then come sRGB's curve, sharpening and JPEG, in the order in which a camera does it.
 """
 
 from __future__ import annotations
@@ -40,10 +40,8 @@ class Camera:
         balance /= balance @ np.array([0.2126, 0.7152, 0.0722])
         return (2**self.exposure * balance).astype(np.float32)
 
-    def take(self, light: Plane, height: int, width: int, rng: np.random.Generator) -> RGB:
-        """Develop linear light of any multiple of ``height`` x ``width`` to a picture of that size."""
-        if light.shape[:2] != (height, width):
-            light = np.asarray(cv2.resize(light, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    def take(self, light: Plane, rng: np.random.Generator) -> RGB:
+        """Develop linear light, height x width x RGB, white at 1, to a picture of that size."""
         light = light * self.gains
         if self.noise:
             deviation = np.sqrt(np.maximum(light, 0) * np.float32(1 - _READ**2) + np.float32(_READ**2))

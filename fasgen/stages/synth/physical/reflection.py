@@ -1,4 +1,4 @@
-"""What a display's glass mirrors: a blurred window or lamp, out of focus because it is as far behind the glass as it is before it.
+"""What a display's glass mirrors: a window or lamp, out of focus because it seems as far behind the glass as it is before it.
 
 Simulated, on a coarse grid.
 """

@@ -1,6 +1,7 @@
 """From a live photograph to a simulated presentation attack of the same person.
 
-`simulate` draws parameters from a seed; `apply` is a pure function of picture, style and parameters. Nothing here was printed or filmed.
+`simulate` draws parameters from a seed; `apply` is a pure function of picture, style and parameters. Nothing here was printed
+or filmed.
 """
 
 from __future__ import annotations
@@ -24,9 +25,6 @@ from fasgen.stages.synth.physical.sheet import View
 Value = float | int | str
 SMALLEST = 32
 """Shortest side that is accepted, px."""
-
-FINE_UP_TO = 512
-"""Pictures up to this long side, px, are taken by a camera of twice their resolution; larger ones by one of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +100,7 @@ def apply(image: RGB, style: str, parameters: Mapping[str, Value]) -> RGB:
             f"the simulation got {image.dtype} {'x'.join(map(str, image.shape))}; it takes RGB pictures of height x width x 3, "
             f"uint8, both sides {SMALLEST} px or more: raise the size of the crops"
         )
-    height, width = image.shape[:2]
-    view = View(height, width, 2 if max(height, width) <= FINE_UP_TO else 1)
+    view = View(*image.shape[:2])
     p = {name: float(value) for name, value in parameters.items() if not isinstance(value, str)}
     p["texture"] = parameters["texture"]  # type: ignore[assignment]
     with _one_thread():
@@ -113,7 +110,7 @@ def apply(image: RGB, style: str, parameters: Mapping[str, Value]) -> RGB:
         else:
             light = photographed_print(image, view, p, style == "cut_out")
         camera = Camera(p["exposure"], p["warmth"], p["greenness"], p["noise"], p["noise_grain"], p["sharpen"], int(p["jpeg"]))
-        return camera.take(light, height, width, stream(int(p["texture"]), "noise"))
+        return camera.take(light, stream(int(p["texture"]), "noise"))
 
 
 def parameter_names(style: str) -> frozenset[str]:
