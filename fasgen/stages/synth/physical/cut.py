@@ -74,8 +74,8 @@ def behind(rng: np.random.Generator, view: View, wall: float, wearer: float) -> 
     patches = cv2.resize(1 + 0.2 * rng.standard_normal((3, 4)), (width, height), interpolation=cv2.INTER_CUBIC)
     scene = np.asarray(wall * tint * np.clip(patches[..., None], 0.4, 1.5), np.float32)
     hair, clothes = _HAIR[rng.integers(len(_HAIR))], _CLOTHES[rng.integers(len(_CLOTHES))]
-    off_x, off_y, wide, tall, drop = rng.uniform([-0.05, -0.06, 0.44, 0.42, 0.78], [0.05, 0.06, 0.6, 0.6, 0.98])
-    blur = max(min(height, width) * float(rng.uniform(0.008, 0.04)), 0.4)
+    off_x, off_y, wide, tall, drop = rng.uniform([-0.07, -0.08, 0.38, 0.36, 0.72], [0.07, 0.04, 0.56, 0.5, 0.92])
+    blur = max(min(height, width) * float(rng.uniform(0.004, 0.025)), 0.4)
     head = (int(width * (0.5 + off_x)), int(height * (0.42 + off_y)))
     _lay(scene, head, (int(width * wide), int(height * tall)), hair, wearer, blur)
     _lay(scene, (head[0], int(height * (drop + 0.4))), (int(width * 0.85), int(height * 0.45)), clothes, wearer, blur)

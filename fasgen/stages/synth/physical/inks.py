@@ -22,6 +22,7 @@ _PROCESS = np.array([[0.98, 0.66, 0.27], [0.22, 0.97, 0.79], [0.02, 0.16, 0.97],
 BLACK_SHARE = 0.7
 """How much of a colour's grey part black ink takes over at most."""
 _NODES = 1024
+_SOLVED = 128
 
 
 def absorption(gamut: float) -> NDArray[np.float64]:
@@ -34,14 +35,16 @@ def grey_curves(alpha: NDArray[np.float64]) -> Plane:
 
     Solved by cyclic substitution: each ink in turn is set so that its own channel comes out right with the others as they are.
     """
-    grey = np.linspace(0, 1, _NODES) ** 2
+    root = np.linspace(0, 1, _SOLVED)
+    grey = root**2
     inks = np.repeat(1 - grey[None, :], 3, 0)
     for _ in range(12 if np.any(alpha[:3] - np.diag(np.diag(alpha))) else 1):
         for own in range(3):
             first, second = (other for other in range(3) if other != own)
             passed = (1 - inks[first] * alpha[first, own]) * (1 - inks[second] * alpha[second, own])
             inks[own] = np.clip((1 - grey / np.maximum(passed, 1e-6)) / alpha[own, own], 0, 1)
-    return inks.astype(np.float32)
+    every = np.linspace(0, 1, _NODES)
+    return np.stack([np.interp(every, root, ink) for ink in inks]).astype(np.float32)
 
 
 def separate(light: Plane, gamut: float, dot_gain: float, limit: float) -> list[Plane]:

@@ -23,7 +23,7 @@ ANGLES = (15.0, 75.0, 0.0, 45.0)
 STEPS = 32
 """Samples a cell and axis."""
 
-LEVELS = 32
+LEVELS = 16
 """Dot sizes in the table; the tone itself is not quantised, only the pattern around it."""
 
 

@@ -63,19 +63,18 @@ def draw(style: str, seed: int, config: PhysicalConfig) -> dict[str, Value]:
         raise ConfigError(f"seed {seed} of the simulation is out of range; take one from 0 to 2**128 - 1")
     rng = np.random.Generator(np.random.Philox(key=seed))
     values: dict[str, Value] = {"texture": int(rng.integers(0, 2**48))}
-    for section in config.sections(style):
-        for name in type(section).model_fields:
-            given = getattr(section, name)
-            if isinstance(given, str):
-                values[name] = given
-            elif not isinstance(given, tuple):
-                # A chance follows the field that it is about; one number is drawn whatever comes of it.
-                if rng.random() >= given:
-                    values[name.removesuffix("_chance")] = 0.0
-            elif isinstance(given[0], int):
-                values[name] = int(rng.integers(given[0], given[1] + 1))
-            else:
-                values[name] = round(float(rng.uniform(given[0], given[1])), 6)
+    fields = [(name, getattr(section, name)) for section in config.sections(style) for name in type(section).model_fields]
+    for (name, given), at in zip(fields, rng.random(len(fields)).tolist(), strict=True):
+        if isinstance(given, str):
+            values[name] = given
+        elif not isinstance(given, tuple):
+            # A chance stands below the field that it is about.
+            if at >= given:
+                values[name.removesuffix("_chance")] = 0.0
+        elif isinstance(given[0], int):
+            values[name] = given[0] + int(at * (given[1] - given[0] + 1))
+        else:
+            values[name] = round(given[0] + at * (given[1] - given[0]), 6)
     return values
 
 
@@ -109,7 +108,7 @@ def apply(image: RGB, style: str, parameters: Mapping[str, Value]) -> RGB:
             light = filmed_display(image, view, p, str(parameters["layout"]))
         else:
             light = photographed_print(image, view, p, style == "cut_out")
-        camera = Camera(p["exposure"], p["warmth"], p["greenness"], p["noise"], p["noise_grain"], p["sharpen"], int(p["jpeg"]))
+        camera = Camera(p["exposure"], p["warmth"], p["greenness"], p["noise"], p["noise_grain"], p["chroma_blur"], p["sharpen"], int(p["jpeg"]))
         return camera.take(light, stream(int(p["texture"]), "noise"))
 
 
