@@ -77,7 +77,7 @@ class PaperConfig(Section):
     screen: tuple[Share, Share] = Field(
         (0.6, 1.0), description="contrast of the halftone dots; 0 is continuous tone, 1 is ink or no ink"
     )
-    screen_pitch: tuple[Pitch, Pitch] = Field((0.9, 1.9), description="distance of halftone dots, px")
+    screen_pitch: tuple[Pitch, Pitch] = Field((1.0, 2.2), description="distance of halftone dots, px")
     screen_angle: tuple[Angle, Angle] = Field(
         (-4.0, 4.0), description="turn of all four screens beyond 15 (C), 75 (M), 0 (Y) and 45 (K), degrees"
     )
@@ -167,8 +167,8 @@ class DisplayConfig(Section):
 class CameraConfig(Section):
     """The camera that takes the attack."""
 
-    defocus: tuple[Blur, Blur] = Field((0.15, 0.6), description="blur of the lens, standard deviation, px")
-    exposure: tuple[Stops, Stops] = Field((-0.7, 0.5), description="exposure beyond the right one, stops")
+    defocus: tuple[Blur, Blur] = Field((0.1, 0.45), description="blur of the lens, standard deviation, px")
+    exposure: tuple[Stops, Stops] = Field((-0.5, 0.6), description="exposure beyond the right one, stops")
     warmth: tuple[Signed, Signed] = Field((-0.45, 0.45), description="white balance: -1 blue, 0 right, 1 orange")
     greenness: tuple[Signed, Signed] = Field((-0.25, 0.25), description="white balance: -1 magenta, 0 right, 1 green")
     noise: tuple[Share, Share] = Field((0.003, 0.015), description="standard deviation of the noise at white, share of white")
@@ -188,14 +188,14 @@ def _glossy() -> PaperConfig:
     return _paper(
         gamut=(0.3, 0.65), dot_gain=(0.0, 0.03), ink_limit=(3.0, 4.0), haze=(0.004, 0.02), screen=(0.0, 0.0),
         spread=(0.1, 0.4), paper_tint=(-0.5, 0.2), paper_texture=(0.0, 0.005), bend=(0.0, 20.0), fold_chance=0.0,
-        waviness=(0.015, 0.05), glare=(0.2, 0.7), glare_size=(0.05, 0.16), glare_x=(0.0, 1.0), glare_y=(0.0, 0.9),
+        waviness=(0.015, 0.05), glare=(0.3, 0.9), glare_size=(0.05, 0.16), glare_x=(0.1, 0.9), glare_y=(0.1, 0.85),
     )  # fmt: skip
 
 
 def _bent() -> PaperConfig:
     return _paper(
-        bend=(35.0, 65.0), fold_chance=0.25, waviness=(0.01, 0.04), shade=(0.15, 0.45), glare=(0.0, 0.25),
-        glare_size=(0.15, 0.4), screen=(0.2, 0.7), gamut=(0.6, 0.95),
+        bend=(42.0, 68.0), fold_chance=0.25, waviness=(0.01, 0.04), shade=(0.3, 0.65), glare=(0.1, 0.4),
+        glare_size=(0.1, 0.3), glare_x=(0.2, 0.8), screen=(0.1, 0.4),
     )  # fmt: skip
 
 
@@ -209,15 +209,15 @@ def _display(**ranges: object) -> DisplayConfig:
 
 def _phone() -> DisplayConfig:
     return _display(
-        layout="pentile", pitch=(0.42, 0.58), grid=(0.2, 0.7), leak=(0.0, 0.004), ambient=(0.0, 0.03),
+        layout="pentile", pitch=(0.42, 0.58), grid=(0.4, 0.9), leak=(0.0, 0.004), ambient=(0.0, 0.03),
         display_gamma=(-0.1, 0.2), temperature=(0.2, 0.9), saturation=(0.05, 0.45), reflection_chance=0.6, band_chance=0.6,
     )  # fmt: skip
 
 
 def _tablet() -> DisplayConfig:
     return _display(
-        pitch=(0.75, 1.05), grid=(0.2, 0.65), leak=(0.01, 0.04), temperature=(-0.5, 0.3), ambient=(0.02, 0.08), reflection_chance=0.8,
-        band_chance=0.25, falloff=(0.02, 0.12),
+        pitch=(0.75, 1.05), grid=(0.3, 0.75), leak=(0.01, 0.04), temperature=(-0.5, 0.3), ambient=(0.02, 0.08),
+        reflection_chance=0.8, band_chance=0.25, falloff=(0.02, 0.12),
     )  # fmt: skip
 
 

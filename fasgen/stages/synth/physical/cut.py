@@ -104,7 +104,7 @@ def shadow(line: Outline, darkness: float, blur: float, shift: float, angle: flo
     short, lamp = line.view.short, np.radians(angle)
     mask = line.filled((-float(np.cos(lamp)) * shift * short, -float(np.sin(lamp)) * shift * short))
     soft = cv2.GaussianBlur(mask, (0, 0), max(blur * short, 0.3))
-    return 1 - soft.astype(np.float32) * np.float32(darkness / 255)
+    return np.asarray(1 - soft.astype(np.float32) * np.float32(darkness / 255), np.float32)
 
 
 def pasted(light: Plane, scene: Plane, line: Outline, rim: float, edge: Plane, angle: float, blur: float) -> Plane:

@@ -44,7 +44,7 @@ def colours(temperature: float, saturation: float) -> NDArray[np.float64]:
     keep = 1 + saturation
     mix = keep * np.eye(3) + (1 - keep) * np.broadcast_to(_LUMINANCE, (3, 3))
     white = 1 + abs(temperature) * (_COLD if temperature > 0 else _WARM)
-    return white[:, None] * mix / (white @ _LUMINANCE)
+    return np.asarray(white[:, None] * mix / (white @ _LUMINANCE), np.float64)
 
 
 def emitted(image: RGB, gamma: float, temperature: float, saturation: float, leak: float) -> Plane:

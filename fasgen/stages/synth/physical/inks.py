@@ -2,14 +2,15 @@
 
 An ink of coverage a lets light of channel j pass as 1 - a alpha_j, alpha_j being its absorption where it is solid; inks printed
 over each other multiply (Demichel's equations for independent screens, with Neugebauer primaries that are the products of their
-inks). Ideal block dyes absorb one channel each; real ones absorb some of the others too, cyan most of all, which is why greens and
-blues come out duller. Greys stay grey: for every grey the three coverages that print it are solved for, as a printer's
+inks). Ideal block dyes absorb one channel each; real ones absorb some of the others too, cyan most of all, which is why greens
+and blues come out duller. Greys stay grey: for every grey the three coverages that print it are solved for, as a printer's
 calibration does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import cv2
 import numpy as np
@@ -22,7 +23,7 @@ _PROCESS = np.array([[0.98, 0.66, 0.27], [0.22, 0.97, 0.79], [0.02, 0.16, 0.97],
 BLACK_SHARE = 0.7
 """How much of a colour's grey part black ink takes over at most."""
 _NODES = 1024
-_SOLVED = 128
+_GAMUTS = 32
 
 
 def absorption(gamut: float) -> NDArray[np.float64]:
@@ -30,21 +31,28 @@ def absorption(gamut: float) -> NDArray[np.float64]:
     return _BLOCK + gamut * (_PROCESS - _BLOCK)
 
 
-def grey_curves(alpha: NDArray[np.float64]) -> Plane:
+def grey_curves(gamut: float) -> Plane:
     """Coverages of cyan, magenta and yellow that print a grey, 3 x 1024, over the square root of its reflectance.
 
-    Solved by cyclic substitution: each ink in turn is set so that its own channel comes out right with the others as they are.
+    Solved at multiples of 1/32 of ``gamut`` and interpolated between them.
     """
-    root = np.linspace(0, 1, _SOLVED)
-    grey = root**2
+    step = int(gamut * _GAMUTS)
+    share = np.float32(gamut * _GAMUTS - step)
+    return _solved(step) if not share else (1 - share) * _solved(step) + share * _solved(step + 1)
+
+
+@cache
+def _solved(step: int) -> Plane:
+    """Cyclic substitution: each ink in turn is set so that its own channel comes out right with the others as they are."""
+    alpha = absorption(step / _GAMUTS)
+    grey = np.linspace(0, 1, _NODES) ** 2
     inks = np.repeat(1 - grey[None, :], 3, 0)
-    for _ in range(12 if np.any(alpha[:3] - np.diag(np.diag(alpha))) else 1):
+    for _ in range(30):
         for own in range(3):
             first, second = (other for other in range(3) if other != own)
-            passed = (1 - inks[first] * alpha[first, own]) * (1 - inks[second] * alpha[second, own])
-            inks[own] = np.clip((1 - grey / np.maximum(passed, 1e-6)) / alpha[own, own], 0, 1)
-    every = np.linspace(0, 1, _NODES)
-    return np.stack([np.interp(every, root, ink) for ink in inks]).astype(np.float32)
+            light = (1 - inks[first] * alpha[first, own]) * (1 - inks[second] * alpha[second, own])
+            inks[own] = np.clip((1 - grey / np.maximum(light, 1e-6)) / alpha[own, own], 0, 1)
+    return inks.astype(np.float32)
 
 
 def separate(light: Plane, gamut: float, dot_gain: float, limit: float) -> list[Plane]:
@@ -57,7 +65,7 @@ def separate(light: Plane, gamut: float, dot_gain: float, limit: float) -> list[
         limit: highest sum of the coverages.
     """
     alpha = absorption(gamut)
-    curves = grey_curves(alpha)
+    curves = grey_curves(gamut)
     wanted = [np.asarray(plane, np.float32) for plane in cv2.split(light)]
     lack = 1 - np.maximum(np.maximum(wanted[0], wanted[1]), wanted[2])
     black = lack * lack * np.float32(BLACK_SHARE)

@@ -1,8 +1,8 @@
 """Amplitude-modulated halftone: a simulated offset or laser screen.
 
 Each ink is printed as clustered dots on a grid, one angle an ink; darker means larger dots (R. Ulichney, Digital Halftoning,
-1987, ch. 5). A dot is there where the coverage wanted exceeds the cell's threshold. Thresholds are the ranks of the spot function
-within the cell, so that the inked area is the coverage wanted, whatever the spot's shape.
+1987, ch. 5). A dot is there where the coverage wanted exceeds the cell's threshold. Thresholds are the ranks of the spot
+function within the cell, so that the inked area is the coverage wanted, whatever the spot's shape.
 """
 
 from __future__ import annotations

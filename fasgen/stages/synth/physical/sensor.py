@@ -1,8 +1,8 @@
 """The camera's colour filter array: where on a px of the picture each colour is sampled. Simulated.
 
-A px of the picture is one Bayer quad (B. E. Bayer, US patent 3971065): red, two greens and blue side by side, each a square sensor
-pixel of half the px's side. What is coarser than the quad is the same for all four. A structure as fine as the quad meets each site
-at another phase: the colours alias differently, which is why moire on a screen is magenta and green.
+A px of the picture is one Bayer quad (B. E. Bayer, US patent 3971065): red, two greens and blue side by side, each a square
+sensor pixel of half the px's side. What is coarser than the quad is the same for all four. A structure as fine as the quad
+meets each site at another phase: the colours alias differently, which is why moire on a screen is magenta and green.
 """
 
 from __future__ import annotations

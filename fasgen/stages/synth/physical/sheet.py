@@ -1,10 +1,10 @@
-"""A sheet before a camera: tilted, bent to a cylinder, folded, not quite flat. Where each px falls on it, and its light. Simulated.
+"""A sheet before a camera: tilted, bent to a cylinder, folded, wavy. Where each px falls on it, and its light. Simulated.
 
-Everything here is smooth, so it is computed on a grid of one node to 4 px and interpolated. Lengths are in shares of the picture's
-shorter side, and the camera is `DISTANCE` of them away. A cylinder that turns by kappa over one unit has its point at arc length s
-at sin(kappa s) / kappa to the side and (1 - cos(kappa s)) / kappa behind; the camera shrinks what is behind. That is inverted by
-two steps of fixed-point iteration. Light: Lambert's law for the diffuse part; for gloss a Gaussian distribution of slopes (P.
-Beckmann and A. Spizzichino, 1963) around the slope at which the sheet mirrors the lamp into the camera.
+Everything here is smooth, so it is computed on a grid of one node to 4 px and interpolated. Lengths are in shares of the
+picture's shorter side, and the camera is `DISTANCE` of them away. A cylinder that turns by kappa over one unit has its point at
+arc length s at sin(kappa s) / kappa to the side and (1 - cos(kappa s)) / kappa behind; the camera shrinks what is behind. That
+is inverted by two steps of fixed-point iteration. Light: Lambert's law for the diffuse part; for gloss a Gaussian distribution
+of slopes (P. Beckmann and A. Spizzichino, 1963) around the slope at which the sheet mirrors the lamp into the camera.
 """
 
 from __future__ import annotations
@@ -182,4 +182,4 @@ def gloss(nodes: Nodes, x: float, y: float, size: float) -> Plane:
     across = nodes.slope_x + (nodes.x - np.float32(x)) * np.float32(fall)
     down = nodes.slope_y + (nodes.y - np.float32(y)) * np.float32(fall)
     across, down = across - np.float32(nodes.slope_x.mean()), down - np.float32(nodes.slope_y.mean())
-    return np.exp(-(across**2 + down**2) / np.float32(2 * (size * fall) ** 2))
+    return np.asarray(np.exp(-(across**2 + down**2) / np.float32(2 * (size * fall) ** 2)), np.float32)

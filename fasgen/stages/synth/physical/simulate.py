@@ -108,7 +108,16 @@ def apply(image: RGB, style: str, parameters: Mapping[str, Value]) -> RGB:
             light = filmed_display(image, view, p, str(parameters["layout"]))
         else:
             light = photographed_print(image, view, p, style == "cut_out")
-        camera = Camera(p["exposure"], p["warmth"], p["greenness"], p["noise"], p["noise_grain"], p["chroma_blur"], p["sharpen"], int(p["jpeg"]))
+        camera = Camera(
+            p["exposure"],
+            p["warmth"],
+            p["greenness"],
+            p["noise"],
+            p["noise_grain"],
+            p["chroma_blur"],
+            p["sharpen"],
+            int(p["jpeg"]),
+        )
         return camera.take(light, stream(int(p["texture"]), "noise"))
 
 

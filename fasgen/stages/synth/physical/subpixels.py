@@ -43,7 +43,7 @@ def cell(layout: str) -> Plane:
                 green |= diamond(middle_x, middle_y, 0.13)
         colours = [red, green, blue]
     lit = np.stack(colours).astype(np.float32)
-    return lit / lit.mean((1, 2), keepdims=True)
+    return np.asarray(lit / lit.mean((1, 2), keepdims=True), np.float32)
 
 
 @cache
