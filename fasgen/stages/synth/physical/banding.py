@@ -1,8 +1,8 @@
 """Bands of a pulsed backlight under a rolling shutter. Simulated.
 
-The backlight is on for a share ``duty`` of each of its periods. A row of the sensor is exposed for ``opened`` periods, each row a little
-later than the one above: row r sees the mean of the square wave over [t_r, t_r + opened]. Integrated in closed form; whole numbers of
-periods leave no band.
+The backlight is on for a share ``duty`` of each of its periods. A row of the sensor is exposed for ``opened`` periods, each row
+a little later than the one above: row r sees the mean of the square wave over [t_r, t_r + opened]. Integrated in closed form;
+whole numbers of periods leave no band.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The camera that takes the attack: from light on the sensor to an 8-bit picture. Simulated.
 
-The sensor's pixels are averaged to the picture's; exposure and white balance scale; photon noise grows with the root of the light (so
-the noise is sqrt(read^2 + shot^2 L)); then sRGB's curve, sharpening and JPEG, in the order in which a camera does it.
+Exposure and white balance scale the light; photon noise grows with its root, so that the whole noise is sqrt(read^2 +
+shot^2 L); then come sRGB's curve, smoothing of colour, sharpening and JPEG, in the order in which a camera does it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Camera:
     greenness: float
     noise: float
     noise_grain: float
+    chroma_blur: float
     sharpen: float
     jpeg: int
 
@@ -40,10 +41,8 @@ class Camera:
         balance /= balance @ np.array([0.2126, 0.7152, 0.0722])
         return (2**self.exposure * balance).astype(np.float32)
 
-    def take(self, light: Plane, height: int, width: int, rng: np.random.Generator) -> RGB:
-        """Develop linear light of any multiple of ``height`` x ``width`` to a picture of that size."""
-        if light.shape[:2] != (height, width):
-            light = np.asarray(cv2.resize(light, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    def take(self, light: Plane, rng: np.random.Generator) -> RGB:
+        """Develop linear light, height x width x RGB, white at 1, to a picture of that size."""
         light = light * self.gains
         if self.noise:
             deviation = np.sqrt(np.maximum(light, 0) * np.float32(1 - _READ**2) + np.float32(_READ**2))
@@ -51,7 +50,16 @@ class Camera:
             deviation *= np.float32(self.noise * 2 ** (self.exposure / -2))
             light += deviation
         image = encode(light)
+        if self.chroma_blur >= 0.25:
+            image = _smooth_chroma(image, self.chroma_blur)
         if self.sharpen:
             soft = cv2.GaussianBlur(image, (0, 0), 1.0)
             image = np.asarray(cv2.addWeighted(image, 1 + self.sharpen, soft, -self.sharpen, 0), np.uint8)
         return compressed(image, self.jpeg)
+
+
+def _smooth_chroma(image: RGB, sigma: float) -> RGB:
+    """Blur the colour differences and keep the luminance (BT.601, as JPEG has it)."""
+    luminance, red, blue = cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb))
+    red, blue = (cv2.GaussianBlur(plane, (0, 0), sigma) for plane in (red, blue))
+    return np.asarray(cv2.cvtColor(cv2.merge([luminance, red, blue]), cv2.COLOR_YCrCb2RGB), np.uint8)

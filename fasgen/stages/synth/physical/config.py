@@ -67,22 +67,22 @@ class PaperConfig(Section):
     """A photograph printed on paper, and how the sheet is held and lit."""
 
     gamut: tuple[Share, Share] = Field(
-        (0.75, 1.0), description="how far the inks are from ideal block dyes: 0 prints every colour, 1 has process inks"
+        (0.35, 0.9), description="how far the inks are from ideal block dyes: 0 prints every colour, 1 has process inks"
     )
-    dot_gain: tuple[Share, Share] = Field((0.02, 0.12), description="coverage that a dot of one half gains")
+    dot_gain: tuple[Share, Share] = Field((0.0, 0.07), description="coverage that a dot of one half gains")
     ink_limit: tuple[Ink, Ink] = Field((2.4, 3.2), description="highest sum of the four inks' coverages; 4 limits nothing")
     haze: tuple[Share, Share] = Field(
-        (0.02, 0.07), description="light that the surface returns where it should be black, share of paper white"
+        (0.005, 0.03), description="light that the surface returns where it should be black, share of paper white"
     )
     screen: tuple[Share, Share] = Field(
         (0.6, 1.0), description="contrast of the halftone dots; 0 is continuous tone, 1 is ink or no ink"
     )
-    screen_pitch: tuple[Pitch, Pitch] = Field((0.9, 1.9), description="distance of halftone dots, px")
+    screen_pitch: tuple[Pitch, Pitch] = Field((1.0, 2.2), description="distance of halftone dots, px")
     screen_angle: tuple[Angle, Angle] = Field(
         (-4.0, 4.0), description="turn of all four screens beyond 15 (C), 75 (M), 0 (Y) and 45 (K), degrees"
     )
-    spread: tuple[Blur, Blur] = Field((0.2, 0.6), description="spread of ink in the paper, standard deviation, px")
-    paper_tint: tuple[Signed, Signed] = Field((-0.4, 0.8), description="colour of the paper: -1 bluish, 0 white, 1 yellowish")
+    spread: tuple[Blur, Blur] = Field((0.1, 0.4), description="spread of ink in the paper, standard deviation, px")
+    paper_tint: tuple[Signed, Signed] = Field((-0.5, 0.7), description="colour of the paper: -1 bluish, 0 white, 1 yellowish")
     paper_texture: tuple[Share, Share] = Field((0.01, 0.03), description="standard deviation of the paper's reflectance")
     tilt_x: tuple[Tilt, Tilt] = Field((-8.0, 8.0), description="turn of the sheet about its upright axis, degrees")
     tilt_y: tuple[Tilt, Tilt] = Field((-8.0, 8.0), description="turn of the sheet about its level axis, degrees")
@@ -113,14 +113,14 @@ class PaperConfig(Section):
 class CutConfig(Section):
     """How a photograph is cut out and what is seen around it."""
 
-    cut_width: tuple[Size, Size] = Field((0.8, 0.97), description="width of the outline, share of the picture's width")
-    cut_height: tuple[Size, Size] = Field((0.92, 1.08), description="height of the outline, share of the picture's height")
-    cut_square: tuple[Share, Share] = Field((0.0, 0.5), description="0 cuts an ellipse, 1 nearly a rectangle")
-    cut_rough: tuple[Share, Share] = Field((0.005, 0.025), description="unsteadiness of the scissors, share of the radius")
-    cut_rim: tuple[Blur, Blur] = Field((0.3, 1.2), description="white edge of the paper, px")
-    cut_shadow: tuple[Share, Share] = Field((0.3, 0.7), description="darkness of the shadow that the paper casts")
-    cut_shadow_blur: tuple[Size, Size] = Field((0.01, 0.04), description="softness of that shadow, share")
-    cut_shadow_shift: tuple[Share, Share] = Field((0.01, 0.04), description="distance of that shadow, share")
+    cut_width: tuple[Size, Size] = Field((0.72, 0.98), description="width of the outline, share of the picture's width")
+    cut_height: tuple[Size, Size] = Field((0.88, 1.15), description="height of the outline, share of the picture's height")
+    cut_square: tuple[Share, Share] = Field((0.0, 0.35), description="0 cuts an ellipse, 1 nearly a rectangle")
+    cut_rough: tuple[Share, Share] = Field((0.005, 0.025), description="how far cuts stray, share of the radius")
+    cut_rim: tuple[Blur, Blur] = Field((0.0, 1.6), description="bright edge of the paper on the lamp's side, px")
+    cut_shadow: tuple[Share, Share] = Field((0.15, 0.55), description="darkness of the shadow that the paper casts")
+    cut_shadow_blur: tuple[Size, Size] = Field((0.006, 0.03), description="softness of that shadow, share")
+    cut_shadow_shift: tuple[Share, Share] = Field((0.01, 0.05), description="distance of that shadow, share")
     wall: tuple[Share, Share] = Field((0.15, 0.8), description="reflectance of the wall behind")
     wearer: tuple[Share, Share] = Field((0.0, 1.0), description="how much of the wearer's hair and clothes is seen behind")
 
@@ -167,12 +167,15 @@ class DisplayConfig(Section):
 class CameraConfig(Section):
     """The camera that takes the attack."""
 
-    defocus: tuple[Blur, Blur] = Field((0.2, 0.7), description="blur of the lens, standard deviation, px")
-    exposure: tuple[Stops, Stops] = Field((-0.5, 0.45), description="exposure beyond the right one, stops")
+    defocus: tuple[Blur, Blur] = Field((0.1, 0.45), description="blur of the lens, standard deviation, px")
+    exposure: tuple[Stops, Stops] = Field((-0.5, 0.6), description="exposure beyond the right one, stops")
     warmth: tuple[Signed, Signed] = Field((-0.45, 0.45), description="white balance: -1 blue, 0 right, 1 orange")
     greenness: tuple[Signed, Signed] = Field((-0.25, 0.25), description="white balance: -1 magenta, 0 right, 1 green")
     noise: tuple[Share, Share] = Field((0.003, 0.015), description="standard deviation of the noise at white, share of white")
     noise_grain: tuple[Blur, Blur] = Field((0.3, 0.7), description="correlation of the noise, standard deviation, px")
+    chroma_blur: tuple[Blur, Blur] = Field(
+        (0.5, 1.8), description="smoothing of the colour differences, as cameras do against coloured noise and moire, px"
+    )
     sharpen: tuple[Share, Share] = Field((0.0, 0.5), description="edge sharpening by the camera")
     jpeg: tuple[Quality, Quality] = Field((65, 96), description="JPEG quality; 0 is uncompressed")
 
@@ -183,16 +186,16 @@ def _paper(**ranges: object) -> PaperConfig:
 
 def _glossy() -> PaperConfig:
     return _paper(
-        gamut=(0.3, 0.65), dot_gain=(0.0, 0.06), ink_limit=(3.0, 4.0), haze=(0.004, 0.02), screen=(0.0, 0.0),
+        gamut=(0.3, 0.65), dot_gain=(0.0, 0.03), ink_limit=(3.0, 4.0), haze=(0.004, 0.02), screen=(0.0, 0.0),
         spread=(0.1, 0.4), paper_tint=(-0.5, 0.2), paper_texture=(0.0, 0.005), bend=(0.0, 20.0), fold_chance=0.0,
-        waviness=(0.01, 0.04), glare=(0.25, 0.8), glare_size=(0.1, 0.35), glare_x=(0.0, 1.0), glare_y=(0.0, 0.9),
+        waviness=(0.015, 0.05), glare=(0.3, 0.9), glare_size=(0.05, 0.16), glare_x=(0.1, 0.9), glare_y=(0.1, 0.85),
     )  # fmt: skip
 
 
 def _bent() -> PaperConfig:
     return _paper(
-        bend=(35.0, 65.0), fold_chance=0.25, waviness=(0.01, 0.04), shade=(0.15, 0.45), glare=(0.05, 0.35),
-        screen=(0.2, 0.7), gamut=(0.6, 0.95),
+        bend=(42.0, 68.0), fold_chance=0.25, waviness=(0.01, 0.04), shade=(0.3, 0.65), glare=(0.1, 0.4),
+        glare_size=(0.1, 0.3), glare_x=(0.2, 0.8), screen=(0.1, 0.4),
     )  # fmt: skip
 
 
@@ -206,21 +209,21 @@ def _display(**ranges: object) -> DisplayConfig:
 
 def _phone() -> DisplayConfig:
     return _display(
-        layout="pentile", pitch=(0.42, 0.62), grid=(0.6, 1.0), leak=(0.0, 0.004), ambient=(0.0, 0.03),
+        layout="pentile", pitch=(0.42, 0.58), grid=(0.4, 0.9), leak=(0.0, 0.004), ambient=(0.0, 0.03),
         display_gamma=(-0.1, 0.2), temperature=(0.2, 0.9), saturation=(0.05, 0.45), reflection_chance=0.6, band_chance=0.6,
     )  # fmt: skip
 
 
 def _tablet() -> DisplayConfig:
     return _display(
-        pitch=(0.6, 0.95), leak=(0.01, 0.04), temperature=(-0.5, 0.3), ambient=(0.02, 0.08), reflection_chance=0.8,
-        band_chance=0.25, falloff=(0.02, 0.12),
+        pitch=(0.75, 1.05), grid=(0.3, 0.75), leak=(0.01, 0.04), temperature=(-0.5, 0.3), ambient=(0.02, 0.08),
+        reflection_chance=0.8, band_chance=0.25, falloff=(0.02, 0.12),
     )  # fmt: skip
 
 
 def _laptop() -> DisplayConfig:
     return _display(
-        pitch=(1.05, 2.1), grid=(0.5, 0.9), leak=(0.02, 0.07), temperature=(0.1, 0.8), saturation=(-0.4, 0.0),
+        pitch=(1.05, 2.1), grid=(0.25, 0.75), leak=(0.02, 0.07), temperature=(0.1, 0.8), saturation=(-0.4, 0.0),
         display_gamma=(-0.3, 0.2), falloff=(0.1, 0.45), wash=(0.05, 0.3), reflection_chance=0.15, band_chance=0.6,
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What a display makes of a picture before light leaves the pixels: video compression, transfer curve, colours, black level. Simulated."""
+"""What a display makes of a picture before light leaves its pixels: video coding, transfer curve, colours, black. Simulated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def compressed(image: RGB, quality: int) -> RGB:
 
 
 def shown(image: RGB, pitch: float, softness: float, quality: int) -> RGB:
-    """What the display has to show: coded, soft, and with no more detail than it has pixels (where they are larger than the picture's)."""
+    """What the display has to show: coded, soft, and no more detail than it has pixels, where they are larger than the px."""
     image = compressed(image, quality)
     if softness > 0.15:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), softness), np.uint8)
@@ -40,11 +40,11 @@ def shown(image: RGB, pitch: float, softness: float, quality: int) -> RGB:
 
 
 def colours(temperature: float, saturation: float) -> NDArray[np.float64]:
-    """Matrix from the picture's linear RGB to the display's: colourfulness 1 + saturation, white point from -1 warm to 1 cold."""
+    """Matrix from the picture's linear RGB to the display's: colourfulness 1 + saturation, white from -1 warm to 1 cold."""
     keep = 1 + saturation
     mix = keep * np.eye(3) + (1 - keep) * np.broadcast_to(_LUMINANCE, (3, 3))
     white = 1 + abs(temperature) * (_COLD if temperature > 0 else _WARM)
-    return white[:, None] * mix / (white @ _LUMINANCE)
+    return np.asarray(white[:, None] * mix / (white @ _LUMINANCE), np.float64)
 
 
 def emitted(image: RGB, gamma: float, temperature: float, saturation: float, leak: float) -> Plane:

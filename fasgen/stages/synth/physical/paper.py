@@ -1,7 +1,7 @@
 """Paper: its colour, its fibres, its unprinted margin and the ink that a crease has lost. All simulated.
 
-Office paper reflects about 0.9 of white, with a yellow tint where it has lignin and a blue one where optical brighteners fluoresce; its
-fibres clump to flocs of some tenths of a millimetre, which modulate the reflectance by a few percent.
+Office paper reflects about 0.9 of white, with a yellow tint where it has lignin and a blue one where optical brighteners
+fluoresce; its fibres clump to flocs of some tenths of a millimetre, which modulate the reflectance by a few percent.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ def fibres(rng: np.random.Generator, shape: tuple[int, int], deviation: float) -
     return np.asarray(both, np.float32)
 
 
-def keep_margin(inks: Plane, share: float, side: float) -> None:
+def keep_margin(inks: list[Plane], share: float, side: float) -> None:
     """Take the ink from a strip along one edge, in place.
 
     Args:
-        inks: height x width x CMYK.
+        inks: coverages, each height x width.
         share: width of the strip, share of the shorter side.
         side: left, top, right, bottom for the four quarters of [0, 1].
     """
-    strip = round(share * min(inks.shape[:2]))
-    turned = np.rot90(inks, min(int(side * 4), 3))
-    turned[:, :strip] = 0
+    strip = round(share * min(inks[0].shape))
+    for ink in inks:
+        np.rot90(ink, min(int(side * 4), 3))[:, :strip] = 0
 
 
-def crease(inks: Plane, axis: float, place: float, angle: float) -> None:
+def crease(inks: list[Plane], axis: float, place: float, angle: float) -> None:
     """Take ink from a crease, in place: the sharper it is, the more is worn off.
 
     Args:
-        inks: height x width x CMYK.
+        inks: coverages, each height x width.
         axis: direction of the crease, degrees.
         place: its distance from the middle, shares of the shorter side.
         angle: angle of the fold, degrees.
     """
-    height, width = inks.shape[:2]
+    height, width = inks[0].shape
     short = min(height, width)
     x, y = np.cos(np.radians(axis)), np.sin(np.radians(axis))
     middle = np.array([width / 2 - y * place * short, height / 2 + x * place * short])
@@ -66,4 +66,5 @@ def crease(inks: Plane, axis: float, place: float, angle: float) -> None:
     ends = [tuple(int(v) for v in np.rint((middle + sign * reach) * 16)) for sign in (-1, 1)]
     cv2.line(line, ends[0], ends[1], 255, 1, cv2.LINE_AA, 4)
     worn = cv2.GaussianBlur(line, (0, 0), 0.5).astype(np.float32) * np.float32(min(angle / 30, 1) * 0.6 / 255)
-    inks *= (1 - worn)[..., None]
+    for ink in inks:
+        ink *= 1 - worn

@@ -11,9 +11,11 @@ import numpy as np
 
 from fasgen.stages.stage import RGB
 from fasgen.stages.synth.physical import cut, paper, sheet
-from fasgen.stages.synth.physical.inks import printed, separate
+from fasgen.stages.synth.physical.inks import absorption, passed, printed, separate
+from fasgen.stages.synth.physical.lattice import Lattice
 from fasgen.stages.synth.physical.randomness import stream
-from fasgen.stages.synth.physical.screen import ANGLES, halftone
+from fasgen.stages.synth.physical.screen import ANGLES, STEPS, Screen
+from fasgen.stages.synth.physical.sensor import QUAD
 from fasgen.stages.synth.physical.tone import Plane, blurred, decode
 
 
@@ -22,12 +24,12 @@ def photographed_print(image: RGB, view: sheet.View, p: Mapping[str, float], cut
 
     Args:
         image: height x width x RGB.
-        view: the camera's raster.
+        view: its raster.
         p: parameters named as in ``PaperConfig``, and ``CutConfig`` if cut out; ``defocus``; ``texture``.
         cut_out: whether the photograph is cut out.
 
     Returns:
-        linear light over the camera's raster, x RGB; evenly lit paper has about 1.
+        linear light, height x width x RGB; evenly lit paper has about 1.
     """
     texture = int(p["texture"])
     surface = sheet.Surface(view, sheet.Pose(**{name: p[name] for name in sheet.Pose.__dataclass_fields__}))
@@ -51,7 +53,7 @@ def photographed_print(image: RGB, view: sheet.View, p: Mapping[str, float], cut
 
 
 def _reflectance(image: RGB, surface: sheet.Surface, p: Mapping[str, float], texture: int) -> Plane:
-    """What inks leave of white light, over the camera's raster."""
+    """What inks leave of white light at every px."""
     inks = separate(decode(image), p["gamut"], p["dot_gain"], p["ink_limit"])
     if p["margin"]:
         paper.keep_margin(inks, p["margin"], p["margin_side"])
@@ -59,30 +61,20 @@ def _reflectance(image: RGB, surface: sheet.Surface, p: Mapping[str, float], tex
         paper.crease(inks, p["fold_axis"], p["fold_place"], p["fold"])
     blur = hypot(p["spread"], p["defocus"])
     if not p["screen"]:
-        return surface.carried(blurred(printed(list(cv2.split(inks)), p["gamut"]), blur))
-    shifts = stream(texture, "screen").random((4, 2))
-    planes = []
-    for coverage, angle, shift in zip(cv2.split(surface.carried(blurred(inks, blur))), ANGLES, shifts, strict=True):
-        planes.append(
-            halftone(
-                np.asarray(coverage, np.float32),
-                *surface.places,
-                pitch=p["screen_pitch"],
-                angle=float(np.radians(angle + p["screen_angle"])),
-                strength=p["screen"],
-                shift=(float(shift[0]), float(shift[1])),
-                blur=blur,
-                pixel=1 / surface.view.scale,
-            )
-        )
-    return printed(planes, p["gamut"])
+        return surface.carried(blurred(printed(inks, p["gamut"]), blur))
+    planes = cv2.split(surface.carried(blurred(np.asarray(cv2.merge(inks), np.float32), blur)))
+    screens = []
+    for plane, angle, shift in zip(planes, ANGLES, stream(texture, "screen").random((4, 2)), strict=True):
+        turn = float(np.radians(angle + p["screen_angle"]))
+        lattice = Lattice(p["screen_pitch"], turn, (float(shift[0]), float(shift[1])), STEPS)
+        screens.append(Screen(np.asarray(plane, np.float32), *surface.places, lattice, p["screen"], blur))
+    alpha = absorption(p["gamut"])
+    seen = [passed([screen.inked(site) for screen in screens], alpha[:, site.channel]) for site in QUAD]
+    return np.asarray(cv2.merge([seen[0], (seen[1] + seen[2]) * np.float32(0.5), seen[3]]), np.float32)
 
 
 def _cut_out(light: Plane, view: sheet.View, p: Mapping[str, float], texture: int, white: Plane) -> Plane:
     line = cut.outline(stream(texture, "cut"), view, p["cut_width"], p["cut_height"], p["cut_square"], p["cut_rough"])
     scene = cut.behind(stream(texture, "wall"), view, p["wall"], p["wearer"])
     scene *= cut.shadow(line, p["cut_shadow"], p["cut_shadow_blur"], p["cut_shadow_shift"], p["light_angle"])[..., None]
-    rows, columns = scene.shape[:2]
-    large = cv2.resize(scene, (columns * sheet.STEP, rows * sheet.STEP), interpolation=cv2.INTER_LINEAR)
-    large = large[: light.shape[0], : light.shape[1]]
-    return cut.pasted(light, large, line, p["cut_rim"] * view.scale, 0.85 * white, p["defocus"] * view.scale)
+    return cut.pasted(light, scene, line, p["cut_rim"], 0.85 * white, p["light_angle"], p["defocus"])

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import cv2
 import numpy as np
 
 from fasgen.stages.stage import RGB
 from fasgen.stages.synth.physical import sheet
 from fasgen.stages.synth.physical.banding import bands
 from fasgen.stages.synth.physical.display import emitted, shown
+from fasgen.stages.synth.physical.lattice import Lattice
 from fasgen.stages.synth.physical.randomness import stream
 from fasgen.stages.synth.physical.reflection import mirrored
-from fasgen.stages.synth.physical.subpixels import grid
+from fasgen.stages.synth.physical.subpixels import CELL, STEPS, grid
 from fasgen.stages.synth.physical.tone import Plane, blurred
 
 
@@ -21,12 +23,12 @@ def filmed_display(image: RGB, view: sheet.View, p: Mapping[str, float], layout:
 
     Args:
         image: height x width x RGB.
-        view: the camera's raster.
+        view: its raster.
         p: parameters named as in ``DisplayConfig``; ``defocus``; ``texture``.
         layout: ``stripe`` or ``pentile``.
 
     Returns:
-        linear light over the camera's raster, x RGB; a white display has about 1.
+        linear light, height x width x RGB; a white display has about 1.
     """
     texture = int(p["texture"])
     surface = sheet.Surface(view, sheet.Pose(tilt_x=p["tilt_x"], tilt_y=p["tilt_y"]))
@@ -42,17 +44,10 @@ def filmed_display(image: RGB, view: sheet.View, p: Mapping[str, float], layout:
         np.rot90(pixels, min(int(p["bezel_side"] * 4), 3))[:, :strip] = 0.004
     light = surface.carried(blurred(pixels, p["defocus"]))
     if p["grid"]:
-        shift = stream(texture, "grid").random(2)
-        light *= grid(
-            *surface.places,
-            layout,
-            pitch=p["pitch"],
-            turn=float(np.radians(p["turn"])),
-            strength=p["grid"],
-            shift=(float(shift[0]), float(shift[1])),
-            blur=p["defocus"],
-            pixel=1 / view.scale,
-        )
+        first, second = stream(texture, "grid").random(2)
+        lattice = Lattice(p["pitch"] * CELL[layout], float(np.radians(p["turn"])), (float(first), float(second)), STEPS[layout])
+        factors = grid(*surface.places, layout, lattice, p["grid"], p["defocus"])
+        light = np.asarray(cv2.multiply(light, cv2.merge(factors)), np.float32)
     _through_glass(light, surface.nodes, view, p, texture)
     return light
 

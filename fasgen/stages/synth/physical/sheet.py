@@ -1,10 +1,10 @@
-"""A sheet in front of a camera: tilted, bent to a cylinder, folded, not quite flat. Where each camera pixel falls on it, and its light.
+"""A sheet before a camera: tilted, bent to a cylinder, folded, wavy. Where each px falls on it, and its light. Simulated.
 
-Everything here is smooth, so it is computed on a grid of one node to 8 camera pixels and interpolated. Lengths are in shares of the
-picture's shorter side, and the camera is `DISTANCE` of them away. A cylinder that turns by kappa over one unit has its point at arc
-length s at sin(kappa s) / kappa to the side and (1 - cos(kappa s)) / kappa behind; the camera shrinks what is behind. Inverted by two
-steps of fixed-point iteration. Light: Lambert's law for the diffuse part; for gloss a Gaussian distribution of slopes (Beckmann) around
-the slope at which the sheet mirrors the lamp into the camera.
+Everything here is smooth, so it is computed on a grid of one node to 4 px and interpolated. Lengths are in shares of the
+picture's shorter side, and the camera is `DISTANCE` of them away. A cylinder that turns by kappa over one unit has its point at
+arc length s at sin(kappa s) / kappa to the side and (1 - cos(kappa s)) / kappa behind; the camera shrinks what is behind. That
+is inverted by two steps of fixed-point iteration. Light: Lambert's law for the diffuse part; for gloss a Gaussian distribution
+of slopes (P. Beckmann and A. Spizzichino, 1963) around the slope at which the sheet mirrors the lamp into the camera.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from fasgen.stages.synth.physical.tone import Plane
 
-STEP = 8
+STEP = 4
 DISTANCE = 3.0
 
 
@@ -62,34 +62,34 @@ class Nodes:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The camera's raster: ``scale`` x ``scale`` camera pixels to each px of the picture."""
+    """The picture's raster."""
 
     height: int
     width: int
-    scale: int
 
     @property
     def short(self) -> int:
         """Shorter side, px."""
         return min(self.height, self.width)
 
+    @property
+    def coarse(self) -> tuple[int, int]:
+        """Nodes from top to bottom and from left to right, one beyond the border on each side."""
+        return -(-self.height // STEP) + 2, -(-self.width // STEP) + 2
+
     def nodes(self) -> tuple[Plane, Plane]:
-        """Places of the coarse nodes, one beyond the border on each side, in shares from the middle."""
-        rows, columns = (-(-side * self.scale // STEP) + 2 for side in (self.height, self.width))
-        y = ((np.arange(rows) - 0.5) * STEP / self.scale - self.height / 2) / self.short
-        x = ((np.arange(columns) - 0.5) * STEP / self.scale - self.width / 2) / self.short
-        return (
-            np.broadcast_to(x.astype(np.float32)[None, :], (rows, columns)).copy(),
-            np.broadcast_to(y.astype(np.float32)[:, None], (rows, columns)).copy(),
-        )
+        """Places of the coarse nodes, in shares from the middle: x and y."""
+        rows, columns = self.coarse
+        y = ((np.arange(rows) - 0.5) * STEP - self.height / 2) / self.short
+        x = ((np.arange(columns) - 0.5) * STEP - self.width / 2) / self.short
+        wide = np.broadcast_to(x.astype(np.float32)[None, :], (rows, columns))
+        return wide.copy(), np.broadcast_to(y.astype(np.float32)[:, None], (rows, columns)).copy()
 
     def fine(self, nodes: Plane) -> Plane:
-        """A field of the coarse nodes at every camera pixel, interpolated linearly."""
-        rows, columns = nodes.shape[:2]
+        """A field of the coarse nodes at every px, interpolated linearly."""
+        rows, columns = self.coarse
         large = cv2.resize(nodes, (columns * STEP, rows * STEP), interpolation=cv2.INTER_LINEAR)
-        return np.ascontiguousarray(
-            large[STEP : STEP + self.height * self.scale, STEP : STEP + self.width * self.scale], np.float32
-        )
+        return np.ascontiguousarray(large[STEP : STEP + self.height, STEP : STEP + self.width], np.float32)
 
 
 def bent(view: View, pose: Pose) -> Nodes:
@@ -137,18 +137,16 @@ class Surface:
 
     @cached_property
     def places(self) -> tuple[Plane, Plane]:
-        """Where every camera pixel falls on the picture: x and y, px from the middle of its first pixel."""
+        """Where every px falls on the picture: x and y, px from the middle of its first pixel."""
         view, nodes = self.view, self.nodes
         x = view.fine(nodes.u * np.float32(view.short) + np.float32(view.width / 2 - 0.5))
         y = view.fine(nodes.v * np.float32(view.short) + np.float32(view.height / 2 - 0.5))
         return x, y
 
     def carried(self, plane: Plane) -> Plane:
-        """A field over the picture as it falls on the camera's raster."""
-        view = self.view
+        """A field over the picture as the camera sees it."""
         if self._flat:
-            size = (view.width * view.scale, view.height * view.scale)
-            return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_NEAREST), np.float32)
+            return plane
         x, y = self.places
         return np.asarray(cv2.remap(plane, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101), np.float32)
 
@@ -184,4 +182,4 @@ def gloss(nodes: Nodes, x: float, y: float, size: float) -> Plane:
     across = nodes.slope_x + (nodes.x - np.float32(x)) * np.float32(fall)
     down = nodes.slope_y + (nodes.y - np.float32(y)) * np.float32(fall)
     across, down = across - np.float32(nodes.slope_x.mean()), down - np.float32(nodes.slope_y.mean())
-    return np.exp(-(across**2 + down**2) / np.float32(2 * (size * fall) ** 2))
+    return np.asarray(np.exp(-(across**2 + down**2) / np.float32(2 * (size * fall) ** 2)), np.float32)

@@ -1,6 +1,7 @@
 """From a live photograph to a simulated presentation attack of the same person.
 
-`simulate` draws parameters from a seed; `apply` is a pure function of picture, style and parameters. Nothing here was printed or filmed.
+`simulate` draws parameters from a seed; `apply` is a pure function of picture, style and parameters. Nothing here was printed
+or filmed.
 """
 
 from __future__ import annotations
@@ -24,9 +25,6 @@ from fasgen.stages.synth.physical.sheet import View
 Value = float | int | str
 SMALLEST = 32
 """Shortest side that is accepted, px."""
-
-FINE_UP_TO = 512
-"""Pictures up to this long side, px, are taken by a camera of twice their resolution; larger ones by one of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +63,18 @@ def draw(style: str, seed: int, config: PhysicalConfig) -> dict[str, Value]:
         raise ConfigError(f"seed {seed} of the simulation is out of range; take one from 0 to 2**128 - 1")
     rng = np.random.Generator(np.random.Philox(key=seed))
     values: dict[str, Value] = {"texture": int(rng.integers(0, 2**48))}
-    for section in config.sections(style):
-        for name in type(section).model_fields:
-            given = getattr(section, name)
-            if isinstance(given, str):
-                values[name] = given
-            elif not isinstance(given, tuple):
-                # A chance follows the field that it is about; one number is drawn whatever comes of it.
-                if rng.random() >= given:
-                    values[name.removesuffix("_chance")] = 0.0
-            elif isinstance(given[0], int):
-                values[name] = int(rng.integers(given[0], given[1] + 1))
-            else:
-                values[name] = round(float(rng.uniform(given[0], given[1])), 6)
+    fields = [(name, getattr(section, name)) for section in config.sections(style) for name in type(section).model_fields]
+    for (name, given), at in zip(fields, rng.random(len(fields)).tolist(), strict=True):
+        if isinstance(given, str):
+            values[name] = given
+        elif not isinstance(given, tuple):
+            # A chance stands below the field that it is about.
+            if at >= given:
+                values[name.removesuffix("_chance")] = 0.0
+        elif isinstance(given[0], int):
+            values[name] = given[0] + int(at * (given[1] - given[0] + 1))
+        else:
+            values[name] = round(given[0] + at * (given[1] - given[0]), 6)
     return values
 
 
@@ -102,8 +99,7 @@ def apply(image: RGB, style: str, parameters: Mapping[str, Value]) -> RGB:
             f"the simulation got {image.dtype} {'x'.join(map(str, image.shape))}; it takes RGB pictures of height x width x 3, "
             f"uint8, both sides {SMALLEST} px or more: raise the size of the crops"
         )
-    height, width = image.shape[:2]
-    view = View(height, width, 2 if max(height, width) <= FINE_UP_TO else 1)
+    view = View(*image.shape[:2])
     p = {name: float(value) for name, value in parameters.items() if not isinstance(value, str)}
     p["texture"] = parameters["texture"]  # type: ignore[assignment]
     with _one_thread():
@@ -112,8 +108,17 @@ def apply(image: RGB, style: str, parameters: Mapping[str, Value]) -> RGB:
             light = filmed_display(image, view, p, str(parameters["layout"]))
         else:
             light = photographed_print(image, view, p, style == "cut_out")
-        camera = Camera(p["exposure"], p["warmth"], p["greenness"], p["noise"], p["noise_grain"], p["sharpen"], int(p["jpeg"]))
-        return camera.take(light, height, width, stream(int(p["texture"]), "noise"))
+        camera = Camera(
+            p["exposure"],
+            p["warmth"],
+            p["greenness"],
+            p["noise"],
+            p["noise_grain"],
+            p["chroma_blur"],
+            p["sharpen"],
+            int(p["jpeg"]),
+        )
+        return camera.take(light, stream(int(p["texture"]), "noise"))
 
 
 def parameter_names(style: str) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """The pixel grid of a display, as a camera sees it: a simulated LCD of stripes or OLED of diamonds.
 
-Each subpixel emits one colour from its own part of the pixel, the rest is a black matrix. The three colours therefore reach the camera
-as three patterns, one third of a pixel apart, and the moire they leave is coloured.
+Each subpixel emits one colour from its own part of the pixel, the rest is a black matrix. The three colours therefore reach the
+camera as three patterns, one third of a pixel apart, and the moire they leave is coloured.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from fasgen.stages.synth.physical.lattice import phase_index, transfer
+from fasgen.stages.synth.physical.lattice import Lattice
+from fasgen.stages.synth.physical.sensor import QUAD, WEIGHT
 from fasgen.stages.synth.physical.tone import Plane
 
 STEPS = {"stripe": 32, "pentile": 64}
@@ -42,7 +43,7 @@ def cell(layout: str) -> Plane:
                 green |= diamond(middle_x, middle_y, 0.13)
         colours = [red, green, blue]
     lit = np.stack(colours).astype(np.float32)
-    return lit / lit.mean((1, 2), keepdims=True)
+    return np.asarray(lit / lit.mean((1, 2), keepdims=True), np.float32)
 
 
 @cache
@@ -50,26 +51,26 @@ def _spectrum(layout: str) -> NDArray[np.complex64]:
     return np.fft.rfft2(cell(layout)).astype(np.complex64)
 
 
-def grid(
-    x: Plane, y: Plane, layout: str, *, pitch: float, turn: float, strength: float, shift: tuple[float, float], blur: float,
-    pixel: float,
-) -> Plane:  # fmt: skip
-    """Factor by which the grid changes each camera pixel's light, height x width x RGB, mean 1 over a cell.
+def grid(x: Plane, y: Plane, layout: str, lattice: Lattice, strength: float, blur: float) -> list[Plane]:
+    """Factors by which the grid changes the light of each channel, mean 1 over a cell.
 
     Args:
-        x: place of every camera pixel on the display, from the left, px of the picture.
+        x: place of every px on the display, from the left, px.
         y: the same from the top.
         layout: ``stripe`` or ``pentile``.
-        pitch: distance of the display's pixels, px.
-        turn: turn of the grid, radians.
+        lattice: pitch (of cells, not of pixels), turn and phase of the grid.
         strength: contrast, [0, 1].
-        shift: phase of the grid, in cells.
         blur: standard deviation of the lens' blur, px.
-        pixel: side of a camera pixel, px.
     """
-    steps, period = STEPS[layout], pitch * CELL[layout]
-    series = _spectrum(layout) * transfer(turn, pixel / period, blur / period, steps)
-    table = np.fft.irfft2(series, s=(steps, steps)).astype(np.float32)
-    table = 1 + np.float32(strength) * (table - 1)
-    rows = np.ascontiguousarray(table.reshape(3, steps * steps).T)
-    return np.take(rows, phase_index(x, y, period, turn, shift, steps), axis=0)
+    steps = STEPS[layout]
+    series = _spectrum(layout) * lattice.transfer(blur)
+    tables = np.fft.irfft2(series, s=(steps, steps)).astype(np.float32).reshape(3, -1)
+    tables = 1 + np.float32(strength) * (tables - 1)
+    out: list[Plane] = []
+    for site in QUAD:
+        seen = np.take(tables[site.channel] * np.float32(WEIGHT[site.channel]), lattice.index(x, y, site))
+        if site.channel == len(out):
+            out.append(seen)
+        else:
+            out[site.channel] += seen
+    return out
