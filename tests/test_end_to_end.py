@@ -25,11 +25,13 @@ from tests.hostile import write_bad, write_odd
 PORTRAITS = Path(__file__).parent.parent / "examples" / "portraits"
 FIVE = ("barack_obama_2009.jpg", "charles_barkla.jpg", "eileen_collins.jpg", "grace_hopper_1984.jpg", "joe_biden_2010.jpg")
 QUICK = ("unit_rows=2", "defake.steps=5", "defake.batch=2", "identify.batch=2", "score.batch=2")
-STAGES = ("align", "identify", "defake", "score", "pack")
+SPOOFS = ("synth.variants=2", "synth.steps=4", "synth.batch=2", "screen.batch=2", "screen.on_fail=mark")
+STAGES = ("align", "identify", "defake", "score")
+SYNTHETIC = ("synth", "synth_identify", "synth_defake", "screen")
 
 
 def command(source: Path, store: Path, *more: str) -> list[str]:
-    settings = [f"sources={source}", *QUICK, "--store", str(store), "--gpus", "0"]
+    settings = [f"sources={source}", "sources.0.label=live", *QUICK, *SPOOFS, "--store", str(store), "--gpus", "0"]
     return [sys.executable, "-m", "fasgen", "run", *settings, *more]
 
 
@@ -93,6 +95,14 @@ def test_every_row_of_every_stage_is_ok(undisturbed: Path) -> None:
     for stage in STAGES:
         table = rows(undisturbed, stage)
         assert len(table) == len(FIVE) and {row["status"] for row in table} == {"ok"}, stage
+    for stage in SYNTHETIC:
+        table = rows(undisturbed, stage)
+        assert len(table) == 2 * len(FIVE) and {row["status"] for row in table} == {"ok"}, stage
+        assert {row["variant"] for row in table} == {1, 2} and {row["label"] for row in table} == {"spoof"}
+    packed = rows(undisturbed, "pack")
+    assert len(packed) == 3 * len(FIVE) and sum(row["synthetic"] for row in packed) == 2 * len(FIVE)
+    parents = {row["sample_id"] for row in rows(undisturbed, "align")}
+    assert all(set(row["parent_ids"]) <= parents and len(set(row["parent_ids"])) == 2 for row in rows(undisturbed, "synth"))
     assert (folder(undisturbed, "pack") / "index.json").is_file() and (folder(undisturbed, "pack") / "README.md").is_file()
 
 
@@ -130,7 +140,20 @@ def test_changed_strength_recomputes_what_follows_and_nothing_before(
     after = contents(store)
     assert {name: digest for name, digest in after.items() if name in before} == before
     made = {name.split("/")[0].rsplit("-", 1)[0] for name in after.keys() - before.keys()}
-    assert made == {"defake", "score", "pack"}
+    assert made == {"defake", "score", "synth_defake", "screen", "pack"}
+
+
+def test_other_spoofs_leave_the_photographs_alone(portraits: Path, undisturbed: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(undisturbed, store)
+    before = contents(store)
+    out = run(portraits, store, "--engine", "local", "--cpus", "1", "synth.method=physical")
+    after = contents(store)
+    assert {name: digest for name, digest in after.items() if name in before} == before and "contact sheet" in out
+    made = {name.split("/")[0].rsplit("-", 1)[0] for name in after.keys() - before.keys()}
+    assert made == {*SYNTHETIC, "pack"}
+    (simulated,) = (one for one in store.glob("synth-*") if one.name != folder(undisturbed, "synth").name)
+    assert {row["method"] for row in pq.read_table(simulated / "00000.parquet").to_pylist()} == {"physical"}
 
 
 def test_bad_input_is_rows_with_reasons_and_leaves_the_others_alone(portraits: Path, tmp_path: Path) -> None:

@@ -1,0 +1,127 @@
+"""Synthesis beside the bare guided denoising loop, and both passes in one batch beside two passes one after the other.
+
+The bare loop is the least that the method costs: the guides' features once, and as many network calls of both passes as the
+stage makes, at the same batch. It draws no noise and walks no grid.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from bench.defake import pictures
+from bench.harness import Row, alternate, median_ratio, table
+from fasgen.stages.stage import Sample
+
+ROUNDS, AIM, BATCH, STEPS = 3, 0.95, 8, 10
+
+
+def batch_of(images: Sequence[np.ndarray[Any, Any]], style: str) -> list[Sample]:
+    """A full batch as the stage receives it; each face's guide is its neighbour."""
+    return [
+        Sample(
+            f"{slot:016x}",
+            slot,
+            slot,
+            {"crop": image, "guide_crop": images[(slot + 1) % len(images)]},
+            values={"style": style, "simulation": None, "guide_unit": 0, "guide_row": slot, "place": slot},
+            variant=1,
+        )
+        for slot, image in enumerate(images)
+    ]
+
+
+def bare_loop(stage: Any, samples: Sequence[Sample]) -> Callable[[], None]:
+    """Features of the guides, then the stage's number of calls of both passes in one batch."""
+    import torch
+
+    from fasgen.stages.batching import to_signed
+
+    model, steps = stage.model, stage.config.steps
+    live, guide = (
+        to_signed(np.stack([sample.images[name] for sample in samples]), stage.device, stage.dtype).contiguous(
+            memory_format=torch.channels_last
+        )
+        for name in ("crop", "guide_crop")
+    )
+    twice, z = torch.cat([live, live]), torch.cat([live, live])
+    null = torch.arange(2 * len(samples), device=stage.device) >= len(samples)
+    times = [torch.full((2 * len(samples),), 200 - 10 * i, device=stage.device) for i in range(steps)]
+
+    @torch.no_grad()
+    def loop() -> None:
+        features = [torch.cat([one, one]) for one in model.encode_style(guide)]
+        for step in times:
+            out = model.predict(z, twice, step, features, null, None).output
+        out.float().cpu()
+
+    return loop
+
+
+def two_passes(stage: Any, samples: Sequence[Sample]) -> Callable[[], None]:
+    """The same calls, one pass after the other."""
+    import torch
+
+    from fasgen.stages.batching import to_signed
+
+    model, steps = stage.model, stage.config.steps
+    live, guide = (
+        to_signed(np.stack([sample.images[name] for sample in samples]), stage.device, stage.dtype).contiguous(
+            memory_format=torch.channels_last
+        )
+        for name in ("crop", "guide_crop")
+    )
+    nothing = torch.ones(len(samples), dtype=torch.bool, device=stage.device)
+    times = [torch.full((len(samples),), 200 - 10 * i, device=stage.device) for i in range(steps)]
+
+    @torch.no_grad()
+    def loop() -> None:
+        features = model.encode_style(guide)
+        for step in times:
+            out = model.predict(live, live, step, features, None, None).output
+            out = out + model.predict(live, live, step, features, nothing, None).output
+        out.float().cpu()
+
+    return loop
+
+
+def run() -> list[Row]:
+    """Samples a second of the stage beside both loops; rounds alternate."""
+    import torch
+
+    from fasgen.stages.synth.config import SynthConfig
+    from fasgen.stages.synth.stage import Diffusion
+
+    cuda = torch.cuda.is_available()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        config = SynthConfig.model_validate({"batch": BATCH, "steps": STEPS})
+        stage = Diffusion(config, torch.device("cuda" if cuda else "cpu"))
+        samples = batch_of(pictures(BATCH), stage.model.styles[0])
+        ours, bare, apart = alternate([lambda: stage(samples), bare_loop(stage, samples), two_passes(stage, samples)], ROUNDS)
+    finally:
+        torch.set_num_threads(threads)
+    on = torch.cuda.get_device_name() if cuda else "one CPU thread"
+    title = f"synth, embedded DiffFAS, batch {BATCH}, {STEPS} guided calls, {on}"
+    torch_name = f"torch {torch.__version__}"
+    figures = [BATCH / statistics.median(times) for times in (ours, bare, apart)]
+    return [
+        Row(title, figures[0], figures[1], f"bare guided loop, {torch_name}", median_ratio(ours, bare), AIM, "samples/s"),
+        Row(
+            f"{title}: passes together",
+            figures[0],
+            figures[2],
+            f"two separate passes, {torch_name}",
+            median_ratio(ours, apart),
+            None,
+            "samples/s",
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    print(table(run()))
