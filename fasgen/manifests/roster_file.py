@@ -47,7 +47,11 @@ def read_rows(folder: Path, units: Sequence[int]) -> dict[str, Any]:
     if not tables:
         return {name: np.empty(0, object) for name in _SOURCE}
     whole = pa.concat_tables(tables)
-    return {name: whole[name].to_numpy(zero_copy_only=False) for name in _SOURCE}
+    # Numbers that can be null stay objects: NumPy would make NaN of a null.
+    numbers = {"unit", "row"}
+    return {
+        name: whole[name].to_numpy() if name in numbers else np.array(whole[name].to_pylist(), object) for name in _SOURCE
+    }
 
 
 def write_roster(folder: Path, entries: Sequence[Mapping[str, Scalar]], own: Sequence[Column]) -> None:

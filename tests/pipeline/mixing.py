@@ -22,7 +22,7 @@ def draw(rows: Mapping[str, Any], config: MixConfig, seed: int) -> list[dict[str
     entries: list[dict[str, Scalar]] = []
     for rank, index in enumerate(ok):
         identity: dict[str, Scalar] = {"unit": int(rows["unit"][index]), "row": int(rows["row"][index])}
-        known = {"label": "spoof", "dataset": rows["dataset"][index], "path": rows["path"][index]}
+        known = {"label": "spoof"} | {name: rows[name][index] for name in ("dataset", "path", "frame", "subject")}
         for variant in range(1, config.variants + 1):
             guide = ok[(rank + 5 * variant) % len(ok)]
             entry = identity | known | {"variant": variant, "place": config.variants * identity["row"] + variant - 1}
