@@ -34,58 +34,37 @@ def batch_of(images: Sequence[np.ndarray[Any, Any]], style: str) -> list[Sample]
     ]
 
 
-def bare_loop(stage: Any, samples: Sequence[Sample]) -> Callable[[], None]:
-    """Features of the guides, then the stage's number of calls of both passes in one batch."""
+def loops(stage: Any, samples: Sequence[Sample]) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Features of the guides and the stage's number of calls: of both passes in one batch, and of one after the other."""
     import torch
 
     from fasgen.stages.batching import to_signed
 
-    model, steps = stage.model, stage.config.steps
+    model, count = stage.model, len(samples)
+    images = [np.stack([sample.images[name] for sample in samples]) for name in ("crop", "guide_crop")]
     live, guide = (
-        to_signed(np.stack([sample.images[name] for sample in samples]), stage.device, stage.dtype).contiguous(
-            memory_format=torch.channels_last
-        )
-        for name in ("crop", "guide_crop")
+        to_signed(levels, stage.device, stage.dtype).contiguous(memory_format=torch.channels_last) for levels in images
     )
-    twice, z = torch.cat([live, live]), torch.cat([live, live])
-    null = torch.arange(2 * len(samples), device=stage.device) >= len(samples)
-    times = [torch.full((2 * len(samples),), 200 - 10 * i, device=stage.device) for i in range(steps)]
+    twice = torch.cat([live, live])
+    null = torch.arange(2 * count, device=stage.device) >= count
+    times = [torch.full((2 * count,), 200 - 10 * i, device=stage.device) for i in range(stage.config.steps)]
 
     @torch.no_grad()
-    def loop() -> None:
+    def together() -> None:
         features = [torch.cat([one, one]) for one in model.encode_style(guide)]
         for step in times:
-            out = model.predict(z, twice, step, features, null, None).output
+            out = model.predict(twice, twice, step, features, null, None).output
         out.float().cpu()
-
-    return loop
-
-
-def two_passes(stage: Any, samples: Sequence[Sample]) -> Callable[[], None]:
-    """The same calls, one pass after the other."""
-    import torch
-
-    from fasgen.stages.batching import to_signed
-
-    model, steps = stage.model, stage.config.steps
-    live, guide = (
-        to_signed(np.stack([sample.images[name] for sample in samples]), stage.device, stage.dtype).contiguous(
-            memory_format=torch.channels_last
-        )
-        for name in ("crop", "guide_crop")
-    )
-    nothing = torch.ones(len(samples), dtype=torch.bool, device=stage.device)
-    times = [torch.full((len(samples),), 200 - 10 * i, device=stage.device) for i in range(steps)]
 
     @torch.no_grad()
-    def loop() -> None:
+    def apart() -> None:
         features = model.encode_style(guide)
         for step in times:
-            out = model.predict(live, live, step, features, None, None).output
-            out = out + model.predict(live, live, step, features, nothing, None).output
+            out = model.predict(live, live, step[:count], features, None, None).output
+            out = out + model.predict(live, live, step[:count], features, null[count:], None).output
         out.float().cpu()
 
-    return loop
+    return together, apart
 
 
 def run() -> list[Row]:
@@ -102,7 +81,7 @@ def run() -> list[Row]:
         config = SynthConfig.model_validate({"batch": BATCH, "steps": STEPS})
         stage = Diffusion(config, torch.device("cuda" if cuda else "cpu"))
         samples = batch_of(pictures(BATCH), stage.model.styles[0])
-        ours, bare, apart = alternate([lambda: stage(samples), bare_loop(stage, samples), two_passes(stage, samples)], ROUNDS)
+        ours, bare, apart = alternate([lambda: stage(samples), *loops(stage, samples)], ROUNDS)
     finally:
         torch.set_num_threads(threads)
     on = torch.cuda.get_device_name() if cuda else "one CPU thread"

@@ -49,9 +49,7 @@ def read_rows(folder: Path, units: Sequence[int]) -> dict[str, Any]:
     whole = pa.concat_tables(tables)
     # Numbers that can be null stay objects: NumPy would make NaN of a null.
     numbers = {"unit", "row"}
-    return {
-        name: whole[name].to_numpy() if name in numbers else np.array(whole[name].to_pylist(), object) for name in _SOURCE
-    }
+    return {name: whole[name].to_numpy() if name in numbers else np.array(whole[name].to_pylist(), object) for name in _SOURCE}
 
 
 def write_roster(folder: Path, entries: Sequence[Mapping[str, Scalar]], own: Sequence[Column]) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fasgen.stages.score.aggd import FEATURES, statistics
@@ -49,6 +53,14 @@ class Brisque:
             return self.regress(self.features(images))
         # One image at a time stays in the processor's cache, and vector tails cannot depend on its place in the batch.
         return torch.cat([self.regress(self.features(image)) for image in torch.split(images, 1)])
+
+    def of_slots(self, images: NDArray[np.uint8], slots: Sequence[int]) -> list[float | None]:
+        """Scores of the images (B, H, W, 3) in some slots of a batch, in their order; ``None`` where there is none."""
+        # A CPU scores images one by one, so that empty slots need not be computed; elsewhere they keep the batch's shape.
+        on_cpu = self.device.type == "cpu"
+        scores = self(torch.from_numpy(images[list(slots)] if on_cpu else images)).cpu().tolist()
+        chosen = scores if on_cpu else [scores[slot] for slot in slots]
+        return [score if math.isfinite(score) else None for score in chosen]
 
     @torch.inference_mode()
     def features(self, images: Tensor) -> Tensor:

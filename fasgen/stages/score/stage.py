@@ -51,7 +51,7 @@ class Score:
             return [Reject(Reason.TOO_SMALL, detail) for _ in batch]
         reconstructions = in_slots(batch, self.config.batch, reconstruction)
         slots = [sample.slot for sample in batch]
-        own, made = self._brisque(crops, slots), self._brisque(reconstructions, slots)
+        own, made = (self.brisque.of_slots(images, slots) for images in (crops, reconstructions))
         if not self._network_checked:
             self._check_network(batch[0], crops)
         embeddings = self._embed(reconstructions)
@@ -59,13 +59,6 @@ class Score:
             self._verdict(own[i], made[i], float(sample.arrays["embedding"].astype(np.float64) @ embeddings[sample.slot]))
             for i, sample in enumerate(batch)
         ]
-
-    def _brisque(self, images: NDArray[np.uint8], slots: list[int]) -> list[float | None]:
-        # A CPU scores images one by one, so that empty slots need not be computed; elsewhere they keep the batch's shape.
-        on_cpu = self.device.type == "cpu"
-        scores = self.brisque(torch.from_numpy(images[slots] if on_cpu else images)).cpu().tolist()
-        chosen = scores if on_cpu else [scores[slot] for slot in slots]
-        return [score if math.isfinite(score) else None for score in chosen]
 
     @torch.inference_mode()
     def _embed(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:

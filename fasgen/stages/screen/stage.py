@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,10 +43,7 @@ class Screen:
             detail = f"{images.shape[2]} x {images.shape[1]} pixels; BRISQUE needs {MIN_SIDE}"
             return [Reject(Reason.TOO_SMALL, detail) for _ in batch]
         slots = [sample.slot for sample in batch]
-        # A CPU scores images one by one, so that empty slots need not be computed; elsewhere they keep the batch's shape.
-        on_cpu = self.device.type == "cpu"
-        points = self.brisque(torch.from_numpy(images[slots] if on_cpu else images)).cpu().tolist()
-        scores = points if on_cpu else [points[slot] for slot in slots]
+        scores = self.brisque.of_slots(images, slots)
         styles = self._styles(images)
         return [self._one(batch, i, scores[i], styles[slots[i]]) for i in range(len(batch))]
 
@@ -58,12 +54,12 @@ class Screen:
         )
         return probabilities
 
-    def _one(self, batch: Sequence[Sample], index: int, score: float, styles: NDArray[np.float64]) -> Product | Reject:
+    def _one(self, batch: Sequence[Sample], index: int, score: float | None, styles: NDArray[np.float64]) -> Product | Reject:
         sample, known = batch[index], self.encoder.config.styles
         style = str(sample.values["style"])
         low, high = self.encoder.config.band(style) or (None, None)
         values: dict[str, Scalar] = {
-            "brisque": score if math.isfinite(score) else None,
+            "brisque": score,
             "brisque_low": low,
             "brisque_high": high,
             "brisque_impl": self.brisque.implementation,
