@@ -50,6 +50,11 @@ def anchored(output: Tensor, z_t: Tensor, live: Tensor, abar_t: Tensor, deviatio
     return mean + scale_of(abar_t, deviation) * output
 
 
+def difference(z_t: Tensor, live: Tensor, abar_t: Tensor, deviation: float) -> Tensor:
+    """z_t as an anchored network sees it: less the live face, in units of what spoof and noise deviate from it together."""
+    return (z_t / abar_t.sqrt() - live) / ((1 - abar_t) / abar_t + deviation**2).sqrt()
+
+
 def scale_of(abar_t: Tensor, deviation: float) -> Tensor:
     """Deviation of the clean image, given z_t and the live face, that `anchored` assumes."""
     noise, spread = (1 - abar_t) / abar_t, deviation**2
@@ -92,11 +97,12 @@ class Denoiser(nn.Module):
         if grey is not None and null is not None:
             style = [torch.where(null[:, None, None, None], g, k) for g, k in zip(grey, style, strict=True)]
             null = None
-        dtype = self.unet.stem.weight.dtype
-        said = cast(Prediction, self.unet(z_t.to(dtype), live.to(dtype), step, style, null))
-        if not self.unet.config.anchor:
-            return said
+        dtype, anchor = self.unet.stem.weight.dtype, self.unet.config.anchor
+        if not anchor:
+            return cast(Prediction, self.unet(z_t.to(dtype), live.to(dtype), step, style, null))
         abar_t = self._abar.to(step.device)[step + 1][:, None, None, None]
+        seen = difference(z_t.float(), live.float(), abar_t, anchor)
+        said = cast(Prediction, self.unet(seen.to(dtype), live.to(dtype), step, style, null))
         z_0 = anchored(said.output.float(), z_t.float(), live.float(), abar_t, self.unet.config.anchor)
         return Prediction(z_0, said.variance)
 

@@ -74,6 +74,7 @@ def build_unet(config: DiffFASTraining, style_channels: Sequence[int]) -> UNet:
             patch=config.patch,
             null=config.null,
             anchor=config.anchor,
+            modulated=config.modulated,
         )
     except ValueError as error:
         raise WeightsError(f"the U-Net's settings do not fit each other or the style encoder: {error}") from error

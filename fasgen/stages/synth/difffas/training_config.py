@@ -92,6 +92,9 @@ class DiffFASTraining(LoopConfig):
         description="deviation of spoofs from their live faces, about 0.25: the output is measured from the live face, so that "
         "keeping it needs no learning; needs prediction=sample, weighs errors in its own units; 0: as the paper has it",
     )
+    modulated: bool = Field(
+        False, description="style joins the time embedding and steers a path from input to output; false: as the paper has it"
+    )
     t_max: int = Field(1000, ge=1, le=1000, description="noise levels above it are never trained")
     min_snr: float = Field(
         0.0, ge=0, description="cap of the signal-to-noise weight (Hang et al. 2023); 0 leaves the loss plain"

@@ -40,6 +40,8 @@ class UNetConfig:
         null: what "no style" is: tokens that each STFM learns, or a grey image seen through the style encoder.
         anchor: deviation of spoofs from their live faces, for an output that is measured from them
             (`fasgen.stages.synth.difffas.model.anchored`); 0 is the paper's plain output.
+        modulated: the style's mean features join the time embedding, which also steers a 1 x 1 path from input to output. The
+            paper fuses by its modules alone; small networks learn colours and contrast sooner with it.
     """
 
     size: int = 256
@@ -55,6 +57,7 @@ class UNetConfig:
     patch: int = 1
     null: Literal["learned", "grey"] = "learned"
     anchor: float = 0.0
+    modulated: bool = False
 
     def __post_init__(self) -> None:
         levels = len(self.multipliers)
@@ -137,6 +140,39 @@ class Level(nn.Module):
         self.fused_after = min(1, len(blocks) - 1)
 
 
+class Modulation(nn.Module):
+    """The style as one vector beside the time, and a path from input to output that both steer.
+
+    Args:
+        channels: of all style features together.
+        time: width of the time embedding.
+        inputs: channels of the folded input.
+        outputs: channels of the folded output.
+    """
+
+    def __init__(self, channels: int, time: int, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.embed = nn.Sequential(nn.LayerNorm(channels), nn.Linear(channels, time), nn.SiLU(), nn.Linear(time, time))
+        self.null = nn.Parameter(torch.zeros(time))
+        self.gain, self.shift = nn.Linear(time, inputs), nn.Linear(time, outputs)
+        self.path = nn.Conv2d(inputs, outputs, 1, bias=False)
+        for start in (self.gain, self.shift, self.path):
+            nn.init.zeros_(start.weight)
+        nn.init.zeros_(self.gain.bias)
+        nn.init.zeros_(self.shift.bias)
+
+    def style(self, features: Sequence[Tensor], null: Tensor | None) -> Tensor:
+        """(B, time) of the features' means; where there is to be no style, what was learned for that."""
+        vector: Tensor = self.embed(torch.cat([k.mean((2, 3)) for k in features], 1).to(self.null.dtype))
+        return vector if null is None else torch.where(null[:, None], self.null, vector)
+
+    def direct(self, folded: Tensor, time: Tensor) -> Tensor:
+        """(B, outputs, H, W): the input mixed pixel by pixel, with a gain and an offset of each sample's own."""
+        time = F.silu(time)
+        out: Tensor = self.path(folded * (1 + self.gain(time)[:, :, None, None])) + self.shift(time)[:, :, None, None]
+        return out
+
+
 class UNet(nn.Module):
     """DiffFAS's U-Net.
 
@@ -190,7 +226,9 @@ class UNet(nn.Module):
             up.append(Level(blocks, fusion(level) if level in config.fusion else None, block(width, width) if level else None))
         self.up = nn.ModuleList(up)
         self.norm = _norm(channels)
-        self.out = nn.Conv2d(channels, (6 if config.learned_variance else 3) * fold, 3, padding=1)
+        outputs = (6 if config.learned_variance else 3) * fold
+        self.out = nn.Conv2d(channels, outputs, 3, padding=1)
+        self.modulation = Modulation(sum(config.style_channels), time, 6 * fold, outputs) if config.modulated else None
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 
@@ -205,9 +243,11 @@ class UNet(nn.Module):
             null: (B,) true where there is to be no style; only with learned null tokens.
         """
         height, width = z_t.shape[2:]
-        x = self._fold(torch.cat([z_t, live.to(z_t.dtype)], 1))
-        time = self.time(time_embedding(t, self.config.base).to(x.dtype))
-        x = self.stem(x)
+        folded = self._fold(torch.cat([z_t, live.to(z_t.dtype)], 1))
+        time = self.time(time_embedding(t, self.config.base).to(folded.dtype))
+        if self.modulation is not None:
+            time = time + self.modulation.style(style, null)
+        x = self.stem(folded)
         styles = dict(zip(self.config.fusion, style, strict=True))
         skips = [x]
         for level, part in enumerate(self._levels(self.down)):
@@ -229,7 +269,10 @@ class UNet(nn.Module):
                     x = part.fusion(x, styles[level], null)
             if part.leave is not None:
                 x = part.leave(x, time, cast(tuple[int, int], tuple(skips[-1].shape[2:])))
-        x = F.pixel_shuffle(self.out(F.silu(self.norm(x))), self.config.patch)[..., :height, :width]
+        x = self.out(F.silu(self.norm(x)))
+        if self.modulation is not None:
+            x = x + self.modulation.direct(folded, time)
+        x = F.pixel_shuffle(x, self.config.patch)[..., :height, :width]
         if self.config.learned_variance:
             output, variance = x.chunk(2, 1)
             return Prediction(output, variance)
