@@ -101,3 +101,10 @@ def read_stages(found: Iterable[Generation], wanted: Callable[[pa.Schema], Seque
         table = pa.concat_tables([part.replace_schema_metadata(None) for part in parts])
         out.append(StageRows(generation.stage, generation.folder, plan, units, table))
     return out
+
+
+def take(table: pa.Table, places: Iterable[int]) -> pa.Table:
+    """Rows of a table by their numbers; none for no numbers, which an empty list alone would not say the type of."""
+    import pyarrow as pa
+
+    return table.take(pa.array(list(places), pa.int64()))

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from fasgen.errors import StoreError
-from fasgen.manifests.atomic import write_atomic
-from fasgen.manifests.images import encode_png
-from fasgen.manifests.report.sheet import SheetRow, contact_sheet
-from fasgen.manifests.shard import UnitReader, committed_units
-from fasgen.records import Scalar
+from fasgen.manifests.parquet import read_table
+from fasgen.manifests.report.sample_sheet import Chosen, write_samples
+from fasgen.manifests.unit import committed_units, manifest_path
 
-COLUMNS = ("input", "reconstruction", "residual")
+FIGURES = ("residual_abs_mean", "identity_similarity", "brisque")
 
 
 def write_sheet(folders: Mapping[str, Path], out: Path, limit: int = 24, *, gain: float = 2.0) -> int:
@@ -37,38 +33,13 @@ def write_sheet(folders: Mapping[str, Path], out: Path, limit: int = 24, *, gain
             raise StoreError(f"a contact sheet needs the committed units of {stage}: run stage={stage} first")
     units = sorted(set(committed_units(folders["align"])) & set(committed_units(folders["defake"])))
     share = -(-limit // max(1, len(units)))
-    rows: list[SheetRow] = []
+    chosen: list[Chosen] = []
     for unit in units[:limit]:
-        rows += _unit_rows(folders, unit, min(share, limit - len(rows)))
-    if not rows:
-        return 0
-    sheet = contact_sheet(rows, COLUMNS, across=2, gain=gain)
-    write_atomic(out, encode_png(sheet, str(out)))
-    return len(rows)
+        chosen += _first(folders["defake"], unit, min(share, limit - len(chosen)))
+    shown = {stage: folders[stage] for stage in ("align", "defake", "score") if stage in folders}
+    return write_samples(shown, chosen, out, figures=FIGURES, gain=gain)
 
 
-def _unit_rows(folders: Mapping[str, Path], unit: int, limit: int) -> Iterator[SheetRow]:
-    scores = _scores(folders.get("score"), unit)
-    with UnitReader(folders["align"], unit) as align, UnitReader(folders["defake"], unit) as defake:
-        found = [row for row in defake.rows if row["status"] == "ok"][: max(0, limit)]
-        for row in found:
-            number = int(str(row["row"]))
-            image, residual = align.image(number, "crop"), defake.array(number, "residual")
-            made = np.clip(image.astype(np.int16) - residual, 0, 255).astype(np.uint8)
-            pictures = {"input": image, "reconstruction": made, "residual": residual}
-            yield SheetRow(pictures, _caption(row, scores.get(number, {})))
-
-
-def _scores(folder: Path | None, unit: int) -> dict[int, Mapping[str, Scalar]]:
-    if folder is None or unit not in committed_units(folder):
-        return {}
-    with UnitReader(folder, unit) as score:
-        return {int(str(row["row"])): row for row in score.rows}
-
-
-def _caption(row: Mapping[str, Scalar], scores: Mapping[str, Scalar]) -> tuple[str, str]:
-    kind = f"{row['label'] or 'unknown'}" + (f" ({row['attack_type']})" if row["attack_type"] else "")
-    numbers = [("|residual|", row.get("residual_abs_mean"))]
-    numbers += [("identity", scores.get("identity_similarity")), ("BRISQUE", scores.get("brisque"))]
-    told = ", ".join(f"{name} {value:.2f}" for name, value in numbers if isinstance(value, float))
-    return f"{row['sample_id']}  {kind}", told
+def _first(folder: Path, unit: int, count: int) -> list[Chosen]:
+    rows = read_table(manifest_path(folder, unit), ["sample_id", "variant", "status"]).to_pylist()
+    return [(unit, row["sample_id"], row["variant"]) for row in rows if row["status"] == "ok"][: max(0, count)]
