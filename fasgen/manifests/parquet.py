@@ -52,7 +52,9 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path, page_checksum_verification=True).read(columns=list(columns) if columns else None)
+        # A manifest is small: handing its columns to a pool of threads costs more than reading them, most of all on a busy machine.
+        file = pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False)
+        return file.read(columns=list(columns) if columns else None, use_threads=False)
     except FileNotFoundError:
         raise StoreError(f"{path}: is not there: run the stage that makes it first") from None
     except (pa.ArrowException, OSError) as error:

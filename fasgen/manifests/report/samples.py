@@ -62,6 +62,8 @@ class Samples:
         variants: int32, 0 for what was photographed.
         numbers: by stage, the sample that each row of its table is about (int64).
         rows: by stage, each sample's row in its table, -1 for none (int64).
+        units: by stage, the unit of each row of its table.
+        indices: by stage, each row's ``array_index``, -1 where it has no product.
         facets: by column of provenance, one text or None a sample.
         paths: path inside the source, by sample.
         frames: frame of a video, or None.
@@ -76,6 +78,8 @@ class Samples:
     variants: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     numbers: list[NDArray[np.int64]] = field(default_factory=list)
     rows: list[NDArray[np.int64]] = field(default_factory=list)
+    units: list[NDArray[np.int32]] = field(default_factory=list)
+    indices: list[NDArray[np.int32]] = field(default_factory=list)
     facets: dict[str, list[str | None]] = field(default_factory=dict)
     paths: list[str | None] = field(default_factory=list)
     frames: list[int | None] = field(default_factory=list)
@@ -100,11 +104,10 @@ class Samples:
         row = int(self.rows[stage][sample])
         if row < 0:
             return None
-        table = self.stages[stage].table
-        index = table["array_index"][row].as_py()
-        if index is None:
+        index = int(self.indices[stage][row])
+        if index < 0:
             return None
-        unit = table["unit"][row].as_py()
+        unit = int(self.units[stage][row])
         return Place(self.stages[stage].stage, unit, self.ids[sample], int(self.variants[sample]), index)
 
     def rejects(self) -> Iterator[tuple[int, int, str, str]]:
@@ -148,10 +151,14 @@ def _score_names(schema: pa.Schema) -> list[str]:
 
 
 def _identify(samples: Samples) -> None:
+    import pyarrow.compute as pc
+
     known: dict[tuple[str, int], int] = {}
     for stage in samples.stages:
         keys = zip(stage.table["sample_id"].to_pylist(), stage.table["variant"].to_pylist(), strict=True)
         samples.numbers.append(np.fromiter((known.setdefault(key, len(known)) for key in keys), np.int64, len(stage.table)))
+        samples.units.append(stage.table["unit"].to_numpy())
+        samples.indices.append(pc.fill_null(stage.table["array_index"], _NONE).to_numpy())
     samples.ids = [sample_id for sample_id, _ in known]
     samples.variants = np.fromiter((variant for _, variant in known), np.int32, len(known))
     for stage, numbers in zip(samples.stages, samples.numbers, strict=True):
