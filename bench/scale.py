@@ -1,8 +1,8 @@
 """What a large store costs to ask: a filter over a million rows, and the morning report of fifty thousand samples.
 
 The stores are simulated. Manifests have all columns and are written by the same functions as real ones. The report's crops are
-real faces where FASGEN_DATA names them (each used several times), else generated pictures, which pack otherwise. Each measurement
-runs in a process of its own, so that peak memory is its own.
+real faces where FASGEN_DATA names them (each used several times), else generated pictures, which pack otherwise. Each
+measurement runs in a process of its own, so that peak memory is its own.
 """
 
 from __future__ import annotations

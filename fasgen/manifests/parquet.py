@@ -52,7 +52,7 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     import pyarrow.parquet as pq
 
     try:
-        # A manifest is small: handing its columns to a pool of threads costs more than reading them, most of all on a busy machine.
+        # A manifest is small: handing its columns to a pool of threads costs more than reading them.
         file = pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False)
         return file.read(columns=list(columns) if columns else None, use_threads=False)
     except FileNotFoundError:

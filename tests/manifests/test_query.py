@@ -15,6 +15,14 @@ from fasgen.manifests.query import show
 from .stores import make_store
 from .units import plan_hash, tree, write_stage
 
+QUOTES = ["'", '"', "E", "e'", "\\", "''", "$$", "\x00", "\u00a0", "\n", " ", "--", "/*", "*/", ";"]
+WORDS = "( ) [ ] { } , . :: ? = 1 or true row from read_text '/etc/passwd' attach manifests"
+FRAGMENTS = [
+    *QUOTES,
+    *WORDS.split(),
+    "select 1",
+]
+
 TINY: Path | None = None
 """The store for generated expressions; hypothesis and fixtures of a function's scope do not go together."""
 
@@ -164,48 +172,7 @@ def test_functions_that_only_look_are_there(store: Path, expression: str, rows: 
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(
-        st.sampled_from(
-            [
-                "'",
-                '"',
-                "E",
-                "e'",
-                "\\",
-                "''",
-                ")",
-                "(",
-                ";",
-                "--",
-                "/*",
-                "*/",
-                "$$",
-                " ",
-                "\n",
-                "or",
-                "true",
-                "select 1",
-                "row",
-                "=",
-                "1",
-            ]
-            + [
-                "from",
-                "read_text",
-                "'/etc/passwd'",
-                "attach",
-                "manifests",
-                ",",
-                ".",
-                "[",
-                "]",
-                "{",
-                "}",
-                "::",
-                "\x00",
-                "\u00a0",
-                "?",
-            ]
-        ),
+        st.sampled_from(FRAGMENTS),
         max_size=14,
     ).map("".join)
 )

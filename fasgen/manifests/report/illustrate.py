@@ -121,9 +121,11 @@ def _strips(samples: Samples, gallery: Gallery, pictures: Pictures, budget: int,
     for start in range(0, len(wanted), 256):
         for sample in sorted(wanted[start : start + 256]):
             found = _all(samples, gallery, pictures, sample, originals)
-            if not found or spent > budget:
+            if not found:
                 continue
             data = _jpeg(_row([_square(picture, CELL) for picture in found.values()]), _STRIP_QUALITY)
+            if spent + len(data) > budget:
+                return
             spent += len(data)
             pictures.strip[sample] = len(pictures.strips)
             pictures.strips.append(data)
