@@ -169,9 +169,10 @@ def ask(store: str, filter_sql: str) -> dict[str, float]:
     from fasgen.manifests.query import show
     from fasgen.pipeline.resources import peak_rss
 
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     rows = show(Path(store), filter_sql, None, 51).num_rows
-    return {"seconds": time.perf_counter() - began, "rows": rows, "memory": peak_rss() / 2**20}
+    seconds, processor = time.perf_counter() - began, time.process_time() - used
+    return {"seconds": seconds, "processor": processor, "rows": rows, "memory": peak_rss() / 2**20}
 
 
 def report(store: str) -> dict[str, float]:
@@ -179,10 +180,16 @@ def report(store: str) -> dict[str, float]:
     from fasgen.manifests.report.morning import write_report
     from fasgen.pipeline.resources import peak_rss
 
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     written = write_report(Path(store), Path(store) / "out")
-    seconds = time.perf_counter() - began
-    return {"seconds": seconds, "memory": peak_rss() / 2**20, "bytes": written.bytes, "thumbnails": written.thumbnails}
+    seconds, processor = time.perf_counter() - began, time.process_time() - used
+    return {
+        "seconds": seconds,
+        "processor": processor,
+        "memory": peak_rss() / 2**20,
+        "bytes": written.bytes,
+        "thumbnails": written.thumbnails,
+    }
 
 
 def _apart(function: str, *arguments: str) -> dict[str, float]:
@@ -202,11 +209,14 @@ def measure(folder: Path) -> Iterator[Row]:
         memory = max(memory, found["memory"])
         ratio = LIMIT_SECONDS / found["seconds"]
         yield Row(f"query of {ROWS:,} rows: {name}", found["seconds"], LIMIT_SECONDS, "the limit", ratio, 1.0, "s")
+        # On a busy machine the wall clock tells of the others; this tells of the query.
+        yield Row("  of it on the processor", found["processor"], None, "", None, None, "s")
     yield Row("query: peak memory", memory, LIMIT_MEMORY, "the limit", LIMIT_MEMORY / memory, 1.0, "MiB")
     what = write_samples(folder / "samples")
     found = _apart("report", str(folder / "samples"))
     name = f"report of {SAMPLES:,} samples, {what}"
     yield Row(name, found["seconds"], None, "", None, None, "s")
+    yield Row("  of it on the processor", found["processor"], None, "", None, None, "s")
     yield Row("report: size", found["bytes"] / 1e6, 64.0, "its budget", 64e6 / found["bytes"], 1.0, "MB")
     yield Row("report: samples with a thumbnail", found["thumbnails"], None, "", None, None, "samples")
     yield Row("report: peak memory", found["memory"], LIMIT_MEMORY, "the limit", LIMIT_MEMORY / found["memory"], 1.0, "MiB")

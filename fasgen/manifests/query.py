@@ -12,11 +12,14 @@ from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fasgen.errors import FilterError, StoreError
 from fasgen.manifests.expression import Expression, translate, unknown
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.plan_file import Generation, latest
-from fasgen.manifests.stage_rows import schema_of, take
+from fasgen.manifests.stage_rows import schema_of
 from fasgen.manifests.unit import committed_units, manifest_path
 
 if TYPE_CHECKING:
@@ -84,7 +87,7 @@ def show(store: Path, filter_sql: str | None, columns: Sequence[str] | None = No
             for unit, places in _hits(generation, keeps, types, schema):
                 # Without any column a table forgets its length, so there is always one.
                 part = read_table(manifest_path(generation.folder, unit), wanted or ["row"])
-                part = take(part, places[:left])
+                part = part.take(places[:left])
                 tables.append(_labelled(part, generation))
                 if left is not None:
                     left -= part.num_rows
@@ -102,10 +105,12 @@ def show(store: Path, filter_sql: str | None, columns: Sequence[str] | None = No
 def _labelled(table: pa.Table, generation: Generation) -> pa.Table:
     import pyarrow as pa
 
-    return table.add_column(0, STAGE, pa.array([generation.stage] * table.num_rows, pa.string()))
+    return table.add_column(0, STAGE, pa.repeat(pa.scalar(generation.stage, pa.string()), table.num_rows))
 
 
-def _hits(generation: Generation, keeps: _Filter, types: dict[str, Any], schema: pa.Schema) -> Iterator[tuple[int, list[int]]]:
+def _hits(
+    generation: Generation, keeps: _Filter, types: dict[str, Any], schema: pa.Schema
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """Each unit that has rows which pass, with their places in its manifest."""
     import pyarrow as pa
 
@@ -122,13 +127,13 @@ def _hits(generation: Generation, keeps: _Filter, types: dict[str, Any], schema:
         table = _labelled(pa.concat_tables(parts), generation)
         for name in missing:
             table = table.append_column(name, pa.nulls(table.num_rows, types[name]))
-        start = 0
+        ends = np.cumsum([part.num_rows for part in parts])
         found = keeps(table)
-        for number, part in zip(units, parts, strict=True):
-            places = [place - start for place in found if start <= place < start + part.num_rows] if found else []
-            start += part.num_rows
-            if places:
-                yield number, places
+        # The places ascend, so each unit's are a slice of them.
+        cuts = np.searchsorted(found, ends)
+        for number, end, part, first, last in zip(units, ends, parts, [0, *cuts[:-1]], cuts, strict=True):
+            if last > first:
+                yield number, found[first:last] - (end - part.num_rows)
         parts, units = [], []
 
 
@@ -140,16 +145,16 @@ class _Filter:
         self.names: set[str] = expression.names if expression else set()
         self._connection: Any = None
 
-    def __call__(self, table: pa.Table) -> list[int]:
+    def __call__(self, table: pa.Table) -> NDArray[np.int64]:
         """Places of the rows that pass, ascending."""
         if self._expression is None:
-            return list(range(table.num_rows))
+            return np.arange(table.num_rows, dtype=np.int64)
         import duckdb
         import pyarrow as pa
 
         if self._connection is None:
             self._connection = duckdb.connect(":memory:", config=_LOCKED)
-        self._connection.register("manifests", table.append_column(_PLACE, pa.array(range(table.num_rows), pa.int64())))
+        self._connection.register("manifests", table.append_column(_PLACE, pa.array(np.arange(table.num_rows, dtype=np.int64))))
         # The line break keeps whatever the expression ends with from reaching the bracket.
         sql = f'select "{_PLACE}" from manifests where cast((\n{self._expression.sql}\n) as boolean) order by 1'
         watch = Timer(SECONDS, self._connection.interrupt)
@@ -158,7 +163,7 @@ class _Filter:
             statements = self._connection.extract_statements(sql)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise FilterError(f"filter {self._expression.sql!r}: is more than one expression")
-            places: list[int] = self._connection.sql(statements[0]).to_arrow_table()[_PLACE].to_pylist()
+            places: NDArray[np.int64] = self._connection.sql(statements[0]).to_arrow_table()[_PLACE].to_numpy()
         except duckdb.Error as error:
             raise _explained(str(error), self._expression.sql, self._known) from None
         finally:
