@@ -13,15 +13,19 @@ import click
 
 from fasgen import __version__
 from fasgen.commands.config import config
+from fasgen.commands.diff import diff
 from fasgen.commands.doctor import doctor
 from fasgen.commands.eval import evaluate
 from fasgen.commands.experiment import experiment
 from fasgen.commands.models import models
 from fasgen.commands.plan import plan
+from fasgen.commands.report import report
 from fasgen.commands.run import run
+from fasgen.commands.sheet import sheet
 from fasgen.commands.show import show
 from fasgen.commands.stages import stages
 from fasgen.commands.status import status
+from fasgen.commands.trace import trace
 from fasgen.commands.train import train
 from fasgen.commands.verify import verify
 from fasgen.errors import FasgenError
@@ -91,5 +95,23 @@ def version() -> None:
     click.echo(__version__)
 
 
-for _command in (run, plan, status, show, verify, train, experiment, evaluate, stages, models, config, doctor, version):
+for _command in (
+    run,
+    plan,
+    status,
+    report,
+    show,
+    sheet,
+    trace,
+    diff,
+    verify,
+    train,
+    experiment,
+    evaluate,
+    stages,
+    models,
+    config,
+    doctor,
+    version,
+):
     main.add_command(_command)

@@ -58,7 +58,21 @@ def test_importing_the_command_line_imports_nothing_heavy() -> None:
 def test_help_names_every_command() -> None:
     result = fasgen("--help")
     assert result.exit_code == 0
-    for name in ("run", "plan", "status", "show", "verify", "train", "doctor", "stages", "version"):
+    for name in (
+        "run",
+        "plan",
+        "status",
+        "report",
+        "show",
+        "sheet",
+        "trace",
+        "diff",
+        "verify",
+        "train",
+        "doctor",
+        "stages",
+        "version",
+    ):
         assert f"\n  {name} " in result.output
 
 
@@ -217,6 +231,74 @@ def test_verify_tells_sound_from_damaged(photos: Path) -> None:
     result = fasgen("verify")
     assert result.exit_code == 2
     assert "00000.tar" in result.stdout
+
+
+def test_a_report_is_written_into_the_store(photos: Path) -> None:
+    run()
+    run("noisy.strength=2.5")
+    result = fasgen("report")
+    assert result.exit_code == 0, result.output
+    store = photos.parent / "store"
+    assert (store / "report.html").stat().st_size > 50_000
+    short = (store / "REPORT.md").read_text()
+    assert "24 samples" in short and "Every row is accounted for at every stage." in short
+    assert '"predicted"' in (max((store / "runs").iterdir()) / "ledger.jsonl").read_text() or "noisy" in short
+    assert fasgen("verify").exit_code == 0
+    assert fasgen("report", "--out", str(photos.parent / "elsewhere"), "--max-size", "1").exit_code == 0
+    assert (photos.parent / "elsewhere" / "report.html").is_file()
+    assert fasgen("report", str(photos.parent / "nothing")).exit_code == 2
+
+
+def test_a_second_run_foretells_and_the_ledger_keeps_it(photos: Path) -> None:
+    run()
+    parquet = next((photos.parent / "store").glob("shrink-*/00002.parquet"))
+    parquet.unlink()
+    run("stage=shrink")
+    last = max((photos.parent / "store" / "runs").iterdir())
+    events = [json.loads(line) for line in (last / "ledger.jsonl").read_text().splitlines()]
+    foretold = [event for event in events if event["event"] == "predicted"]
+    assert len(foretold) == 1 and foretold[0]["seconds"] >= 0
+
+
+def test_trace_leads_to_the_file_and_to_the_bytes(photos: Path) -> None:
+    run()
+    row = json.loads(fasgen("show", "stage = 'shrink' and status = 'ok'", "--format", "jsonl", "--limit", "1").stdout)
+    shown = fasgen("trace", row["sample_id"])
+    assert shown.exit_code == 0, shown.output
+    assert f"file           {photos / row['path']}" in shown.stdout
+    assert "sha256 now" in shown.stdout and "00000.tar  bytes 512 to" in shown.stdout
+    lines = [json.loads(line) for line in fasgen("trace", row["sample_id"], "--format", "jsonl").stdout.splitlines()]
+    assert lines[0]["role"] == "source" and len(lines) == 4
+    assert fasgen("trace").exit_code == 2
+    assert fasgen("trace", "../../etc/passwd").exit_code == 2
+    assert "no row has the subject" in fasgen("trace", "--subject", "nobody").stderr
+
+
+def test_diff_says_what_differs_and_ends_with_1(photos: Path) -> None:
+    run()
+    store = photos.parent / "store"
+    assert fasgen("diff", str(store), str(store)).exit_code == 0
+    before = next(store.glob("noisy-*")).name
+    run("stage=noisy", "noisy.strength=2.5")
+    after = next(folder.name for folder in store.glob("noisy-*") if folder.name != before)
+    result = fasgen("diff", before, after)
+    assert result.exit_code == 1, result.output
+    assert "noisy: config.strength:" in result.stdout
+    kinds = {json.loads(line)["kind"] for line in fasgen("diff", before, after, "--format", "jsonl").stdout.splitlines()}
+    assert "setting" in kinds and "bytes" in kinds
+    assert fasgen("diff", "noisy-00000000", after).exit_code == 2
+
+
+def test_a_sheet_of_what_a_filter_keeps(photos: Path) -> None:
+    run()
+    out = photos.parent / "sheet.png"
+    result = fasgen("sheet", "mean > 0", "--out", str(out), "--limit", "4", "--figures", "mean")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("4 samples") and out.read_bytes()[:4] == b"\x89PNG"
+    assert fasgen("sheet", "status = 'failed' and stage = 'shrink'", "--out", str(photos.parent / "none.png")).exit_code == 1
+    assert not (photos.parent / "none.png").exists()
+    assert "did you mean 'mean'?" in fasgen("sheet", "--out", str(out), "--figures", "maen").stderr
+    assert fasgen("sheet", "E'\\'' or true", "--out", str(out)).exit_code == 2
 
 
 def test_doctor_tries_one_sample_at_every_stage(photos: Path) -> None:

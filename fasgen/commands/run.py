@@ -15,6 +15,7 @@ from fasgen.commands import options
 from fasgen.commands.plan import describe, make_plan
 
 if TYPE_CHECKING:
+    from fasgen.manifests.ledger import Ledger
     from fasgen.pipeline.engine import Engine
     from fasgen.pipeline.plan import Plan
     from fasgen.pipeline.run import RunResult
@@ -89,7 +90,17 @@ def _execute(plan: Plan, request: options.Request, engine: str, run_id: str) -> 
     allowed = request.config.budget
     budget = Budget(allowed.max_failed, allowed.max_failed_rate)
     with Ledger(plan.store, run_id) as ledger:
+        _foretell(plan, ledger)
         return drive(plan, _engine(plan, engine), progress_for(), ledger, crumbs=plan.store / "runs" / run_id, budget=budget)
+
+
+def _foretell(plan: Plan, ledger: Ledger) -> None:
+    """Keep what units of earlier runs let one expect, so that the report can say what it was worth."""
+    from fasgen.pipeline.estimate import estimate, total_seconds
+
+    found = [one for one in estimate(plan, probing=False) if one.units]
+    if found and all(one.seconds is not None for one in found):
+        ledger.event("predicted", seconds=total_seconds(plan, found), stages={one.stage: one.seconds for one in found})
 
 
 def _engine(plan: Plan, name: str) -> Callable[[], Engine]:

@@ -262,6 +262,11 @@ class ArrayReader:
         """Whether the sample at ``index`` wrote this field."""
         return self._index[index][0] != ABSENT
 
+    def place(self, index: int) -> tuple[Path, int, int] | None:
+        """File, offset and length of the encoded array of the sample at ``index``; None if it has none."""
+        offset, length = self._index[index]
+        return None if offset == ABSENT else (self._folder / shard_key(len(self.shape)), offset, length)
+
     def read(self, index: int) -> NDArray[Any]:
         """The array of the sample at ``index``, writable.
 

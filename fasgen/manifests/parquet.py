@@ -68,10 +68,11 @@ def read_table(path: Path, columns: Sequence[str] | None = None, where: tuple[st
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        # A manifest is small: handing its columns to a pool of threads costs more than reading them.
+        file = pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False)
         wanted = list(columns) if columns else None
         if where is None:
-            return file.read(columns=wanted)
+            return file.read(columns=wanted, use_threads=False)
         name, value = where
         index = file.schema_arrow.get_field_index(name)
         groups = [file.metadata.row_group(i).column(index).statistics for i in range(file.num_row_groups)]

@@ -100,12 +100,12 @@ def _splits(entries: Sequence[Mapping[str, Any]]) -> str:
     labels = sorted({entry["label"] for entry in entries})
     splits = sorted({entry["split"] for entry in entries})
     found = {(entry["split"], entry["label"]): entry["samples"] for entry in entries}
-    rows = [[_plain(split) or "no split", *(found.get((split, label), 0) for label in labels)] for split in splits]
-    return _table(["split", *(_plain(label) or "unknown" for label in labels)], rows) if rows else "No samples."
+    rows = [[plain_cell(split) or "no split", *(found.get((split, label), 0) for label in labels)] for split in splits]
+    return _table(["split", *(plain_cell(label) or "unknown" for label in labels)], rows) if rows else "No samples."
 
 
 def _counts(head: str, counts: Mapping[str, int], unknown: str = "unknown") -> str:
-    return _table([head, "samples"], [[_plain(name) or unknown, count] for name, count in counts.items()]) if counts else ""
+    return _table([head, "samples"], [[plain_cell(name) or unknown, count] for name, count in counts.items()]) if counts else ""
 
 
 def _members(settings: Mapping[str, Any], cue: str) -> str:
@@ -159,7 +159,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
-def _plain(name: str) -> str:
+def plain_cell(name: str) -> str:
     """A name from a user's folder as plain text: nothing in it breaks a table or becomes markup."""
     return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", " ".join(name.split()))
 

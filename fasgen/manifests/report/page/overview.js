@@ -1,0 +1,75 @@
+const conserved = (stage) => stage.sound && !stage.missing;
+const keyLine = () => h("p", null, D.statuses.map((name) => h("span", { class: "key" }, h("i", { class: `s-${name}` }), name)));
+
+const stacked = (counts, whole) => {
+  const total = counts.reduce((sum, value) => sum + value, 0);
+  const bar = h("div", { class: "stack", role: "img", "aria-label": D.statuses.map((name, i) => `${counts[i]} ${name}`).join(", ") });
+  counts.forEach((value, i) => value && bar.append(h("i", { class: `s-${D.statuses[i]}`, title: `${count(value)} ${D.statuses[i]}`, "width%": (100 * value) / total })));
+  bar.style.width = `${Math.max(2, (100 * total) / whole)}%`;
+  return bar;
+};
+
+const overview = (view) => {
+  const status = [0, 0, 0];
+  for (const code of D.samples.status) status[code]++;
+  const last = D.runs[D.runs.length - 1];
+  const seconds = D.runs.reduce((sum, run) => sum + run.seconds, 0);
+  const people = new Set(D.samples.facets.subject.codes); people.delete(0);
+  const made = D.samples.variants.reduce((sum, variant) => sum + (variant > 0), 0);
+  const size = D.stages.reduce((sum, stage) => sum + stage.bytes, 0);
+  const end = D.stages.length - 1;
+  let arrived = 0;
+  for (let i = 0; i < D.samples.count; i++) arrived += D.samples.status[i] === 0 && D.samples.ended[i] === end;
+  const share = (value) => (D.samples.count ? `${((100 * value) / D.samples.count).toFixed(1)} %` : "");
+  const one = (value, ...text) => h("div", null, h("b", null, value), h("span", null, ...text));
+  view.append(h("section", { class: "card figures" },
+    one(count(D.samples.count), "samples", made ? `, ${count(made)} of them made` : ""),
+    one(count(status[0]), `ok, ${count(arrived)} of them at the end of ${D.stages[end].stage}`),
+    one(count(status[1]), "filtered by a setting, ", share(status[1])),
+    one(count(status[2]), "failed, ", share(status[2])),
+    one(people.size ? count(people.size) : "–", people.size ? "known subjects" : "no subject is known"),
+    one(bytes(size), "of images and arrays"),
+    last && one(clock(seconds), D.runs.length > 1 ? `in ${D.runs.length} runs` : `taken; ${clock(last.predicted)} predicted`)));
+  const most = Math.max(1, ...D.stages.map((stage) => stage.rows));
+  view.append(card("Where the rows went",
+    "Each stage takes what the one it reads passed on: as many rows, each ok, filtered or failed. A stage that makes samples has its own number.",
+    keyLine(),
+    table(["stage", "from", "passed on#", "rows#", "", "ok#", "filtered#", "failed#", "accounted for"], D.stages.map((stage) => [
+      h("span", { title: stage.summary }, stage.stage, stage.of !== null && stage.units !== stage.of ? h("span", { class: "soft" }, ` ${stage.units} of ${stage.of} units`) : null),
+      stage.source, stage.given === null ? "?" : count(stage.given), count(stage.rows),
+      stacked([stage.ok, stage.filtered, stage.failed], most),
+      count(stage.ok), count(stage.filtered), count(stage.failed),
+      conserved(stage) ? h("span", { class: "good" }, stage.makes ? `made of ${count(stage.given)}` : "all")
+        : h("span", { class: "bad" }, stage.missing ? `${count(stage.missing)} missing` : "counts contradict each other"),
+    ]))));
+  night(view);
+  view.append(card("What made them", "The plan hash covers the stage's version, its settings, its weights' digests and what it read.",
+    table(["stage", "version#", "plan", "weights"], D.stages.map((stage) => [
+      h("details", null, h("summary", null, stage.stage), h("p", { class: "soft" }, stage.summary), h("pre", { class: "mono" }, JSON.stringify(stage.settings, null, 1))),
+      String(stage.version), h("span", { class: "mono", title: stage.plan_hash }, stage.plan_hash.slice(0, 16)),
+      Object.entries(stage.weights).map(([role, digest]) => h("div", null, role, " ", h("span", { class: "mono soft", title: digest }, digest.slice(0, 16)))),
+    ]))));
+};
+
+const rejects = (view) => {
+  const groups = new Map();
+  for (const [sample, stage, reason, detail] of D.rejects) {
+    const name = `${stage}\u0000${reason}`;
+    if (!groups.has(name)) groups.set(name, { stage, reason, samples: [], details: [] });
+    groups.get(name).samples.push(sample);
+    groups.get(name).details.push(detail);
+  }
+  const sorted = [...groups.values()].sort((a, b) => b.samples.length - a.samples.length);
+  if (!sorted.length) view.append(card("Rejects", "Nothing was rejected."));
+  for (const group of sorted) {
+    const status = statusOf(group.samples[0]);
+    const order = group.samples.map((sample, i) => i).sort((a, b) => (D.samples.strip[group.samples[b]] >= 0) - (D.samples.strip[group.samples[a]] >= 0)).slice(0, 12);
+    view.append(h("section", { class: "card" },
+      h("div", { class: "reason" }, h("b", null, count(group.samples.length)), h("h2", null, group.reason.replaceAll("_", " ")),
+        h("span", { class: "soft" }, `${status} at ${D.stages[group.stage].stage}`),
+        h("a", { href: "#samples", click: () => setFilter({ status, stage: String(group.stage), reason: group.reason }) }, "show all")),
+      stacked(D.statuses.map((name) => (name === status ? group.samples.length : 0)), D.samples.count),
+      h("div", { class: "examples" }, order.map((i) => h("a", { class: "example", href: linkTo(group.samples[i]) },
+        picture(group.samples[i], 116), h("small", { title: group.details[i] }, group.details[i] || D.samples.paths[group.samples[i]]))))));
+  }
+};

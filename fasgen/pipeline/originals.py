@@ -1,0 +1,98 @@
+"""A source's own picture of a sample, long after the run: for reports and for questions of provenance."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from fasgen.errors import StoreError
+from fasgen.manifests.sources_file import read_sources, source_names
+from fasgen.sources.config import SourceConfig
+from fasgen.sources.decode import Decoder
+from fasgen.sources.failure import SampleError
+from fasgen.sources.paths import unescape
+from fasgen.stages.stage import RGB
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    path: str
+    kind: Literal["image", "video"]
+    frame_k: int | None
+    frame_n: int | None
+
+
+class Originals:
+    """Finds samples in the sources' folders by what the store's listings say of them.
+
+    Args:
+        store: the store.
+        sources: the configured sources; of the others nothing is found.
+    """
+
+    def __init__(self, store: Path, sources: Sequence[SourceConfig]) -> None:
+        there = set(source_names(store))
+        self._store = store
+        self._sources = {source.name: source for source in sources if source.name in there and source.path.is_dir()}
+        self._listings: dict[str, pa.Table] = {}
+
+    def picture(self, dataset: str, sample_id: str) -> RGB | None:
+        """The upright picture, H x W x 3 uint8 RGB; None where there is none any more, or it cannot be decoded."""
+        wanted = self._find(dataset, sample_id)
+        if wanted is None:
+            return None
+        source = self._sources[dataset]
+        try:
+            return Decoder(source.path, source.limits).read(wanted)[0]
+        except SampleError:
+            return None
+
+    def file(self, dataset: str, path: str) -> Path | None:
+        """Where a path of a source lies on this machine; None where it leaves the source or is not there."""
+        source = self._sources.get(dataset)
+        if source is None:
+            return None
+        try:
+            root = source.path.resolve()
+            found = (root / unescape(path)).resolve()
+        except (ValueError, OSError):
+            return None
+        return found if found.is_relative_to(root) and found.is_file() else None
+
+    def sha256(self, dataset: str, path: str) -> str | None:
+        """SHA-256 of the source file as it is now; None where it cannot be read."""
+        found = self.file(dataset, path)
+        if found is None:
+            return None
+        digest = hashlib.sha256()
+        try:
+            with found.open("rb") as stream:
+                while part := stream.read(1 << 20):
+                    digest.update(part)
+        except OSError:
+            return None
+        return digest.hexdigest()
+
+    def _find(self, dataset: str, sample_id: str) -> _Wanted | None:
+        if dataset not in self._sources:
+            return None
+        import pyarrow.compute as pc
+
+        if dataset not in self._listings:
+            try:
+                self._listings[dataset] = read_sources(self._store, dataset)
+            except StoreError:
+                del self._sources[dataset]
+                return None
+        listing = self._listings[dataset]
+        place = pc.index(listing["sample_id"], sample_id).as_py()
+        if place < 0:
+            return None
+        row = listing.slice(place, 1).to_pylist()[0]
+        return _Wanted(row["path"], row["kind"], row["frame_k"], row["frame_n"])
