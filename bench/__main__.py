@@ -21,19 +21,7 @@ from typing import Any
 
 from bench.harness import Row, table
 
-BENCHES = (
-    "startup",
-    "packing",
-    "cues",
-    "reading",
-    "brisque",
-    "align",
-    "defake",
-    "synth",
-    "simulation",
-    "engine",
-    "scale",
-)
+BENCHES = ("startup", "packing", "cues", "reading", "brisque", "align", "defake", "engine", "simulation")
 """Modules of this package with a ``run()`` that gives rows."""
 
 ROOT = Path(__file__).resolve().parent.parent

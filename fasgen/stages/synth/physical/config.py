@@ -41,6 +41,7 @@ Bend = Annotated[float, Field(ge=0, le=70)]
 Fold = Annotated[float, Field(ge=0, le=60)]
 Pitch = Annotated[float, Field(ge=0.2, le=16)]
 Blur = Annotated[float, Field(ge=0, le=8)]
+Gain = Annotated[float, Field(ge=0, le=0.25)]
 Ink = Annotated[float, Field(ge=1, le=4)]
 Periods = Annotated[float, Field(gt=0, le=64)]
 Stops = Annotated[float, Field(ge=-6, le=3)]
@@ -69,7 +70,7 @@ class PaperConfig(Section):
     gamut: tuple[Share, Share] = Field(
         (0.35, 0.9), description="how far the inks are from ideal block dyes: 0 prints every colour, 1 has process inks"
     )
-    dot_gain: tuple[Share, Share] = Field((0.0, 0.07), description="coverage that a dot of one half gains")
+    dot_gain: tuple[Gain, Gain] = Field((0.0, 0.07), description="coverage that a dot of one half gains")
     ink_limit: tuple[Ink, Ink] = Field((2.4, 3.2), description="highest sum of the four inks' coverages; 4 limits nothing")
     haze: tuple[Share, Share] = Field(
         (0.005, 0.03), description="light that the surface returns where it should be black, share of paper white"

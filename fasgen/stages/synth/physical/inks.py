@@ -61,7 +61,7 @@ def separate(light: Plane, gamut: float, dot_gain: float, limit: float) -> list[
     Args:
         light: linear reflectance wanted, height x width x RGB, [0, 1].
         gamut: 0 for block dyes, 1 for process inks.
-        dot_gain: what a dot of one half gains: a + 4 gain a (1 - a).
+        dot_gain: what a dot of one half gains, 0 to 0.25: a + 4 gain a (1 - a).
         limit: highest sum of the coverages.
     """
     alpha = absorption(gamut)

@@ -121,10 +121,7 @@ def bent(view: View, pose: Pose) -> Nodes:
         stretch, lean = off * (1 / np.cos(half) - 1), np.tanh(off * 40) * np.tan(half)
         u, v = u - stretch * line_y, v + stretch * line_x
         slope_x, slope_y = slope_x - lean * line_y, slope_y + lean * line_x
-    # The camera stands where the picture fills its view, so that nothing from beyond its border is needed.
-    half = np.array([view.width, view.height]) / (2 * view.short)
-    zoom = min(1.0, *(float(limit / np.abs(each[1:-1, 1:-1]).max()) for limit, each in zip(half, (u, v), strict=True)))
-    return Nodes(x, y, *(np.asarray(each, np.float32) for each in (u * zoom, v * zoom, slope_x, slope_y)))
+    return Nodes(x, y, *(np.asarray(each, np.float32) for each in (u, v, slope_x, slope_y)))
 
 
 class Surface:
@@ -138,9 +135,16 @@ class Surface:
     @cached_property
     def places(self) -> tuple[Plane, Plane]:
         """Where every px falls on the picture: x and y, px from the middle of its first pixel."""
-        view, nodes = self.view, self.nodes
-        x = view.fine(nodes.u * np.float32(view.short) + np.float32(view.width / 2 - 0.5))
-        y = view.fine(nodes.v * np.float32(view.short) + np.float32(view.height / 2 - 0.5))
+        places, zoom = [], 1.0
+        for nodes, side in ((self.nodes.u, self.view.width), (self.nodes.v, self.view.height)):
+            place = self.view.fine(nodes * np.float32(self.view.short))
+            border = max(float(np.abs(edge).max()) for edge in (place[0], place[-1], place[:, 0], place[:, -1]))
+            places.append(place)
+            zoom = min(zoom, (side - 1) / 2 / border)
+        # The camera stands where the picture fills its view, so that nothing from beyond its border is needed.
+        x, y = (place * np.float32(zoom) for place in places)
+        x += np.float32((self.view.width - 1) / 2)
+        y += np.float32((self.view.height - 1) / 2)
         return x, y
 
     def carried(self, plane: Plane) -> Plane:
