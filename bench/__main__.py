@@ -21,7 +21,19 @@ from typing import Any
 
 from bench.harness import Row, table
 
-BENCHES = ("startup", "packing", "cues", "reading", "brisque", "align", "defake", "engine", "simulation")
+BENCHES = (
+    "startup",
+    "packing",
+    "cues",
+    "reading",
+    "brisque",
+    "align",
+    "defake",
+    "synth",
+    "simulation",
+    "engine",
+    "scale",
+)
 """Modules of this package with a ``run()`` that gives rows."""
 
 ROOT = Path(__file__).resolve().parent.parent
