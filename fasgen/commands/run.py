@@ -82,14 +82,25 @@ def run(
 
 def _execute(plan: Plan, request: options.Request, engine: str, run_id: str) -> RunResult:
     from fasgen.manifests.ledger import Ledger
+    from fasgen.manifests.lock import StoreLock
     from fasgen.pipeline.progress import progress_for
     from fasgen.pipeline.run import run as drive
     from fasgen.pipeline.schedule import Budget
 
     allowed = request.config.budget
     budget = Budget(allowed.max_failed, allowed.max_failed_rate)
-    with Ledger(plan.store, run_id) as ledger:
-        return drive(plan, _engine(plan, engine), progress_for(), ledger, crumbs=plan.store / "runs" / run_id, budget=budget)
+    # The lock first, so that a second driver leaves no history.
+    with StoreLock(plan.store) as lock, Ledger(plan.store, run_id) as ledger:
+        return drive(
+            plan,
+            _engine(plan, engine),
+            progress_for(),
+            ledger,
+            crumbs=plan.store / "runs" / run_id,
+            budget=budget,
+            time_limit=request.config.time_limit,
+            lock=lock,
+        )
 
 
 def _engine(plan: Plan, name: str) -> Callable[[], Engine]:

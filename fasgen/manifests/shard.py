@@ -75,6 +75,7 @@ class UnitWriter:
         tar: name of the unit's tar, formatted with ``unit``.
         plan_hash: hash of the stage's plan.
         weights: digest of the stage's weights, empty if it has none.
+        micro_batch: samples a call, where that is not the batch of the plan.
     """
 
     def __init__(
@@ -87,9 +88,10 @@ class UnitWriter:
         tar: str = "{unit:05d}.tar",
         plan_hash: str,
         weights: str,
+        micro_batch: int | None = None,
     ) -> None:
         self._folder, self._unit = folder, unit
-        self._plan_hash, self._weights = plan_hash, weights
+        self._plan_hash, self._weights, self._micro_batch = plan_hash, weights, micro_batch
         self._tar_name = tar.format(unit=unit)
         self._columns = {column.name: column for column in columns}
         self._schema = arrow_schema(columns)
@@ -245,6 +247,7 @@ class UnitWriter:
                 digests=digests,
                 plan_hash=self._plan_hash,
                 weights=self._weights,
+                micro_batch=self._micro_batch,
             )
             self._publish(encode_manifest(rows, self._schema, facts), facts, timing)
         except OSError as error:

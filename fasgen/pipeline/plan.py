@@ -234,6 +234,7 @@ class Plan:
             unit_rows=self.listing.unit_rows,
             suspects=assign.suspects,
             excluded=assign.excluded,
+            late=assign.late,
             crumb=crumbs / f"{assign.key.stage}-{assign.key.unit:05d}.json" if assign.quarantine else None,
         )
 
