@@ -16,6 +16,7 @@ from fasgen.commands.config import config
 from fasgen.commands.doctor import doctor
 from fasgen.commands.models import models
 from fasgen.commands.plan import plan
+from fasgen.commands.reproduce import reproduce
 from fasgen.commands.run import run
 from fasgen.commands.show import show
 from fasgen.commands.stages import stages
@@ -95,5 +96,5 @@ def version() -> None:
     click.echo(__version__)
 
 
-for _command in (run, plan, status, show, verify, train, stages, models, config, doctor, version):
+for _command in (run, plan, status, show, verify, reproduce, train, stages, models, config, doctor, version):
     main.add_command(_command)

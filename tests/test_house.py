@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "stages": {"errors", "records", "seeds", "training"},
     "training": {"errors", "manifests"},
     "sources": {"errors", "records", "stages"},
-    "manifests": {"errors", "records"},
+    "manifests": {"errors", "records", "seeds"},
     "reader": {"errors", "seeds"},
     "config": {"errors", "sources", "stages", "training"},
     "pipeline": {"config", "errors", "manifests", "records", "seeds", "sources", "stages"},

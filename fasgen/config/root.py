@@ -47,8 +47,8 @@ class Config(_Frozen):
     time_limit: float | None = Field(
         300.0,
         ge=0.05,
-        description="seconds that a sample may take to be read, or its share of a stage's call; then its worker is ended and the "
-        "sample found and failed; null for no limit",
+        description="seconds that a sample may take to be read, or its share of a stage's call; then its worker is ended, and "
+        "the sample found and failed; null for no limit",
     )
 
     @field_validator("sources")

@@ -212,4 +212,3 @@ def _started(process: int) -> str:
     except OSError:
         return ""
     return "" if fields[0] in {"Z", "X"} else fields[19]
-

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from fasgen.errors import StoreError
 from fasgen.manifests.arrays import ArrayReader
 from fasgen.manifests.atomic import file_digest, leftovers
+from fasgen.manifests.audit import People, plan_claims, unit_claims
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.plan_file import Generation, generations, read_plan
 from fasgen.manifests.roster_file import read_roster
@@ -59,8 +60,9 @@ def verify(store: Path) -> list[Finding]:
     """Check sources, plans, and every committed unit of every generation.
 
     Checked are: the digest of every file; every row's payload against its digest; ``planned = ok + filtered + failed``;
-    uniqueness of samples; the chain of plans; and that each downstream unit planned exactly
-    the ok rows of its primaries, or the entries of its roster.
+    uniqueness of samples; every plan against its hash, and the chain of plans; that each downstream unit planned exactly
+    the ok rows of its primaries, or the entries of its roster; every seed against its derivation; every weights digest against
+    the plan; and that all parents exist and are of the split of what was made of them.
 
     Args:
         store: the store.
@@ -81,6 +83,7 @@ def verify(store: Path) -> list[Finding]:
         findings += _generation(generation, stages)
     for stage in stages.values():
         findings += _chain(stage, stages)
+    findings += _descent(stages)
     return findings
 
 
@@ -103,6 +106,8 @@ def _generation(generation: Generation, stages: dict[str, _Stage]) -> Iterator[F
     plan_hash = str(plan.get("plan_hash", ""))
     if plan.get("stage") != generation.stage or plan_hash[:8] != folder.name[-8:]:
         yield _error(folder / "plan.json", "is not the plan of this folder: stage or plan hash differ from the folder's name")
+    for claim in plan_claims(plan):
+        yield _error(folder / "plan.json", f"{claim}: `fasgen run` with the settings that it was made with writes it again")
     stage = _Stage(plan, folder)
     stages[plan_hash] = stage
     for path in leftovers(folder):
@@ -143,6 +148,8 @@ def _unit(stage: _Stage, unit: int, plan_hash: str) -> Iterator[Finding]:
         stage.seen.setdefault(key, unit)
         if row["plan_hash"] != facts.plan_hash or row["weights"] != facts.weights or row["unit"] != unit:
             yield _error(path, f"sample {row['sample_id']}: unit, plan hash or weights digest differ from the manifest's own")
+    for claim in unit_claims(stage.plan, facts, rows):
+        yield _error(path, claim)
     stage.planned[unit] = {(row["row"], row["variant"]) for row in rows}
     stage.ok[unit] = {(row["row"], row["variant"]) for row in rows if row["status"] == Status.OK.value}
     if not damaged:
@@ -238,6 +245,37 @@ def _payload(folder: Path, rows: list[dict[str, Any]], facts: UnitFacts, unit: i
             array.close()
         if tar:
             tar.close()
+
+
+def _descent(stages: Mapping[str, _Stage]) -> Iterator[Finding]:
+    """Parents and splits, of everything below each stage that reads sources."""
+    roots = [stage for stage in stages.values() if "sources" in stage.plan.get("upstream", {}) and stage.planned]
+    for root in roots:
+        try:
+            people = People(root.folder, sorted(root.planned))
+        except StoreError as error:
+            yield _error(root.folder, str(error))
+            continue
+        for subject in people.torn():
+            yield Finding(
+                "warning",
+                str(root.folder),
+                f"the sources have subject {subject} in more than one split; give it to one of them",
+            )
+        for stage in stages.values():
+            if stage is root or not _below(stage, root, stages):
+                continue
+            for unit in sorted(stage.planned):
+                path = manifest_path(stage.folder, unit)
+                try:
+                    yield from (_error(path, claim) for claim in people.claims(path))
+                except StoreError as error:
+                    yield _error(path, str(error))
+
+
+def _below(stage: _Stage, root: _Stage, stages: Mapping[str, _Stage]) -> bool:
+    above = [stages[digest] for digest in stage.plan.get("upstream", {}).values() if digest in stages]
+    return any(each is root or _below(each, root, stages) for each in above)
 
 
 def _chain(stage: _Stage, stages: Mapping[str, _Stage]) -> Iterator[Finding]:

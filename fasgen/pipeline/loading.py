@@ -237,7 +237,11 @@ class Limit(Protocol):
 
 
 def batches(
-    unit: UnitInput, batch: int, excluded: Mapping[int, Reject], crumb: Crumb | None = None, limit: Limit = lambda _: nullcontext()
+    unit: UnitInput,
+    batch: int,
+    excluded: Mapping[int, Reject],
+    crumb: Crumb | None = None,
+    limit: Limit = lambda _: nullcontext(),
 ) -> Iterator[list[Loaded]]:
     """The unit's rows, loaded, a batch at a time: rows with equal ``place // batch``.
 

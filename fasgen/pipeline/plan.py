@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,12 +9,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fasgen.errors import ConfigError
-from fasgen.manifests.plan_file import read_plan, write_plan
+from fasgen.manifests.plan_file import read_plan, weights_digest, write_plan
 from fasgen.manifests.shard import UnitSummary, committed_units, unit_summary
 from fasgen.manifests.weights import digest_weights
 from fasgen.pipeline import listing
 from fasgen.pipeline.engine import UnitTask, UpstreamUnit
-from fasgen.pipeline.graph import SOURCES, Wiring, canonical_json, plain, plan_hash, resolve, wire, with_ancestors
+from fasgen.pipeline.graph import SOURCES, Wiring, plain, plan_hash, resolve, wire, with_ancestors
 from fasgen.pipeline.listing import Listing
 from fasgen.pipeline.resources import Resources, claim, domain, machine
 from fasgen.pipeline.roster import draw_roster, roster_path
@@ -87,7 +86,7 @@ class StagePlan:
     @property
     def weights_digest(self) -> str:
         """One digest over all weights; empty without weights."""
-        return hashlib.sha256(canonical_json(dict(self.weights))).hexdigest() if self.weights else ""
+        return weights_digest(self.weights)
 
     @property
     def planned(self) -> int:
