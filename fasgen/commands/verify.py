@@ -26,8 +26,8 @@ def verify(
     replay: int | None,
     draw: int,
 ) -> int:
-    """Read the whole store and compare it with its manifests: conservation of rows, unique ids, digests, seeds, plan hashes, weights,
-    parents, splits, and that nobody is left who was taken out.
+    """Read the whole store and compare it with its manifests: conservation of rows, unique ids, digests, seeds, plan hashes,
+    weights, parents, splits, and that nobody is left who was taken out.
 
     --replay N also makes N random rows again, from what their stage read, and says for each whether it is identical. It needs
     the configuration that made them, as `fasgen run` was given it.

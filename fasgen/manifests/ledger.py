@@ -48,7 +48,8 @@ class Ledger:
         with self._lock:
             if self._descriptor >= 0:
                 with suppress(OSError):
-                    os.write(self._descriptor, line)
+                    while line:
+                        line = line[os.write(self._descriptor, line) :]
 
     def summary(self, summary: Mapping[str, object]) -> None:
         """Write ``summary.json``, atomically; a later call replaces it."""

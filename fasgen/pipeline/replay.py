@@ -85,7 +85,7 @@ def replayable(plan: Plan) -> list[StagePlan]:
 
 
 def choose(plan: Plan, count: int, seed: int) -> list[Pick]:
-    """``count`` different rows, every committed row of every stage as likely as any other; fewer where there are not so many."""
+    """``count`` different rows, every committed row of every stage as likely as any other; fewer where there are too few."""
     units = [(stage, unit, stage.committed[unit].planned) for stage in replayable(plan) for unit in sorted(stage.committed)]
     ends = list(accumulate(planned for _, _, planned in units))
     picks: list[Pick] = []
