@@ -17,6 +17,8 @@ from fasgen.commands.doctor import doctor
 from fasgen.commands.models import models
 from fasgen.commands.plan import plan
 from fasgen.commands.reproduce import reproduce
+from fasgen.commands.retract import retract
+from fasgen.commands.retry import retry
 from fasgen.commands.run import run
 from fasgen.commands.show import show
 from fasgen.commands.stages import stages
@@ -96,5 +98,5 @@ def version() -> None:
     click.echo(__version__)
 
 
-for _command in (run, plan, status, show, verify, reproduce, train, stages, models, config, doctor, version):
+for _command in (run, plan, status, show, verify, reproduce, retry, retract, train, stages, models, config, doctor, version):
     main.add_command(_command)

@@ -19,7 +19,8 @@ from typing import Any, Literal
 
 Fault = Literal["count", "kill", "power", "error", "torn", "short"]
 
-_REAL = {name: getattr(os, name) for name in ("open", "write", "fsync", "rename", "replace", "link", "mkdir", "unlink", "rmdir")}
+_CALLS = ("open", "write", "fsync", "rename", "replace", "link", "mkdir", "unlink", "rmdir")
+_REAL = {name: getattr(os, name) for name in _CALLS}
 _OPEN = io.open
 
 
@@ -39,8 +40,8 @@ class Disk:
 
     Args:
         root: the folder whose operations count.
-        fault: ``count`` only counts; ``kill`` ends the process instead of the operation; ``power`` ends it and loses what was not
-            flushed; ``error`` raises ``code`` instead of the operation; ``torn`` does the operation and raises all the same;
+        fault: ``count`` only counts; ``kill`` ends the process instead of the operation; ``power`` ends it and loses what
+            was not flushed; ``error`` raises ``code`` instead of the operation; ``torn`` does the operation and raises all the same;
             ``short`` writes one byte where more were given.
         at: number of the operation, from 1 on.
         code: error number.
@@ -85,7 +86,7 @@ class Disk:
         for root, _, names in os.walk(self.root):
             for name in names:
                 path = os.path.join(root, name)  # noqa: PTH118
-                status = os.lstat(path)  # noqa: PTH116
+                status = os.lstat(path)
                 if (status.st_dev, status.st_ino) in self._unflushed:
                     os.truncate(path, status.st_size // 2)
 

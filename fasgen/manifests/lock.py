@@ -1,6 +1,6 @@
 """One driver at a time on one store: a lock with host, process and heartbeat, recovered when its owner is dead.
 
-The lock is a file that appears complete or not at all (a hard link to a draft) and is renewed while its owner lives. On the same
+The lock is a file that appears complete or not at all (a link to a draft) and is renewed while its owner lives. On the same
 machine the owner's process tells whether it lives; elsewhere only the heartbeat can. Ages are measured by the file system's
 own clock, and an owner that looks dead by it is watched for a while before it is believed dead, so that neither skewed
 clocks nor one that jumps can take a store from a living driver.

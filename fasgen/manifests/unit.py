@@ -51,8 +51,8 @@ class UnitFacts:
         digests: SHA-256 of every payload file by its path inside the stage's folder.
         plan_hash: the plan that made the unit.
         weights: digest of the weights that made it.
-        micro_batch: samples a call, where memory was too small for the batch of the plan; else None. Another number of samples a
-            call may change the last bits of what a network computes.
+        micro_batch: samples a call, where memory was too small for the batch of the plan; else None. Another number of samples
+            a call may change the last bits of what a network computes.
     """
 
     summary: UnitSummary

@@ -52,9 +52,9 @@ def is_poison(error: BaseException) -> bool:
 def ladder(spec: StageSpec, config: StageConfig, batch: int) -> list[tuple[int, StageConfig]]:
     """The batch sizes that a unit is made in, one after the other while memory runs out, each with its configuration.
 
-    The first is the plan's. Each of the next is the largest proper divisor of the one before (16, 8, 4, 2, 1), so that a sample's
-    slot in the smaller batch is its slot in the larger one, counted anew: the unit has the bytes that a run with that batch
-    gives. There is one rung only where the configuration has no ``batch`` that decides it.
+    The first is the plan's. Each of the next is the largest proper divisor of the one before (16, 8, 4, 2, 1), so that a
+    sample's slot in the smaller batch is its slot in the larger one, counted anew: the unit has the bytes that a run with that
+    batch gives. There is one rung only where the configuration has no ``batch`` that decides it.
     """
     rungs = [(batch, config)]
     if "batch" not in type(config).model_fields:

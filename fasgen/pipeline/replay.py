@@ -199,6 +199,7 @@ def _make(task: UnitTask, spec: StageSpec, pick: Pick, stage: Stage, folder: Pat
         tar=spec.tar,
         plan_hash=task.plan_hash,
         weights=task.weights,
+        synthetic=spec.synthetic(task.config),
     ) as writer:
         if isinstance(outcome, Product):
             writer.ok(loaded.row, images=outcome.images, arrays=outcome.arrays, files=outcome.files, values=outcome.values)

@@ -181,7 +181,7 @@ def _locked(
 def _finish_shipped(plan: Plan, ledger: Ledger) -> None:
     for stage in plan.wanted:
         if stage.spec.finish and committed_units(stage.folder):
-            resolve(stage.spec.finish)(stage.folder, plan.record(stage))
+            resolve(stage.spec.finish)(stage.folder, plan.delivered(stage))
             ledger.event("shipped", stage=stage.name, folder=stage.folder.name)
 
 
@@ -203,7 +203,7 @@ class _Run:
         self._time_limit, self._lock = time_limit, lock
         self.scheduler = Scheduler(
             plan.work(),
-            plan.listing.units,
+            plan.listing.numbers,
             retries=retries,
             budget=budget,
             before={stage.name: (stage.planned, stage.failed) for stage in plan.wanted},
@@ -295,7 +295,8 @@ class _Run:
             case Finished(worker, report):
                 if report.micro_batch:
                     self._progress.say(
-                        f"{report.key.stage} unit {report.key.unit}: out of memory at the plan's batch, made in {report.micro_batch}s"
+                        f"{report.key.stage} unit {report.key.unit}: too little memory for the plan's batch, "
+                        f"made {report.micro_batch} samples a call"
                     )
                     self._ledger.event(
                         "micro_batch", stage=report.key.stage, unit=report.key.unit, micro_batch=report.micro_batch

@@ -86,7 +86,7 @@ class Done(NamedTuple):
 
 
 class Died(NamedTuple):
-    """A worker is gone; ``in_hand`` has, by quarantined unit, the rows it was at; ``late`` those units whose rows took too long."""
+    """A worker is gone; ``in_hand`` has, by quarantined unit, the rows it was at; ``late``: units whose rows took too long."""
 
     worker: int
     in_hand: Mapping[Key, tuple[int, ...]]
@@ -167,7 +167,7 @@ class Scheduler:
 
     Args:
         stages: in order, every stage after those it reads.
-        units: units of each stage.
+        units: units of each stage: how many, from 0 on, or their numbers.
         depth: tasks in flight on one worker.
         retries: deaths that a unit survives before quarantine, and those without a row in hand that it survives there.
         budget: failed rows allowed, by stage.
@@ -177,14 +177,15 @@ class Scheduler:
     def __init__(
         self,
         stages: Sequence[StageWork],
-        units: int,
+        units: int | range,
         *,
         depth: int = 2,
         retries: int = 1,
         budget: Budget | None = None,
         before: Mapping[str, tuple[int, int]] | None = None,
     ) -> None:
-        self.units, self.depth, self.retries, self.budget = units, depth, retries, budget or Budget()
+        self._numbers = range(units) if isinstance(units, int) else units
+        self.units, self.depth, self.retries, self.budget = len(self._numbers), depth, retries, budget or Budget()
         self._rows = {stage.name: (before or {}).get(stage.name, (0, 0)) for stage in stages}
         self.ending: Ending | None = None
         self.error = ""
@@ -204,7 +205,7 @@ class Scheduler:
         self._workers: dict[int, _Worker] = {}
         self._trouble: dict[Key, _Trouble] = {}
         for stage in stages:
-            for unit in range(units):
+            for unit in self._numbers:
                 self._wake(stage.name, unit)
         self._judge_budget()
 
@@ -277,7 +278,7 @@ class Scheduler:
                         self._wake(below, key.unit)
                 if len(self._committed[key.stage]) == self.units:
                     for below in self._across[key.stage]:
-                        for unit in range(self.units):
+                        for unit in self._numbers:
                             self._wake(below, unit)
                 self._judge_budget()
             case Died(worker, in_hand, late):

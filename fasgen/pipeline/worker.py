@@ -124,6 +124,7 @@ class Worker:
             tar=spec.tar,
             plan_hash=task.plan_hash,
             weights=task.weights,
+            synthetic=spec.synthetic(task.config),
             micro_batch=micro_batch,
         )
         try:

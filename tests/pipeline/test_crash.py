@@ -52,9 +52,7 @@ def task_of(source: SourceConfig, store: Path, stage: str) -> UnitTask:
 
 @pytest.mark.parametrize("stage", list(toy.TARGETS))
 @pytest.mark.parametrize("fault", ["kill", "power"])
-def test_every_operation_of_a_commit(
-    source: SourceConfig, reference: Path, tmp_path: Path, stage: str, fault: Fault
-) -> None:
+def test_every_operation_of_a_commit(source: SourceConfig, reference: Path, tmp_path: Path, stage: str, fault: Fault) -> None:
     wanted = toy.content(reference)
     whole = tmp_path / "whole"
     without(reference, stage, whole)

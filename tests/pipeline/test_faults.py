@@ -1,4 +1,4 @@
-"""A disk that is full, broken, read-only or slow to tell: no commit is ever half true, and the same command goes on from there."""
+"""A disk that is full, broken or read-only: no commit is ever half true, and the same command goes on from there."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_short_writes_are_written_to_the_end(source: SourceConfig, reference: Pa
         result = run(made, lambda: LocalEngine(made.resources, depth=1), Silent(), ledger)
     assert result.outcome is Outcome.FINISHED
     assert toy.content(tmp_path) == toy.content(reference)
-    assert [event["event"] for event in read_ledger(tmp_path / "runs/one")][0] == "begin"
+    assert read_ledger(tmp_path / "runs/one")[0]["event"] == "begin"
     assert read_ledger(tmp_path / "runs/one")[-1]["outcome"] == "finished"
 
 
