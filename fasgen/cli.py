@@ -20,6 +20,9 @@ from fasgen.commands.experiment import experiment
 from fasgen.commands.models import models
 from fasgen.commands.plan import plan
 from fasgen.commands.report import report
+from fasgen.commands.reproduce import reproduce
+from fasgen.commands.retract import retract
+from fasgen.commands.retry import retry
 from fasgen.commands.run import run
 from fasgen.commands.sheet import sheet
 from fasgen.commands.show import show
@@ -65,6 +68,12 @@ class Cli(click.Group):
             # The reader (head, less) has seen enough; what is still in the buffer must not complain at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = 0
+        except OSError as error:
+            # Disks fill up and mounts vanish anywhere; what is committed stays, and the same command goes on from there.
+            if os.environ.get("FASGEN_DEBUG", "0") not in {"", "0"}:
+                traceback.print_exc()
+            click.echo(f"fasgen: {error}: free space, or mend the disk or its permissions, and give the same command", err=True)
+            code = REFUSED
         sys.exit(code or 0)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -105,6 +114,9 @@ for _command in (
     trace,
     diff,
     verify,
+    reproduce,
+    retry,
+    retract,
     train,
     experiment,
     evaluate,

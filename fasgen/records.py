@@ -54,6 +54,7 @@ class Reason(StrEnum):
     IDENTITY_LOST = "identity_lost"
     LABEL = "label"
     LICENCE = "licence"
+    RETRACTED = "retracted"
     NO_STYLE = "no_style"
     UNKNOWN_STYLE = "unknown_style"
     GUIDE = "guide"
@@ -86,6 +87,7 @@ _FILTERS = frozenset(
         Reason.IDENTITY_LOST,
         Reason.LABEL,
         Reason.LICENCE,
+        Reason.RETRACTED,
         Reason.NO_STYLE,
         Reason.UNKNOWN_STYLE,
         Reason.GUIDE,

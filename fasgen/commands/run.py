@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -20,17 +21,21 @@ if TYPE_CHECKING:
     from fasgen.pipeline.plan import Plan
     from fasgen.pipeline.run import RunResult
 
+_STAMP = re.compile(r"\d{8}-\d{6}")
+
 ARGUMENTS = "fasgen.arguments"
 """Under this name the context keeps the command line as it was typed, for the command that resumes."""
 
 
-class _Remembering(click.Command):
+class Remembering(click.Command):
+    """Keeps the command line as it was typed."""
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[ARGUMENTS] = list(args)
         return super().parse_args(ctx, args)
 
 
-@click.command(cls=_Remembering, short_help="Make what is not there yet, in all stages or some.")
+@click.command(cls=Remembering, short_help="Make what is not there yet, in all stages or some.")
 @options.settings
 @options.config_options
 @options.resource_options
@@ -69,9 +74,9 @@ def run(
     for note in plan.notes():
         click.echo(f"note: {note}", err=True)
     run_id = new_run_id(plan.store)
-    resume = shlex.join(["fasgen", "run", *context.meta[ARGUMENTS]])
+    resume = shlex.join(["fasgen", "run", *typed(context)])
     try:
-        result = _execute(plan, request, engine, run_id)
+        result = execute(plan, request, engine, run_id)
     except KeyboardInterrupt:
         # Before the run counts interrupts itself, or after: nothing that is committed is lost.
         click.echo(f"interrupted; go on with:\n{resume}")
@@ -81,17 +86,34 @@ def run(
     return result.outcome.exit_code
 
 
-def _execute(plan: Plan, request: options.Request, engine: str, run_id: str) -> RunResult:
+def typed(context: click.Context) -> list[str]:
+    """The arguments of the command as they were typed."""
+    return list(context.meta[ARGUMENTS])
+
+
+def execute(plan: Plan, request: options.Request, engine: str, run_id: str) -> RunResult:
+    """Run a plan: lock, ledger, engine and progress."""
     from fasgen.manifests.ledger import Ledger
+    from fasgen.manifests.lock import StoreLock
     from fasgen.pipeline.progress import progress_for
     from fasgen.pipeline.run import run as drive
     from fasgen.pipeline.schedule import Budget
 
     allowed = request.config.budget
     budget = Budget(allowed.max_failed, allowed.max_failed_rate)
-    with Ledger(plan.store, run_id) as ledger:
+    # The lock first, so that a second driver leaves no history.
+    with StoreLock(plan.store) as lock, Ledger(plan.store, run_id) as ledger:
         _foretell(plan, ledger)
-        return drive(plan, _engine(plan, engine), progress_for(), ledger, crumbs=plan.store / "runs" / run_id, budget=budget)
+        return drive(
+            plan,
+            _engine(plan, engine),
+            progress_for(),
+            ledger,
+            crumbs=plan.store / "runs" / run_id,
+            budget=budget,
+            time_limit=request.config.time_limit,
+            lock=lock,
+        )
 
 
 def _foretell(plan: Plan, ledger: Ledger) -> None:
@@ -121,6 +143,8 @@ def new_run_id(store: Path) -> str:
     """A name for this invocation that sorts by time and is not taken."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     taken = {entry.name for entry in (store / "runs").iterdir()} if (store / "runs").is_dir() else set()
+    # A clock that was set back would name this run before the last one.
+    stamp = max([stamp, *(name[: len(stamp)] for name in taken if _STAMP.match(name))])
     return next(name for n in range(len(taken) + 1) if (name := stamp if n == 0 else f"{stamp}-{n}") not in taken)
 
 

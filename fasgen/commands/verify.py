@@ -1,7 +1,8 @@
-"""``fasgen verify``: does the store hold what its manifests say?"""
+"""``fasgen verify``: does the store hold what its manifests say, and can it be made again?"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -9,19 +10,62 @@ import click
 from fasgen.commands import options
 
 
-@click.command(short_help="Check every digest, every count and every plan in the store.")
+@click.command(short_help="Check every digest, count, seed and plan in the store; make random rows again.")
+@options.settings
 @options.config_options
-def verify(config_path: Path | None, store: Path | None) -> int:
-    """Read the whole store and compare it with its manifests: conservation of rows, unique ids, digests, plan hashes.
+@options.resource_options
+@click.option("--replay", type=click.IntRange(min=1), metavar="N", help="Make N random rows again and compare them.")
+@click.option("--draw", type=int, default=0, show_default=True, metavar="SEED", help="Which rows --replay draws.")
+def verify(
+    settings: Sequence[str],
+    config_path: Path | None,
+    store: Path | None,
+    gpus: int | None,
+    cpus: int | None,
+    address: str,
+    replay: int | None,
+    draw: int,
+) -> int:
+    """Read the whole store and compare it with its manifests: conservation of rows, unique ids, digests, seeds, plan hashes,
+    weights, parents, splits, and that nobody is left who was taken out.
 
-    Exit codes: 0 all is well (warnings allowed), 2 something is damaged.
+    --replay N also makes N random rows again, from what their stage read, and says for each whether it is identical. It needs
+    the configuration that made them, as `fasgen run` was given it.
+
+    Exit codes: 0 all is well (warnings allowed), 2 something is damaged, or a row came out different.
     """
     from fasgen.manifests.verify import verify as check
 
+    if settings and not replay:
+        raise click.UsageError("settings are for --replay N; without it, verify needs --store or --config alone")
+    if address:
+        raise click.UsageError("--address: verify works on this machine")
     found = options.find_store(config_path, store)
     findings = check(found)
     for finding in findings:
         click.echo(f"{finding.severity:<8} {finding.where}: {finding.what}")
     errors = sum(str(finding.severity) == "error" for finding in findings)
     click.echo(f"{found}: {errors} errors, {len(findings) - errors} warnings")
-    return 2 if errors else 0
+    different = _replay(options.read_request(settings, config_path, store), replay, draw, gpus, cpus) if replay else 0
+    return 2 if errors or different else 0
+
+
+def _replay(request: options.Request, count: int, draw: int, gpus: int | None, cpus: int | None) -> int:
+    """Print a verdict for each row; how many are different."""
+    import tempfile
+    from collections import Counter
+
+    from fasgen.commands.plan import make_plan
+    from fasgen.commands.text import plain, tally
+    from fasgen.pipeline.replay import TOLERANCE, choose, replay
+
+    plan = make_plan(request, gpus, cpus, "")
+    verdicts: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory(prefix="fasgen-replay-") as scratch:
+        for one in replay(plan, choose(plan, count, draw), Path(scratch)):
+            verdicts[one.verdict] += 1
+            where = f"{one.pick.stage} unit {one.pick.unit} sample {one.sample_id}"
+            variant = f" variant {one.pick.variant}" if one.pick.variant else ""
+            click.echo(f"{one.verdict:<16} {where}{variant}" + (f": {plain(one.detail)}" if one.detail else ""))
+    click.echo(f"made again: {tally(verdicts)} (tolerance: {TOLERANCE})")
+    return verdicts["different"]

@@ -21,11 +21,13 @@ class _Frozen(BaseModel):
 
 
 class Budget(_Frozen):
-    """How many samples may fail before a run counts as failed. Filtered samples never count."""
+    """How many samples may fail in a stage before a run stops. Filtered samples never count."""
 
-    max_failed: int | None = Field(default=None, ge=0, description="failed samples allowed in a run; null for no such limit")
+    max_failed: int | None = Field(
+        default=None, ge=0, description="failed samples allowed in a stage, earlier runs included; null for no such limit"
+    )
     max_failed_rate: float = Field(
-        default=0.05, ge=0.0, le=1.0, description="failed samples allowed, as a share of the planned"
+        default=0.05, ge=0.0, le=1.0, description="failed samples allowed in a stage, as a share of its planned ones"
     )
 
 
@@ -41,7 +43,13 @@ class Config(_Frozen):
     unit_rows: int = Field(256, ge=1, le=65536, description="rows a unit: the grain of work, retry and resume")
     workers: int | None = Field(None, ge=1, description="CPU workers; null for one a free core")
     threads: int = Field(1, ge=1, le=256, description="threads a worker computes with; part of the determinism domain")
-    budget: Budget = Field(Budget(), description="failures allowed before a run counts as failed")
+    budget: Budget = Field(Budget(), description="failures allowed before a run stops and counts as failed")
+    time_limit: float | None = Field(
+        300.0,
+        ge=0.05,
+        description="seconds that a sample may take to be read, or its share of a stage's call; then its worker is ended, and "
+        "the sample found and failed; null for no limit",
+    )
 
     @field_validator("sources")
     @classmethod

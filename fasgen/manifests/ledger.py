@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +17,9 @@ from fasgen.manifests.atomic import write_atomic
 
 class Ledger:
     """Writes ``runs/<run_id>/ledger.jsonl`` and ``summary.json``. Safe from several threads.
+
+    Once it is open, a disk that takes no more ends the history and not the run: nothing is ever rebuilt from it, and what went
+    wrong is told by those whose work it stops.
 
     Args:
         store: the store.
@@ -43,11 +47,14 @@ class Ledger:
         # One write call a line: lines of several processes may interleave, parts of lines do not.
         with self._lock:
             if self._descriptor >= 0:
-                os.write(self._descriptor, line)
+                with suppress(OSError):
+                    while line:
+                        line = line[os.write(self._descriptor, line) :]
 
     def summary(self, summary: Mapping[str, object]) -> None:
         """Write ``summary.json``, atomically; a later call replaces it."""
-        write_atomic(self.folder / "summary.json", (json.dumps(dict(summary), indent=1, default=str) + "\n").encode())
+        with suppress(OSError):
+            write_atomic(self.folder / "summary.json", (json.dumps(dict(summary), indent=1, default=str) + "\n").encode())
 
     def close(self) -> None:
         """End the history; events after it are dropped."""

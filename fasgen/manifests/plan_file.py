@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +19,31 @@ NAME = "plan.json"
 _FOLDER = re.compile(r"(?P<stage>.+)-(?P<hash>[0-9a-f]{8})")
 
 
+IDENTITY = ("stage", "version", "config", "weights", "upstream", "unit_rows", "seed", "batch")
+"""What a plan hash covers: all that decides a stage's bytes within one determinism domain."""
+
+
+def identity_hash(plan: Mapping[str, object]) -> str:
+    """SHA-256, in hex, over the ``IDENTITY`` of a plan: one spelling for equal values, ASCII, no NaN.
+
+    Raises:
+        KeyError: a part of the identity is missing.
+        ValueError, TypeError: it is not plain JSON.
+    """
+    identity = {name: plan[name] for name in IDENTITY}
+    return hashlib.sha256(
+        json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
+    ).hexdigest()
+
+
+def weights_digest(weights: Mapping[str, str]) -> str:
+    """One digest over a stage's weights, as every manifest row has it; empty without weights."""
+    if not weights:
+        return ""
+    text = json.dumps(dict(weights), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
 def write_plan(folder: Path, plan: Mapping[str, object]) -> None:
     """Write ``plan.json`` atomically, keys sorted, indented for readers; it becomes the stage's latest generation.
 
@@ -28,12 +55,25 @@ def write_plan(folder: Path, plan: Mapping[str, object]) -> None:
         document = json.loads(canonical_json(dict(plan)))
         text = json.dumps(document, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
         write_atomic(folder / NAME, text.encode())
+        _outlast(folder)
     except (TypeError, ValueError) as error:
         raise StoreError(f"{folder / NAME}: the plan is not plain JSON ({error})") from None
     except OSError as error:
         raise StoreError(
             f"{folder / NAME}: cannot be written ({error.strerror}): choose another store or free space"
         ) from error
+
+
+def _outlast(folder: Path) -> None:
+    """Make this plan the stage's newest by its time of change, also where the clock has jumped back since the last one."""
+    match = _FOLDER.fullmatch(folder.name)
+    if not match:
+        return
+    others = [one.folder / NAME for one in generations(folder.parent) if one.stage == match["stage"] and one.folder != folder]
+    newest = max((path.stat().st_mtime_ns for path in others), default=0)
+    status = (folder / NAME).stat()
+    if status.st_mtime_ns <= newest:
+        os.utime(folder / NAME, ns=(status.st_atime_ns, newest + 1))
 
 
 def read_plan(folder: Path) -> dict[str, Any]:

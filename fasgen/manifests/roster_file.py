@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,28 @@ def write_roster(folder: Path, entries: Sequence[Mapping[str, Scalar]], own: Seq
         for column in columns
     ]
     table = pa.Table.from_arrays(arrays, schema=pa.schema([field(column) for column in columns]))
-    atomic.write_atomic(roster_path(folder), encode_table(table, _GROUP))
+    try:
+        atomic.write_atomic(roster_path(folder), encode_table(table, _GROUP))
+    except OSError as error:
+        raise StoreError(
+            f"{roster_path(folder)}: cannot be written ({error.strerror}): free space, or choose another store"
+        ) from error
+
+
+def take_out(folder: Path, touched: Callable[[Mapping[str, Any]], bool]) -> int:
+    """Write a generation's roster anew without the entries that are ``touched``; returns how many there were.
+
+    Raises:
+        StoreError: the roster is damaged, or cannot be written.
+    """
+    path = roster_path(folder)
+    if not path.exists():
+        return 0
+    table = read_table(path)
+    gone = [touched(entry) for entry in table.to_pylist()]
+    if any(gone):
+        atomic.write_atomic(path, encode_table(table.filter([not one for one in gone]), _GROUP))
+    return sum(gone)
 
 
 def read_roster(folder: Path, unit: int) -> list[dict[str, Scalar]]:

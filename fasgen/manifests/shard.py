@@ -32,6 +32,7 @@ from fasgen.manifests.unit import (
     unit_summary,
 )
 from fasgen.manifests.unit_reader import UnitReader
+from fasgen.marks import Term
 from fasgen.records import PROVENANCE, Column, Reason, Scalar, Status
 
 __all__ = ["Row", "UnitReader", "UnitSummary", "UnitWriter", "committed_units", "discard", "unit_facts", "unit_summary"]
@@ -75,6 +76,8 @@ class UnitWriter:
         tar: name of the unit's tar, formatted with ``unit``.
         plan_hash: hash of the stage's plan.
         weights: digest of the stage's weights, empty if it has none.
+        micro_batch: samples a call, where that is not the batch of the plan.
+        synthetic: how they were generated, by image field, for the marks in their files.
     """
 
     def __init__(
@@ -87,10 +90,13 @@ class UnitWriter:
         tar: str = "{unit:05d}.tar",
         plan_hash: str,
         weights: str,
+        micro_batch: int | None = None,
+        synthetic: Mapping[str, Term] | None = None,
     ) -> None:
         self._folder, self._unit = folder, unit
-        self._plan_hash, self._weights = plan_hash, weights
+        self._plan_hash, self._weights, self._micro_batch = plan_hash, weights, micro_batch
         self._tar_name = tar.format(unit=unit)
+        self._synthetic = dict(synthetic or {})
         self._columns = {column.name: column for column in columns}
         self._schema = arrow_schema(columns)
         atomic.clean(folder, f"{unit:05d}")
@@ -135,7 +141,7 @@ class UnitWriter:
             self._arrays[field].check(key, array)
         members: dict[str, bytes] = {}
         for field, image in (images or {}).items():
-            members[f"{key}.{field}.png"] = encode_png(image, f"{where}, image {field!r}")
+            members[f"{key}.{field}.png"] = encode_png(image, f"{where}, image {field!r}", self._synthetic.get(field))
         for extension, data in (files or {}).items():
             if f"{key}.{extension}" in members:
                 raise StoreError(f"{where}: two members are called '{key}.{extension}'")
@@ -245,6 +251,7 @@ class UnitWriter:
                 digests=digests,
                 plan_hash=self._plan_hash,
                 weights=self._weights,
+                micro_batch=self._micro_batch,
             )
             self._publish(encode_manifest(rows, self._schema, facts), facts, timing)
         except OSError as error:

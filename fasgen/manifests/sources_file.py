@@ -49,6 +49,11 @@ def folder_of(store: Path, name: str) -> Path:
     return store / "sources" / name
 
 
+def blank(row: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """A row whose person was taken out of the store: its place, its id and its data set."""
+    return {"sample_id": row["sample_id"], "dataset": row["dataset"]}
+
+
 def write_sources(store: Path, name: str, rows: Sequence[Mapping[str, Scalar]]) -> str:
     """Write a source's listing, a million rows a file, replacing the one before as a whole.
 

@@ -51,6 +51,8 @@ class UnitFacts:
         digests: SHA-256 of every payload file by its path inside the stage's folder.
         plan_hash: the plan that made the unit.
         weights: digest of the weights that made it.
+        micro_batch: samples a call, where memory was too small for the batch of the plan; else None. Another number of samples
+            a call may change the last bits of what a network computes.
     """
 
     summary: UnitSummary
@@ -59,10 +61,14 @@ class UnitFacts:
     digests: dict[str, str]
     plan_hash: str
     weights: str
+    micro_batch: int | None = None
 
     def encode(self) -> bytes:
         """Canonical JSON."""
-        return canonical_json(asdict(self))
+        document = asdict(self)
+        if self.micro_batch is None:
+            del document["micro_batch"]
+        return canonical_json(document)
 
     @staticmethod
     def decode(data: bytes) -> UnitFacts:

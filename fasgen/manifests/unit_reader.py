@@ -48,6 +48,11 @@ class UnitReader:
             raise StoreError(f"{manifest_path(self._folder, self._unit)}: row {row}, variant {variant} {what}")
         return found
 
+    def _opened_tar(self) -> TarReader:
+        if self._tar is None:
+            self._tar = TarReader(self._tar_path)
+        return self._tar
+
     def row(self, row: int, variant: int = 0) -> dict[str, Scalar] | None:
         """A manifest row, whatever became of it; ``None`` if it was never planned."""
         return self._places.get((row, variant))
@@ -59,9 +64,19 @@ class UnitReader:
             StoreError: if the row has no product or no such member.
         """
         found = self._ok(row, variant)
-        if self._tar is None:
-            self._tar = TarReader(self._tar_path)
-        return self._tar.read(f"{member_key(str(found['sample_id']), variant)}.{extension}")
+        return self._opened_tar().read(f"{member_key(str(found['sample_id']), variant)}.{extension}")
+
+    def members(self, row: int, variant: int = 0) -> list[str]:
+        """Extensions of the row's members, in the order of the file.
+
+        Raises:
+            StoreError: if the row has no product.
+        """
+        found = self._ok(row, variant)
+        if self.facts.tar is None:
+            return []
+        key = member_key(str(found["sample_id"]), variant)
+        return [name.partition(".")[2] for name in self._opened_tar().members if name.partition(".")[0] == key]
 
     def encoded(self, row: int, field: str, variant: int = 0) -> bytes:
         """The stored PNG of an image field, as it is."""
@@ -83,9 +98,17 @@ class UnitReader:
             raise StoreError(
                 f"{group_path(self._folder, self._unit)}: no array {field!r}, only {', '.join(self.facts.arrays) or 'none'}"
             )
+        return self._opened_array(field).read(int(str(index)))
+
+    def has_array(self, row: int, field: str, variant: int = 0) -> bool:
+        """Whether a row with a product has an array field."""
+        index = self._ok(row, variant)["array_index"]
+        return field in self.facts.arrays and self._opened_array(field).has(int(str(index)))
+
+    def _opened_array(self, field: str) -> ArrayReader:
         if field not in self._arrays:
             self._arrays[field] = ArrayReader(group_path(self._folder, self._unit) / field)
-        return self._arrays[field].read(int(str(index)))
+        return self._arrays[field]
 
     def close(self) -> None:
         """Close what was opened."""

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from fasgen.errors import StoreError
+from fasgen.manifests.added_file import Added, read_added
 from fasgen.manifests.arrays import ArrayReader
 from fasgen.manifests.atomic import file_digest, leftovers
+from fasgen.manifests.audit import People, plan_claims, unit_claims
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.plan_file import Generation, generations, read_plan
+from fasgen.manifests.retract import left
 from fasgen.manifests.roster_file import read_roster
 from fasgen.manifests.sources_file import damaged_files, folder_of, source_names
 from fasgen.manifests.tar import TarReader
+from fasgen.manifests.tombstones import read_tombstones
 from fasgen.manifests.unit import (
     UnitFacts,
     committed_units,
@@ -52,15 +56,21 @@ class _Stage:
     folder: Path
     ok: dict[int, set[tuple[int, int]]] = field(default_factory=dict)
     planned: dict[int, set[tuple[int, int]]] = field(default_factory=dict)
-    seen: dict[tuple[str, int], int] = field(default_factory=dict)
+    seen: dict[tuple[str, int], tuple[int, bool]] = field(default_factory=dict)
+    added: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+
+    def plan_of(self, unit: int) -> Mapping[str, Any]:
+        """The plan of a unit: the generation's, or that of added units."""
+        return self.added.get(unit, self.plan)
 
 
 def verify(store: Path) -> list[Finding]:
     """Check sources, plans, and every committed unit of every generation.
 
     Checked are: the digest of every file; every row's payload against its digest; ``planned = ok + filtered + failed``;
-    uniqueness of samples; the chain of plans; and that each downstream unit planned exactly
-    the ok rows of its primaries, or the entries of its roster.
+    uniqueness of samples; every plan against its hash, and the chain of plans; that each downstream unit planned exactly
+    the ok rows of its primaries, or the entries of its roster; every seed against its derivation; every weights digest against
+    the plan; that all parents exist and are of the split of what was made of them; and that nobody is left who was taken out.
 
     Args:
         store: the store.
@@ -77,10 +87,17 @@ def verify(store: Path) -> list[Finding]:
     for name in source_names(store):
         findings += _source(store, name)
     stages: dict[str, _Stage] = {}
+    try:
+        added = read_added(store)
+    except StoreError as error:
+        added = []
+        findings.append(_error(store / "added", str(error)))
     for generation in generations(store):
-        findings += _generation(generation, stages)
+        findings += _generation(generation, stages, added)
     for stage in stages.values():
         findings += _chain(stage, stages)
+    findings += _descent(stages)
+    findings += _left(store)
     return findings
 
 
@@ -93,7 +110,7 @@ def _source(store: Path, name: str) -> Iterator[Finding]:
         yield _error(path, f"has other bytes than were written: remove {folder_of(store, name)}, `fasgen run` writes it again")
 
 
-def _generation(generation: Generation, stages: dict[str, _Stage]) -> Iterator[Finding]:
+def _generation(generation: Generation, stages: dict[str, _Stage], added: Sequence[Added]) -> Iterator[Finding]:
     folder = generation.folder
     try:
         plan = read_plan(folder)
@@ -103,12 +120,19 @@ def _generation(generation: Generation, stages: dict[str, _Stage]) -> Iterator[F
     plan_hash = str(plan.get("plan_hash", ""))
     if plan.get("stage") != generation.stage or plan_hash[:8] != folder.name[-8:]:
         yield _error(folder / "plan.json", "is not the plan of this folder: stage or plan hash differ from the folder's name")
+    for claim in plan_claims(plan):
+        yield _error(folder / "plan.json", f"{claim}: `fasgen run` with the settings that it was made with writes it again")
     stage = _Stage(plan, folder)
     stages[plan_hash] = stage
+    for addition in added:
+        if own := addition.plans.get(folder.name):
+            stage.added |= dict.fromkeys(addition.numbers, own)
+            for claim in plan_claims(own):
+                yield _error(folder.parent / "added" / f"{addition.name}.json", claim)
     for path in leftovers(folder):
         yield Finding("warning", str(path), "left by a writer that was killed: the next run of this unit removes it")
     for unit in committed_units(folder):
-        yield from _unit(stage, unit, plan_hash)
+        yield from _unit(stage, unit)
     yield from _hollow(folder)
 
 
@@ -119,8 +143,9 @@ def _hollow(folder: Path) -> Iterator[Finding]:
             yield Finding("warning", str(path), "belongs to no committed unit: the next run of this unit replaces it")
 
 
-def _unit(stage: _Stage, unit: int, plan_hash: str) -> Iterator[Finding]:
+def _unit(stage: _Stage, unit: int) -> Iterator[Finding]:
     path = manifest_path(stage.folder, unit)
+    plan = stage.plan_of(unit)
     damaged = list(_files(stage.folder, unit))
     yield from damaged
     try:
@@ -131,22 +156,32 @@ def _unit(stage: _Stage, unit: int, plan_hash: str) -> Iterator[Finding]:
             yield _error(path, str(error))
         return
     yield from _undeclared(stage.folder, unit, facts)
-    if facts.plan_hash != plan_hash:
+    if facts.plan_hash != str(plan.get("plan_hash", "")):
         yield _error(
             path, f"was made under plan {facts.plan_hash[:8]}, not under the plan of its folder: remove it and run again"
         )
     yield from _counts(path, unit, rows, facts)
     for row in rows:
         key = (row["sample_id"], row["variant"])
-        if key in stage.seen:
-            yield _error(path, f"sample {row['sample_id']}, variant {row['variant']} stands in unit {stage.seen[key]} as well")
-        stage.seen.setdefault(key, unit)
+        ok = row["status"] == Status.OK.value
+        if key in stage.seen and not _again(stage, unit, ok, *stage.seen[key]):
+            yield _error(
+                path, f"sample {row['sample_id']}, variant {row['variant']} stands in unit {stage.seen[key][0]} as well"
+            )
+        stage.seen.setdefault(key, (unit, ok))
         if row["plan_hash"] != facts.plan_hash or row["weights"] != facts.weights or row["unit"] != unit:
             yield _error(path, f"sample {row['sample_id']}: unit, plan hash or weights digest differ from the manifest's own")
+    for claim in unit_claims(plan, facts, rows):
+        yield _error(path, claim)
     stage.planned[unit] = {(row["row"], row["variant"]) for row in rows}
     stage.ok[unit] = {(row["row"], row["variant"]) for row in rows if row["status"] == Status.OK.value}
     if not damaged:
         yield from _payload(stage.folder, rows, facts, unit)
+
+
+def _again(stage: _Stage, unit: int, ok: bool, before: int, was_ok: bool) -> bool:
+    """Whether a sample may stand in two units: it was tried again, and not delivered twice."""
+    return unit in stage.added and unit != before and not (stage.plan.get("shipped") and ok and was_ok)
 
 
 def _files(folder: Path, unit: int) -> Iterator[Finding]:
@@ -240,18 +275,62 @@ def _payload(folder: Path, rows: list[dict[str, Any]], facts: UnitFacts, unit: i
             tar.close()
 
 
+def _left(store: Path) -> Iterator[Finding]:
+    """Nobody is left who was taken out."""
+    try:
+        yield from (_error(where, what) for where, what in left(store, read_tombstones(store)))
+    except StoreError as error:
+        yield _error(store / "retracted", str(error))
+
+
+def _descent(stages: Mapping[str, _Stage]) -> Iterator[Finding]:
+    """Parents and splits, of everything below each stage that reads sources."""
+    roots = [stage for stage in stages.values() if "sources" in stage.plan.get("upstream", {}) and stage.planned]
+    for root in roots:
+        try:
+            people = People(root.folder, sorted(root.planned))
+        except StoreError as error:
+            yield _error(root.folder, str(error))
+            continue
+        for subject in people.torn():
+            yield Finding(
+                "warning",
+                str(root.folder),
+                f"the sources have subject {subject} in more than one split; give it to one of them",
+            )
+        for stage in stages.values():
+            if stage is root or not _below(stage, root, stages):
+                continue
+            for unit in sorted(stage.planned):
+                path = manifest_path(stage.folder, unit)
+                try:
+                    yield from (_error(path, claim) for claim in people.claims(path))
+                except StoreError as error:
+                    yield _error(path, str(error))
+
+
+def _below(stage: _Stage, root: _Stage, stages: Mapping[str, _Stage]) -> bool:
+    above = [stages[digest] for digest in stage.plan.get("upstream", {}).values() if digest in stages]
+    return any(each is root or _below(each, root, stages) for each in above)
+
+
 def _chain(stage: _Stage, stages: Mapping[str, _Stage]) -> Iterator[Finding]:
     """A stage's upstreams: all there, and the ok rows of one of them, the primary, exactly what this stage planned."""
-    above: list[_Stage] = []
+    whole: list[_Stage] = []
     for name, digest in stage.plan.get("upstream", {}).items():
         if name == "sources":
             continue
         if digest in stages and stages[digest].plan.get("stage") == name:
-            above.append(stages[digest])
+            whole.append(stages[digest])
         elif stage.planned:
             yield _error(stage.folder / "plan.json", f"was made from {name}-{digest[:8]}, which is not in the store")
-    for unit in sorted(stage.planned) if above else ():
+    for unit in sorted(stage.planned) if whole else ():
         path = manifest_path(stage.folder, unit)
+        reads = stage.plan_of(unit).get("upstream", {})
+        above = [each for each in whole if each.plan.get("stage") in reads]
+        for each in above:
+            if unit in stage.added and each.plan_of(unit).get("plan_hash") != reads[each.plan["stage"]]:
+                yield _error(path, f"was made from another unit {unit} of {each.folder.name} than lies there")
         absent = [each for each in above if unit not in each.planned]
         for each in absent:
             yield _error(path, f"was made from unit {unit} of {each.folder.name}, which is not committed or cannot be read")
@@ -272,7 +351,7 @@ def _planned(stage: _Stage, unit: int, above: list[_Stage]) -> Iterator[Finding]
         if planned != entries:
             yield _error(path, f"planned {len(planned)} rows, which are not the {len(entries)} entries of the roster")
         return
-    primaries = [each for each in above if each.plan.get("stage") in stage.plan.get("primaries", ())]
+    primaries = [each for each in above if each.plan.get("stage") in stage.plan_of(unit).get("primaries", ())]
     if primaries:
         fits = planned == set().union(*(each.ok[unit] for each in primaries))
     else:

@@ -11,7 +11,7 @@ import numpy as np
 from fasgen.errors import ConfigError, ResourceError, StoreError, WeightsError
 from fasgen.manifests.schema import checked
 from fasgen.records import Reason, Scalar
-from fasgen.stages.stage import Product, Reject, Sample, Stage, StageSpec
+from fasgen.stages.stage import Product, Reject, Sample, Stage, StageConfig, StageSpec
 
 Outcome = Product | Reject
 
@@ -21,6 +21,10 @@ _DETAIL = 200
 
 class DeviceLostError(Exception):
     """The device context is broken: nothing that this process computes after it can be believed."""
+
+
+class TooLargeError(Exception):
+    """A batch does not fit into memory, and its unit can be made again in smaller ones."""
 
 
 class StageError(Exception):
@@ -45,14 +49,40 @@ def is_poison(error: BaseException) -> bool:
     return not is_out_of_memory(error) and (type(error).__name__ == "AcceleratorError" or "CUDA error:" in str(error))
 
 
-def call(stage: Stage, spec: StageSpec, samples: Sequence[Sample]) -> list[Outcome]:
+def ladder(spec: StageSpec, config: StageConfig, batch: int) -> list[tuple[int, StageConfig]]:
+    """The batch sizes that a unit is made in, one after the other while memory runs out, each with its configuration.
+
+    The first is the plan's. Each of the next is the largest proper divisor of the one before (16, 8, 4, 2, 1), so that a
+    sample's slot in the smaller batch is its slot in the larger one, counted anew: the unit has the bytes that a run with that
+    batch gives. There is one rung only where the configuration has no ``batch`` that decides it.
+    """
+    rungs = [(batch, config)]
+    if "batch" not in type(config).model_fields:
+        return rungs
+    while batch > 1:
+        batch //= next((n for n in range(2, batch) if batch % n == 0), batch)
+        smaller = config.model_copy(update={"batch": batch})
+        if spec.batch(smaller) != batch:
+            break
+        rungs.append((batch, smaller))
+    return rungs
+
+
+def call(stage: Stage, spec: StageSpec, samples: Sequence[Sample], *, divisible: bool = False) -> list[Outcome]:
     """One outcome for each sample, in order, whatever the stage does.
 
     A batch that throws is halved, down to the samples that throw alone; slots stay, so the others' products are those of an
     undisturbed batch. A result of the wrong length rejects the whole batch: which sample belongs to which result is unknown.
 
+    Args:
+        stage: the stage.
+        spec: its specification.
+        samples: the samples.
+        divisible: the unit can be made again in smaller batches; memory that runs out is then no sample's fault yet.
+
     Raises:
         DeviceLostError: the device is lost.
+        TooLargeError: memory ran out, and the batch is ``divisible``.
     """
     if not samples:
         return []
@@ -66,11 +96,13 @@ def call(stage: Stage, spec: StageSpec, samples: Sequence[Sample]) -> list[Outco
         if is_poison(error):
             raise DeviceLostError(one_line(error)) from error
         if is_out_of_memory(error):
-            _free_memory()
+            if divisible:
+                raise TooLargeError(one_line(error)) from None
+            free_memory()
         if len(samples) == 1:
             return [_reject(error)]
     half = len(samples) // 2
-    return call(stage, spec, samples[:half]) + call(stage, spec, samples[half:])
+    return call(stage, spec, samples[:half], divisible=divisible) + call(stage, spec, samples[half:], divisible=divisible)
 
 
 def _reject(error: Exception) -> Reject:
@@ -80,7 +112,8 @@ def _reject(error: Exception) -> Reject:
     return Reject(Reason.STAGE_ERROR, one_line(error))
 
 
-def _free_memory() -> None:
+def free_memory() -> None:
+    """Give back what nobody holds any more, on the device too."""
     import gc
 
     import torch

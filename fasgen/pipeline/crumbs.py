@@ -20,6 +20,25 @@ class CrumbFile:
         draft.replace(self._path)
 
 
+def late_mark(crumb: Path) -> Path:
+    """The file beside a word that is not empty if the rows in hand took too long."""
+    return crumb.with_suffix(".late")
+
+
+def was_late(crumb: Path) -> bool:
+    """Whether a dead worker died because the rows in hand took too long."""
+    try:
+        return late_mark(crumb).stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def forget(crumb: Path) -> None:
+    """Remove a word and the mark beside it."""
+    crumb.unlink(missing_ok=True)
+    late_mark(crumb).unlink(missing_ok=True)
+
+
 def read_crumb(path: Path) -> tuple[int, ...]:
     """The rows that a dead worker had in hand; empty if it left no word."""
     try:

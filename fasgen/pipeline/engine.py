@@ -63,6 +63,8 @@ class UnitTask:
         unit_rows: rows of a unit of the listing.
         suspects: rows to run one by one.
         excluded: rows that have killed workers: rejected unseen.
+        late: those of them that took too long.
+        time_limit: seconds that a sample may take, loaded or computed; ``None`` for no limit.
         crumb: file in which the worker keeps the rows in hand; ``None`` outside quarantine.
     """
 
@@ -82,6 +84,8 @@ class UnitTask:
     unit_rows: int = 65536
     suspects: tuple[int, ...] = ()
     excluded: tuple[int, ...] = ()
+    late: tuple[int, ...] = ()
+    time_limit: float | None = None
     crumb: Path | None = None
 
 
@@ -94,12 +98,14 @@ class UnitReport:
         summary: the counts that were committed.
         seconds: by phase: ``load``, ``build``, ``compute``, ``write`` and ``wall``. Phases overlap.
         peak_rss: the worker process's peak resident memory so far, in bytes.
+        micro_batch: samples a call, where memory was too small for the batch of the plan; else ``None``.
     """
 
     key: Key
     summary: UnitSummary
     seconds: Mapping[str, float]
     peak_rss: int
+    micro_batch: int | None = None
 
 
 class Finished(NamedTuple):

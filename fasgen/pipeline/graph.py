@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from fasgen.errors import ConfigError
+from fasgen.manifests.plan_file import identity_hash
 from fasgen.stages.stage import Reads, StageSpec
 
 SOURCES = "sources"
@@ -154,14 +154,15 @@ def plan_hash(
         batch: samples of a call.
     """
     located = tuple(spec.weights(config).values())
-    identity = {
-        "stage": spec.name,
-        "version": spec.version,
-        "config": plain(config, located),
-        "weights": dict(weights),
-        "upstream": dict(upstream),
-        "unit_rows": unit_rows,
-        "seed": seed,
-        "batch": batch,
-    }
-    return hashlib.sha256(canonical_json(identity)).hexdigest()
+    return identity_hash(
+        {
+            "stage": spec.name,
+            "version": spec.version,
+            "config": plain(config, located),
+            "weights": dict(weights),
+            "upstream": dict(upstream),
+            "unit_rows": unit_rows,
+            "seed": seed,
+            "batch": batch,
+        }
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from fasgen.errors import SourceError
@@ -10,6 +12,7 @@ from fasgen.manifests.roster_file import IDENTITY, read_roster
 from fasgen.manifests.shard import Row
 from fasgen.pipeline.calling import is_out_of_memory, one_line
 from fasgen.pipeline.engine import SourceSlice, UnitTask
+from fasgen.pipeline.listing import is_blank
 from fasgen.pipeline.upstream import Upstream
 from fasgen.records import PROVENANCE, Reason, Scalar
 from fasgen.seeds import sample_seed
@@ -60,11 +63,22 @@ def open_input(task: UnitTask, spec: StageSpec) -> UnitInput:
     return UpstreamInput(task)
 
 
+def _must_be_there(name: str, root: Path) -> None:
+    try:
+        there = next(root.iterdir(), None) is not None
+    except OSError:
+        there = False
+    if not there:
+        # An unmounted disk leaves an empty folder behind.
+        raise SourceError(f"source {name}: {root} is not there any more, or empty; mount it, or set its path anew")
+
+
 class SourceInput:
     """Rows of the listing, decoded from their files.
 
     Raises:
-        SourceError: a source's folder is not there: an unmounted disk must not become a thousand unreadable samples.
+        SourceError: a source's folder is not there, now or later: an unmounted disk must not become a thousand unreadable
+            samples.
     """
 
     def __init__(self, task: UnitTask, source: SourceSlice) -> None:
@@ -73,16 +87,19 @@ class SourceInput:
         self.places = range(len(source.rows))
         for name in sorted({row.dataset for row in source.rows}):
             root, limits = source.places[name]
-            if not root.is_dir():
-                raise SourceError(f"source {name}: {root} is not there any more; mount it, or set its path anew")
+            _must_be_there(name, root)
             self._decoders[name] = Decoder(root, limits)
 
     def load(self, position: int) -> Loaded:
         """Decode one image or frame; what cannot be decoded becomes a reject."""
         source = self._source.rows[position]
+        if is_blank(source):
+            return self.skip(position, Reject(Reason.RETRACTED))
         try:
             image, values = self._decoders[source.dataset].read(source)
         except SampleError as error:
+            if error.reason is Reason.UNREADABLE:
+                _must_be_there(source.dataset, self._source.places[source.dataset].root)
             return self.skip(position, Reject(error.reason, error.detail))
         except Exception as error:
             reason = Reason.OUT_OF_MEMORY if is_out_of_memory(error) else Reason.CORRUPT
@@ -98,7 +115,9 @@ class SourceInput:
         return Loaded(self._row(position, self._source.rows[position], {}), position, reject)
 
     def _row(self, position: int, source: SourceRow, values: Mapping[str, Scalar]) -> Row:
-        provenance = {column.name: values.get(column.name, getattr(source, column.name, None)) for column in PROVENANCE}
+        provenance: dict[str, Scalar] = {"dataset": source.dataset}
+        if not is_blank(source):
+            provenance = {column.name: values.get(column.name, getattr(source, column.name, None)) for column in PROVENANCE}
         seed = sample_seed(self._task.run_seed, self._task.key.stage, source.sample_id)
         return Row(source.sample_id, position, seed, 0, (), provenance)
 
@@ -214,19 +233,43 @@ class Crumb(Protocol):
         ...
 
 
-def batches(unit: UnitInput, batch: int, excluded: frozenset[int], crumb: Crumb | None = None) -> Iterator[list[Loaded]]:
-    """The unit's rows, loaded, a batch at a time: rows with equal ``place // batch``."""
+class Limit(Protocol):
+    """Ends what takes longer than so many samples may."""
+
+    def __call__(self, samples: int) -> AbstractContextManager[None]:
+        """The context in which ``samples`` are worked on."""
+        ...
+
+
+def batches(
+    unit: UnitInput,
+    batch: int,
+    excluded: Mapping[int, Reject],
+    crumb: Crumb | None = None,
+    limit: Limit = lambda _: nullcontext(),
+) -> Iterator[list[Loaded]]:
+    """The unit's rows, loaded, a batch at a time: rows with equal ``place // batch``.
+
+    Args:
+        unit: the rows.
+        batch: samples a call.
+        excluded: rejects of rows that are not to be touched, by place.
+        crumb: is told which row is in hand.
+        limit: watches each row's loading.
+    """
     group: list[Loaded] = []
     for position, number in enumerate(unit.places):
         if group and number // batch != group[0].place // batch:
             yield group
             group = []
         if number in excluded:
-            group.append(unit.skip(position, Reject(Reason.WORKER_DIED, "this sample alone has killed its worker twice")))
+            group.append(unit.skip(position, excluded[number]))
             continue
         if crumb:
             crumb((number,))
-        group.append(unit.load(position))
+        with limit(1):
+            loaded = unit.load(position)
+        group.append(loaded)
     if group:
         yield group
 

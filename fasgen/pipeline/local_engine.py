@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import queue
 import threading
+from functools import partial
 
 from fasgen.errors import FasgenError, ResourceError
 from fasgen.pipeline.calling import one_line
 from fasgen.pipeline.engine import EngineEvent, Failed, Finished, UnitTask
 from fasgen.pipeline.resources import Resources
-from fasgen.pipeline.schedule import Joined
+from fasgen.pipeline.schedule import Joined, Key
+from fasgen.pipeline.watchdog import Watchdog
 from fasgen.pipeline.worker import Worker
 
 
@@ -31,8 +33,12 @@ class LocalEngine:
         self._events: queue.SimpleQueue[EngineEvent] = queue.SimpleQueue()
         self._tasks: dict[int, queue.SimpleQueue[UnitTask | None]] = {}
         self._threads: list[threading.Thread] = []
+        self._in_hand: dict[int, set[Key]] = {}
+        self._hand = threading.Lock()
+        self._stuck = False
         for number, kind in enumerate(resources.kinds):
-            worker = Worker(accelerator=kind == "accelerator", threads=resources.threads)
+            watchdog = Watchdog(partial(self._give_up, number))
+            worker = Worker(accelerator=kind == "accelerator", threads=resources.threads, watchdog=watchdog)
             self._tasks[number] = queue.SimpleQueue()
             # Daemons, so that a second Ctrl-C ends the process whatever they have in hand.
             self._threads += [threading.Thread(target=self._serve, args=(number, worker), daemon=True) for _ in range(depth)]
@@ -42,6 +48,8 @@ class LocalEngine:
 
     def submit(self, worker: int, task: UnitTask) -> None:
         """Hand ``task`` to the worker's threads."""
+        with self._hand:
+            self._in_hand.setdefault(worker, set()).add(task.key)
         self._tasks[worker].put(task)
 
     def _serve(self, number: int, worker: Worker) -> None:
@@ -49,12 +57,29 @@ class LocalEngine:
             self._run(number, worker, task)
 
     def _run(self, number: int, worker: Worker, task: UnitTask) -> None:
+        event: EngineEvent
         try:
-            self._events.put(Finished(number, worker.run(task)))
+            event = Finished(number, worker.run(task))
         except FasgenError as error:
-            self._events.put(Failed(number, task.key, str(error)))
+            event = Failed(number, task.key, str(error))
         except BaseException as error:
-            self._events.put(Failed(number, task.key, one_line(error)))
+            event = Failed(number, task.key, one_line(error))
+        self._tell(number, task.key, event)
+
+    def _tell(self, number: int, key: Key, event: EngineEvent) -> None:
+        with self._hand:
+            told = key not in self._in_hand[number]
+            self._in_hand[number].discard(key)
+        if not told:
+            self._events.put(event)
+
+    def _give_up(self, number: int, key: Key) -> None:
+        """A thread cannot be ended from outside: the run ends instead, and the process with it."""
+        self._stuck = True
+        why = "a sample takes longer than time_limit, and --engine local cannot end it; --engine ray finds it and goes on"
+        # The others of this worker wait for the one that hangs.
+        for each in (key, *sorted(self._in_hand[number] - {key})):
+            self._tell(number, each, Failed(number, each, why if each == key else f"{key.stage} unit {key.unit} hangs"))
 
     def wait(self, timeout: float) -> list[EngineEvent]:
         """The next event and all that came with it."""
@@ -71,5 +96,5 @@ class LocalEngine:
         for tasks in self._tasks.values():
             for _ in range(self.depth):
                 tasks.put(None)
-        for thread in () if now else self._threads:
+        for thread in () if now or self._stuck else self._threads:
             thread.join()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,12 +9,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fasgen.errors import ConfigError
-from fasgen.manifests.plan_file import read_plan, write_plan
+from fasgen.manifests.added_file import Added, write_added
+from fasgen.manifests.plan_file import read_plan, weights_digest, write_plan
 from fasgen.manifests.shard import UnitSummary, committed_units, unit_summary
+from fasgen.manifests.tombstones import Retracted, read_tombstones
 from fasgen.manifests.weights import digest_weights
 from fasgen.pipeline import listing
 from fasgen.pipeline.engine import UnitTask, UpstreamUnit
-from fasgen.pipeline.graph import SOURCES, Wiring, canonical_json, plain, plan_hash, resolve, wire, with_ancestors
+from fasgen.pipeline.graph import SOURCES, Wiring, plain, plan_hash, resolve, wire, with_ancestors
 from fasgen.pipeline.listing import Listing
 from fasgen.pipeline.resources import Resources, claim, domain, machine
 from fasgen.pipeline.roster import draw_roster, roster_path
@@ -87,7 +88,7 @@ class StagePlan:
     @property
     def weights_digest(self) -> str:
         """One digest over all weights; empty without weights."""
-        return hashlib.sha256(canonical_json(dict(self.weights))).hexdigest() if self.weights else ""
+        return weights_digest(self.weights)
 
     @property
     def planned(self) -> int:
@@ -118,6 +119,7 @@ class Plan:
         listing: the rows.
         stages: wanted stages and all they read, in order.
         resources: what the run uses.
+        tried_again: the reason of the rows, where they are tried again in units that are added to finished generations.
     """
 
     store: Path
@@ -125,6 +127,7 @@ class Plan:
     listing: Listing
     stages: Mapping[str, StagePlan]
     resources: Resources
+    tried_again: str = ""
 
     @property
     def wanted(self) -> list[StagePlan]:
@@ -168,17 +171,32 @@ class Plan:
         """Write the listing, and ``plan.json`` of every stage that this run makes or reads.
 
         The generation whose plan was written last is the one that queries look at, so those that are only read count too.
+        Added units have a file of their own and change no plan.
         """
+        if self.tried_again:
+            write_added(self.store, self.addition)
+            return
         self.listing.write(self.store)
         for stage in self.stages.values():
             if stage.wanted or stage.committed:
                 stage.folder.mkdir(parents=True, exist_ok=True)
                 write_plan(stage.folder, self.record(stage))
 
+    @property
+    def addition(self) -> Added:
+        """The added units of this plan."""
+        plans = {stage.folder.name: self.record(stage) for stage in self.stages.values()}
+        samples = tuple(row.sample_id for row in self.listing.rows)
+        return Added(self.tried_again, self.listing.first, self.listing.units, samples, plans)
+
+    def delivered(self, stage: StagePlan) -> Mapping[str, object]:
+        """The plan that the delivery of ``stage`` is finished by."""
+        return read_plan(stage.folder) if self.tried_again else self.record(stage)
+
     def record(self, stage: StagePlan) -> dict[str, object]:
         """What ``plan.json`` of ``stage`` holds."""
         located = tuple(stage.spec.weights(stage.config).values())
-        domains = _begun(stage) if stage.committed else []
+        domains = _begun(stage) if stage.committed and not self.tried_again else []
         if dict(stage.domain) not in domains and (stage.todo or not domains):
             domains.append(dict(stage.domain))
         return {
@@ -191,6 +209,7 @@ class Plan:
             "upstream": dict(stage.upstream),
             "primaries": list(stage.wiring.primaries),
             "roster": stage.spec.roster is not None,
+            "shipped": stage.spec.shipped,
             "seed": self.seed,
             "unit_rows": self.listing.unit_rows,
             "units": stage.units,
@@ -234,6 +253,7 @@ class Plan:
             unit_rows=self.listing.unit_rows,
             suspects=assign.suspects,
             excluded=assign.excluded,
+            late=assign.late,
             crumb=crumbs / f"{assign.key.stage}-{assign.key.unit:05d}.json" if assign.quarantine else None,
         )
 
@@ -287,8 +307,8 @@ def build_plan(
         if name not in wired:
             raise ConfigError(f"stage {name} is switched off by the configuration; see the keys below {specs[name].key}")
     resources = resources or claim(machine())
-    rows = listing.take(config.sources, config.unit_rows)
     store = store.absolute()
+    rows = listing.take(config.sources, config.unit_rows, Retracted(read_tombstones(store)))
     plans: dict[str, StagePlan] = {}
     will_have: dict[str, frozenset[int]] = {}
     for name in with_ancestors(wired, names):
@@ -298,6 +318,61 @@ def build_plan(
         plans[name] = plan
         will_have[name] = frozenset(plan.committed) | plan.todo
     return Plan(store, config.seed, rows, plans, resources)
+
+
+def photograph_stages(specs: Mapping[str, StageSpec]) -> dict[str, StageSpec]:
+    """The stages that treat photographs, with what they read of synthesis left out."""
+    kept: dict[str, StageSpec] = {}
+    for name, spec in specs.items():
+        if spec.roster is None and all(read.stage in kept for read in spec.reads):
+            kept[name] = replace(spec, also=())
+    return kept
+
+
+def build_addition(
+    base: Plan, config: RunConfig, samples: Sequence[str], first: int, reason: str, *, targets: Mapping[str, str] = STAGES
+) -> Plan:
+    """The plan that tries some photographs again under other settings, in units added to the generations of ``base``.
+
+    Every stage that treats photographs makes them anew. Seeds are those of the samples, as ever; the plan hash is that of the
+    new settings and of these rows alone, and every added row has it.
+
+    Args:
+        base: the plan of the generations.
+        config: the new configuration.
+        samples: ids of the photographs.
+        first: number of the first added unit.
+        reason: why they had no product.
+        targets: stage name to ``module:attribute`` of its specification.
+
+    Raises:
+        ConfigError: a photograph is not among the sources any more.
+    """
+    specs = photograph_stages({name: resolve(target) for name, target in targets.items()})
+    wired = wire(specs, lambda section: getattr(config, section))
+    rows = listing.only(base.listing, samples, first)
+    plans: dict[str, StagePlan] = {}
+    will_have: dict[str, frozenset[int]] = {}
+    for name in wired:
+        if name not in base.stages:
+            continue
+        plan = _plan_stage(
+            name,
+            targets[name],
+            specs[name],
+            wired[name],
+            config,
+            base.store,
+            rows,
+            plans,
+            will_have,
+            True,
+            base.resources,
+            base.stages[name].folder,
+        )
+        plans[name] = plan
+        will_have[name] = frozenset(plan.committed) | plan.todo
+    return Plan(base.store, config.seed, rows, plans, base.resources, reason)
 
 
 def _plan_stage(
@@ -312,19 +387,20 @@ def _plan_stage(
     will_have: Mapping[str, frozenset[int]],
     wanted: bool,
     resources: Resources,
+    folder: Path | None = None,
 ) -> StagePlan:
     own: Any = getattr(config, spec.key)
     batch = spec.batch(own)
     weights = digest_weights(spec.weights(own))
     upstream = {stage: above[stage].plan_hash for stage in wiring.stages} or {SOURCES: rows.digest}
     digest = plan_hash(spec, own, weights=weights, upstream=upstream, unit_rows=rows.unit_rows, seed=config.seed, batch=batch)
-    folder = store / f"{name}-{digest[:8]}"
+    folder = folder or store / f"{name}-{digest[:8]}"
     units = rows.units
+    everything = frozenset(rows.numbers)
     committed = {
-        unit: unit_summary(folder, unit) for unit in (committed_units(folder) if folder.is_dir() else ()) if unit < units
+        unit: unit_summary(folder, unit) for unit in (committed_units(folder) if folder.is_dir() else ()) if unit in everything
     }
-    open_ = frozenset(range(units)) - frozenset(committed)
-    everything = frozenset(range(units))
+    open_ = everything - frozenset(committed)
     barred = [stage for stage in wiring.whole if will_have[stage] != everything]
     todo: frozenset[int] = frozenset()
     if wanted and not barred:

@@ -17,6 +17,7 @@ from fasgen.pipeline.calling import DeviceLostError, one_line
 from fasgen.pipeline.engine import EngineEvent, Failed, Finished, Lost, UnitReport, UnitTask
 from fasgen.pipeline.resources import Have, Resources
 from fasgen.pipeline.schedule import Joined, Key, Kind
+from fasgen.pipeline.watchdog import Watchdog
 from fasgen.pipeline.worker import Worker
 
 CONCURRENCY = 3
@@ -70,7 +71,9 @@ class _Actor:
     """What runs in a worker process."""
 
     def __init__(self, accelerator: bool, threads: int) -> None:
-        self._worker = Worker(accelerator=accelerator, threads=threads)
+        # Nothing can be done about a call that does not return but to end its process; the engine replaces it.
+        watchdog = Watchdog(lambda _: os._exit(87), fatal=True)
+        self._worker = Worker(accelerator=accelerator, threads=threads, watchdog=watchdog)
 
     def run(self, task: UnitTask) -> UnitReport:
         try:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
+from fasgen.errors import StoreError
+from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.shard import UnitSummary, committed_units, unit_summary
-from fasgen.pipeline.crumbs import read_crumb
+from fasgen.pipeline.crumbs import forget, read_crumb, was_late
 from fasgen.pipeline.engine import Engine, EngineEvent, Failed, Finished, Lost
 from fasgen.pipeline.graph import resolve
 from fasgen.pipeline.plan import Plan
 from fasgen.pipeline.progress import Progress, StageStart
 from fasgen.pipeline.resources import peak_rss
-from fasgen.pipeline.schedule import Assign, Broke, Budget, Died, Done, Drain, Joined, Key, Scheduler, Stop
+from fasgen.pipeline.schedule import Assign, Broke, Budget, Died, Done, Drain, Halt, Joined, Key, Scheduler, Stop
 
 TICK = 0.25
 """Seconds that the loop waits for events before it looks at the keyboard and the clock again."""
@@ -116,10 +118,13 @@ def run(
     crumbs: Path | None = None,
     budget: Budget | None = None,
     retries: int = 1,
+    time_limit: float | None = None,
+    lock: StoreLock | None = None,
 ) -> RunResult:
     """Make all that ``plan`` can make.
 
-    The first Ctrl-C lets the units in hand finish, the second ends at once. Whatever way the run ends, what is committed stays.
+    The first Ctrl-C (or SIGTERM) lets the units in hand finish, the second ends at once. Whatever way the run ends, what is
+    committed stays.
 
     Args:
         plan: what to make; its files are written first.
@@ -129,7 +134,27 @@ def run(
         crumbs: folder for the words of workers in quarantine; ``STORE/runs/in-hand`` if ``None``.
         budget: failed rows allowed, those of earlier runs included.
         retries: deaths of workers that a unit survives before quarantine.
+        time_limit: seconds that a sample may take in a stage.
+        lock: the store's lock, held; ``None``: it is taken for the time of the run.
+
+    Raises:
+        StoreError: another driver works on the store, or it cannot be written.
     """
+    with nullcontext(lock) if lock else StoreLock(plan.store) as held:
+        return _locked(plan, engine, progress, ledger, crumbs, budget or Budget(), retries, time_limit, held)
+
+
+def _locked(
+    plan: Plan,
+    engine: Callable[[], Engine],
+    progress: Progress,
+    ledger: Ledger,
+    crumbs: Path | None,
+    budget: Budget,
+    retries: int,
+    time_limit: float | None,
+    lock: StoreLock,
+) -> RunResult:
     plan.write()
     ledger.event(
         "begin",
@@ -139,12 +164,15 @@ def run(
         resources={"gpus": plan.resources.gpus, "cpus": plan.resources.cpus},
     )
     with progress, _interrupts() as heard:
-        loop = _Run(plan, progress, ledger, crumbs or plan.store / "runs" / "in-hand", budget or Budget(), retries)
+        loop = _Run(plan, progress, ledger, crumbs or plan.store / "runs" / "in-hand", budget, retries, time_limit, lock)
         if not loop.scheduler.finished:
             loop.drive(engine(), heard)
         result = loop.result()
         if result.outcome is Outcome.FINISHED:
-            _finish_shipped(plan, ledger)
+            try:
+                _finish_shipped(plan, ledger)
+            except (StoreError, OSError) as error:
+                result = replace(result, outcome=Outcome.ERROR, error=f"the delivery could not be finished: {error}")
     ledger.event("end", outcome=str(result.outcome), error=result.error)
     ledger.summary({**{name: getattr(result, name) for name in RunResult.__dataclass_fields__}, "outcome": str(result.outcome)})
     return result
@@ -153,22 +181,32 @@ def run(
 def _finish_shipped(plan: Plan, ledger: Ledger) -> None:
     for stage in plan.wanted:
         if stage.spec.finish and committed_units(stage.folder):
-            resolve(stage.spec.finish)(stage.folder, plan.record(stage))
+            resolve(stage.spec.finish)(stage.folder, plan.delivered(stage))
             ledger.event("shipped", stage=stage.name, folder=stage.folder.name)
 
 
 class _Run:
     """The state of one run."""
 
-    def __init__(self, plan: Plan, progress: Progress, ledger: Ledger, crumbs: Path, budget: Budget, retries: int) -> None:
-        self._plan, self._progress, self._ledger, self._crumbs, self._budget = plan, progress, ledger, crumbs, budget
+    def __init__(
+        self,
+        plan: Plan,
+        progress: Progress,
+        ledger: Ledger,
+        crumbs: Path,
+        budget: Budget,
+        retries: int,
+        time_limit: float | None,
+        lock: StoreLock,
+    ) -> None:
+        self._plan, self._progress, self._ledger, self._crumbs = plan, progress, ledger, crumbs
+        self._time_limit, self._lock = time_limit, lock
         self.scheduler = Scheduler(
             plan.work(),
-            plan.listing.units,
+            plan.listing.numbers,
             retries=retries,
             budget=budget,
-            planned=sum(stage.planned for stage in plan.wanted),
-            failed=sum(stage.failed for stage in plan.wanted),
+            before={stage.name: (stage.planned, stage.failed) for stage in plan.wanted},
         )
         self._quarantined: dict[Key, Path] = {}
         self._counts = {"units": 0, "planned": 0, "ok": 0, "filtered": 0, "failed": 0}
@@ -186,6 +224,8 @@ class _Run:
                     told += 1
                     self._interrupt(told)
                     continue
+                if self._lock.lost and self.scheduler.ending is None:
+                    self.scheduler.handle(Halt(self._lock.lost))
                 for event in engine.wait(TICK):
                     self._take(event)
                 for assign in self.scheduler.decide():
@@ -200,11 +240,9 @@ class _Run:
         scheduler = self.scheduler
         outcome = Outcome(scheduler.ending.value) if scheduler.ending else Outcome.FINISHED
         error = scheduler.error
-        if self._budget.exceeded(scheduler.failed, scheduler.planned, final=True):
-            error = (
-                f"{scheduler.failed} of {scheduler.planned} rows failed, more than the budget allows "
-                f"(budget.max_failed {self._budget.max_failed}, budget.max_failed_rate {self._budget.max_rate})"
-            )
+        over = scheduler.over_budget(final=True)
+        if over and outcome is not Outcome.ERROR:
+            error = over
             outcome = Outcome.OVER_BUDGET if outcome is Outcome.FINISHED else outcome
         return RunResult(
             outcome,
@@ -217,11 +255,17 @@ class _Run:
         )
 
     def _submit(self, engine: Engine, assign: Assign) -> None:
-        self._plan.prepare(assign.key.stage)
-        task = self._plan.task(assign, self._crumbs)
+        task = replace(self._plan.task(assign, self._crumbs), time_limit=self._time_limit)
+        try:
+            self._plan.prepare(assign.key.stage)
+            if task.crumb:
+                self._crumbs.mkdir(parents=True, exist_ok=True)
+                forget(task.crumb)
+        except (StoreError, OSError) as error:
+            self.scheduler.handle(Broke(assign.worker, assign.key, str(error)))
+            self._ledger.event("broke", stage=assign.key.stage, unit=assign.key.unit, worker=assign.worker, error=str(error))
+            return
         if task.crumb:
-            self._crumbs.mkdir(parents=True, exist_ok=True)
-            task.crumb.unlink(missing_ok=True)
             self._quarantined[assign.key] = task.crumb
         if assign.attempt:
             stage, unit = assign.key
@@ -233,6 +277,7 @@ class _Run:
                 quarantine=assign.quarantine,
                 suspects=list(assign.suspects),
                 excluded=list(assign.excluded),
+                late=list(assign.late),
             )
         engine.submit(assign.worker, task)
 
@@ -248,6 +293,14 @@ class _Run:
             case Joined():
                 self.scheduler.handle(event)
             case Finished(worker, report):
+                if report.micro_batch:
+                    self._progress.say(
+                        f"{report.key.stage} unit {report.key.unit}: too little memory for the plan's batch, "
+                        f"made {report.micro_batch} samples a call"
+                    )
+                    self._ledger.event(
+                        "micro_batch", stage=report.key.stage, unit=report.key.unit, micro_batch=report.micro_batch
+                    )
                 self._commit(worker, report.key, report.summary, report.seconds, report.peak_rss)
             case Failed(worker, key, error):
                 self.scheduler.handle(Broke(worker, key, error))
@@ -278,12 +331,13 @@ class _Run:
             if key.unit in committed_units(folder):
                 self._commit(worker, key, unit_summary(folder, key.unit), {}, 0)
         in_hand = {key: read_crumb(path) for key, path in self._quarantined.items() if key in keys}
-        self.scheduler.handle(Died(worker, in_hand))
+        late = frozenset(key for key, path in self._quarantined.items() if key in keys and was_late(path))
+        self.scheduler.handle(Died(worker, in_hand, late))
 
     def _forget(self, key: Key) -> None:
         crumb = self._quarantined.pop(key, None)
         if crumb:
-            crumb.unlink(missing_ok=True)
+            forget(crumb)
 
     def _show(self) -> None:
         self._progress.show({stage.name: self.scheduler.counts(stage.name) for stage in self._plan.wanted})

@@ -49,12 +49,12 @@ class StageWork:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How many rows may fail before the run drains.
+    """How many rows of a stage may fail before the run drains.
 
     Attributes:
-        max_failed: failed rows of the whole plan, earlier runs included; ``None`` for no limit.
-        max_rate: failed / planned rows, in [0, 1]; ``None`` for no limit.
-        floor: the rate is not judged before so many rows are committed, unless the work is finished.
+        max_failed: failed rows of a stage, earlier runs included; ``None`` for no limit.
+        max_rate: failed / planned rows of a stage, in [0, 1]; ``None`` for no limit.
+        floor: the rate is not judged before so many rows of the stage are committed, unless the work is finished.
     """
 
     max_failed: int | None = None
@@ -86,10 +86,11 @@ class Done(NamedTuple):
 
 
 class Died(NamedTuple):
-    """A worker is gone; ``in_hand`` has, by quarantined unit, the rows it was at."""
+    """A worker is gone; ``in_hand`` has, by quarantined unit, the rows it was at; ``late``: units whose rows took too long."""
 
     worker: int
     in_hand: Mapping[Key, tuple[int, ...]]
+    late: frozenset[Key] = frozenset()
 
 
 class Broke(NamedTuple):
@@ -108,14 +109,20 @@ class Stop(NamedTuple):
     """End now; what is in hand is lost."""
 
 
-Event = Joined | Done | Died | Broke | Drain | Stop
+class Halt(NamedTuple):
+    """Finish the units in hand, begin no more: something is wrong that is no unit's fault."""
+
+    error: str
+
+
+Event = Joined | Done | Died | Broke | Drain | Stop | Halt
 
 
 class Assign(NamedTuple):
     """Decision: ``worker`` runs ``key``.
 
     ``quarantine``: alone, leaving word of the rows in hand; ``suspects``: rows to run one by one; ``excluded``: rows to leave
-    out.
+    out; ``late``: those of them that took too long, rather than killed.
     """
 
     worker: int
@@ -124,6 +131,7 @@ class Assign(NamedTuple):
     quarantine: bool = False
     suspects: tuple[int, ...] = ()
     excluded: tuple[int, ...] = ()
+    late: tuple[int, ...] = ()
 
 
 class Ending(StrEnum):
@@ -151,6 +159,7 @@ class _Trouble:
     silent: int = 0
     suspects: set[int] = field(default_factory=set)
     excluded: set[int] = field(default_factory=set)
+    late: set[int] = field(default_factory=set)
 
 
 class Scheduler:
@@ -158,27 +167,26 @@ class Scheduler:
 
     Args:
         stages: in order, every stage after those it reads.
-        units: units of each stage.
+        units: units of each stage: how many, from 0 on, or their numbers.
         depth: tasks in flight on one worker.
         retries: deaths that a unit survives before quarantine, and those without a row in hand that it survives there.
-        budget: failed rows allowed.
-        planned: rows committed before this run.
-        failed: how many of those failed.
+        budget: failed rows allowed, by stage.
+        before: rows committed before this run and how many of them failed, by stage.
     """
 
     def __init__(
         self,
         stages: Sequence[StageWork],
-        units: int,
+        units: int | range,
         *,
         depth: int = 2,
         retries: int = 1,
         budget: Budget | None = None,
-        planned: int = 0,
-        failed: int = 0,
+        before: Mapping[str, tuple[int, int]] | None = None,
     ) -> None:
-        self.units, self.depth, self.retries, self.budget = units, depth, retries, budget or Budget()
-        self.planned, self.failed = planned, failed
+        self._numbers = range(units) if isinstance(units, int) else units
+        self.units, self.depth, self.retries, self.budget = len(self._numbers), depth, retries, budget or Budget()
+        self._rows = {stage.name: (before or {}).get(stage.name, (0, 0)) for stage in stages}
         self.ending: Ending | None = None
         self.error = ""
         self._stopped = False
@@ -197,7 +205,7 @@ class Scheduler:
         self._workers: dict[int, _Worker] = {}
         self._trouble: dict[Key, _Trouble] = {}
         for stage in stages:
-            for unit in range(units):
+            for unit in self._numbers:
                 self._wake(stage.name, unit)
         self._judge_budget()
 
@@ -210,6 +218,31 @@ class Scheduler:
             return True
         idle = not any(worker.in_flight for worker in self._workers.values())
         return idle and (self.ending is not None or not self._has_ready())
+
+    @property
+    def planned(self) -> int:
+        """Committed rows, earlier runs included."""
+        return sum(planned for planned, _ in self._rows.values())
+
+    @property
+    def failed(self) -> int:
+        """How many of them failed."""
+        return sum(failed for _, failed in self._rows.values())
+
+    def over_budget(self, *, final: bool = False) -> str:
+        """Which stage has failed too often, in words; empty while none has.
+
+        Args:
+            final: the work is finished, so that few rows are judged too.
+        """
+        for stage, (planned, failed) in self._rows.items():
+            if self.budget.exceeded(failed, planned, final=final):
+                return (
+                    f"{stage}: {failed} of {planned} rows failed, more than the budget allows "
+                    f"(budget.max_failed {_shown(self.budget.max_failed)}, "
+                    f"budget.max_failed_rate {_shown(self.budget.max_rate)})"
+                )
+        return ""
 
     def in_flight(self, worker: int) -> list[Key]:
         """The units that ``worker`` has in hand."""
@@ -238,22 +271,25 @@ class Scheduler:
                 self._take_back(worker, key)
                 self._trouble.pop(key, None)
                 self._committed[key.stage].add(key.unit)
-                self.planned, self.failed = self.planned + planned, self.failed + failed
+                before = self._rows[key.stage]
+                self._rows[key.stage] = before[0] + planned, before[1] + failed
                 for below in self._below[key.stage]:
                     if below not in self._across[key.stage]:
                         self._wake(below, key.unit)
                 if len(self._committed[key.stage]) == self.units:
                     for below in self._across[key.stage]:
-                        for unit in range(self.units):
+                        for unit in self._numbers:
                             self._wake(below, unit)
                 self._judge_budget()
-            case Died(worker, in_hand):
+            case Died(worker, in_hand, late):
                 for key, assign in self._workers.pop(worker).in_flight.items():
-                    self._requeue(key, assign, in_hand.get(key, ()))
+                    self._requeue(key, assign, in_hand.get(key, ()), key in late)
             case Broke(worker, key, error):
                 self._take_back(worker, key)
                 heapq.heappush(self._ready[key.stage], key.unit)
                 self._end(Ending.ERROR, f"{key.stage} unit {key.unit}: {error}")
+            case Halt(error):
+                self._end(Ending.ERROR, error)
             case Drain():
                 self._end(Ending.INTERRUPTED)
             case Stop():
@@ -293,7 +329,8 @@ class Scheduler:
             return None
         key = Key(stage, heapq.heappop(self._quarantine[stage]))
         trouble = self._trouble[key]
-        return Assign(number, key, trouble.deaths, True, tuple(sorted(trouble.suspects)), tuple(sorted(trouble.excluded)))
+        rows = (tuple(sorted(found)) for found in (trouble.suspects, trouble.excluded, trouble.late))
+        return Assign(number, key, trouble.deaths, True, *rows)
 
     def _choose(self, worker: _Worker, queues: Mapping[str, list[int]]) -> str:
         """The held stage if it has work, else the one with most work for each worker that holds it, the last on a tie."""
@@ -320,13 +357,14 @@ class Scheduler:
             raise ValueError(f"worker {worker} does not have {key.stage} unit {key.unit} in hand")
         del self._workers[worker].in_flight[key]
 
-    def _requeue(self, key: Key, assign: Assign, in_hand: Iterable[int]) -> None:
+    def _requeue(self, key: Key, assign: Assign, in_hand: Iterable[int], late: bool) -> None:
         trouble = self._trouble.setdefault(key, _Trouble())
         trouble.deaths += 1
         rows = set(in_hand)
         if assign.quarantine and rows:
             alone = rows & trouble.suspects if len(rows) == 1 else set()
             trouble.excluded |= alone
+            trouble.late |= alone if late else set()
             trouble.suspects = (trouble.suspects | rows) - trouble.excluded
         elif assign.quarantine:
             trouble.silent += 1
@@ -343,9 +381,13 @@ class Scheduler:
         return any(self._ready.values()) or any(self._quarantine.values())
 
     def _judge_budget(self) -> None:
-        if self.budget.exceeded(self.failed, self.planned):
-            self._end(Ending.OVER_BUDGET)
+        if over := self.over_budget():
+            self._end(Ending.OVER_BUDGET, over)
 
     def _end(self, ending: Ending, error: str = "") -> None:
         if self.ending is None or (ending is Ending.ERROR and self.ending is not Ending.ERROR):
             self.ending, self.error = ending, error
+
+
+def _shown(limit: float | None) -> str:
+    return "null" if limit is None else f"{limit:g}"

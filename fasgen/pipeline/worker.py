@@ -9,16 +9,19 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
 
 from fasgen.errors import StoreError
 from fasgen.manifests.shard import UnitWriter
-from fasgen.pipeline.calling import Outcome, call, one_line
+from fasgen.pipeline.calling import Outcome, TooLargeError, call, free_memory, ladder, one_line
 from fasgen.pipeline.channel import Ahead, Behind
-from fasgen.pipeline.crumbs import CrumbFile
+from fasgen.pipeline.crumbs import CrumbFile, forget, late_mark
 from fasgen.pipeline.engine import UnitReport, UnitTask
 from fasgen.pipeline.graph import resolve
-from fasgen.pipeline.loading import Loaded, batches, loaded_bytes, open_input
+from fasgen.pipeline.loading import Limit, Loaded, batches, loaded_bytes, open_input
 from fasgen.pipeline.resources import peak_rss
+from fasgen.pipeline.watchdog import Watchdog
 from fasgen.records import Reason
 from fasgen.stages.stage import Product, Reject, Sample, Stage, StageSpec
 
@@ -67,15 +70,17 @@ class Worker:
     Args:
         accelerator: whether this worker has a GPU to itself.
         threads: threads of every numerical library.
+        watchdog: ends what takes longer than a task allows; nobody does if ``None``.
     """
 
-    def __init__(self, *, accelerator: bool = False, threads: int = 1) -> None:
-        self._accelerator, self._threads = accelerator, threads
+    def __init__(self, *, accelerator: bool = False, threads: int = 1, watchdog: Watchdog | None = None) -> None:
+        self._accelerator, self._threads, self._watchdog = accelerator, threads, watchdog
         self._compute = threading.Lock()
-        self._held: tuple[str, Stage] | None = None
+        self._held: tuple[str, int, Stage] | None = None
+        self._rungs: dict[str, int] = {}
 
     def run(self, task: UnitTask) -> UnitReport:
-        """Make and commit one unit.
+        """Make and commit one unit, in batches that fit into memory.
 
         Raises:
             FasgenError, OSError: the unit cannot be made for a reason that is no sample's fault; nothing is committed.
@@ -83,7 +88,32 @@ class Worker:
         """
         clock = Clock()
         spec: StageSpec = resolve(task.target)
+        rungs = ladder(spec, task.config, task.batch)
+        # What did not fit for one unit is not tried for the next; but a single sample that fits nowhere proves nothing.
+        rung = self._rungs.get(task.plan_hash, 0)
+        while True:
+            batch, config = rungs[rung]
+            smaller = replace(task, batch=batch, config=config)
+            try:
+                report = self._run(smaller, spec, clock, batch if rung else None, rung + 1 < len(rungs))
+            except TooLargeError:
+                rung += 1
+                with self._compute:
+                    self._held = None
+                    free_memory()
+                continue
+            if Reason.OUT_OF_MEMORY not in report.summary.reasons:
+                self._rungs[task.plan_hash] = rung
+            return report
+
+    def _limit(self, task: UnitTask, samples: int) -> AbstractContextManager[None]:
+        if self._watchdog is None or task.time_limit is None:
+            return nullcontext()
+        return self._watchdog.over(samples * task.time_limit, task.key, late_mark(task.crumb) if task.crumb else None)
+
+    def _run(self, task: UnitTask, spec: StageSpec, clock: Clock, micro_batch: int | None, divisible: bool) -> UnitReport:
         crumb = CrumbFile(task.crumb) if task.crumb else None
+        limit = partial(self._limit, task)
         unit = open_input(task, spec)
         arrays = {array.name: array.dtype for array in spec.arrays}
         writer = UnitWriter(
@@ -94,10 +124,12 @@ class Worker:
             tar=spec.tar,
             plan_hash=task.plan_hash,
             weights=task.weights,
+            synthetic=spec.synthetic(task.config),
+            micro_batch=micro_batch,
         )
         try:
             with writer:
-                loading = clock.running("load", batches(unit, task.batch, frozenset(task.excluded), crumb))
+                loading = clock.running("load", batches(unit, task.batch, _excluded(task), crumb, limit))
 
                 def write(group: Sequence[Written]) -> None:
                     with clock.phase("write"):
@@ -116,18 +148,18 @@ class Worker:
                             with clock.phase("build"):
                                 stage = self._hold(task, spec)
                         with clock.phase("compute"):
-                            outcomes = _outcomes(stage, spec, group, frozenset(task.suspects), crumb)
+                            outcomes = _outcomes(stage, spec, group, frozenset(task.suspects), crumb, limit, divisible)
                         put(list(zip(group, outcomes, strict=True)))
                 summary = writer.commit(len(unit.places), clock.seconds())
         finally:
             unit.close()
         if task.crumb:
-            task.crumb.unlink(missing_ok=True)
-        return UnitReport(task.key, summary, clock.seconds(), peak_rss())
+            forget(task.crumb)
+        return UnitReport(task.key, summary, clock.seconds(), peak_rss(), micro_batch)
 
     def _hold(self, task: UnitTask, spec: StageSpec) -> Stage:
         """The stage of ``task``, built now unless it is the one held."""
-        if self._held is None or self._held[0] != task.plan_hash:
+        if self._held is None or self._held[:2] != (task.plan_hash, task.batch):
             import torch
 
             self._held = None
@@ -137,8 +169,8 @@ class Worker:
                 torch.backends.cudnn.deterministic = True
             _limit_threads(self._threads)
             device = torch.device("cuda" if self._accelerator and task.accelerator else "cpu")
-            self._held = (task.plan_hash, spec.build(task.config, device))
-        return self._held[1]
+            self._held = (task.plan_hash, task.batch, spec.build(task.config, device))
+        return self._held[2]
 
 
 def _limit_threads(threads: int) -> None:
@@ -151,8 +183,22 @@ def _limit_threads(threads: int) -> None:
         cv2.setNumThreads(threads)
 
 
+_KILLS = Reject(Reason.WORKER_DIED, "this sample alone has killed its worker twice")
+_LATE = Reject(Reason.TIME_LIMIT, "this sample alone has taken longer than time_limit twice")
+
+
+def _excluded(task: UnitTask) -> dict[int, Reject]:
+    return {place: _LATE if place in task.late else _KILLS for place in task.excluded}
+
+
 def _outcomes(
-    stage: Stage, spec: StageSpec, group: Sequence[Loaded], suspects: frozenset[int], crumb: CrumbFile | None
+    stage: Stage,
+    spec: StageSpec,
+    group: Sequence[Loaded],
+    suspects: frozenset[int],
+    crumb: CrumbFile | None,
+    limit: Limit,
+    divisible: bool,
 ) -> list[Outcome]:
     """One outcome a row: the batch in one call, but suspects each in a call of its own."""
     outcomes: dict[int, Outcome] = {}
@@ -169,7 +215,8 @@ def _outcomes(
         if crumb and indices:
             crumb([group[index].place for index in indices])
         samples = [sample for index in indices if isinstance(sample := group[index].sample, Sample)]
-        outcomes.update(zip(indices, call(stage, spec, samples), strict=True))
+        with limit(len(samples)) if samples else nullcontext():
+            outcomes.update(zip(indices, call(stage, spec, samples, divisible=divisible), strict=True))
     return [outcomes[index] for index in range(len(group))]
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from fasgen.marks import Term
 from fasgen.records import Column, Reason, Scalar
 
 if TYPE_CHECKING:
@@ -165,6 +166,11 @@ def no_weights(config: Any) -> dict[str, Path]:
     return {}
 
 
+def no_marks(config: Any) -> dict[str, Term]:
+    """For stages that generate no image."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class StageSpec:
     """All that the pipeline knows of a stage. Importing it must not import torch.
@@ -192,6 +198,7 @@ class StageSpec:
             before the first unit is made.
         roster: for a stage that draws its rows; it then has one upstream stage, ``roster.source`` being the primary.
         off: from a config, whether the stage is left out of runs altogether, with all that have it as primary.
+        synthetic: from a config, those of its images that are generated, with the term of the mark that their files get.
         finish: ``module:function``, called in the driver as ``finish(folder, plan)`` when a run has nothing more to do for
             the stage: ``folder`` is its generation in the store, ``plan`` what its ``plan.json`` holds. It may be called again.
     """
@@ -216,6 +223,7 @@ class StageSpec:
     guides: tuple[Reads, ...] = ()
     roster: Roster | None = None
     off: Callable[[Any], bool] = never_off
+    synthetic: Callable[[Any], Mapping[str, Term]] = no_marks
 
     @property
     def key(self) -> str:

@@ -55,7 +55,7 @@ def _weights(config: DefakeConfig) -> dict[str, Path]:
 SPEC = StageSpec(
     name="defake",
     summary="the real version of each face by latent diffusion, and the residual cue",
-    version=1,
+    version=2,
     reads=(
         Reads("identify", arrays=("identity_map",)),
         Reads("align", images=("crop",), columns=("landmarks", "transform")),
@@ -75,4 +75,5 @@ SPEC = StageSpec(
     weights=_weights,
     batch=lambda config: config.batch,
     device="accelerator",
+    synthetic=lambda config: {"reconstruction": "compositeWithTrainedAlgorithmicMedia"},
 )

@@ -63,7 +63,7 @@ class PackConfig(StageConfig):
 SPEC = StageSpec(
     name="pack",
     summary="accepted samples into WebDataset shards: image, cue, JSON of labels and provenance",
-    version=2,
+    version=3,
     reads=(
         Reads("score", columns=QUALITY),
         Reads("align", encoded=("crop",), columns=GEOMETRY),

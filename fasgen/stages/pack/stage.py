@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fasgen.marks import mark
 from fasgen.records import Reason, Scalar
 from fasgen.stages.pack.config import PackConfig
 from fasgen.stages.pack.record import canonical, is_synthetic, record
@@ -119,7 +120,7 @@ def _reconstruction(png: bytes, residual: NDArray[np.int16]) -> bytes:
     done, encoded = cv2.imencode(".png", made[:, :, ::-1].astype(np.uint8), [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])
     if not done:
         raise ValueError("the reconstruction could not be encoded as PNG")
-    return bytes(encoded)
+    return mark(bytes(encoded), "compositeWithTrainedAlgorithmicMedia")
 
 
 def build(config: PackConfig, device: torch.device) -> Pack:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from fasgen.marks import Term
 from fasgen.records import Column
 from fasgen.stages.defake.config import SPEC as DEFAKE
 from fasgen.stages.identify.config import SPEC as IDENTIFY
@@ -106,6 +107,8 @@ def _weights(config: SynthConfig) -> dict[str, Path]:
     return {part: folder / part for part in ("unet", "style_encoder", "scheduler")}
 
 
+_TERMS: dict[str, Term] = {"difffas": "compositeWithTrainedAlgorithmicMedia", "physical": "compositeSynthetic"}
+
 ROSTER = Roster(
     source="align",
     draw="fasgen.stages.synth.roster:draw",
@@ -121,7 +124,7 @@ ROSTER = Roster(
 SPEC = StageSpec(
     name="synth",
     summary="spoof faces of live people: DiffFAS in the style of a guide, or a physical simulation",
-    version=1,
+    version=2,
     reads=(Reads("align", images=("crop",)),),
     config=SynthConfig,
     factory="fasgen.stages.synth.stage:build",
@@ -142,6 +145,7 @@ SPEC = StageSpec(
     guides=(Reads("align", images=("crop",), prefix="guide_"),),
     roster=ROSTER,
     off=lambda config: config.variants == 0,
+    synthetic=lambda config: {"crop": _TERMS[config.method]},
 )
 
 SYNTH_IDENTIFY = replace(

@@ -1,0 +1,39 @@
+"""``fasgen retract``: take a person out of the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fasgen.commands import options
+from fasgen.commands.text import table
+
+
+@click.command(short_help="Take a person out of the store, in every role.")
+@click.option("--subject", required=True, metavar="KEY", help="The person, as the column subject has them.")
+@options.config_options
+@click.option("--dry-run", is_flag=True, help="Say what would be written anew and write nothing.")
+def retract(subject: str, config_path: Path | None, store: Path | None, dry_run: bool) -> None:
+    """Write every unit and shard anew that has the person, as content or as somebody's style, and leave a tombstone.
+
+    The others keep every byte. Later runs leave the person's files out, though they may still lie in the sources. `fasgen
+    verify` checks that nobody is left who was taken out. Contact sheets and reports are removed. What has left the store, and
+    weights that were trained on the person, are beyond its reach.
+    """
+    from fasgen.manifests.retract import pictures, touched, who
+    from fasgen.manifests.tombstones import Retracted
+    from fasgen.pipeline.retract import retract as take_out
+
+    found = options.find_store(config_path, store)
+    tombstone = who(found, subject)
+    units = list(touched(found, Retracted([tombstone])))
+    rows = [(one.generation, one.unit, one.rows) for one in units]
+    if rows:
+        click.echo(table(("generation", "unit", "rows"), rows))
+    if dry_run:
+        click.echo(f"would write {len(units)} units anew and remove {len(pictures(found))} sheets and reports")
+        return
+    done = take_out(found, tombstone)
+    click.echo(f"wrote {len(units)} units anew; tombstone {found / 'retracted' / (done.subject + '.json')}")
+    click.echo("check it with: fasgen verify; copies that were made of the shards must be replaced by the new ones")

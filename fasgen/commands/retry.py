@@ -1,0 +1,71 @@
+"""``fasgen retry``: try rows of one reason again under other settings."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from fasgen.commands import options
+from fasgen.commands.plan import make_plan
+from fasgen.commands.run import Remembering, closing, execute, new_run_id, typed
+
+
+@click.command(cls=Remembering, short_help="Try rows of one reason again under other settings, in an added unit.")
+@click.option("--reason", required=True, metavar="REASON", help="Photographs that have this reason by now.")
+@click.option("--was", multiple=True, metavar="KEY=VALUE", help="Setting that made them, where the configuration has another.")
+@options.settings
+@options.config_options
+@options.resource_options
+@click.option("--engine", type=click.Choice(["ray", "local"]), default="ray", show_default=True, help="Where workers live.")
+@click.option("--dry-run", is_flag=True, help="Say what would be tried and run nothing.")
+@click.pass_context
+def retry(
+    context: click.Context,
+    reason: str,
+    was: Sequence[str],
+    settings: Sequence[str],
+    config_path: Path | None,
+    store: Path | None,
+    gpus: int | None,
+    cpus: int | None,
+    address: str,
+    engine: Literal["ray", "local"],
+    dry_run: bool,
+) -> int:
+    """Send the photographs that have REASON through the stages again, under the settings given as KEY=VALUE, for example:
+
+    fasgen retry --reason no_face align.min_size=40
+
+    They make an added unit (or several) in the generations that are there, and a shard of the delivery; no unit that is there
+    is changed. Their rows have the plan hash of the new settings. Spoofs are not made of them.
+
+    Killed or interrupted, the same command goes on. Exit codes as of `fasgen run`.
+    """
+    from fasgen import stages
+    from fasgen.errors import ConfigError
+    from fasgen.pipeline.retry import plan_retry
+
+    if any(setting.partition("=")[0] in {"stage", "stages"} for setting in (*was, *settings)):
+        raise ConfigError("retry makes all stages of its rows; leave stage= out")
+    if engine == "local" and address:
+        raise click.UsageError("--address needs --engine ray: the local engine has no cluster")
+    base = make_plan(options.read_request(was, config_path, store), gpus, cpus, address)
+    request = options.read_request((*was, *settings), config_path, store)
+    plan = plan_retry(base, request.config, reason, targets=stages.STAGES)
+    rows, units = len(plan.listing.rows), plan.listing.units
+    click.echo(f"trying {rows} photographs with the reason {reason} again, in {units} added units from {plan.listing.first} on")
+    if dry_run:
+        return 0
+    run_id = new_run_id(plan.store)
+    resume = shlex.join(["fasgen", "retry", *typed(context)])
+    try:
+        result = execute(plan, request, engine, run_id)
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; go on with:\n{resume}")
+        return 130
+    click.echo("\n".join(closing(plan, result, resume, None)))
+    return result.outcome.exit_code

@@ -1,0 +1,126 @@
+"""Who was taken out of a store: one file a person, by the digest of the subject's key, never by the key itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fasgen.errors import StoreError
+from fasgen.manifests.atomic import write_atomic
+from fasgen.manifests.unit import canonical_json
+from fasgen.records import Scalar
+
+_FORMAT = "fasgen-tombstone/1"
+
+
+def subject_digest(subject: str) -> str:
+    """SHA-256 of a subject's key, in hex. Whoever knows a key can test for it; the keys cannot be read from it."""
+    return hashlib.sha256(subject.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+@dataclass(frozen=True)
+class Tombstone:
+    """One person who was taken out.
+
+    Attributes:
+        subject: digest of the subject's key.
+        samples: ids of the person's photographs, which later runs leave out too, whatever their labels say then.
+        done: false from the beginning of the removal until nothing is left.
+        removed: rows taken out, by generation.
+    """
+
+    subject: str
+    samples: frozenset[str]
+    done: bool = False
+    removed: Mapping[str, int] = field(default_factory=dict)
+
+
+class Retracted:
+    """All who were taken out of a store.
+
+    Args:
+        tombstones: theirs.
+    """
+
+    def __init__(self, tombstones: Iterable[Tombstone] = ()) -> None:
+        self.tombstones = tuple(tombstones)
+        self.subjects = frozenset(one.subject for one in self.tombstones)
+        self.samples = frozenset(sample for one in self.tombstones for sample in one.samples)
+        self._known: dict[str, bool] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.tombstones)
+
+    def is_subject(self, subject: object) -> bool:
+        """Whether a subject's key is that of somebody who was taken out."""
+        if not self.subjects or not isinstance(subject, str):
+            return False
+        if subject not in self._known:
+            self._known[subject] = subject_digest(subject) in self.subjects
+        return self._known[subject]
+
+    def is_photograph(self, sample_id: object, subject: object) -> bool:
+        """Whether a row of the sources is of somebody who was taken out."""
+        return sample_id in self.samples or self.is_subject(subject)
+
+    def touches(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row of a manifest or roster has such a person in any role."""
+        parents = row.get("parent_ids") or ()
+        return (
+            self.is_photograph(row.get("sample_id"), row.get("subject"))
+            or self.is_subject(row.get("style_subject"))
+            or row.get("style_subject") in self.samples
+            or any(parent in self.samples for parent in parents)
+        )
+
+
+def folder_of(store: Path) -> Path:
+    """Where the tombstones of a store lie."""
+    return store / "retracted"
+
+
+def read_tombstones(store: Path) -> list[Tombstone]:
+    """All tombstones of a store.
+
+    Raises:
+        StoreError: one is damaged. Nothing may be made then: it might be of somebody who was taken out.
+    """
+    folder = folder_of(store)
+    found: list[Tombstone] = []
+    for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+        try:
+            document = json.loads(path.read_bytes())
+            if document["format"] != _FORMAT or document["subject_sha256"] != path.stem:
+                raise ValueError("not a tombstone of this name")
+            samples = frozenset(str(sample) for sample in document["samples"])
+            removed = {str(name): int(count) for name, count in document["removed"].items()}
+            found.append(Tombstone(path.stem, samples, bool(document["done"]), removed))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(
+                f"{path}: is damaged ({error}): take it from a backup, or give `fasgen retract` the person's key again"
+            ) from None
+    return found
+
+
+def write_tombstone(store: Path, tombstone: Tombstone) -> None:
+    """Write one, complete or not at all.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    document: dict[str, Scalar | dict[str, int]] = {
+        "format": _FORMAT,
+        "subject_sha256": tombstone.subject,
+        "samples": sorted(tombstone.samples),
+        "done": tombstone.done,
+        "removed": dict(tombstone.removed),
+    }
+    path = folder_of(store) / f"{tombstone.subject}.json"
+    try:
+        write_atomic(path, canonical_json(document) + b"\n")
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror}): free space, or mend its permissions") from error

@@ -1,0 +1,344 @@
+"""Making single rows again from what their stage read, and comparing them with what is stored."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fasgen.errors import StoreError
+from fasgen.manifests.shard import UnitReader, UnitWriter, unit_facts
+from fasgen.manifests.unit import UnitFacts
+from fasgen.pipeline.calling import call, free_memory, ladder
+from fasgen.pipeline.engine import UnitTask
+from fasgen.pipeline.graph import resolve
+from fasgen.pipeline.loading import open_input
+from fasgen.pipeline.plan import Plan, StagePlan
+from fasgen.pipeline.schedule import Assign, Key
+from fasgen.records import Reason, Scalar, Status
+from fasgen.stages.stage import Product, Reject, Sample, Stage, StageConfig, StageSpec
+
+LEVELS = 2
+"""Tolerance of images and integer arrays: no value differs by more."""
+
+RELATIVE, ABSOLUTE = 1e-3, 1e-4
+"""Tolerance of floating-point arrays and columns: ``|a - b| <= ABSOLUTE + RELATIVE |b|``."""
+
+TOLERANCE = f"images and integers within {LEVELS}, real numbers within {ABSOLUTE:g} + {RELATIVE:g} of the stored one"
+
+_OF_MOMENT = frozenset({Reason.WORKER_DIED.value, Reason.OUT_OF_MEMORY.value, Reason.TIME_LIMIT.value})
+"""Reasons that say something of the machine on that night; such rows are not made again."""
+
+_PLACED = ("array_index", "member")
+_DIGESTED = ("payload_digest", "payload_bytes")
+
+Verdict = Literal["identical", "within tolerance", "different"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """One row to make again."""
+
+    stage: str
+    unit: int
+    row: int
+    variant: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What came of making a row again.
+
+    Attributes:
+        pick: the row.
+        sample_id: its sample.
+        verdict: ``identical`` bytes and columns; ``within tolerance`` (`TOLERANCE`); or ``different``.
+        detail: what differs, and by how much; empty where nothing does.
+    """
+
+    pick: Pick
+    sample_id: str
+    verdict: Verdict
+    detail: str = ""
+
+
+def replayable(plan: Plan) -> list[StagePlan]:
+    """The stages of which the store has units under this configuration.
+
+    Raises:
+        StoreError: there is none.
+    """
+    found = [stage for stage in plan.stages.values() if any(summary.planned for summary in stage.committed.values())]
+    if not found:
+        raise StoreError(
+            f"{plan.store}: holds nothing that was made under this configuration; give the settings that made it, "
+            "as in `fasgen run`"
+        )
+    return found
+
+
+def choose(plan: Plan, count: int, seed: int) -> list[Pick]:
+    """``count`` different rows, every committed row of every stage as likely as any other; fewer where there are too few."""
+    units = [(stage, unit, stage.committed[unit].planned) for stage in replayable(plan) for unit in sorted(stage.committed)]
+    ends = list(accumulate(planned for _, _, planned in units))
+    picks: list[Pick] = []
+    drawn = random.Random(seed).sample(range(ends[-1]), ends[-1] if ends[-1] < 4 * count else 4 * count)
+    for number in drawn:
+        place = bisect_right(ends, number)
+        stage, unit, planned = units[place]
+        with UnitReader(stage.folder, unit, stage.spec.tar) as reader:
+            row = reader.rows[number - (ends[place] - planned)]
+        if row["reason"] not in _OF_MOMENT:
+            picks.append(Pick(stage.name, unit, _int(row["row"]), _int(row["variant"])))
+        if len(picks) == count:
+            break
+    return picks
+
+
+def of_sample(plan: Plan, sample_id: str, variant: int) -> list[Pick]:
+    """The rows of one sample, in all stages under this configuration, in order.
+
+    Raises:
+        StoreError: no stage has such a row.
+    """
+    index = next((i for i, row in enumerate(plan.listing.rows) if row.sample_id == sample_id), None)
+    picks: list[Pick] = []
+    if index is not None:
+        unit, number = divmod(index, plan.listing.unit_rows)
+        for stage in replayable(plan):
+            if unit in stage.committed:
+                with UnitReader(stage.folder, unit, stage.spec.tar) as reader:
+                    if reader.row(number, variant) is not None:
+                        picks.append(Pick(stage.name, unit, number, variant))
+    if not picks:
+        what = f"sample {sample_id}" + (f", variant {variant}" if variant else "")
+        raise StoreError(f"{plan.store}: no row of {what} was made under this configuration; `fasgen show` lists what there is")
+    return picks
+
+
+class Replayer:
+    """Makes rows again, each alone in its batch, and keeps the stage that it holds for the next.
+
+    Args:
+        plan: the plan under which the rows were made.
+        scratch: an empty folder.
+    """
+
+    def __init__(self, plan: Plan, scratch: Path) -> None:
+        self._plan, self._scratch = plan, scratch
+        self._held: tuple[str, int, Stage] | None = None
+        self._count = 0
+
+    def __call__(self, pick: Pick) -> tuple[Replayed, UnitReader]:
+        """Make one row again; the reader has the new row as its only one.
+
+        Raises:
+            FasgenError: what the row was made of is not there any more.
+        """
+        stage = self._plan.stages[pick.stage]
+        facts = unit_facts(stage.folder, pick.unit)
+        task = self._plan.task(Assign(0, Key(pick.stage, pick.unit)), self._scratch)
+        spec: StageSpec = resolve(task.target)
+        config, batch = _rung(spec, task, facts)
+        task = replace(task, config=config, batch=batch)
+        self._count += 1
+        folder = self._scratch / f"{self._count:06d}"
+        _make(task, spec, pick, self._hold(task, spec), folder)
+        reader = UnitReader(folder, pick.unit, stage.spec.tar)
+        with UnitReader(stage.folder, pick.unit, stage.spec.tar) as stored:
+            return _compare(pick, stored, reader, facts), reader
+
+    def _hold(self, task: UnitTask, spec: StageSpec) -> Stage:
+        import torch
+
+        if self._held is None or self._held[:2] != (task.plan_hash, task.batch):
+            self._held = None
+            free_memory()
+            torch.set_num_threads(self._plan.resources.threads)
+            device = torch.device("cuda" if task.accelerator else "cpu")
+            self._held = task.plan_hash, task.batch, spec.build(task.config, device)
+        return self._held[2]
+
+
+def _rung(spec: StageSpec, task: UnitTask, facts: UnitFacts) -> tuple[StageConfig, int]:
+    """Configuration and batch that the unit was really made in."""
+    wanted = facts.micro_batch or task.batch
+    for batch, config in ladder(spec, task.config, task.batch):
+        if batch == wanted:
+            return config, batch
+    raise StoreError(
+        f"{task.folder}: unit {task.key.unit} was made {wanted} samples a call, which is not on the stage's ladder"
+    )
+
+
+def _make(task: UnitTask, spec: StageSpec, pick: Pick, stage: Stage, folder: Path) -> None:
+    unit = open_input(task, spec)
+    try:
+        unseen = Reject(Reason.STAGE_ERROR)
+        rows = [unit.skip(position, unseen).row for position in range(len(unit.places))]
+        position = next((i for i, row in enumerate(rows) if (row.row, row.variant) == (pick.row, pick.variant)), None)
+        if position is None:
+            raise StoreError(f"{task.folder}: unit {pick.unit} does not plan row {pick.row}, variant {pick.variant} any more")
+        loaded = unit.load(position)
+    finally:
+        unit.close()
+    outcome = call(stage, spec, [loaded.sample])[0] if isinstance(loaded.sample, Sample) else loaded.sample
+    arrays = {array.name: array.dtype for array in spec.arrays}
+    with UnitWriter(
+        folder,
+        pick.unit,
+        columns=spec.columns,
+        arrays=arrays,
+        tar=spec.tar,
+        plan_hash=task.plan_hash,
+        weights=task.weights,
+        synthetic=spec.synthetic(task.config),
+    ) as writer:
+        if isinstance(outcome, Product):
+            writer.ok(loaded.row, images=outcome.images, arrays=outcome.arrays, files=outcome.files, values=outcome.values)
+        else:
+            writer.reject(loaded.row, outcome.reason, " ".join(outcome.detail.split()))
+        writer.commit(1)
+
+
+@dataclass(slots=True)
+class _Difference:
+    """What was found to differ."""
+
+    beyond: list[str] = field(default_factory=list)
+    within: list[str] = field(default_factory=list)
+
+    def add(self, name: str, by: float, limit: float) -> None:
+        if by > 0:
+            (self.beyond if by > limit else self.within).append(f"{name} by {by:.3g}")
+
+
+def _compare(pick: Pick, stored: UnitReader, made: UnitReader, facts: UnitFacts) -> Replayed:
+    old, new = stored.row(pick.row, pick.variant), made.row(pick.row, pick.variant)
+    if old is None or new is None:
+        raise StoreError(f"{pick.stage} unit {pick.unit}: has no row {pick.row}, variant {pick.variant}")
+    sample_id = str(old["sample_id"])
+    columns = [name for name in old if name not in _PLACED]
+    if all(old[name] == new.get(name) for name in columns):
+        return Replayed(pick, sample_id, "identical")
+    if (old["status"], old["reason"]) != (new["status"], new["reason"]):
+        was, now = (f"{row['status']} {row['reason'] or ''}".strip() for row in (old, new))
+        return Replayed(pick, sample_id, "different", f"was {was}, is {now}: {new['detail'] or ''}".rstrip(": "))
+    found = _Difference()
+    for name in columns:
+        if name not in _DIGESTED:
+            _column(found, name, old[name], new.get(name))
+    if old["status"] == Status.OK.value and old["payload_digest"] != new["payload_digest"]:
+        _payload(found, pick, stored, made, facts)
+    verdict: Verdict = "different" if found.beyond else "within tolerance"
+    return Replayed(pick, sample_id, verdict, ", ".join(found.beyond or found.within))
+
+
+def _column(found: _Difference, name: str, old: Scalar, new: Scalar) -> None:
+    if old == new:
+        return
+    if name == "detail":
+        # Figures in words; the reason itself is the same.
+        found.within.append("the wording of the detail")
+    elif isinstance(old, float | list) and isinstance(new, float | list):
+        _numbers(found, f"column {name}", np.asarray(old), np.asarray(new))
+    else:
+        found.beyond.append(f"column {name}: {old} became {new}")
+
+
+def _payload(found: _Difference, pick: Pick, stored: UnitReader, made: UnitReader, facts: UnitFacts) -> None:
+    old, new = stored.members(pick.row, pick.variant), made.members(pick.row, pick.variant)
+    if old != new:
+        found.beyond.append(f"members {', '.join(sorted(set(old) ^ set(new)))}")
+    for name in [name for name in old if name in new]:
+        before, after = stored.file(pick.row, name, pick.variant), made.file(pick.row, name, pick.variant)
+        if before == after:
+            continue
+        if not name.endswith("png"):
+            found.beyond.append(f"member {name}")
+            continue
+        field_name = name.removesuffix(".png")
+        if field_name == name:
+            found.beyond.append(f"member {name}")
+        else:
+            pictures = (reader.image(pick.row, field_name, pick.variant) for reader in (stored, made))
+            _numbers(found, f"image {field_name}", *pictures)
+    for name in facts.arrays:
+        has = stored.has_array(pick.row, name, pick.variant), made.has_array(pick.row, name, pick.variant)
+        if has[0] != has[1]:
+            found.beyond.append(f"array {name}")
+        elif has[0]:
+            _numbers(
+                found,
+                f"array {name}",
+                stored.array(pick.row, name, pick.variant),
+                made.array(pick.row, name, pick.variant),
+            )
+
+
+def _numbers(found: _Difference, name: str, old: NDArray[Any], new: NDArray[Any]) -> None:
+    if old.shape != new.shape or old.dtype.kind not in "iufb":
+        found.beyond.append(name)
+        return
+    difference = np.abs(old.astype(np.float64) - new.astype(np.float64))
+    if old.dtype.kind == "f":
+        # In units of what is allowed at each place.
+        excess = float(np.max(difference / (ABSOLUTE + RELATIVE * np.abs(old.astype(np.float64))), initial=0.0))
+        by = float(np.max(difference, initial=0.0))
+        if by > 0:
+            (found.beyond if not excess <= 1 else found.within).append(f"{name} by {by:.3g}")
+    else:
+        found.add(name, float(np.max(difference, initial=0.0)), LEVELS)
+
+
+def replay(plan: Plan, picks: Sequence[Pick], scratch: Path) -> Iterator[Replayed]:
+    """Make rows again, those of one stage one after the other."""
+    order = {name: rank for rank, name in enumerate(plan.stages)}
+    again = Replayer(plan, scratch)
+    for pick in sorted(picks, key=lambda pick: (order[pick.stage], pick.unit, pick.row, pick.variant)):
+        replayed, reader = again(pick)
+        reader.close()
+        yield replayed
+
+
+def write_sample(plan: Plan, picks: Sequence[Pick], out: Path, scratch: Path) -> Iterator[Replayed]:
+    """Make the rows of one sample again and write what each holds below ``out``, a folder a stage.
+
+    Images and files are written as they are stored, arrays as ``.npy``, the row as JSON.
+
+    Raises:
+        StoreError: ``out`` cannot be written.
+    """
+    import json
+
+    again = Replayer(plan, scratch)
+    for pick in picks:
+        replayed, reader = again(pick)
+        with reader:
+            folder = out / pick.stage
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                row = dict(reader.row(pick.row, pick.variant) or {})
+                key = replayed.sample_id if not pick.variant else f"{replayed.sample_id}-{pick.variant}"
+                text = json.dumps(row, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+                (folder / f"{key}.row.json").write_text(text, "utf-8")
+                if row["status"] == Status.OK.value:
+                    for extension in reader.members(pick.row, pick.variant):
+                        (folder / f"{key}.{extension}").write_bytes(reader.file(pick.row, extension, pick.variant))
+                    # The new unit has one row, so it has the arrays that the row has and no others.
+                    for name in reader.facts.arrays:
+                        np.save(folder / f"{key}.{name}.npy", reader.array(pick.row, name, pick.variant))
+            except OSError as error:
+                raise StoreError(f"{out}: cannot be written ({error.strerror}): choose another folder with --out") from error
+        yield replayed
+
+
+def _int(value: Scalar) -> int:
+    return int(str(value))
