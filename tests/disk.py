@@ -41,8 +41,8 @@ class Disk:
     Args:
         root: the folder whose operations count.
         fault: ``count`` only counts; ``kill`` ends the process instead of the operation; ``power`` ends it and loses what
-            was not flushed; ``error`` raises ``code`` instead of the operation; ``torn`` does the operation and raises all the same;
-            ``short`` writes one byte where more were given.
+            was not flushed; ``error`` raises ``code`` instead of the operation; ``torn`` does the operation and raises all the
+            same; ``short`` writes half of what was given.
         at: number of the operation, from 1 on.
         code: error number.
         lasting: every operation from ``at`` on goes wrong, except removals, not only that one.

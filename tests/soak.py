@@ -44,12 +44,11 @@ def content(store: Path) -> dict[str, str]:
     }
 
 
-def start(source: Path, store: Path, settings: tuple[str, ...]) -> subprocess.Popen[bytes]:
-    """The command, as the leader of a group of processes that Ray's do not leave."""
+def start(source: Path, store: Path, settings: tuple[str, ...], told: Path) -> subprocess.Popen[bytes]:
+    """The command; what it says goes into the file ``told``, since a pipe that nobody empties would stop it."""
     command = [sys.executable, "-m", "fasgen", "run", f"sources={source}", *QUICK, *settings, "--store", str(store)]
-    return subprocess.Popen(
-        [*command, "--gpus", "0", "--cpus", "2"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
-    )
+    with told.open("wb") as out:
+        return subprocess.Popen([*command, "--gpus", "0", "--cpus", "2"], stdout=out, stderr=out, start_new_session=True)
 
 
 def family(leader: int) -> dict[int, str]:
@@ -93,10 +92,11 @@ def sweep(known: set[int]) -> None:
 def soak(source: Path, folder: Path, kills: int, seed: int, settings: tuple[str, ...]) -> Counter[str]:
     """Kill until there were ``kills``, finish, compare; how many of each kind."""
     began = time.perf_counter()
-    undisturbed = start(source, folder / "reference", settings)
-    _, told = undisturbed.communicate()
-    if undisturbed.returncode:
-        raise SystemExit(f"the undisturbed run ended with code {undisturbed.returncode}: {told.decode()[-2000:]}")
+    told = folder / "told"
+    undisturbed = start(source, folder / "reference", settings, told)
+    if undisturbed.wait():
+        said = told.read_text("utf-8", "replace")[-2000:]
+        raise SystemExit(f"the undisturbed run ended with code {undisturbed.returncode}: {said}")
     alone = time.perf_counter() - began
     print(f"undisturbed: {alone:.0f} s, {len(content(folder / 'reference'))} files", flush=True)
     draw, tally, starts, store = random.Random(seed), Counter[str](), 0, folder / "disturbed"
@@ -104,7 +104,7 @@ def soak(source: Path, folder: Path, kills: int, seed: int, settings: tuple[str,
     known: set[int] = set()
     while True:
         if process is None:
-            process, starts = start(source, store, settings), starts + 1
+            process, starts = start(source, store, settings, told), starts + 1
         done = sum(tally.values()) >= kills
         deadline = time.monotonic() + draw.uniform(1.0, max(2.0, alone / 4))
         while process.poll() is None and (done or time.monotonic() < deadline):
@@ -120,11 +120,11 @@ def soak(source: Path, folder: Path, kills: int, seed: int, settings: tuple[str,
             if process.poll() is None:
                 continue
         code = process.wait()
-        _, told = process.communicate()
+        said = told.read_text("utf-8", "replace")
         sweep(known - {os.getpid()})
         known.clear()
-        if b"Traceback" in told and code != -signal.SIGKILL:
-            raise SystemExit(f"a traceback was shown: {told.decode()[-3000:]}")
+        if "Traceback" in said and code != -signal.SIGKILL:
+            raise SystemExit(f"a traceback was shown: {said[-3000:]}")
         process = None
         if code == 0 and done:
             break

@@ -36,8 +36,8 @@ def rewrite(folder: Path, unit: int, touched: Callable[[Mapping[str, Any]], bool
         unit: number of the unit.
         touched: whether a row goes.
         keep_place: such a row stays as a reject with the reason ``retracted`` and no provenance but the data set: in
-            stages that read sources, where other rows are counted by their places in the listing. Elsewhere it goes altogether, as does
-            every row whose upstream has no product.
+            stages that read sources, where other rows are counted by their places in the listing. Elsewhere it goes altogether,
+            as does every row whose upstream has no product.
 
     Returns:
         rows that went or were blanked.
