@@ -6,6 +6,7 @@ It stands between Python and the operating system: ``open``, raw writes, ``fsync
 
 from __future__ import annotations
 
+import builtins
 import errno
 import io
 import os
@@ -176,13 +177,13 @@ def broken(disk: Disk) -> Iterator[Disk]:
     }
     for name, function in replaced.items():
         setattr(os, name, function)
-    io.open = disk.open  # type: ignore[assignment]
+    io.open = builtins.open = disk.open  # type: ignore[assignment]
     try:
         yield disk
     finally:
         for name, function in _REAL.items():
             setattr(os, name, function)
-        io.open = _OPEN  # type: ignore[assignment]
+        io.open = builtins.open = _OPEN  # type: ignore[assignment]
 
 
 def in_child(work: Callable[[], None]) -> int:
