@@ -18,7 +18,7 @@ BENCH_PIP := $(BENCH_VENV)/bin/python -m pip install --disable-pip-version-check
 PEERS := $(BENCH_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test format lint types bench clean
+.PHONY: help run test format lint types bench soak fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,14 @@ $(PEERS): bench/requirements.txt
 
 bench: $(READY) $(PEERS) ## measure fasgen beside its peers, or some: make bench BENCHES='packing align'
 	FASGEN_BENCH_PYTHON=$(BENCH_VENV)/bin/python $(BIN)/python -m bench $(BENCHES)
+
+KILLS ?= 40
+soak: $(READY) ## kill driver, workers and Ray's node process of a run at 40 random moments; it must end byte-identical
+	$(BIN)/python -m tests.soak --kills $(KILLS)
+
+MUTATIONS ?= 2000
+fuzz: $(READY) ## mutated pictures, films, configurations, stores, models and shards
+	$(BIN)/python -m tests.fuzz --count $(MUTATIONS)
 
 clean: ## remove what run and test wrote (not the environment)
 	rm -rf out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,6 +6,7 @@ It stands between Python and the operating system: ``open``, raw writes, ``fsync
 
 from __future__ import annotations
 
+import builtins
 import errno
 import io
 import os
@@ -41,8 +42,8 @@ class Disk:
     Args:
         root: the folder whose operations count.
         fault: ``count`` only counts; ``kill`` ends the process instead of the operation; ``power`` ends it and loses what
-            was not flushed; ``error`` raises ``code`` instead of the operation; ``torn`` does the operation and raises all the same;
-            ``short`` writes one byte where more were given.
+            was not flushed; ``error`` raises ``code`` instead of the operation; ``torn`` does the operation and raises all the
+            same; ``short`` writes half of what was given.
         at: number of the operation, from 1 on.
         code: error number.
         lasting: every operation from ``at`` on goes wrong, except removals, not only that one.
@@ -176,13 +177,13 @@ def broken(disk: Disk) -> Iterator[Disk]:
     }
     for name, function in replaced.items():
         setattr(os, name, function)
-    io.open = disk.open  # type: ignore[assignment]
+    io.open = builtins.open = disk.open  # type: ignore[assignment]
     try:
         yield disk
     finally:
         for name, function in _REAL.items():
             setattr(os, name, function)
-        io.open = _OPEN  # type: ignore[assignment]
+        io.open = builtins.open = _OPEN  # type: ignore[assignment]
 
 
 def in_child(work: Callable[[], None]) -> int:

@@ -58,6 +58,7 @@ def test_importing_the_command_line_imports_nothing_heavy() -> None:
 def test_help_names_every_command() -> None:
     result = fasgen("--help")
     assert result.exit_code == 0
+<<<<<<< HEAD
     for name in (
         "run",
         "plan",
@@ -73,6 +74,9 @@ def test_help_names_every_command() -> None:
         "stages",
         "version",
     ):
+=======
+    for name in ("run", "plan", "status", "show", "verify", "reproduce", "retry", "retract", "train", "doctor", "version"):
+>>>>>>> trust
         assert f"\n  {name} " in result.output
 
 
@@ -233,6 +237,7 @@ def test_verify_tells_sound_from_damaged(photos: Path) -> None:
     assert "00000.tar" in result.stdout
 
 
+<<<<<<< HEAD
 def test_a_report_is_written_into_the_store(photos: Path) -> None:
     run()
     run("noisy.strength=2.5")
@@ -299,6 +304,74 @@ def test_a_sheet_of_what_a_filter_keeps(photos: Path) -> None:
     assert not (photos.parent / "none.png").exists()
     assert "did you mean 'mean'?" in fasgen("sheet", "--out", str(out), "--figures", "maen").stderr
     assert fasgen("sheet", "E'\\'' or true", "--out", str(out)).exit_code == 2
+=======
+def test_verify_makes_rows_again(photos: Path) -> None:
+    run()
+    result = fasgen("verify", "--replay", "9", "--gpus", "0")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("identical ") == 9 and "made again: 9 identical (tolerance: " in result.stdout
+    assert fasgen("verify", "--replay", "3", "--gpus", "0", "noisy.strength=9").exit_code == 0, "shrink is as it was"
+    refused = fasgen("verify", "noisy.strength=9")
+    assert refused.exit_code == 2 and "settings are for --replay N" in refused.stderr
+
+
+def test_reproduce_writes_one_sample_anew(photos: Path, tmp_path: Path) -> None:
+    run()
+    shown = fasgen("show", "stage = 'join' and status = 'ok'", "--columns", "sample_id", "--format", "csv", "--limit", "1")
+    sample = shown.stdout.splitlines()[1]
+    result = fasgen("reproduce", sample, "--gpus", "0", "--out", str(tmp_path / "again"))
+    assert result.exit_code == 0, result.output
+    assert [line.split()[:2] for line in result.stdout.splitlines()[:3]] == [[name, "identical"] for name in toy.TARGETS]
+    assert (tmp_path / "again" / "shrink" / f"{sample}.small.png").is_file()
+    assert fasgen("reproduce", "../../etc", "--gpus", "0").exit_code == 2
+    assert "no row of sample" in fasgen("reproduce", "0" * 16, "--gpus", "0").stderr
+
+
+def test_retry_adds_a_unit(photos: Path) -> None:
+    run()
+    arguments = ("retry", "--reason", "no_face", "--engine", "local", "--gpus", "0", "--cpus", "1")
+    assert "trying 1 photographs with the reason no_face again" in fasgen(*arguments, "shrink.factor=4", "--dry-run").stdout
+    result = fasgen(*arguments, "shrink.factor=4")
+    assert result.exit_code == 0, result.output
+    assert "in 1 added units from 3 on" in result.stdout and "finished: 3 units" in result.stdout
+    assert fasgen("verify").exit_code == 0
+    assert fasgen(*arguments, "shrink.factor=4").exit_code == 2
+    assert "leave stage= out" in fasgen(*arguments, "stage=shrink").stderr
+
+
+def test_retract_takes_a_person_out(photos: Path) -> None:
+    config = photos.parent / "fasgen.yaml"
+    config.write_text(config.read_text().replace("label: live", "label: live, pattern: '^(?P<subject>[0-9][0-9])'"))
+    run()
+    refused = fasgen("retract", "--subject", "photos/9")
+    assert refused.exit_code == 2 and "has nobody called 'photos/9'" in refused.stderr
+    dry = fasgen("retract", "--subject", "photos/01", "--dry-run")
+    assert dry.exit_code == 0 and "would write 6 units anew" in dry.stdout
+    result = fasgen("retract", "--subject", "photos/01")
+    assert result.exit_code == 0, result.output
+    assert fasgen("verify").exit_code == 0
+    left = fasgen("show", "subject = 'photos/01'", "--format", "csv", "--columns", "sample_id").stdout.splitlines()
+    assert len(left) <= 1
+    assert "finished: 0 units" in run().stdout
+
+
+def test_a_second_driver_is_refused(photos: Path) -> None:
+    from fasgen.manifests.lock import StoreLock
+
+    with StoreLock(photos.parent / "store"):
+        refused = run()
+    assert refused.exit_code == 2 and "another fasgen works on this store" in refused.stderr
+    assert run().exit_code == 0
+
+
+def test_an_error_of_the_disk_is_one_line(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "/somewhere")
+
+    monkeypatch.setattr("fasgen.pipeline.plan.Plan.write", full)
+    result = run()
+    assert result.exit_code == 2 and "No space left on device" in result.stderr and "Traceback" not in result.output
+>>>>>>> trust
 
 
 def test_doctor_tries_one_sample_at_every_stage(photos: Path) -> None:

@@ -17,9 +17,14 @@ from fasgen.commands.text import size, table, tally
 @options.config_options
 def status(config_path: Path | None, store: Path | None) -> None:
     """Show every stage's generations, the newest first, and how the last run ended."""
+    from fasgen.manifests.added_file import read_added
+
     found = options.find_store(config_path, store)
     click.echo(f"store  {found}")
-    rows = [_line(folder) for folder in in_order(found)]
+    added: Counter[str] = Counter()
+    for one in read_added(found):
+        added.update(dict.fromkeys(one.plans, one.units))
+    rows = [_line(folder, added[folder.name]) for folder in in_order(found)]
     header = ("generation", "units", "of", "planned", "ok", "filtered", "failed", "bytes", "rejects")
     click.echo(table(header, rows) if rows else "no stage has begun here")
     last = last_run(found)
@@ -38,7 +43,7 @@ def in_order(store: Path) -> list[Path]:
     return [folder for _, _, folder in found]
 
 
-def _line(folder: Path) -> tuple[object, ...]:
+def _line(folder: Path, added: int) -> tuple[object, ...]:
     from fasgen.manifests.plan_file import read_plan
     from fasgen.manifests.shard import committed_units, unit_summary
 
@@ -48,7 +53,8 @@ def _line(folder: Path) -> tuple[object, ...]:
     for summary in summaries:
         reasons.update(summary.reasons)
     counts = [sum(getattr(summary, name) for summary in summaries) for name in ("planned", "ok", "filtered", "failed", "bytes")]
-    return (folder.name, len(summaries), plan.get("units", "?"), *counts[:4], size(counts[4]), tally(reasons))
+    of = f"{plan.get('units', '?')}+{added}" if added else plan.get("units", "?")
+    return (folder.name, len(summaries), of, *counts[:4], size(counts[4]), tally(reasons))
 
 
 def last_run(store: Path) -> str:

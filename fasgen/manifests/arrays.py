@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -211,9 +212,10 @@ class ArrayWriter:
                 self._end += length
 
     def abort(self) -> None:
-        """Close what is open."""
+        """Close what is open; what cannot be written any more is not wanted any more."""
         if self._spool is not None:
-            self._spool.close()
+            with suppress(OSError):
+                self._spool.close()
 
 
 class ArrayReader:

@@ -9,6 +9,10 @@ import shutil
 from pathlib import Path
 
 _TMP = ".tmp-"
+
+STAGING = f"{_TMP}rewrite-"
+"""What the names of rewritten units begin with while they wait beside the old ones."""
+
 _READ = 1 << 20
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fasgen.errors import StoreError
-from fasgen.manifests.atomic import write_atomic
+from fasgen.manifests.atomic import STAGING, leftovers, remove, write_atomic
 from fasgen.manifests.unit import canonical_json
 
 NAME = "plan.json"
@@ -117,6 +117,18 @@ def generations(store: Path) -> list[Generation]:
         if match and (folder / NAME).is_file():
             found.append(Generation(match["stage"], folder))
     return found
+
+
+def sweep(store: Path) -> int:
+    """Remove what killed writers left anywhere in a store; its lock must be held. Returns how many there were.
+
+    New units of a removal that was not finished stay: giving it again finishes it.
+    """
+    places = [store, *(one.folder for one in generations(store)), *(store / name for name in ("sources", "added", "retracted"))]
+    found = [path for place in places for path in leftovers(place) if not path.name.startswith(STAGING)]
+    for path in found:
+        remove(path)
+    return len(found)
 
 
 def latest(store: Path) -> list[Generation]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -95,9 +96,13 @@ def retract(store: Path, tombstone: Tombstone) -> Tombstone:
     Raises:
         StoreError: something is damaged, or cannot be written.
     """
-    write_tombstone(store, tombstone)
     retracted = Retracted([tombstone])
-    removed = dict(tombstone.removed)
+    counts: Counter[str] = Counter()
+    for one in touched(store, retracted):
+        counts[one.generation] += one.rows
+    # Counted before the first is gone: a removal that was killed and is given again must not forget what it did.
+    tombstone = replace(tombstone, removed={**counts, **tombstone.removed})
+    write_tombstone(store, tombstone)
     for generation in _last_first(store):
         folder = generation.folder
         plan = read_plan(folder)
@@ -106,14 +111,9 @@ def retract(store: Path, tombstone: Tombstone) -> Tombstone:
         for leftover in atomic.leftovers(folder):
             atomic.remove(leftover)
         _discard_hollow(folder)
-        count = 0
         for unit in committed_units(folder):
-            count += rewrite(folder, unit, retracted.touches, keep_place="sources" in plan.get("upstream", {}))
+            rewrite(folder, unit, retracted.touches, keep_place="sources" in plan.get("upstream", {}))
         take_out(folder, retracted.touches)
-        if count:
-            removed[folder.name] = removed.get(folder.name, 0) + count
-            tombstone = replace(tombstone, removed=removed)
-            write_tombstone(store, tombstone)
     for name in source_names(store):
         rows: list[dict[str, Any]] = read_sources(store, name).to_pylist()
         if any(row["path"] is not None and retracted.is_photograph(row["sample_id"], row["subject"]) for row in rows):

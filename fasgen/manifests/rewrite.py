@@ -6,20 +6,19 @@ can be killed at any moment and done again.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from fasgen.manifests import atomic
 from fasgen.manifests.arrays import ArrayReader
+from fasgen.manifests.atomic import STAGING
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.schema import COMMON
 from fasgen.manifests.shard import Row, UnitReader, UnitWriter
 from fasgen.manifests.unit import UnitFacts, group_path, manifest_path, timing_path, unit_facts
 from fasgen.records import PROVENANCE, Column, Reason, Scalar, Status
 
-_STAGING = ".tmp-rewrite-"
 _OLD_TAR = "old-tar"
 
 
@@ -36,8 +35,8 @@ def rewrite(folder: Path, unit: int, touched: Callable[[Mapping[str, Any]], bool
         unit: number of the unit.
         touched: whether a row goes.
         keep_place: such a row stays as a reject with the reason ``retracted`` and no provenance but the data set: in
-            stages that read sources, where other rows are counted by their places in the listing. Elsewhere it goes altogether, as does
-            every row whose upstream has no product.
+            stages that read sources, where other rows are counted by their places in the listing. Elsewhere it goes altogether,
+            as does every row whose upstream has no product.
 
     Returns:
         rows that went or were blanked.
@@ -49,7 +48,7 @@ def rewrite(folder: Path, unit: int, touched: Callable[[Mapping[str, Any]], bool
     gone = [row for row in rows if row["reason"] != Reason.RETRACTED.value and touched(row)]
     if not gone:
         return 0
-    staging = folder / f"{_STAGING}{unit:05d}"
+    staging = folder / f"{STAGING}{unit:05d}"
     atomic.remove(staging)
     _write(folder, unit, staging, unit_facts(folder, unit), {(row["row"], row["variant"]) for row in gone}, keep_place)
     exchange(folder, unit)
@@ -58,13 +57,13 @@ def rewrite(folder: Path, unit: int, touched: Callable[[Mapping[str, Any]], bool
 
 def unfinished(folder: Path) -> list[int]:
     """Units whose exchange was begun: the new one is complete and waits beside the old one."""
-    found = [(path, int(path.name.removeprefix(_STAGING))) for path in folder.glob(f"{_STAGING}[0-9]*")]
+    found = [(path, int(path.name.removeprefix(STAGING))) for path in folder.glob(f"{STAGING}[0-9]*")]
     return sorted(unit for path, unit in found if (path / _OLD_TAR).exists() and manifest_path(path, unit).exists())
 
 
 def exchange(folder: Path, unit: int) -> None:
     """Put the new unit, which lies complete beside the old one, in its place; may be done again after a kill."""
-    staging = folder / f"{_STAGING}{unit:05d}"
+    staging = folder / f"{STAGING}{unit:05d}"
     facts = unit_facts(staging, unit)
     manifest, group = manifest_path(folder, unit), group_path(folder, unit)
     # Without its manifest the old unit is committed no more.
@@ -82,7 +81,7 @@ def exchange(folder: Path, unit: int) -> None:
     atomic.fsync_file(folder)
     # The manifest is copied and not moved: without it the staging would not say, after a kill, that it is complete.
     draft = trash / "manifest"
-    shutil.copyfile(manifest_path(staging, unit), draft)
+    draft.write_bytes(manifest_path(staging, unit).read_bytes())
     atomic.fsync_file(draft)
     atomic.replace(draft, manifest, trash)
     atomic.fsync_file(folder)
@@ -122,7 +121,7 @@ def _write(folder: Path, unit: int, staging: Path, facts: UnitFacts, gone: set[t
             planned += 1
         writer.commit(planned)
     if timing_path(folder, unit).exists():
-        shutil.copyfile(timing_path(folder, unit), timing_path(staging, unit))
+        timing_path(staging, unit).write_bytes(timing_path(folder, unit).read_bytes())
     (staging / _OLD_TAR).write_text(facts.tar or "", "utf-8")
     atomic.fsync_tree(staging)
 

@@ -10,6 +10,7 @@ import hashlib
 import mmap
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
@@ -125,8 +126,9 @@ class TarWriter:
         return self._digest.hexdigest() if self._digest else ""
 
     def abort(self) -> None:
-        """Close the file as it is."""
-        self._stream.close()
+        """Close the file as it is; what cannot be written any more is not wanted any more."""
+        with suppress(OSError):
+            self._stream.close()
 
 
 def copy_members(source: Path, target: Path, members: Sequence[Member]) -> str:

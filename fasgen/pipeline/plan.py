@@ -354,7 +354,8 @@ def build_addition(
     plans: dict[str, StagePlan] = {}
     will_have: dict[str, frozenset[int]] = {}
     for name in wired:
-        if name not in base.stages:
+        # What was never made cannot be added to, nor what reads it.
+        if name not in base.stages or not base.stages[name].committed or not all(one in plans for one in wired[name].stages):
             continue
         plan = _plan_stage(
             name,

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from fasgen.errors import StoreError
 from fasgen.manifests.lock import StoreLock
+from fasgen.manifests.plan_file import sweep
 from fasgen.manifests.shard import UnitSummary, committed_units, unit_summary
 from fasgen.pipeline.crumbs import forget, read_crumb, was_late
 from fasgen.pipeline.engine import Engine, EngineEvent, Failed, Finished, Lost
@@ -155,6 +156,7 @@ def _locked(
     time_limit: float | None,
     lock: StoreLock,
 ) -> RunResult:
+    sweep(plan.store)
     plan.write()
     ledger.event(
         "begin",

@@ -23,6 +23,9 @@ Augment = Callable[[Mapping[str, torch.Tensor], torch.Generator], dict[str, torc
 
 UNKNOWN = -1
 
+_MOST = 1 << 28
+"""Bytes that a packed cue may hold: a picture of 6,600 x 6,600 px. More is a bomb."""
+
 
 class FasSample(TypedDict, total=False):
     """One sample as trainers get it; further cues, images and arrays stand under their own names.
@@ -179,7 +182,15 @@ def _array(raw: RawSample, name: str) -> NDArray[Any]:
     plain = f"{name}.npy" in raw.files or f"{name}.npy.gz" not in raw.files
     data = _member(raw, f"{name}.npy" if plain else f"{name}.npy.gz")
     try:
-        out: NDArray[Any] = np.load(io.BytesIO(data if plain else gzip.decompress(data)), allow_pickle=False)
+        out: NDArray[Any] = np.load(io.BytesIO(data if plain else _inflated(data)), allow_pickle=False)
     except Exception as error:  # NumPy reads a header as Python source and lets through whatever that raises
         raise ShardError(f"member {name}.npy cannot be decoded: {error}", raw.shard, raw.key) from None
+    return out
+
+
+def _inflated(data: bytes) -> bytes:
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+        out = stream.read(_MOST + 1)
+    if len(out) > _MOST:
+        raise ValueError(f"it holds more than {_MOST} bytes")
     return out

@@ -91,10 +91,9 @@ def test_a_worker_killed_in_the_middle_changes_no_byte(source: SourceConfig, ref
     assert toy.content(store) == toy.content(reference)
 
 
-def test_a_sample_that_kills_its_workers_is_rejected_alone(source: SourceConfig, reference: Path, tmp_path: Path) -> None:
+def with_a_bad_one(source: SourceConfig, folder: Path) -> SourceConfig:
     from PIL import Image
 
-    folder = tmp_path / "in"
     folder.mkdir()
     for path in source.path.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
@@ -102,7 +101,23 @@ def test_a_sample_that_kills_its_workers_is_rejected_alone(source: SourceConfig,
         picture = opened.copy()
     picture.putpixel((0, 0), (toy.KILLER, 0, 0))
     picture.save(folder / "012.png")
-    made = toy.plan(toy.configure(source.model_copy(update={"path": folder})), tmp_path / "store", ["shrink"])
+    return source.model_copy(update={"path": folder})
+
+
+def test_a_sample_that_never_ends_is_found_and_failed(source: SourceConfig, tmp_path: Path) -> None:
+    config = toy.configure(with_a_bad_one(source, tmp_path / "in"), shrink=toy.ShrinkConfig(batch=1))
+    made = toy.plan(config, tmp_path / "store", ["shrink"])
+    result, pages, _ = toy.go(made, lambda: engine(1, TOY_HANGER="1"), retries=0, time_limit=4.0)
+    assert result.outcome is Outcome.FINISHED, result.error
+    assert result.deaths == 3 and pages.of("retry")[-1]["late"] == pages.of("retry")[-1]["excluded"]
+    rows = {str(row["path"]): row for unit in range(3) for row in UnitReader(made.stages["shrink"].folder, unit).rows}
+    assert rows["012.png"]["reason"] == "time_limit" and rows["012.png"]["status"] == "failed"
+    assert sum(row["reason"] == "time_limit" for row in rows.values()) == 1
+    assert not list((tmp_path / "store" / "runs").rglob("*.late"))
+
+
+def test_a_sample_that_kills_its_workers_is_rejected_alone(source: SourceConfig, reference: Path, tmp_path: Path) -> None:
+    made = toy.plan(toy.configure(with_a_bad_one(source, tmp_path / "in")), tmp_path / "store", ["shrink"])
     result, pages, _ = toy.go(made, lambda: engine(1, TOY_KILLER="1"), retries=0)
     assert result.outcome is Outcome.FINISHED, result.error
     # Once outside quarantine, once with its batch in hand, once alone.

@@ -33,7 +33,7 @@ from fasgen.stages.stage import ArrayField, Product, Reads, Reject, Sample, Stag
 
 SIDE = 20
 KILLER = 251
-"""A picture whose first level is this kills its worker while ``TOY_KILLER`` is set."""
+"""A picture whose first level is this kills its worker while ``TOY_KILLER`` is set, and hangs while ``TOY_HANGER`` is."""
 
 
 class ShrinkConfig(StageConfig):
@@ -74,6 +74,8 @@ class Shrink:
         die_once("shrink", sample)
         if os.environ.get("TOY_KILLER") and image[0, 0, 0] == KILLER:
             os.kill(os.getpid(), signal.SIGKILL)
+        if os.environ.get("TOY_HANGER") and image[0, 0, 0] == KILLER:
+            time.sleep(600)
         if image[0, 0, 0] == 7:
             return Reject(Reason.NO_FACE, "level 7")
         if image[0, 0, 0] == 9:
@@ -195,10 +197,12 @@ def plan(config: Any, store: Path, wanted: Sequence[str] = ("all",), cpus: int =
     return build_plan(config, wanted, store, resources=Resources(0, cpus), targets=TARGETS)
 
 
-def go(made: Plan, engine: Any, budget: Budget | None = None, retries: int = 1) -> tuple[RunResult, Pages, Silent]:
+def go(
+    made: Plan, engine: Any, budget: Budget | None = None, retries: int = 1, time_limit: float | None = None
+) -> tuple[RunResult, Pages, Silent]:
     pages, silent = Pages(), Silent()
     make: Any = engine if callable(engine) else (lambda: engine)
-    result = run(made, make, silent, pages, budget=budget, retries=retries)
+    result = run(made, make, silent, pages, budget=budget, retries=retries, time_limit=time_limit)
     return result, pages, silent
 
 

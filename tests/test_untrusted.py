@@ -1,0 +1,164 @@
+"""Nothing that a file says is executed, and no name in it reaches beyond its folder."""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import io
+import tarfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fasgen
+from fasgen.config import load
+from fasgen.errors import ConfigError, StoreError
+from fasgen.manifests.shard import Row, UnitReader, UnitWriter
+from fasgen.manifests.tar import TarReader
+from fasgen.reader import FasDataset, ShardError
+from tests.reader.conftest import members, write_shard
+
+PACKAGE = Path(fasgen.__file__).parent
+
+FORBIDDEN = {
+    "eval",
+    "exec",
+    "os.system",
+    "os.popen",
+    "pickle.load",
+    "pickle.loads",
+    "pickle.Unpickler",
+    "joblib.load",
+    "marshal.loads",
+    "shelve.open",
+    "yaml.unsafe_load",
+    "yaml.full_load",
+    "tarfile.open",
+    "shutil.unpack_archive",
+}
+"""Calls by which a file could run code or write beyond its folder."""
+
+
+def calls() -> Iterator[tuple[str, str, ast.Call]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call):
+                yield path.relative_to(PACKAGE).as_posix(), ast.unparse(node.func), node
+
+
+def argument(call: ast.Call, name: str) -> object:
+    found = next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
+    return found.value if isinstance(found, ast.Constant) else ast.unparse(found) if found is not None else None
+
+
+def test_no_call_runs_what_a_file_holds() -> None:
+    found = [f"{file}: {name}" for file, name, _ in calls() if name in FORBIDDEN]
+    assert not found
+
+
+def test_every_loader_is_told_to_be_safe() -> None:
+    seen = set()
+    for file, name, call in calls():
+        if name == "torch.load":
+            assert argument(call, "weights_only") is True, file
+        elif name in {"np.load", "numpy.load"} or name.endswith(("read_array", "write_array")):
+            assert argument(call, "allow_pickle") is False, file
+        elif name == "yaml.load":
+            assert argument(call, "Loader") == "_Loader", file
+        elif name.startswith("subprocess."):
+            assert argument(call, "shell") is None, file
+        else:
+            continue
+        seen.add(name)
+    assert {"torch.load", "yaml.load"} <= seen
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "seed: !!python/object/apply:os.system ['touch {proof}']",
+        "? !!python/name:os.system\n: 1",
+        "seed: !!python/object/new:subprocess.Popen [[touch, '{proof}']]",
+        "a: &a [1, 1]\nb: *a",
+    ],
+)
+def test_yaml_builds_no_objects_and_follows_no_aliases(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "fasgen.yaml"
+    path.write_text(text.replace("{proof}", str(tmp_path / "proof")))
+    with pytest.raises(ConfigError):
+        load(path)
+    assert not (tmp_path / "proof").exists()
+
+
+def test_a_few_lines_cannot_stand_for_gigabytes(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    (tmp_path / "bomb.yaml").write_text("\n".join(lines))
+    began = time.process_time()
+    with pytest.raises(ConfigError, match="aliases"):
+        load(tmp_path / "bomb.yaml")
+    assert time.process_time() - began < 20
+
+
+NAMES = ("../../escaped.png", "/escaped.png", "a/../../escaped.png", "..")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_members_that_climb_are_bytes_like_any_others(tmp_path: Path, name: str) -> None:
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    with tarfile.open(inner / "00000.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
+        info = tarfile.TarInfo(name)
+        info.size = 4
+        tar.addfile(info, io.BytesIO(b"evil"))
+    before = sorted(tmp_path.rglob("*"))
+    with TarReader(inner / "00000.tar") as reader:
+        assert [reader.read(each) for each in reader.members] == [b"evil"]
+    write_shard(inner / "fas-000000.tar", [(name, members(1))])
+    with suppress(ShardError):
+        list(FasDataset(inner, on_error="skip"))
+    assert sorted(path for path in tmp_path.rglob("*") if path.name != "fas-000000.tar") == before
+
+
+@pytest.mark.parametrize("sample_id", ["../up", "a/b", "/root", "a.b", "", "a\0b"])
+def test_sample_ids_that_climb_are_refused(tmp_path: Path, sample_id: str) -> None:
+    with (
+        UnitWriter(tmp_path, 0, columns=(), arrays={}, plan_hash="p", weights="") as writer,
+        pytest.raises(StoreError, match="holds a dot, a slash or a NUL"),
+    ):
+        writer.ok(Row(sample_id, 0, 0), files={"bin": b"x"})
+
+
+def test_a_cue_that_holds_objects_is_refused(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (Path(str(tmp_path / "proof")).touch, ())  # type: ignore[return-value]
+
+    stream = io.BytesIO()
+    np.save(stream, np.array([Evil()], dtype=object), allow_pickle=True)
+    files = members(1) | {"cue.npy": stream.getvalue()}
+    write_shard(tmp_path / "fas-000000.tar", [("0" * 16, files)])
+    with pytest.raises(ShardError, match=r"cue"):
+        list(FasDataset(tmp_path))
+    assert not (tmp_path / "proof").exists()
+
+
+def test_a_packed_cue_that_is_a_bomb_is_refused(tmp_path: Path) -> None:
+    bomb = gzip.compress(bytes(1 << 20)) * 300
+    files = {"png": members(1)["png"], "cue.npy.gz": bomb, "json": members(1)["json"]}
+    write_shard(tmp_path / "fas-000000.tar", [("0" * 16, files)])
+    with pytest.raises(ShardError, match="holds more than"):
+        list(FasDataset(tmp_path))
+
+
+def test_a_manifest_that_names_a_tar_elsewhere_is_not_believed(tmp_path: Path) -> None:
+    """The reader takes the tar's name from the stage, not from what a file says."""
+    with UnitWriter(tmp_path / "store", 0, columns=(), arrays={}, plan_hash="p", weights="") as writer:
+        writer.ok(Row("a" * 16, 0, 0), files={"bin": b"mine"})
+        writer.commit(1)
+    with UnitReader(tmp_path / "store", 0, "../{unit:05d}.tar") as reader, pytest.raises(StoreError, match="cannot be read"):
+        reader.file(0, "bin")
