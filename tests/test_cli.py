@@ -58,7 +58,6 @@ def test_importing_the_command_line_imports_nothing_heavy() -> None:
 def test_help_names_every_command() -> None:
     result = fasgen("--help")
     assert result.exit_code == 0
-<<<<<<< HEAD
     for name in (
         "run",
         "plan",
@@ -69,14 +68,14 @@ def test_help_names_every_command() -> None:
         "trace",
         "diff",
         "verify",
+        "reproduce",
+        "retry",
+        "retract",
         "train",
         "doctor",
         "stages",
         "version",
     ):
-=======
-    for name in ("run", "plan", "status", "show", "verify", "reproduce", "retry", "retract", "train", "doctor", "version"):
->>>>>>> trust
         assert f"\n  {name} " in result.output
 
 
@@ -237,7 +236,6 @@ def test_verify_tells_sound_from_damaged(photos: Path) -> None:
     assert "00000.tar" in result.stdout
 
 
-<<<<<<< HEAD
 def test_a_report_is_written_into_the_store(photos: Path) -> None:
     run()
     run("noisy.strength=2.5")
@@ -304,7 +302,8 @@ def test_a_sheet_of_what_a_filter_keeps(photos: Path) -> None:
     assert not (photos.parent / "none.png").exists()
     assert "did you mean 'mean'?" in fasgen("sheet", "--out", str(out), "--figures", "maen").stderr
     assert fasgen("sheet", "E'\\'' or true", "--out", str(out)).exit_code == 2
-=======
+
+
 def test_verify_makes_rows_again(photos: Path) -> None:
     run()
     result = fasgen("verify", "--replay", "9", "--gpus", "0")
@@ -371,7 +370,6 @@ def test_an_error_of_the_disk_is_one_line(photos: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("fasgen.pipeline.plan.Plan.write", full)
     result = run()
     assert result.exit_code == 2 and "No space left on device" in result.stderr and "Traceback" not in result.output
->>>>>>> trust
 
 
 def test_doctor_tries_one_sample_at_every_stage(photos: Path) -> None:
