@@ -16,6 +16,7 @@ from fasgen.pipeline.schedule import (
     Done,
     Drain,
     Ending,
+    Halt,
     Joined,
     Key,
     Scheduler,
@@ -129,6 +130,42 @@ def test_a_death_from_outside_costs_no_sample() -> None:
     world.assign()
     (hand,) = world.hands.values()
     assert hand[Key("a", 0)].suspects == (5,) and not hand[Key("a", 0)].excluded
+
+
+def test_a_sample_that_takes_too_long_is_told_from_one_that_kills() -> None:
+    scheduler = Scheduler(graph(wanted="a"), 1, retries=0)
+    key = Key("a", 0)
+    for number, (rows, late) in enumerate([((), False), ((5,), True), ((5,), True)]):
+        scheduler.handle(Joined(number, "cpu"))
+        assert len(scheduler.decide()) == 1
+        scheduler.handle(Died(number, {key: rows} if rows else {}, frozenset({key}) if late else frozenset()))
+    scheduler.handle(Joined(9, "cpu"))
+    (assign,) = scheduler.decide()
+    assert assign.excluded == assign.late == (5,)
+
+
+def test_what_is_no_units_fault_drains_and_says_why() -> None:
+    scheduler = Scheduler(graph(), 3, depth=1)
+    scheduler.handle(Joined(0, "cpu"))
+    scheduler.decide()
+    scheduler.handle(Halt("the lock is gone"))
+    assert not scheduler.finished and scheduler.decide() == []
+    scheduler.handle(Done(0, Key("a", 0), ROWS, 0))
+    assert scheduler.finished and scheduler.ending is Ending.ERROR and scheduler.error == "the lock is gone"
+
+
+def test_units_may_begin_at_any_number() -> None:
+    scheduler = Scheduler(graph(), range(7, 9), depth=2)
+    scheduler.handle(Joined(0, "cpu"))
+    assert [assign.key.unit for assign in scheduler.decide()] == [7, 8]
+    assert scheduler.counts("a") == (0, 2, 0) and scheduler.units == 2
+
+
+def test_every_stage_has_the_whole_budget() -> None:
+    scheduler = Scheduler(graph(), 3, depth=1, budget=Budget(max_failed=2), before={"a": (10, 2), "b": (10, 2)})
+    assert scheduler.ending is None and scheduler.failed == 4 and scheduler.planned == 20
+    over = Scheduler(graph(), 3, depth=1, budget=Budget(max_failed=2), before={"a": (10, 2), "b": (10, 3)})
+    assert over.ending is Ending.OVER_BUDGET and over.error.startswith("b: 3 of 10 rows failed")
 
 
 def test_a_model_that_kills_before_the_first_sample_ends_the_run() -> None:
