@@ -76,7 +76,7 @@ class PaperConfig(Section):
         (0.005, 0.03), description="light that the surface returns where it should be black, share of paper white"
     )
     screen: tuple[Share, Share] = Field(
-        (0.6, 1.0), description="contrast of the halftone dots; 0 is continuous tone, 1 is ink or no ink"
+        (0.35, 0.85), description="contrast of the halftone dots; 0 is continuous tone, 1 is ink or no ink"
     )
     screen_pitch: tuple[Pitch, Pitch] = Field((1.0, 2.2), description="distance of halftone dots, px")
     screen_angle: tuple[Angle, Angle] = Field(
@@ -169,7 +169,7 @@ class CameraConfig(Section):
     """The camera that takes the attack."""
 
     defocus: tuple[Blur, Blur] = Field((0.1, 0.45), description="blur of the lens, standard deviation, px")
-    exposure: tuple[Stops, Stops] = Field((-0.5, 0.6), description="exposure beyond the right one, stops")
+    exposure: tuple[Stops, Stops] = Field((-0.8, 0.7), description="exposure beyond the right one, stops")
     warmth: tuple[Signed, Signed] = Field((-0.45, 0.45), description="white balance: -1 blue, 0 right, 1 orange")
     greenness: tuple[Signed, Signed] = Field((-0.25, 0.25), description="white balance: -1 magenta, 0 right, 1 green")
     noise: tuple[Share, Share] = Field((0.003, 0.015), description="standard deviation of the noise at white, share of white")
@@ -201,7 +201,7 @@ def _bent() -> PaperConfig:
 
 
 def _cut() -> PaperConfig:
-    return _paper(bend=(5.0, 35.0), margin_chance=0.0, screen=(0.3, 0.9), glare=(0.0, 0.25), fold_chance=0.05)
+    return _paper(bend=(5.0, 35.0), margin_chance=0.0, screen=(0.2, 0.7), glare=(0.0, 0.25), fold_chance=0.05)
 
 
 def _display(**ranges: object) -> DisplayConfig:
