@@ -7,7 +7,8 @@ crop, whatever the size. Angles are in degrees, positive clockwise as the pictur
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -247,6 +248,21 @@ class PhysicalConfig(BaseModel):
     camera: CameraConfig = Field(
         default_factory=lambda: CameraConfig.model_validate({}), description="the camera that takes the attack"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_the_instruments_own(cls, values: Any) -> Any:
+        """Lay what is given for an instrument over that instrument's defaults, not over those of its class."""
+        if not isinstance(values, Mapping):
+            return values
+        filled = dict(values)
+        for name, given in values.items():
+            if name in cls.model_fields and isinstance(given, Mapping):
+                default: Section = cls.model_fields[name].get_default(call_default_factory=True)
+                # JSON has lists; a validator's result must have tuples to pass as strict.
+                own = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+                filled[name] = default.model_dump() | own
+        return filled
 
     def sections(self, style: str) -> tuple[Section, ...]:
         """The sections whose parameters ``style`` has, in the order in which they are drawn."""
