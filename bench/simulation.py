@@ -1,23 +1,33 @@
-"""Simulated attacks a second on one core, by style, at 256 and at 112 px.
+"""Simulated attacks a second on one core, by style, at 256 and at 112 px; at 256 px also beside augraphy's nearest effects.
 
-The figure is over the processor's time, not the clock's: what else the machine does must not count, and a worker has one core.
-The aims are absolute; there is no peer, since no package is known to us that computes the same chain.
+Figures are over the processor's time, not the clock's: what else the machine does must not count, and a worker has one core.
+The aims in images a second are absolute. augraphy paints effects of the same names for documents: a measure, not the same work.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import statistics
+import subprocess
+import tempfile
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.harness import Row, table
+from bench.brisque import peer_python
+from bench.harness import Row, median_ratio, table
 
 AIMS = {256: 40.0, 112: 150.0}
 """Images a second and core, by side."""
 
-SEEDS, ROUNDS = 12, 7
+NEAREST = {"print": "print", "replay_tablet": "replay"}
+"""Style to the peer's chain that comes nearest."""
+
+SEEDS, ROUNDS, UNIT = 12, 7, "images/s"
 
 
 def picture(side: int) -> NDArray[np.uint8]:
@@ -31,27 +41,93 @@ def picture(side: int) -> NDArray[np.uint8]:
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
+class Peer:
+    """augraphy in its own process, which waits while others run."""
+
+    def __init__(self, python: Path, stored: Path) -> None:
+        script = Path(__file__).parent / "peers" / "augraphy_peer.py"
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(
+            [str(python), str(script), str(stored)], env=environment, text=True, stdin=pipe, stdout=pipe, stderr=pipe
+        )
+        self.version: str = self._answer()["version"]
+        self()
+
+    def __call__(self) -> dict[str, float]:
+        """Processor milliseconds an image, by chain."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            _, errors = self._process.communicate()
+            raise ChildProcessError(errors.strip().splitlines()[-1] if errors.strip() else "it ended without a word")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+
+class Ours:
+    """fasgen's simulation, one thread."""
+
+    def __init__(self) -> None:
+        import cv2
+
+        from fasgen.stages.synth.physical.config import STYLES, PhysicalConfig
+        from fasgen.stages.synth.physical.simulate import simulate
+
+        cv2.setNumThreads(1)
+        self.styles, self._config, self._simulate, self._seed = STYLES, PhysicalConfig(), simulate, 0
+
+    def __call__(self, image: NDArray[np.uint8], style: str) -> float:
+        """Processor milliseconds an image, over seeds not used before."""
+        start = time.process_time()
+        for _ in range(SEEDS):
+            self._simulate(image, style, self._seed, self._config)
+            self._seed += 1
+        return (time.process_time() - start) / SEEDS * 1e3
+
+
 def run() -> list[Row]:
-    """One row a style and side; styles take turns, each round with other seeds."""
-    import cv2
-
-    from fasgen.stages.synth.physical.config import STYLES, PhysicalConfig
-    from fasgen.stages.synth.physical.simulate import simulate
-
-    cv2.setNumThreads(1)
-    config, rows = PhysicalConfig(), []
+    """One row a style and side, then one a chain of the peer; in each round all take turns."""
+    ours, rows = Ours(), []
     for side, aim in AIMS.items():
         image = picture(side)
-        times: dict[str, list[float]] = {style: [] for style in STYLES}
-        for turn in range(ROUNDS + 1):
-            for style in STYLES:
-                start = time.process_time()
-                for seed in range(SEEDS):
-                    simulate(image, style, turn * SEEDS + seed, config)
-                times[style].append(time.process_time() - start)
-        for style, each in times.items():
-            rate = SEEDS / statistics.median(each[1:])
-            rows.append(Row(f"simulation, {style}, {side} px, one core", rate, aim, "the aim", rate / aim, 1.0, "images/s"))
+        rounds = [{style: ours(image, style) for style in ours.styles} for _ in range(ROUNDS + 1)][1:]
+        for style in ours.styles:
+            rate = 1e3 / statistics.median(each[style] for each in rounds)
+            rows.append(Row(f"simulation, {style}, {side} px, one core", rate, aim, "the aim", rate / aim, 1.0, UNIT))
+    return rows + _beside(ours, picture(256))
+
+
+def _beside(ours: Ours, image: NDArray[np.uint8]) -> list[Row]:
+    titles = {style: f"simulation, {style}, 256 px, one core" for style in NEAREST}
+    with tempfile.TemporaryDirectory() as folder:
+        stored = Path(folder) / "picture.npy"
+        np.save(stored, image)
+        python = peer_python()
+        try:
+            if python is None:
+                raise ChildProcessError("no .venv-bench and no FASGEN_BENCH_PYTHON")
+            peer = Peer(python, stored)
+        except ChildProcessError as error:
+            missing = f"augraphy: peer not installed ({error})"
+            return [Row(title, 1e3 / ours(image, style), None, missing, None, None, UNIT) for style, title in titles.items()]
+        rounds = [({style: ours(image, style) for style in NEAREST}, peer()) for _ in range(ROUNDS)]
+        peer.close()
+    rows = []
+    for style, kind in NEAREST.items():
+        mine, theirs = [own[style] for own, _ in rounds], [other[kind] for _, other in rounds]
+        name, ratio = f"augraphy {peer.version}, {kind}", median_ratio(mine, theirs)
+        rows.append(Row(titles[style], 1e3 / statistics.median(mine), 1e3 / statistics.median(theirs), name, ratio, None, UNIT))
     return rows
 
 

@@ -7,7 +7,8 @@ crop, whatever the size. Angles are in degrees, positive clockwise as the pictur
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -76,7 +77,7 @@ class PaperConfig(Section):
         (0.005, 0.03), description="light that the surface returns where it should be black, share of paper white"
     )
     screen: tuple[Share, Share] = Field(
-        (0.6, 1.0), description="contrast of the halftone dots; 0 is continuous tone, 1 is ink or no ink"
+        (0.35, 0.85), description="contrast of the halftone dots; 0 is continuous tone, 1 is ink or no ink"
     )
     screen_pitch: tuple[Pitch, Pitch] = Field((1.0, 2.2), description="distance of halftone dots, px")
     screen_angle: tuple[Angle, Angle] = Field(
@@ -169,7 +170,7 @@ class CameraConfig(Section):
     """The camera that takes the attack."""
 
     defocus: tuple[Blur, Blur] = Field((0.1, 0.45), description="blur of the lens, standard deviation, px")
-    exposure: tuple[Stops, Stops] = Field((-0.5, 0.6), description="exposure beyond the right one, stops")
+    exposure: tuple[Stops, Stops] = Field((-0.8, 0.7), description="exposure beyond the right one, stops")
     warmth: tuple[Signed, Signed] = Field((-0.45, 0.45), description="white balance: -1 blue, 0 right, 1 orange")
     greenness: tuple[Signed, Signed] = Field((-0.25, 0.25), description="white balance: -1 magenta, 0 right, 1 green")
     noise: tuple[Share, Share] = Field((0.003, 0.015), description="standard deviation of the noise at white, share of white")
@@ -201,7 +202,7 @@ def _bent() -> PaperConfig:
 
 
 def _cut() -> PaperConfig:
-    return _paper(bend=(5.0, 35.0), margin_chance=0.0, screen=(0.3, 0.9), glare=(0.0, 0.25), fold_chance=0.05)
+    return _paper(bend=(5.0, 35.0), margin_chance=0.0, screen=(0.2, 0.7), glare=(0.0, 0.25), fold_chance=0.05)
 
 
 def _display(**ranges: object) -> DisplayConfig:
@@ -247,6 +248,21 @@ class PhysicalConfig(BaseModel):
     camera: CameraConfig = Field(
         default_factory=lambda: CameraConfig.model_validate({}), description="the camera that takes the attack"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_the_instruments_own(cls, values: Any) -> Any:
+        """Lay what is given for an instrument over that instrument's defaults, not over those of its class."""
+        if not isinstance(values, Mapping):
+            return values
+        filled = dict(values)
+        for name, given in values.items():
+            if name in cls.model_fields and isinstance(given, Mapping):
+                default: Section = cls.model_fields[name].get_default(call_default_factory=True)
+                # JSON has lists; a validator's result must have tuples to pass as strict.
+                own = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+                filled[name] = default.model_dump() | own
+        return filled
 
     def sections(self, style: str) -> tuple[Section, ...]:
         """The sections whose parameters ``style`` has, in the order in which they are drawn."""

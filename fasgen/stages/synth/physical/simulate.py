@@ -101,7 +101,6 @@ def apply(image: RGB, style: str, parameters: Mapping[str, Value]) -> RGB:
         )
     view = View(*image.shape[:2])
     p = {name: float(value) for name, value in parameters.items() if not isinstance(value, str)}
-    p["texture"] = parameters["texture"]  # type: ignore[assignment]
     with _one_thread():
         image = np.ascontiguousarray(image)
         if ATTACK_TYPE[style] == "replay":

@@ -42,6 +42,21 @@ def test_what_is_out_of_range_is_refused(values: dict[str, object], words: str) 
         PhysicalConfig.model_validate(values)
 
 
+def test_a_range_that_is_given_leaves_the_instruments_others_alone() -> None:
+    text = '{"replay_phone": {"pitch": [0.5, 1]}, "camera": {"jpeg": [80, 90]}}'
+    config = PhysicalConfig.model_validate_json(text, strict=True)
+    assert config.replay_phone == PhysicalConfig().replay_phone.model_copy(update={"pitch": (0.5, 1.0)})
+    assert config.replay_phone.layout == "pentile"
+    assert config.camera.jpeg == (80, 90)
+    assert PhysicalConfig.model_validate(config.model_dump()) == config
+
+
+@pytest.mark.parametrize("text", ['{"camera": {"jpeg": ["80", 90]}}', '{"camera": {"jpeg": [80]}}', '{"camera": 5}', "[]"])
+def test_other_types_are_refused(text: str) -> None:
+    with pytest.raises(ValidationError):
+        PhysicalConfig.model_validate_json(text, strict=True)
+
+
 def test_it_is_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         PhysicalConfig().camera.jpeg = (1, 2)  # type: ignore[misc]
