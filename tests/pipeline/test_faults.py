@@ -100,7 +100,7 @@ def test_a_disk_that_fills_up_stops_the_run_and_the_next_one_goes_on(
     with broken(Disk(tmp_path / "count", "count")) as counted:
         made = toy.plan(toy.configure(source), tmp_path / "count")
         toy.go(made, LocalEngine(made.resources, depth=1))
-    for at in range(2, counted.count, 17):
+    for at in range(2, counted.count, counted.count // 10):
         store = tmp_path / str(at)
         made = toy.plan(toy.configure(source), store)
         try:
