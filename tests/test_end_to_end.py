@@ -57,7 +57,7 @@ def folder(store: Path, stage: str) -> Path:
 
 
 def rows(store: Path, stage: str) -> list[dict[str, Any]]:
-    files = sorted(p for p in folder(store, stage).glob("*.parquet") if ".timing." not in p.name)
+    files = sorted(p for p in folder(store, stage).glob("*.parquet") if ".timing." not in p.name and p.stem.isdigit())
     return [row for file in files for row in pq.read_table(file).to_pylist()]
 
 

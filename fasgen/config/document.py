@@ -109,7 +109,10 @@ def parse_document(text: str, name: str) -> Document:
         ConfigError: with file, line and column, if it is not YAML, has a key twice, or is not a mapping.
     """
     lines: dict[Key, int] = {}
-    loader = _Loader(text)
+    try:
+        loader = _Loader(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name}: not valid YAML: {str(error).splitlines()[0]}") from error
     try:
         node = loader.get_single_node()
         if node is None:

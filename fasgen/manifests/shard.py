@@ -108,6 +108,11 @@ class UnitWriter:
         self._keys: set[str] = set()
         self._open = True
 
+    @property
+    def closed(self) -> bool:
+        """True once the unit is committed or given up."""
+        return not self._open
+
     def ok(
         self,
         row: Row,

@@ -147,7 +147,7 @@ def load_faces(faces: Sequence[Face], size: int, scratch: Path | None = None) ->
         _fill(np.lib.format.open_memmap(new, "w+", np.uint8, shape), faces, size).flush()
         new.rename(path)
     wait_for_ranks()
-    return torch.from_numpy(np.load(path, mmap_mode="r+"))
+    return torch.from_numpy(np.load(path, mmap_mode="r+", allow_pickle=False))
 
 
 def _fill(out: Filled, faces: Sequence[Face], size: int) -> Filled:

@@ -157,7 +157,7 @@ def _render(images: Tensor, jobs: Sequence[Job], simulate: Simulate, out: Path, 
     while not path.exists():
         time.sleep(1)
     wait_for_ranks()
-    return torch.from_numpy(np.load(path, mmap_mode="r+"))
+    return torch.from_numpy(np.load(path, mmap_mode="r+", allow_pickle=False))
 
 
 def _made(images: Tensor, job: Job, simulate: Simulate) -> NDArray[np.uint8]:
