@@ -108,6 +108,11 @@ class UnitWriter:
         self._keys: set[str] = set()
         self._open = True
 
+    @property
+    def is_open(self) -> bool:
+        """Whether rows may still be stored."""
+        return self._open
+
     def ok(
         self,
         row: Row,
