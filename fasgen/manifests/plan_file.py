@@ -124,7 +124,8 @@ def sweep(store: Path) -> int:
 
     New units of a removal that was not finished stay: giving it again finishes it.
     """
-    places = [store, *(one.folder for one in generations(store)), *(store / name for name in ("sources", "added", "retracted"))]
+    # Folders without a plan too: a writer may have been killed before there was one.
+    places = [store, *(path for path in store.iterdir() if path.is_dir())] if store.is_dir() else []
     found = [path for place in places for path in leftovers(place) if not path.name.startswith(STAGING)]
     for path in found:
         remove(path)

@@ -109,9 +109,9 @@ class UnitWriter:
         self._open = True
 
     @property
-    def closed(self) -> bool:
-        """True once the unit is committed or given up."""
-        return not self._open
+    def is_open(self) -> bool:
+        """Whether rows may still be stored."""
+        return self._open
 
     def ok(
         self,

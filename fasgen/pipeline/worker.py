@@ -227,8 +227,8 @@ def _write(writer: UnitWriter, loaded: Loaded, outcome: Outcome) -> None:
         try:
             writer.ok(loaded.row, images=outcome.images, arrays=outcome.arrays, files=outcome.files, values=outcome.values)
         except StoreError as error:
-            if writer.closed:
-                # The disk failed, not the sample: there is nowhere left to say what became of it.
+            if not writer.is_open:
+                # The disk was at fault, not the sample.
                 raise
             writer.reject(loaded.row, Reason.STAGE_ERROR, one_line(error))
 
