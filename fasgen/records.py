@@ -110,5 +110,12 @@ PROVENANCE: tuple[Column, ...] = (
     Column("domain", "string", "data set | capture device | attack type: DiffFAS's style key"),
     Column("split", "string", "train, dev, test or null"),
     Column("licence", "string", "licence tag of the source, inherited by every product"),
+    Column("attack_family", "string", "family of attacks over all data sets, such as print, replay, mask_rigid; null for live"),
+    Column("attack_raw", "string", "the attack as the data set spells or numbers it; null for live"),
+    Column("session", "string", "recording session; null where unknown"),
+    Column("lighting", "string", "lighting; null where unknown"),
+    Column("subject_is_pseudo", "bool", "whether the subject stands for a clip or picture: the data set does not tell people"),
+    Column("shipped_box", "list<float32>", "the data set's own face box of this frame: x0, y0, x1, y1; null without", "px"),
+    Column("shipped_eyes", "list<float32>", "the data set's own eye centres: left x, y, right x, y; null without", "px"),
 )
 """Columns that every row inherits from its source, unchanged through all one-to-one stages."""

@@ -32,6 +32,15 @@ COLUMNS: tuple[Column, ...] = (
     Column("domain", "string", "data set | capture device | attack type"),
     Column("split", "string", "train, dev, test or null"),
     Column("licence", "string", "licence tag of the source"),
+    Column("attack_family", "string", "family of attacks over all data sets, such as print, replay, mask_rigid; null for live"),
+    Column("attack_raw", "string", "the attack as the data set spells or numbers it; null for live"),
+    Column("session", "string", "recording session; null where unknown"),
+    Column("lighting", "string", "lighting; null where unknown"),
+    Column("subject_is_pseudo", "bool", "whether the subject stands for a clip or picture: the data set does not tell people"),
+    Column("adapter", "string", "what read the data set: the adapter's name, whatever the source is called"),
+    Column("container", "string", "how the pixels are held inside the file; null for a file of its own"),
+    Column("marks", "string", "path of shipped boxes or eye positions; null without"),
+    Column("marks_format", "string", "columns of that file"),
 )
 _PART = 1_000_000
 _DIGEST = "digest"

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from fasgen.records import Reason, Scalar
 from fasgen.sources.config import Limits
+from fasgen.sources.contained import Contained
 from fasgen.sources.container import sniff_video
 from fasgen.sources.failure import SampleError as SampleError
 from fasgen.sources.image import decode_image, sniff_image
+from fasgen.sources.marks import read_marks
 from fasgen.sources.paths import unescape
-from fasgen.sources.video import VideoFrames, sample_frames
+from fasgen.sources.video import VideoFrames, sample_frames, uniform_indices
 
 if TYPE_CHECKING:
     from fasgen.stages.stage import RGB
@@ -34,6 +36,12 @@ class Wanted(Protocol):
     def frame_k(self) -> int | None: ...
     @property
     def frame_n(self) -> int | None: ...
+    @property
+    def container(self) -> str | None: ...
+    @property
+    def marks(self) -> str | None: ...
+    @property
+    def marks_format(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,7 @@ class Decoder:
         self._limits = limits or Limits()
         self._lock = threading.Lock()
         self._video: _Video | None = None
+        self._contained = Contained(root, self._limits)
 
     def read(self, row: Wanted) -> tuple[RGB, dict[str, Scalar]]:
         """Decode one row.
@@ -63,11 +72,24 @@ class Decoder:
             row: a row of this source.
 
         Returns:
-            the upright picture, H x W x 3 uint8 RGB, and ``{"frame": decoded index}`` (None for a still).
+            the upright picture, H x W x 3 uint8 RGB, and ``frame``, the decoded index (None for a still); where the data set
+            ships them for this picture, ``shipped_box`` and ``shipped_eyes`` in its pixels.
 
         Raises:
             SampleError: there are no such pixels; it says why. Nothing else is raised for what a file holds.
         """
+        image, values = self._pixels(row)
+        if row.marks and row.marks_format:
+            index, size = values["frame"], (image.shape[1], image.shape[0])
+            values |= read_marks(self._root, row.marks, row.marks_format, index if isinstance(index, int) else None, size)
+        return image, values
+
+    def _pixels(self, row: Wanted) -> tuple[RGB, dict[str, Scalar]]:
+        if row.container is not None:
+            k, n = row.frame_k or 0, row.frame_n or 1
+            pick = (lambda count: uniform_indices(count, n)[k]) if row.kind == "video" else None
+            image, index = self._contained.read(row.container, row.path, pick)
+            return image, {"frame": index}
         if row.kind == "image":
             return self._still(row.path), {"frame": None}
         return self._frame(row.path, row.frame_k or 0, row.frame_n or 1)
