@@ -65,26 +65,28 @@ class SourceInput:
         self._decoders: dict[str, Decoder] = {}
         self.rows = range(len(source.rows))
         for name in sorted({row.dataset for row in source.rows}):
-            root, limits = source.places[name]
-            if not root.is_dir():
-                raise SourceError(f"source {name}: {root} is not there any more; mount it, or set its path anew")
-            self._decoders[name] = Decoder(root, limits)
+            place = source.places[name]
+            if not place.root.is_dir():
+                raise SourceError(f"source {name}: {place.root} is not there any more; mount it, or set its path anew")
+            self._decoders[name] = Decoder(*place)
 
     def load(self, position: int) -> Loaded:
         """Decode one image or frame; what cannot be decoded becomes a reject."""
         source = self._source.rows[position]
+        decoder = self._decoders[source.dataset]
         try:
-            image, values = self._decoders[source.dataset].read(source)
+            image, values = decoder.read(source)
         except SampleError as error:
             return self.skip(position, Reject(error.reason, error.detail))
         except Exception as error:
             reason = Reason.OUT_OF_MEMORY if is_out_of_memory(error) else Reason.CORRUPT
             return self.skip(position, Reject(reason, one_line(error)))
         row = self._row(position, source, values)
-        sample = Sample(
-            row.sample_id, row.seed, position % self._task.batch, {"image": image}, values=dict(row.provenance or {})
+        slot = position % self._task.batch
+        known = {**(row.provenance or {}), **values}
+        return Loaded(
+            row, Sample(row.sample_id, row.seed, slot, {"image": image}, values=known, nearby=decoder.nearby(source, values))
         )
-        return Loaded(row, sample)
 
     def skip(self, position: int, reject: Reject) -> Loaded:
         """The row rejected without touching its file."""

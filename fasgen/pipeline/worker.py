@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 
 from fasgen.errors import StoreError
 from fasgen.manifests.shard import UnitWriter
@@ -177,10 +178,13 @@ def _write(writer: UnitWriter, loaded: Loaded, outcome: Outcome) -> None:
     if isinstance(outcome, Reject):
         writer.reject(loaded.row, outcome.reason, " ".join(outcome.detail.split()))
     else:
+        row = loaded.row
+        if outcome.frame is not None:
+            row = replace(row, provenance={**(row.provenance or {}), "frame": outcome.frame})
         try:
-            writer.ok(loaded.row, images=outcome.images, arrays=outcome.arrays, files=outcome.files, values=outcome.values)
+            writer.ok(row, images=outcome.images, arrays=outcome.arrays, files=outcome.files, values=outcome.values)
         except StoreError as error:
-            writer.reject(loaded.row, Reason.STAGE_ERROR, one_line(error))
+            writer.reject(row, Reason.STAGE_ERROR, one_line(error))
 
 
 def _written_bytes(group: Sequence[Written]) -> int:

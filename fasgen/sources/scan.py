@@ -145,7 +145,7 @@ def scan(config: SourceConfig) -> Scan:
 def _rows(config: SourceConfig, path: str, size: int, labels: Labels) -> Iterator[SourceRow]:
     video = _extension(path) in VIDEO_EXTENSIONS
     text = escape(path)
-    for k in range(config.frames) if video else (None,):
+    for k in range(config.frames.rows) if video else (None,):
         yield SourceRow(
             sample_id=sample_id(config.name, text, k),
             dataset=config.name,
@@ -153,7 +153,7 @@ def _rows(config: SourceConfig, path: str, size: int, labels: Labels) -> Iterato
             size=size,
             kind="video" if video else "image",
             frame_k=k,
-            frame_n=config.frames if video else None,
+            frame_n=config.frames.rows if video else None,
             subject=labels.subject,
             label=labels.label,
             attack_type=labels.attack_type,
