@@ -21,7 +21,7 @@ from typing import Any
 
 from bench.harness import Row, table
 
-BENCHES = ("startup", "packing", "cues", "reading", "brisque", "align", "defake", "engine")
+BENCHES = ("startup", "frames", "packing", "cues", "reading", "brisque", "align", "defake", "engine")
 """Modules of this package with a ``run()`` that gives rows."""
 
 ROOT = Path(__file__).resolve().parent.parent

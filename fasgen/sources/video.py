@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 import cv2
+import numpy as np
 
 from fasgen.records import Reason
 from fasgen.sources.config import Limits
@@ -37,7 +38,7 @@ class FrameStream:
     """A video being decoded, one frame after the other and never backwards; a context manager that lets go of it.
 
     Args:
-        file: descriptor of a regular file, open for reading; it may be closed afterwards.
+        file: descriptor of a regular file, open for reading; it is duplicated and may be closed afterwards.
         limits: what is too large, too long or too small.
 
     Attributes:
@@ -52,6 +53,7 @@ class FrameStream:
         self._kind = _checked_kind(file)
         self._limits = limits
         self._capture = _open(file)
+        self._last: tuple[int, RGB] | None = None
         self.count = 0
         self._ended = False
         self._damage: SampleError | None = None
@@ -61,6 +63,7 @@ class FrameStream:
         check_size(width, height, limits)
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         self.stated = max(0, min(int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)), limits.max_frames))
+        self._file: int | None = os.dup(file)
 
     def reaches(self, index: int) -> bool:
         """Decode until frame ``index`` (at least ``count - 1``) is the current one; False if the video ends before it."""
@@ -76,15 +79,47 @@ class FrameStream:
 
     def current(self) -> RGB:
         """The frame with index ``count - 1``: H x W x 3 uint8 RGB, upright."""
-        try:
-            ok, frame = self._capture.retrieve()
-        except cv2.error as error:
-            raise SampleError(Reason.CORRUPT, f"{self._kind}: {describe(error)}") from error
-        if not ok or frame is None:
+        frame = self._retrieved(self._capture)
+        if frame is None:
             raise SampleError(Reason.CORRUPT, f"frame {self.count - 1} cannot be converted")
         check_size(frame.shape[1], frame.shape[0], self._limits)
+        if self._last is not None and self._last[0] != self.count and np.array_equal(frame, self._last[1]) and frame.any():
+            self._check_conversion(frame)
+        self._last = self.count, frame
         rgb: RGB = cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB if frame.ndim == 2 else cv2.COLOR_BGR2RGB)
         return rgb
+
+    def _retrieved(self, capture: cv2.VideoCapture) -> RGB | None:
+        try:
+            ok, frame = capture.retrieve()
+        except cv2.error as error:
+            raise SampleError(Reason.CORRUPT, f"{self._kind}: {describe(error)}") from error
+        return frame if ok else None
+
+    def _check_conversion(self, frame: RGB) -> None:
+        """Refuse the current frame if a decoder of its own gives another picture of it, or nothing but black from it on.
+
+        OpenCV's builds on ffmpeg 8 cannot convert frames that are marked as interlaced, say that they did, and hand out
+        whatever lay in memory: another piece of memory in another decoder, and within one the same for each frame.
+        """
+        if self._file is None:
+            return
+        capture = _open(self._file)
+        try:
+            capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+            reached = all(capture.grab() for _ in range(self.count))
+            other = self._retrieved(capture) if reached else None
+            sound = other is not None and np.array_equal(frame, other)
+            while sound and other is not None and not other.any():
+                other = self._retrieved(capture) if capture.grab() else None
+        finally:
+            capture.release()
+        if not sound or other is None:
+            raise SampleError(
+                Reason.CORRUPT,
+                f"{self._kind}: interlaced, which this build of OpenCV cannot convert, or black throughout; "
+                "deinterlace the file first (ffmpeg -i FILE -vf bwdif ...)",
+            )
 
     def _step(self) -> None:
         if self._damage is not None:
@@ -95,6 +130,9 @@ class FrameStream:
                 self.count += 1
                 if self.count > self._limits.max_frames:
                     raise SampleError(Reason.TOO_LARGE, f"more than max_frames = {self._limits.max_frames} frames")
+                if self.count == 1 and (frame := self._retrieved(self._capture)) is not None:
+                    self._check_conversion(frame)
+                    self._last = 1, frame
                 return
             if any(self._capture.grab() for _ in range(_TRIES_BEYOND_END)):
                 raise SampleError(Reason.CORRUPT, f"decoding breaks off after {self.count} frames and goes on further behind")
@@ -111,6 +149,13 @@ class FrameStream:
     def close(self) -> None:
         """Let go of the decoder."""
         self._capture.release()
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def __del__(self) -> None:
+        if getattr(self, "_file", None) is not None:
+            self.close()
 
     def __enter__(self) -> Self:
         return self

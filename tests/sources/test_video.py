@@ -71,8 +71,8 @@ def test_the_stated_count_is_not_believed(tmp_path: Path, numbered: Numbered, in
 
 def test_a_right_guess_takes_one_pass(tmp_path: Path, numbered: Numbered, monkeypatch: pytest.MonkeyPatch) -> None:
     passes = []
-    inner = video._open
-    monkeypatch.setattr(video, "_open", lambda file: passes.append(1) or inner(file))
+    inner = video.FrameStream
+    monkeypatch.setattr(video, "FrameStream", lambda *a: passes.append(1) or inner(*a))
     with opened(numbered(tmp_path / "v.avi", 37)) as file:
         sample_frames(file, Sampling(count=10), LIMITS)
     assert len(passes) == 1

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fasgen.stages.align.likeness import perceptual_hash, sharpness
@@ -46,6 +46,7 @@ def test_a_hash_by_its_definition() -> None:
     assert not perceptual_hash(255 - image) >> (63 - (2 * 8 + 4)) & 1
 
 
+@settings(max_examples=20)
 @given(st.floats(0.7, 1.2), st.floats(-10, 10))
 def test_brightness_and_contrast_change_little(contrast: float, brightness: float) -> None:
     image = texture(112, 112) // 2 + 40
