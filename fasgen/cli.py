@@ -15,6 +15,7 @@ from fasgen import __version__
 from fasgen.commands.config import config
 from fasgen.commands.doctor import doctor
 from fasgen.commands.plan import plan
+from fasgen.commands.protocol import protocol
 from fasgen.commands.run import run
 from fasgen.commands.show import show
 from fasgen.commands.stages import stages
@@ -88,5 +89,5 @@ def version() -> None:
     click.echo(__version__)
 
 
-for _command in (run, plan, status, show, verify, train, stages, config, doctor, version):
+for _command in (run, plan, status, show, verify, protocol, train, stages, config, doctor, version):
     main.add_command(_command)
