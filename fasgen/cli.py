@@ -19,6 +19,7 @@ from fasgen.commands.eval import evaluate
 from fasgen.commands.experiment import experiment
 from fasgen.commands.models import models
 from fasgen.commands.plan import plan
+from fasgen.commands.protocol import protocol
 from fasgen.commands.report import report
 from fasgen.commands.reproduce import reproduce
 from fasgen.commands.retract import retract
@@ -115,6 +116,7 @@ for _command in (
     diff,
     verify,
     reproduce,
+    protocol,
     retry,
     retract,
     train,

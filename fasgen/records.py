@@ -101,7 +101,8 @@ _FILTERS = frozenset(
 PROVENANCE: tuple[Column, ...] = (
     Column("dataset", "string", "name of the source"),
     Column("path", "string", "path inside the source, undecodable bytes escaped"),
-    Column("frame", "int32", "decoded frame index inside a video; null for a still"),
+    Column("frame", "int32", "decoded index of the frame that was used; null for a still"),
+    Column("frame_requested", "int32", "decoded index that was asked for; another than frame where no face was found in it"),
     Column("subject", "string", "subject key, prefixed by the data set; null where unknown"),
     Column("style_subject", "string", "subject whose spoof style was used; null for what was not synthesised"),
     Column("label", "string", "live, spoof or unknown"),

@@ -91,13 +91,14 @@ def take(sources: Sequence[SourceConfig], unit_rows: int, retracted: Retracted |
     planned = tuple(row for found in scans.values() for row in found)
     digest = hashlib.sha256()
     for source in sources:
-        digest.update(canonical_json([source.name, source.limits.model_dump(mode="json")]) + b"\n")
+        decoded = [source.limits.model_dump(mode="json"), source.frames.model_dump(mode="json"), list(source.rotate.items())]
+        digest.update(canonical_json([source.name, *decoded]) + b"\n")
     for row in planned:
         digest.update(canonical_json(row.as_dict()) + b"\n")
     if retracted:
         scans = {name: replace(found, rows=tuple(_left(row, retracted) for row in found)) for name, found in scans.items()}
     rows = tuple(row for found in scans.values() for row in found)
-    places = {source.name: Place(source.path.absolute(), source.limits) for source in sources}
+    places = {source.name: Place(source.path.absolute(), source.limits, source.frames, source.rotate) for source in sources}
     return Listing(scans, places, rows, unit_rows, digest.hexdigest())
 
 

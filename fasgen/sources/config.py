@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from fasgen.sources.sampling import Sampling
+
 FIELDS = ("label", "subject", "attack_type", "device", "split")
 """What a path, a table or a default can say of a file."""
 
@@ -42,6 +44,7 @@ GENERIC = ("folder", "csv", "parquet", "webdataset")
 
 Label = Literal["live", "spoof", "unknown"]
 Split = Literal["train", "dev", "test"]
+Turn = Literal[90, 180, 270]
 Level = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -80,7 +83,7 @@ class SourceConfig(BaseModel):
     With an ``adapter`` that knows the data set, none of these is needed.
 
     Example:
-        >>> SourceConfig(name="msu", path=".", pattern=r"(?P<label>real|attack)_client(?P<subject>\d{3})_").frames
+        >>> SourceConfig(name="msu", path=".", pattern=r"(?P<label>real|attack)_client(?P<subject>\d{3})_").frames.rows
         10
     """
 
@@ -119,7 +122,15 @@ class SourceConfig(BaseModel):
     device_map: dict[str, str] = Field(default_factory=dict, description="found value to device")
     split_map: dict[str, Split | None] = Field(default_factory=dict, description="found value to split")
     licence: str = Field(default="unknown", min_length=1, description="licence tag, inherited by every product")
-    frames: int = Field(default=10, ge=1, le=1000, description="frames of a video, uniform over its decoded frames")
+    frames: Sampling = Field(
+        default_factory=Sampling,
+        description="which frames of a video, by decoded index; a number k stands for {policy: uniform, count: k}",
+    )
+    rotate: dict[str, Turn] = Field(
+        default_factory=dict,
+        description="regular expression, searched in the relative path, to the degrees by which such files are turned "
+        "clockwise to stand upright, beyond what their metadata says; of several, the first that matches counts",
+    )
     include: tuple[str, ...] = Field(default=(), description="globs on the relative path (* also matches /); empty: everything")
     exclude: tuple[str, ...] = Field(default=(), description="globs on the relative path to leave out")
     follow_symlinks: bool = Field(
@@ -145,6 +156,16 @@ class SourceConfig(BaseModel):
                 raise ValueError(
                     f"no named group in {text!r}; name at least one of {', '.join(FIELDS)}, as in (?P<label>live|spoof)"
                 )
+        return value
+
+    @field_validator("rotate")
+    @classmethod
+    def _rotate(cls, value: dict[str, Turn]) -> dict[str, Turn]:
+        for text in value:
+            try:
+                re.compile(text)
+            except re.error as error:
+                raise ValueError(f"not a regular expression: {text!r}: {error}") from error
         return value
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 
 from fasgen.records import Scalar
 from fasgen.sources.paths import unescape
@@ -39,6 +40,27 @@ def read_marks(root: str, path: str, spelt: str, frame: int | None, size: tuple[
         return {}
     across, down = (size[0] / grid, size[1] / grid) if grid else (1.0, 1.0)
     return {**_box(values, across, down), **_eyes(values, across, down)}
+
+
+def turn_marks(marks: Mapping[str, Scalar], turns: int, size: tuple[int, int]) -> dict[str, Scalar]:
+    """Marks of a picture for the same picture after ``turns`` quarter turns clockwise.
+
+    Args:
+        marks: what `read_marks` gave.
+        turns: quarter turns.
+        size: width and height before turning, px.
+    """
+    turned = dict(marks)
+    width, height = size
+    for _ in range(turns % 4):
+        for name, values in turned.items():
+            if isinstance(values, list):
+                x0, y0, x1, y1 = map(float, values)
+                # A box's corners change places: its lower left one becomes its upper left one. Eyes stay who they are.
+                box = name == "shipped_box"
+                turned[name] = [height - y1, x0, height - y0, x1] if box else [height - y0, x0, height - y1, x1]
+        width, height = height, width
+    return turned
 
 
 def _format(spelt: str) -> tuple[list[str], int | None]:

@@ -254,7 +254,7 @@ def _rows(config: SourceConfig, path: str, size: int, labels: Labels, how: _How 
     how = how or _How(str(config.adapter))
     video = _extension(path) in VIDEO_EXTENSIONS if how.kind is None else how.kind == "video"
     text = escape(path)
-    for k in range(config.frames) if video else (None,):
+    for k in range(config.frames.rows) if video else (None,):
         yield SourceRow(
             sample_id=sample_id(config.name, text, k),
             dataset=config.name,
@@ -262,7 +262,7 @@ def _rows(config: SourceConfig, path: str, size: int, labels: Labels, how: _How 
             size=size,
             kind="video" if video else "image",
             frame_k=k,
-            frame_n=config.frames if video else None,
+            frame_n=config.frames.rows if video else None,
             subject=labels.subject,
             label=labels.label,
             attack_type=labels.attack_type,

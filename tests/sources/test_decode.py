@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from fasgen.records import Reason
-from fasgen.sources import decode, video
+from fasgen.sources import footage, opening, video
 from fasgen.sources.config import Limits, SourceConfig
 from fasgen.sources.decode import Decoder, SampleError
 from fasgen.sources.paths import escape
@@ -23,7 +24,13 @@ Encode = Callable[..., bytes]
 def test_a_still(tmp_path: Path, picture: Any, encode: Encode, row: Any) -> None:
     (tmp_path / "a.png").write_bytes(encode(picture, "PNG"))
     image, values = Decoder(tmp_path).read(row("a.png"))
-    assert np.array_equal(image, picture) and values == {"frame": None}
+    assert np.array_equal(image, picture)
+    assert values == {
+        "frame": None,
+        "frame_requested": None,
+        "frames_decoded": None,
+        "source_sha256": hashlib.sha256((tmp_path / "a.png").read_bytes()).hexdigest(),
+    }
 
 
 def test_each_bad_file_has_its_reason(refusal: Refusal, picture: Any, encode: Encode) -> None:
@@ -53,7 +60,7 @@ def test_permission_denied(tmp_path: Path, picture: Any, encode: Encode, row: An
     def refuse(*_: object) -> int:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(tmp_path / "a.png"))
 
-    monkeypatch.setattr(decode.os, "open", refuse)
+    monkeypatch.setattr(opening.os, "open", refuse)
     with pytest.raises(SampleError) as caught:
         Decoder(tmp_path).read(row("a.png"))
     assert (caught.value.reason, caught.value.detail) == (Reason.UNREADABLE, "Permission denied")
@@ -82,7 +89,7 @@ def test_a_read_error_in_the_middle(
     def fail(*_: object) -> bytes:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(decode.os, "read", fail)
+    monkeypatch.setattr(opening.os, "read", fail)
     with pytest.raises(SampleError) as caught:
         Decoder(tmp_path).read(row("a.png"))
     assert caught.value.reason is Reason.UNREADABLE
@@ -106,13 +113,15 @@ def test_a_video_is_decoded_once_for_all_its_rows(
     tmp_path: Path, numbered: Any, index_of: Any, row: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    inner = decode.sample_frames
-    monkeypatch.setattr(decode, "sample_frames", lambda *a, **k: calls.append(1) or inner(*a, **k))
+    inner = footage.sample_frames
+    monkeypatch.setattr(footage, "sample_frames", lambda *a, **k: calls.append(1) or inner(*a, **k))
     numbered(tmp_path / "v.avi", 37)
     decoder = Decoder(tmp_path)
     for k in range(10):
         image, values = decoder.read(row("v.avi", k, 10))
-        assert values == {"frame": (2 * k + 1) * 37 // 20} and index_of(image) == values["frame"]
+        assert index_of(image) == values["frame"] == values["frame_requested"] == (2 * k + 1) * 37 // 20
+        assert values["frames_decoded"] == 37
+        assert values["source_sha256"] == hashlib.sha256((tmp_path / "v.avi").read_bytes()).hexdigest()
     assert len(calls) == 1
     (tmp_path / "w.avi").write_bytes((tmp_path / "v.avi").read_bytes()[:9000])
     for k in range(10):
@@ -174,3 +183,17 @@ def test_hard_names_survive_from_disk_to_pixels(tmp_path: Path, picture: Any, en
     assert {row.path for row in rows} == {escape(os.fsdecode(raw)) for raw in [*HARD_NAMES, b"%d \xff\n.avi"]}
     decoder = Decoder(tmp_path, Limits())
     assert [decoder.read(row)[0].shape[2] for row in rows] == [3] * 8
+
+
+def test_known_clips_are_turned_upright(tmp_path: Path, picture: Any, encode: Encode, numbered: Any, row: Any) -> None:
+    (tmp_path / "a_003.png").write_bytes(encode(picture, "PNG"))
+    (tmp_path / "b.png").write_bytes(encode(picture, "PNG"))
+    numbered(tmp_path / "v_003.avi", 5)
+    decoder = Decoder(tmp_path, rotate={r"_003\.": 90, "a": 180})
+    assert np.array_equal(decoder.read(row("a_003.png"))[0], np.rot90(picture, -1)), "the first pattern counts"
+    assert np.array_equal(decoder.read(row("b.png"))[0], picture)
+    plain, _ = Decoder(tmp_path).read(row("v_003.avi", 1, 2))
+    turned, values = decoder.read(row("v_003.avi", 1, 2))
+    assert np.array_equal(turned, np.rot90(plain, -1)) and turned.flags.c_contiguous
+    nearby = decoder.nearby(row("v_003.avi", 1, 2), values)
+    assert nearby and all(frame.shape == turned.shape for _, frame in nearby())
