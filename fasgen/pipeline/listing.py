@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from fasgen.pipeline.engine import Place, SourceSlice
 from fasgen.pipeline.graph import canonical_json
 from fasgen.sources.config import SourceConfig
 from fasgen.sources.scan import Scan, SourceRow, scan
+
+# One encoder for all rows: json.dumps makes a new one for each.
+_encode = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Listing:
     def write(self, store: Path) -> None:
         """Put every source's rows into the store."""
         for name, found in self.scans.items():
-            write_sources(store, name, [row.as_dict() for row in found])
+            write_sources(store, name, (row.as_dict() for row in found), found.unknown)
 
 
 def take(sources: Sequence[SourceConfig], unit_rows: int) -> Listing:
@@ -73,6 +77,6 @@ def take(sources: Sequence[SourceConfig], unit_rows: int) -> Listing:
     for source in sources:
         digest.update(canonical_json([source.name, source.limits.model_dump(mode="json")]) + b"\n")
     for row in rows:
-        digest.update(canonical_json(row.as_dict()) + b"\n")
+        digest.update(_encode(row.as_dict()).encode("ascii") + b"\n")
     places = {source.name: Place(source.path.absolute(), source.limits) for source in sources}
     return Listing(scans, places, rows, unit_rows, digest.hexdigest())
