@@ -151,6 +151,8 @@ def _source_rows(store: Path, aliases: dict[str, str]) -> pa.Table:
     parts = []
     for name in names:
         part = read_sources(store, name).replace_schema_metadata(None)
+        # Rows of people who were taken out keep their place in a listing and nothing else.
+        part = part.filter(pc.is_valid(part["path"]))
         if name in called:
             at = part.column_names.index("dataset")
             part = part.set_column(at, "dataset", pa.array([called[name]] * part.num_rows, pa.string()))

@@ -14,7 +14,7 @@ from fasgen.cli import main
 from fasgen.errors import ConfigError, SourceError
 from fasgen.manifests.plan_file import write_plan
 from fasgen.manifests.shard import Row, UnitWriter
-from fasgen.manifests.sources_file import COLUMNS, write_sources
+from fasgen.manifests.sources_file import COLUMNS, blank, write_sources
 from fasgen.pipeline.protocol_sets import find_protocol, lay
 from fasgen.sources.protocols import PROTOCOLS
 
@@ -131,3 +131,15 @@ def test_the_command(store: Path) -> None:
     mixed = run(main, ["protocol", "celeba-spoof-intra", str(store)])
     assert mixed.exit_code == 2 and "synthetic x was made from people of test and train" in mixed.output
     assert run(main, ["protocol", "celeba-spoof-intra", str(store), "--as", "x"]).exit_code == 2
+
+
+def test_people_who_were_taken_out_are_in_no_set(store: Path) -> None:
+    before = lay(store, INTRA)
+    rows = [
+        source_row(split, subject, "live") for split, subject in (("train", "1"), ("train", "2"), ("test", "3"), ("test", "4"))
+    ]
+    write_sources(store, "celeba-spoof", [rows[0], blank(rows[1]), *rows[2:]])
+    after = lay(store, INTRA)
+    assert before.sides.rows["train"].num_rows == 4
+    assert after.sides.rows["train"]["sample_id"].to_pylist() == ["train-1-live"]
+    assert after.sides.rows["test"].num_rows == 2

@@ -3,7 +3,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from fasgen.sources import footage, opening, video
 from fasgen.sources.config import Limits, SourceConfig
 from fasgen.sources.decode import Decoder, SampleError
 from fasgen.sources.paths import escape
+from fasgen.sources.sampling import Sampling
 from fasgen.sources.scan import scan
 
 Refusal = Callable[..., tuple[str, str]]
@@ -197,3 +200,54 @@ def test_known_clips_are_turned_upright(tmp_path: Path, picture: Any, encode: En
     assert np.array_equal(turned, np.rot90(plain, -1)) and turned.flags.c_contiguous
     nearby = decoder.nearby(row("v_003.avi", 1, 2), values)
     assert nearby and all(frame.shape == turned.shape for _, frame in nearby())
+
+
+@pytest.fixture
+def tarred(tmp_path: Path, numbered: Any, row: Any) -> Any:
+    """Rows of one video of 37 frames inside a tar."""
+    with tarfile.open(tmp_path / "all.tar", "w") as tar:
+        tar.add(numbered(tmp_path / "v.avi", 37), "v.avi")
+    return lambda k, n: replace(row("all.tar/v.avi", k, n), container="tar")
+
+
+def test_the_policy_holds_inside_other_files(tmp_path: Path, tarred: Any, index_of: Any) -> None:
+    decoder = Decoder(tmp_path, sampling=Sampling(policy="ssdg"))
+    for k, expected in enumerate((6, 6 + 37 // 2)):
+        image, values = decoder.read(tarred(k, 2))
+        assert index_of(image) == expected
+        assert values == {"frame": expected, "frame_requested": expected, "frames_decoded": 37, "source_sha256": None}
+        assert decoder.nearby(tarred(k, 2), values) is None
+    plain = Decoder(tmp_path)
+    assert [plain.read(tarred(k, 4))[1]["frame"] for k in range(4)] == [4, 13, 23, 32]
+    every = Decoder(tmp_path, sampling=Sampling(policy="every", count=6))
+    assert every.read(tarred(4, 6))[1]["frame"] == 32
+    with pytest.raises(SampleError) as caught:
+        every.read(tarred(5, 6))
+    assert caught.value.reason is Reason.VIDEO_TOO_SHORT and "37 frames" in caught.value.detail
+
+
+def test_what_lies_inside_other_files_is_turned_as_well(tmp_path: Path, tarred: Any) -> None:
+    plain, _ = Decoder(tmp_path).read(tarred(0, 1))
+    turned, _ = Decoder(tmp_path, rotate={r"v\.avi$": 270}).read(tarred(0, 1))
+    assert np.array_equal(turned, np.rot90(plain))
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_shipped_marks_turn_with_their_picture(tmp_path: Path, encode: Encode, row: Any, degrees: Any) -> None:
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[10:20, 5:35, 0] = 255
+    image[12:14, 8:10, 1], image[12:14, 30:32, 2] = 255, 255
+    (tmp_path / "a.png").write_bytes(encode(image, "PNG"))
+    (tmp_path / "a.face").write_text("5 10 30 10 9 13 31 13")
+    spelt = "x y w h left_eye_x left_eye_y right_eye_x right_eye_y"
+    marked = replace(row("a.png"), marks="a.face", marks_format=spelt)
+    turned, values = Decoder(tmp_path, rotate={".": degrees}).read(marked)
+    assert values["shipped_box"] == extent(turned[..., 0])
+    centres = [(low + high) / 2 for colour in (1, 2) for low, high in np.reshape(extent(turned[..., colour]), (2, 2)).T]
+    assert values["shipped_eyes"] == centres
+
+
+def extent(mask: Any) -> list[float]:
+    """Left, top, right and bottom of what is not black, px."""
+    y, x = np.nonzero(mask)
+    return [float(x.min()), float(y.min()), float(x.max() + 1), float(y.max() + 1)]
