@@ -14,9 +14,11 @@ import click
 from fasgen import __version__
 from fasgen.commands.config import config
 from fasgen.commands.doctor import doctor
+from fasgen.commands.ingest import ingest
 from fasgen.commands.plan import plan
 from fasgen.commands.run import run
 from fasgen.commands.show import show
+from fasgen.commands.sources import sources
 from fasgen.commands.stages import stages
 from fasgen.commands.status import status
 from fasgen.commands.train import train
@@ -88,5 +90,5 @@ def version() -> None:
     click.echo(__version__)
 
 
-for _command in (run, plan, status, show, verify, train, stages, config, doctor, version):
+for _command in (run, plan, ingest, sources, status, show, verify, train, stages, config, doctor, version):
     main.add_command(_command)
