@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+import cv2
+import numpy as np
 import pytest
 
 from fasgen.errors import SourceError
@@ -13,6 +16,8 @@ from fasgen.sources.adapters import BUILT_IN
 from fasgen.sources.config import Adapter, SourceConfig
 from fasgen.sources.decode import Decoder
 from fasgen.sources.scan import Scan, SourceRow, scan
+
+from .miniatures.writing import put
 
 
 def miniature(name: str) -> ModuleType:
@@ -70,3 +75,22 @@ def test_a_folder_too_deep_is_answered_with_the_one_above(tmp_path: Path) -> Non
     miniature("casia-fasd").make(tmp_path)
     with pytest.raises(SourceError, match=f"from a folder above: give {tmp_path}$"):
         listed("casia-fasd", tmp_path / "train_release")
+
+
+def test_the_rotated_clips_of_msu_mfsd_stand_upright(tmp_path: Path, rotate_mp4: Callable[[bytes, int], bytes]) -> None:
+    """They say of themselves that they lie upside down; one that does not is left as it is."""
+    writer = cv2.VideoWriter(str(tmp_path / "plain.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 25, (64, 48))
+    frame = np.zeros((48, 64, 3), np.uint8)
+    frame[:24] = 200
+    writer.write(frame)
+    writer.release()
+    plain = (tmp_path / "plain.mp4").read_bytes()
+    root = tmp_path / "msu"
+    put(root, "scene01/real/real_client005_android_SD_scene01.mp4", data=rotate_mp4(plain, 180))
+    put(root, "scene01/real/real_client022_android_SD_scene01.mp4", data=plain)
+    rows = listed("msu-mfsd", root)
+    turned, upright = (Decoder(root).read(row)[0] for row in rows)
+    assert turned[:20].mean() < 30
+    assert turned[-20:].mean() > 170
+    assert upright[:20].mean() > 170
+    assert len(rows.notes) == 2
