@@ -17,6 +17,7 @@ from fasgen.commands.diff import diff
 from fasgen.commands.doctor import doctor
 from fasgen.commands.eval import evaluate
 from fasgen.commands.experiment import experiment
+from fasgen.commands.ingest import ingest
 from fasgen.commands.models import models
 from fasgen.commands.plan import plan
 from fasgen.commands.protocol import protocol
@@ -27,6 +28,7 @@ from fasgen.commands.retry import retry
 from fasgen.commands.run import run
 from fasgen.commands.sheet import sheet
 from fasgen.commands.show import show
+from fasgen.commands.sources import sources
 from fasgen.commands.stages import stages
 from fasgen.commands.status import status
 from fasgen.commands.trace import trace
@@ -108,6 +110,8 @@ def version() -> None:
 for _command in (
     run,
     plan,
+    ingest,
+    sources,
     status,
     report,
     show,

@@ -86,7 +86,7 @@ class Engine:
         # A member of an archive has a name of its own, whose dots are no extension.
         member = extra is not None
         for pattern, extensions, rule, lookups in self._rules:
-            if (extension not in extensions and not member) or bool(rule.container == "joblib") != member:
+            if (extension not in extensions and not member) or (rule.container or "").startswith("joblib") != member:
                 continue
             match = pattern.fullmatch(path if member else stem)
             if match is not None:
