@@ -14,6 +14,7 @@ import click
 from fasgen import __version__
 from fasgen.commands.config import config
 from fasgen.commands.doctor import doctor
+from fasgen.commands.duplicates import duplicates
 from fasgen.commands.plan import plan
 from fasgen.commands.protocol import protocol
 from fasgen.commands.run import run
@@ -89,5 +90,5 @@ def version() -> None:
     click.echo(__version__)
 
 
-for _command in (run, plan, status, show, verify, protocol, train, stages, config, doctor, version):
+for _command in (run, plan, status, show, verify, protocol, duplicates, train, stages, config, doctor, version):
     main.add_command(_command)
