@@ -15,6 +15,7 @@ from fasgen import __version__
 from fasgen.commands.config import config
 from fasgen.commands.diff import diff
 from fasgen.commands.doctor import doctor
+from fasgen.commands.duplicates import duplicates
 from fasgen.commands.eval import evaluate
 from fasgen.commands.experiment import experiment
 from fasgen.commands.ingest import ingest
@@ -121,6 +122,7 @@ for _command in (
     verify,
     reproduce,
     protocol,
+    duplicates,
     retry,
     retract,
     train,
