@@ -40,13 +40,14 @@ def ingest(
     if path is None:
         raise click.UsageError(f"where does {name} lie? Write it as: fasgen ingest {name} PATH")
     from fasgen.config import load
+    from fasgen.manifests.tombstones import Retracted, read_tombstones
     from fasgen.pipeline.listing import take
 
     given = [f"sources=[{{adapter: {_quoted(name)}, path: {_quoted(str(path))}}}]", *(f"sources.0.{one}" for one in settings)]
     if store is not None:
         given.append(f"store={_quoted(str(store))}")
     config = load(options.find_config(config_path), given)
-    listing = take(config.sources, config.unit_rows)
+    listing = take(config.sources, config.unit_rows, Retracted(read_tombstones(config.store)))
     config.store.mkdir(parents=True, exist_ok=True)
     listing.write(config.store)
     source, found = config.sources[0].name, next(iter(listing.scans.values()))

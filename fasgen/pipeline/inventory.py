@@ -97,6 +97,9 @@ def _counts(name: str, table: Any, faceless: Mapping[str, Counter[str | None]] |
     people: defaultdict[str, set[str]] = defaultdict(set)
     stand_ins: defaultdict[str, set[str]] = defaultdict(set)
     for kind, frame, subject, pseudo, label, family, split in zip(*columns[:-1], strict=True):
+        if kind is None:
+            # Somebody who was taken out of the store: a place, and nothing else.
+            continue
         for part in (split or "-", WHOLE):
             count = counts.setdefault(part, Count(name, part))
             count.frames += 1
@@ -110,7 +113,7 @@ def _counts(name: str, table: Any, faceless: Mapping[str, Counter[str | None]] |
                 count.unknown += label == "unknown"
                 if label == "spoof":
                     count.families[family or "?"] += 1
-    stated = _published(next(iter(columns[-1]), None))
+    stated = _published(next(filter(None, columns[-1]), None))
     order = ["train", "dev", "test", "-", WHOLE]
     for part in sorted(counts, key=order.index):
         count = counts[part]
