@@ -106,7 +106,7 @@ def find_duplicates(
         sides: side by sample id; None: each row's split.
         distance: bits, 0 to 31.
         same_picture: least cosine of near pictures' embeddings.
-        same_person: least cosine of two subjects' mean embeddings. The network that ships gave 0.82 to 0.95 for one person under
+        same_person: least cosine of two subjects' means. The network that ships gave 0.82 to 0.95 for one person under
             two names and up to 0.77 for two of 24 people; a better network allows less.
 
     Raises:
