@@ -19,7 +19,7 @@ from fasgen.commands.text import table, tally
 @click.option(
     "--same-picture", type=click.FloatRange(-1, 1), default=0.7, show_default=True, help="Least cosine of near pictures."
 )
-@click.option("--same-person", type=click.FloatRange(-1, 1), default=0.6, show_default=True, help="Least cosine of one person.")
+@click.option("--same-person", type=click.FloatRange(-1, 1), default=0.8, show_default=True, help="Least cosine of one person.")
 @click.option("--limit", type=click.IntRange(min=0), default=30, show_default=True, help="Pairs shown; the file has all.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="JSON with all pairs; STORE/duplicates.json.")
 def duplicates(

@@ -14,7 +14,8 @@ from fasgen.manifests.parquet import encode_table, read_table
 from fasgen.manifests.plan_file import latest
 from fasgen.manifests.sources_file import read_sources, source_names
 from fasgen.manifests.unit import canonical_json, committed_units, manifest_path
-from fasgen.sources.protocols import PROTOCOLS, Protocol
+from fasgen.sources.protocols import PROTOCOLS as PROTOCOLS
+from fasgen.sources.protocols import Protocol
 from fasgen.sources.protocols.select import Sides, clips, select
 
 if TYPE_CHECKING:

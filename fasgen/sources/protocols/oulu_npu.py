@@ -9,12 +9,14 @@ _SEEN, _UNSEEN = {"attack_raw": ("2", "4")}, {"attack_raw": ("3", "5")}
 _EARLY, _LAST = ("1", "2"), ("3",)
 
 
-def _sides(train: Condition, test: Condition, seen: Condition, unseen: Condition) -> dict[str, tuple[Part, ...]]:
-    return {
-        "train": (Part("oulu-npu", {"split": ("train",), **train}, spoof=seen),),
-        "dev": (Part("oulu-npu", {"split": ("dev",), **train}, spoof=seen),),
-        "test": (Part("oulu-npu", {"split": ("test",), **test}, spoof=unseen),),
-    }
+def _protocol(name: str, about: str, train: Condition, test: Condition, seen: Condition, unseen: Condition) -> Protocol:
+    return Protocol(
+        name,
+        about,
+        train=(Part("oulu-npu", {"split": ("train",), **train}, spoof=seen),),
+        dev=(Part("oulu-npu", {"split": ("dev",), **train}, spoof=seen),),
+        test=(Part("oulu-npu", {"split": ("test",), **test}, spoof=unseen),),
+    )
 
 
 def _phone(number: int) -> tuple[Condition, Condition]:
@@ -23,21 +25,24 @@ def _phone(number: int) -> tuple[Condition, Condition]:
 
 
 def _fold(number: int) -> tuple[Protocol, Protocol]:
-    seen, held = _phone(number)
+    others, held = _phone(number)
     return (
-        Protocol(f"oulu-3-{number}", f"OULU-NPU 3: phone {number} unseen", **_sides(seen, held, {}, {})),
-        Protocol(
+        _protocol(f"oulu-3-{number}", f"OULU-NPU 3: phone {number} unseen", others, held, {}, {}),
+        _protocol(
             f"oulu-4-{number}",
             f"OULU-NPU 4: session 3, phone {number} and attack instruments unseen",
-            **_sides({**seen, "session": _EARLY}, {**held, "session": _LAST}, _SEEN, _UNSEEN),
+            {**others, "session": _EARLY},
+            {**held, "session": _LAST},
+            _SEEN,
+            _UNSEEN,
         ),
     )
 
 
 _FOLDS = [_fold(number) for number in range(1, 7)]
 OULU_NPU = (
-    Protocol("oulu-1", "OULU-NPU 1: session 3 unseen", **_sides({"session": _EARLY}, {"session": _LAST}, {}, {})),
-    Protocol("oulu-2", "OULU-NPU 2: second printer and second display unseen", **_sides({}, {}, _SEEN, _UNSEEN)),
+    _protocol("oulu-1", "OULU-NPU 1: session 3 unseen", {"session": _EARLY}, {"session": _LAST}, {}, {}),
+    _protocol("oulu-2", "OULU-NPU 2: second printer and second display unseen", {}, {}, _SEEN, _UNSEEN),
     *(third for third, _ in _FOLDS),
     *(fourth for _, fourth in _FOLDS),
 )
