@@ -23,6 +23,7 @@ from bench.harness import Row, table
 
 BENCHES = (
     "startup",
+    "frames",
     "packing",
     "cues",
     "reading",

@@ -15,10 +15,13 @@ from fasgen import __version__
 from fasgen.commands.config import config
 from fasgen.commands.diff import diff
 from fasgen.commands.doctor import doctor
+from fasgen.commands.duplicates import duplicates
 from fasgen.commands.eval import evaluate
 from fasgen.commands.experiment import experiment
+from fasgen.commands.ingest import ingest
 from fasgen.commands.models import models
 from fasgen.commands.plan import plan
+from fasgen.commands.protocol import protocol
 from fasgen.commands.report import report
 from fasgen.commands.reproduce import reproduce
 from fasgen.commands.retract import retract
@@ -26,6 +29,7 @@ from fasgen.commands.retry import retry
 from fasgen.commands.run import run
 from fasgen.commands.sheet import sheet
 from fasgen.commands.show import show
+from fasgen.commands.sources import sources
 from fasgen.commands.stages import stages
 from fasgen.commands.status import status
 from fasgen.commands.trace import trace
@@ -107,6 +111,8 @@ def version() -> None:
 for _command in (
     run,
     plan,
+    ingest,
+    sources,
     status,
     report,
     show,
@@ -115,6 +121,8 @@ for _command in (
     diff,
     verify,
     reproduce,
+    protocol,
+    duplicates,
     retry,
     retract,
     train,

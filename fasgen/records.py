@@ -101,7 +101,8 @@ _FILTERS = frozenset(
 PROVENANCE: tuple[Column, ...] = (
     Column("dataset", "string", "name of the source"),
     Column("path", "string", "path inside the source, undecodable bytes escaped"),
-    Column("frame", "int32", "decoded frame index inside a video; null for a still"),
+    Column("frame", "int32", "decoded index of the frame that was used; null for a still"),
+    Column("frame_requested", "int32", "decoded index that was asked for; another than frame where no face was found in it"),
     Column("subject", "string", "subject key, prefixed by the data set; null where unknown"),
     Column("style_subject", "string", "subject whose spoof style was used; null for what was not synthesised"),
     Column("label", "string", "live, spoof or unknown"),
@@ -110,5 +111,12 @@ PROVENANCE: tuple[Column, ...] = (
     Column("domain", "string", "data set | capture device | attack type: DiffFAS's style key"),
     Column("split", "string", "train, dev, test or null"),
     Column("licence", "string", "licence tag of the source, inherited by every product"),
+    Column("attack_family", "string", "family of attacks over all data sets, such as print, replay, mask_rigid; null for live"),
+    Column("attack_raw", "string", "the attack as the data set spells or numbers it; null for live"),
+    Column("session", "string", "recording session; null where unknown"),
+    Column("lighting", "string", "lighting; null where unknown"),
+    Column("subject_is_pseudo", "bool", "whether the subject stands for a clip or picture: the data set does not tell people"),
+    Column("shipped_box", "list<float32>", "the data set's own face box of this frame: x0, y0, x1, y1; null without", "px"),
+    Column("shipped_eyes", "list<float32>", "the data set's own eye centres: left x, y, right x, y; null without", "px"),
 )
 """Columns that every row inherits from its source, unchanged through all one-to-one stages."""

@@ -116,7 +116,7 @@ def test_sources_may_be_one_path_and_are_named_after_their_folder(tmp_path: Path
         ("a", tmp_path / "a", "unknown"),
         ("other", tmp_path / "b", "live"),
     ]
-    assert load(None, ["sources=.", "sources.0.frames=3"]).sources[0].frames == 3
+    assert load(None, ["sources=.", "sources.0.frames=3"]).sources[0].frames.rows == 3
 
 
 def test_two_sources_of_one_name_are_refused() -> None:

@@ -19,6 +19,7 @@ from fasgen.config.overrides import merge, parse_override, put
 from fasgen.config.root import Config, root_model
 from fasgen.config.shapes import Shape
 from fasgen.errors import ConfigError
+from fasgen.sources.config import GENERIC
 
 DEFAULT_PRESET = "embedded"
 
@@ -50,18 +51,30 @@ def _spread(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def _named(tree: dict[str, Any]) -> dict[str, Any]:
-    """Name each source that has no name after its folder."""
+    """Name each source that has no name after its data set, or after its folder."""
     sources = tree.get("sources")
     if not isinstance(sources, list):
         return tree
-    return tree | {"sources": [_with_name(one) if isinstance(one, dict) else one for one in sources]}
+    return tree | {"sources": [_as_folder(_with_name(one)) if isinstance(one, dict) else one for one in sources]}
+
+
+def _as_folder(source: dict[str, Any]) -> dict[str, Any]:
+    """``{adapter: csv, path: a/b.csv}`` as what it stands for: the folder a with the table a/b.csv."""
+    if source.get("adapter") not in ("csv", "parquet") or source.get("table") or not isinstance(source.get("path"), str):
+        return source
+    return {"table_only": True, **source, "path": str(Path(source["path"]).parent), "table": source["path"]}
 
 
 def _with_name(source: dict[str, Any]) -> dict[str, Any]:
     if "name" in source or not isinstance(source.get("path"), str):
         return source
+    adapter = source.get("adapter", "folder")
+    path = Path(source["path"])
+    called = path.name if adapter in GENERIC else Path(str(adapter)).stem
+    if adapter in ("csv", "parquet"):
+        called = path.stem
     # What a source's name may hold is narrower than what a folder's may.
-    words = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(source["path"]).name).strip("-._")[:64]
+    words = re.sub(r"[^A-Za-z0-9._-]+", "-", called).strip("-._")[:64]
     return {"name": words or "photos", **source}
 
 

@@ -21,7 +21,7 @@ from fasgen.manifests.unit import committed_units, discard, group_path, manifest
 from fasgen.records import Reason
 
 _ROLES = ("sample_id", "parent_ids", "subject", "style_subject", "reason")
-_PICTURES = ("*.png", "*.jpg", "*.html")
+_PICTURES = ("*.png", "*.jpg", "*.html", "protocols", "duplicates.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def retract(store: Path, tombstone: Tombstone) -> Tombstone:
 
 
 def pictures(store: Path) -> list[Path]:
-    """Contact sheets and reports, which may show anybody and are made again by the commands that made them."""
+    """Contact sheets, reports, protocols and duplicates, which show or name anybody and are made again by what made them."""
     return sorted(
         path for pattern in _PICTURES for folder in (store, *(store / "runs").glob("*")) for path in folder.glob(pattern)
     )

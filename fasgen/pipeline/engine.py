@@ -9,16 +9,19 @@ from typing import NamedTuple, Protocol
 
 from fasgen.manifests.shard import UnitSummary
 from fasgen.pipeline.schedule import Joined, Key
-from fasgen.sources.config import Limits
+from fasgen.sources.config import Limits, Turn
+from fasgen.sources.sampling import Sampling
 from fasgen.sources.scan import SourceRow
 from fasgen.stages.stage import Reads, StageConfig
 
 
 class Place(NamedTuple):
-    """Where a source lies, and what is decoded of it."""
+    """Where a source lies, what is decoded of it, which frames of a video its rows mean, and which files stand askew."""
 
     root: Path
     limits: Limits
+    sampling: Sampling | None = None
+    rotate: Mapping[str, Turn] | None = None
 
 
 @dataclass(frozen=True, slots=True)

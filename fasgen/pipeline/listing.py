@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,9 @@ from fasgen.pipeline.engine import Place, SourceSlice
 from fasgen.pipeline.graph import canonical_json
 from fasgen.sources.config import SourceConfig
 from fasgen.sources.scan import Scan, SourceRow, scan
+
+# One encoder for all rows: json.dumps makes a new one for each.
+_encode = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ class Listing:
     def write(self, store: Path) -> None:
         """Put every source's rows into the store."""
         for name, found in self.scans.items():
-            write_sources(store, name, [blank(row.as_dict()) if is_blank(row) else row.as_dict() for row in found])
+            rows = (blank(row.as_dict()) if is_blank(row) else row.as_dict() for row in found)
+            write_sources(store, name, rows, found.unknown)
 
 
 def is_blank(row: SourceRow) -> bool:
@@ -91,13 +96,14 @@ def take(sources: Sequence[SourceConfig], unit_rows: int, retracted: Retracted |
     planned = tuple(row for found in scans.values() for row in found)
     digest = hashlib.sha256()
     for source in sources:
-        digest.update(canonical_json([source.name, source.limits.model_dump(mode="json")]) + b"\n")
+        decoded = [source.limits.model_dump(mode="json"), source.frames.model_dump(mode="json"), list(source.rotate.items())]
+        digest.update(canonical_json([source.name, *decoded]) + b"\n")
     for row in planned:
-        digest.update(canonical_json(row.as_dict()) + b"\n")
+        digest.update(_encode(row.as_dict()).encode("ascii") + b"\n")
     if retracted:
         scans = {name: replace(found, rows=tuple(_left(row, retracted) for row in found)) for name, found in scans.items()}
     rows = tuple(row for found in scans.values() for row in found)
-    places = {source.name: Place(source.path.absolute(), source.limits) for source in sources}
+    places = {source.name: Place(source.path.absolute(), source.limits, source.frames, source.rotate) for source in sources}
     return Listing(scans, places, rows, unit_rows, digest.hexdigest())
 
 
@@ -106,6 +112,7 @@ def _left(row: SourceRow, retracted: Retracted) -> SourceRow:
         return row
     nothing = {"path": "", "size": 0, "kind": "image", "frame_k": None, "frame_n": None, "subject": None, "label": "unknown"}
     nothing |= {"attack_type": None, "device": None, "domain": "", "split": None, "licence": ""}
+    nothing |= dict.fromkeys(("attack_family", "attack_raw", "session", "lighting", "container", "marks", "marks_format"))
     return replace(row, **nothing)
 
 

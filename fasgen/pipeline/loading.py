@@ -86,17 +86,18 @@ class SourceInput:
         self._decoders: dict[str, Decoder] = {}
         self.places = range(len(source.rows))
         for name in sorted({row.dataset for row in source.rows}):
-            root, limits = source.places[name]
-            _must_be_there(name, root)
-            self._decoders[name] = Decoder(root, limits)
+            place = source.places[name]
+            _must_be_there(name, place.root)
+            self._decoders[name] = Decoder(*place)
 
     def load(self, position: int) -> Loaded:
         """Decode one image or frame; what cannot be decoded becomes a reject."""
         source = self._source.rows[position]
         if is_blank(source):
             return self.skip(position, Reject(Reason.RETRACTED))
+        decoder = self._decoders[source.dataset]
         try:
-            image, values = self._decoders[source.dataset].read(source)
+            image, values = decoder.read(source)
         except SampleError as error:
             if error.reason is Reason.UNREADABLE:
                 _must_be_there(source.dataset, self._source.places[source.dataset].root)
@@ -105,9 +106,10 @@ class SourceInput:
             reason = Reason.OUT_OF_MEMORY if is_out_of_memory(error) else Reason.CORRUPT
             return self.skip(position, Reject(reason, one_line(error)))
         row = self._row(position, source, values)
-        sample = Sample(
-            row.sample_id, row.seed, position % self._task.batch, {"image": image}, values=dict(row.provenance or {})
-        )
+        slot = position % self._task.batch
+        known = {**(row.provenance or {}), **values}
+        nearby = decoder.nearby(source, values)
+        sample = Sample(row.sample_id, row.seed, slot, {"image": image}, values=known, nearby=nearby)
         return Loaded(row, position, sample)
 
     def skip(self, position: int, reject: Reject) -> Loaded:

@@ -26,6 +26,9 @@ class _Wanted:
     kind: Literal["image", "video"]
     frame_k: int | None
     frame_n: int | None
+    container: str | None
+    marks: str | None = None
+    marks_format: str | None = None
 
 
 class Originals:
@@ -48,8 +51,10 @@ class Originals:
         if wanted is None:
             return None
         source = self._sources[dataset]
+        # Settings may have changed since; then rows mean what the listing says of them.
+        sampling = source.frames if source.frames.rows == wanted.frame_n else None
         try:
-            return Decoder(source.path, source.limits).read(wanted)[0]
+            return Decoder(source.path, source.limits, sampling, source.rotate).read(wanted)[0]
         except SampleError:
             return None
 
@@ -95,4 +100,4 @@ class Originals:
         if place < 0:
             return None
         row = listing.slice(place, 1).to_pylist()[0]
-        return _Wanted(row["path"], row["kind"], row["frame_k"], row["frame_n"])
+        return _Wanted(row["path"], row["kind"], row["frame_k"], row["frame_n"], row.get("container"))

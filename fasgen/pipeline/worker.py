@@ -224,13 +224,18 @@ def _write(writer: UnitWriter, loaded: Loaded, outcome: Outcome) -> None:
     if isinstance(outcome, Reject):
         writer.reject(loaded.row, outcome.reason, " ".join(outcome.detail.split()))
     else:
+        row = loaded.row
+        if outcome.frame is not None:
+            # What the data set ships for the requested frame does not hold for another.
+            moved = {"frame": outcome.frame, "shipped_box": None, "shipped_eyes": None}
+            row = replace(row, provenance={**(row.provenance or {}), **moved})
         try:
-            writer.ok(loaded.row, images=outcome.images, arrays=outcome.arrays, files=outcome.files, values=outcome.values)
+            writer.ok(row, images=outcome.images, arrays=outcome.arrays, files=outcome.files, values=outcome.values)
         except StoreError as error:
             if not writer.is_open:
                 # The disk was at fault, not the sample.
                 raise
-            writer.reject(loaded.row, Reason.STAGE_ERROR, one_line(error))
+            writer.reject(row, Reason.STAGE_ERROR, one_line(error))
 
 
 def _written_bytes(group: Sequence[Written]) -> int:

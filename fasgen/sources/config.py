@@ -6,13 +6,45 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from fasgen.sources.sampling import Sampling
 
 FIELDS = ("label", "subject", "attack_type", "device", "split")
 """What a path, a table or a default can say of a file."""
 
+DETAILS = ("attack_family", "attack_raw", "session", "lighting")
+"""What a path or a table can say besides; there are neither defaults nor maps for these."""
+
+_LABELLING = (*FIELDS, *(f"{name}_map" for name in FIELDS), "pattern", "table", "table_only")
+
+Adapter = Literal[
+    "folder",
+    "csv",
+    "parquet",
+    "webdataset",
+    "msu-mfsd",
+    "casia-fasd",
+    "replay-attack",
+    "oulu-npu",
+    "siw",
+    "siw-m",
+    "siw-mv2",
+    "wmca",
+    "padisi-face",
+    "hkbu-mars-v1",
+    "hkbu-mars-v2",
+    "wffd",
+    "rose-youtu",
+    "celeba-spoof",
+    "ffhq",
+]
+GENERIC = ("folder", "csv", "parquet", "webdataset")
+"""Adapters that know no data set: what they say comes from patterns, tables and defaults of the source."""
+
 Label = Literal["live", "spoof", "unknown"]
 Split = Literal["train", "dev", "test"]
+Turn = Literal[90, 180, 270]
 Level = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -43,13 +75,15 @@ class SourceConfig(BaseModel):
     Each field comes from the table, else from the pattern, else from the default. Beyond the maps, the usual words for live
     and spoof (real, genuine, bonafide; attack, fake) and for splits (training, devel, val, testing) are understood.
     Patterns are searched in the path relative to the folder, with ``/`` between its parts and the extension kept; of
-    several, the first that matches counts. Named groups are ``label``, ``subject``, ``attack_type``, ``device`` and
-    ``split``; groups with a digit after the name are joined to it by ``-``, and a group may lie inside another, so
-    ``(?P<split>(?P<subject>train|test))_release/(?P<subject2>\d+)/`` makes the subject ``train-7`` where subject numbers
-    start anew in every split.
+    several, the first that matches counts. Named groups are ``label``, ``subject``, ``attack_type``, ``device``, ``split``,
+    ``attack_family``, ``attack_raw``, ``session`` and ``lighting``; groups with a digit after the name are joined to it by
+    ``-``, and a group may lie inside another, so ``(?P<split>(?P<subject>train|test))_release/(?P<subject2>\d+)/`` makes
+    the subject ``train-7`` where subject numbers start anew in every split.
+
+    With an ``adapter`` that knows the data set, none of these is needed.
 
     Example:
-        >>> SourceConfig(name="msu", path=".", pattern=r"(?P<label>real|attack)_client(?P<subject>\d{3})_").frames
+        >>> SourceConfig(name="msu", path=".", pattern=r"(?P<label>real|attack)_client(?P<subject>\d{3})_").frames.rows
         10
     """
 
@@ -60,11 +94,19 @@ class SourceConfig(BaseModel):
         description="data set name; prefixes subjects and names the folder in the store",
     )
     path: Path = Field(description="folder of images and videos")
+    adapter: Adapter | Path = Field(
+        default="folder",
+        description="how the folder is read: the name of a data set, as its authors ship it; a YAML file that describes one of "
+        "your own (docs/datasets.md); or, by pattern, table and defaults below, folder, csv and parquet (path is then such a "
+        "table, and files lie relative to its folder) or webdataset (tars of samples)",
+    )
     pattern: str | tuple[str, ...] | None = Field(
         default=None, description="regular expression(s) with named groups, searched in the relative path"
     )
     table: Path | None = Field(
-        default=None, description="CSV or parquet file with a column path and any of label, subject, attack_type, device, split"
+        default=None,
+        description="CSV or parquet file with a column path and any of label, subject, attack_type, device, split, "
+        "attack_family, attack_raw, session, lighting",
     )
     table_only: bool = Field(default=False, description="leave out files that the table does not list")
     label: Label = Field(default="unknown", description="label where nothing else says one")
@@ -80,7 +122,15 @@ class SourceConfig(BaseModel):
     device_map: dict[str, str] = Field(default_factory=dict, description="found value to device")
     split_map: dict[str, Split | None] = Field(default_factory=dict, description="found value to split")
     licence: str = Field(default="unknown", min_length=1, description="licence tag, inherited by every product")
-    frames: int = Field(default=10, ge=1, le=1000, description="frames of a video, uniform over its decoded frames")
+    frames: Sampling = Field(
+        default_factory=Sampling,
+        description="which frames of a video, by decoded index; a number k stands for {policy: uniform, count: k}",
+    )
+    rotate: dict[str, Turn] = Field(
+        default_factory=dict,
+        description="regular expression, searched in the relative path, to the degrees by which such files are turned "
+        "clockwise to stand upright, beyond what their metadata says; of several, the first that matches counts",
+    )
     include: tuple[str, ...] = Field(default=(), description="globs on the relative path (* also matches /); empty: everything")
     exclude: tuple[str, ...] = Field(default=(), description="globs on the relative path to leave out")
     follow_symlinks: bool = Field(
@@ -96,16 +146,41 @@ class SourceConfig(BaseModel):
                 groups = re.compile(text).groupindex
             except re.error as error:
                 raise ValueError(f"not a regular expression: {text!r}: {error}") from error
-            unknown = [name for name in groups if name.rstrip("0123456789") not in FIELDS]
+            known = (*FIELDS, *DETAILS)
+            unknown = [name for name in groups if name.rstrip("0123456789") not in known]
             if unknown:
                 raise ValueError(
-                    f"unknown group {unknown[0]!r} in {text!r}; groups are {', '.join(FIELDS)}, with a digit for further parts"
+                    f"unknown group {unknown[0]!r} in {text!r}; groups are {', '.join(known)}, with a digit for further parts"
                 )
             if not groups:
                 raise ValueError(
                     f"no named group in {text!r}; name at least one of {', '.join(FIELDS)}, as in (?P<label>live|spoof)"
                 )
         return value
+
+    @field_validator("rotate")
+    @classmethod
+    def _rotate(cls, value: dict[str, Turn]) -> dict[str, Turn]:
+        for text in value:
+            try:
+                re.compile(text)
+            except re.error as error:
+                raise ValueError(f"not a regular expression: {text!r}: {error}") from error
+        return value
+
+    @model_validator(mode="after")
+    def _one_way_to_label(self) -> SourceConfig:
+        if self.adapter in ("csv", "parquet") and self.table is None:
+            raise ValueError(f"adapter {self.adapter} needs table, the file that lists the pictures of the folder `path`")
+        if self.adapter not in GENERIC:
+            given = [name for name in _LABELLING if name in self.model_fields_set and getattr(self, name)]
+            given = [name for name in given if getattr(self, name) != type(self).model_fields[name].default]
+            if given:
+                raise ValueError(
+                    f"adapter {self.adapter} says what paths mean, so {given[0]} cannot: leave it out, or extend the adapter "
+                    "in a YAML file of your own"
+                )
+        return self
 
     @property
     def patterns(self) -> tuple[str, ...]:

@@ -11,15 +11,15 @@ from pathlib import Path, PurePosixPath
 from typing import get_args
 
 from fasgen.errors import SourceError
-from fasgen.sources.config import FIELDS, Label, SourceConfig, Split
+from fasgen.sources.config import DETAILS, FIELDS, Label, SourceConfig, Split
 from fasgen.sources.paths import escape
 
-_LABELS = {
+LABELS = {
     **dict.fromkeys(("live", "real", "genuine", "bonafide", "bona_fide", "bona-fide", "bona fide"), "live"),
     **dict.fromkeys(("spoof", "attack", "fake"), "spoof"),
     "unknown": "unknown",
 }
-_SPLITS = {
+SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("dev", "devel", "development", "val", "valid", "validation"), "dev"),
     **dict.fromkeys(("test", "testing"), "test"),
@@ -36,6 +36,17 @@ class Labels:
     device: str | None
     split: str | None
     domain: str
+    attack_family: str | None = None
+    attack_raw: str | None = None
+    session: str | None = None
+    lighting: str | None = None
+    subject_is_pseudo: bool = False
+    licence: str | None = None
+
+
+def style_key(dataset: str, device: str | None, attack: str | None, label: str) -> str:
+    """Data set, capture device and attack type: live of phone 1 and print of phone 1 are two styles (DiffFAS's pair lists)."""
+    return f"{dataset}|{device or '?'}|{attack or label}"
 
 
 class Labeller:
@@ -76,7 +87,8 @@ class Labeller:
         found.update(listed or {})
         values = {field: self._value(field, found.get(field), path) for field in FIELDS}
         label = values["label"] or "unknown"
-        attack = None if label == "live" else values["attack_type"]
+        live = label == "live"
+        attack = None if live else values["attack_type"]
         subject = values["subject"]
         return Labels(
             label=label,
@@ -84,7 +96,11 @@ class Labeller:
             attack_type=attack,
             device=values["device"],
             split=values["split"],
-            domain=f"{self._config.name}|{values['device'] or '?'}|{attack or label}",
+            domain=style_key(self._config.name, values["device"], attack, label),
+            attack_family=None if live else _printable(found.get("attack_family")),
+            attack_raw=None if live else _printable(found.get("attack_raw")),
+            session=_printable(found.get("session")),
+            lighting=_printable(found.get("lighting")),
         )
 
     def _from_patterns(self, path: str) -> dict[str, str]:
@@ -102,13 +118,13 @@ class Labeller:
         if not found:
             default: str | None = getattr(self._config, field)
             return default
-        found = escape(found) if not found.isprintable() else found
+        found = _printable(found) or found
         mapped = self._maps[field]
         if found in mapped:
             return mapped[found]
         if field not in ("label", "split"):
             return found
-        known = (_LABELS if field == "label" else _SPLITS).get(found.lower())
+        known = (LABELS if field == "label" else SPLITS).get(found.lower())
         if known is None:
             allowed = ", ".join(get_args(Label if field == "label" else Split))
             raise SourceError(
@@ -122,7 +138,7 @@ def read_table(file: Path, root: Path) -> dict[str, dict[str, str]]:
     """Read a CSV or parquet file of labels.
 
     Args:
-        file: the table; a column ``path`` and any of ``label, subject, attack_type, device, split``. Other columns are ignored.
+        file: the table; a column ``path`` and any of the names in ``FIELDS`` and ``DETAILS``. Other columns are ignored.
         root: the source's folder; absolute paths in the table are taken relative to it.
 
     Returns:
@@ -142,7 +158,7 @@ def read_table(file: Path, root: Path) -> dict[str, dict[str, str]]:
             raise SourceError(f"table {file}: row {number} names {record.get('path')!r}, which is not a path below {root}")
         if path in table:
             raise SourceError(f"table {file}: row {number} names {escape(path)!r} a second time; keep one row a file")
-        table[path] = {field: text for field in FIELDS if (text := (record.get(field) or "").strip())}
+        table[path] = {field: text for field in (*FIELDS, *DETAILS) if (text := (record.get(field) or "").strip())}
     return table
 
 
@@ -171,9 +187,13 @@ def _parquet(file: Path) -> Iterable[dict[str, str | None]]:
     table = pyarrow.parquet.read_table(file)
     if "path" not in table.column_names:
         raise ValueError(f"no column 'path' among {', '.join(table.column_names)}")
-    wanted = [name for name in ("path", *FIELDS) if name in table.column_names]
+    wanted = [name for name in ("path", *FIELDS, *DETAILS) if name in table.column_names]
     for record in table.select(wanted).to_pylist():
         yield {key: _text(value) for key, value in record.items()}
+
+
+def _printable(text: str | None) -> str | None:
+    return escape(text) if text and not text.isprintable() else text or None
 
 
 def _text(value: object) -> str | None:

@@ -8,15 +8,16 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from fnmatch import translate
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal, NamedTuple, overload
 
 from fasgen.errors import SourceError
 from fasgen.records import Scalar
-from fasgen.sources.config import SourceConfig
+from fasgen.sources.config import GENERIC, SourceConfig
+from fasgen.sources.failure import SampleError
 from fasgen.sources.labels import Labeller, Labels
 from fasgen.sources.paths import escape, sample_id
 
@@ -49,6 +50,15 @@ class SourceRow:
         domain: ``dataset|device|attack type``; ``?`` where the device is unknown, the label where there is no attack type.
         split: ``train``, ``dev``, ``test`` or None.
         licence: licence tag.
+        attack_family: family of attacks over all data sets, as `fasgen.sources.adapters.table.Family` lists them.
+        attack_raw: the attack as the data set spells or numbers it.
+        session: recording session.
+        lighting: lighting.
+        subject_is_pseudo: whether the subject stands for a clip or picture because the data set does not tell people.
+        adapter: what read the data set: an adapter's name, whatever the source is called.
+        container: how the pixels are held, for `fasgen.sources.contained`; None for a file of its own.
+        marks: relative path, escaped, of shipped boxes or eye positions; None without.
+        marks_format: how that file is to be read, for `fasgen.sources.marks`.
     """
 
     sample_id: str
@@ -65,10 +75,22 @@ class SourceRow:
     domain: str
     split: str | None
     licence: str
+    attack_family: str | None = None
+    attack_raw: str | None = None
+    session: str | None = None
+    lighting: str | None = None
+    subject_is_pseudo: bool = False
+    adapter: str | None = None
+    container: str | None = None
+    marks: str | None = None
+    marks_format: str | None = None
 
     def as_dict(self) -> dict[str, Scalar]:
         """The row as a plain dict, in column order."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _FIELDS}
+
+
+_FIELDS = tuple(field.name for field in fields(SourceRow))
 
 
 @dataclass(frozen=True)
@@ -82,6 +104,8 @@ class Scan(Sequence[SourceRow]):
         missing: escaped paths that the table lists and the disk does not have; each is a row all the same.
         unlisted: files on disk that the table does not list (0 without a table).
         unmatched: files that neither a pattern nor the table said anything of, so that only defaults apply.
+        unknown: escaped paths of files that the adapter knows nothing of, and why; none of them is a row.
+        notes: what a user should know of the data set's own lists and boxes.
     """
 
     rows: tuple[SourceRow, ...]
@@ -89,6 +113,8 @@ class Scan(Sequence[SourceRow]):
     missing: tuple[str, ...] = ()
     unlisted: int = 0
     unmatched: int = 0
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @overload
     def __getitem__(self, index: int) -> SourceRow: ...
@@ -113,6 +139,10 @@ def scan(config: SourceConfig) -> Scan:
     if not config.path.is_dir():
         what = "is a file, not a folder" if config.path.exists() else "does not exist"
         raise SourceError(f"source {config.name}: {config.path} {what}; set sources.path to a folder of images and videos")
+    if config.adapter == "webdataset":
+        return _scan_tars(config)
+    if config.adapter not in GENERIC:
+        return _scan_data_set(config)
     labeller = Labeller(config)
     skipped: Counter[str] = Counter()
     selection = _Selection(_globs(config.include), _globs(config.exclude))
@@ -142,10 +172,89 @@ def scan(config: SourceConfig) -> Scan:
     return Scan(tuple(rows), dict(sorted(skipped.items())), tuple(sorted(map(escape, missing))), unlisted, labeller.unmatched)
 
 
-def _rows(config: SourceConfig, path: str, size: int, labels: Labels) -> Iterator[SourceRow]:
-    video = _extension(path) in VIDEO_EXTENSIONS
+def _scan_data_set(config: SourceConfig) -> Scan:
+    """List a data set by its adapter's table."""
+    from fasgen.sources.adapters import open_table
+    from fasgen.sources.adapters.listing import ingest
+
+    table = open_table(config.adapter)
+    skipped: Counter[str] = Counter()
+    selection = _Selection(_globs(config.include), _globs(config.exclude))
+    paths: dict[str, int] = {}
+    excluded = set()
+    for path, size in _walk(config.path, config.follow_symlinks, skipped):
+        paths[path] = size
+        if not selection.includes(path):
+            excluded.add(path)
+    licence = config.licence if "licence" in config.model_fields_set else None
+    found = ingest(table, config.name, config.path, paths, licence)
+    rows: list[SourceRow] = []
+    for path in sorted(found.files, key=os.fsencode):
+        if path in excluded:
+            skipped["excluded"] += 1
+            continue
+        known, size = found.files[path]
+        how = _How(table.name, known.rule.kind, known.rule.container, *(known.marks or (None, None)))
+        rows += _rows(config, path, size, known.labels, how)
+    if not rows:
+        raise SourceError(f"source {config.name}: include and exclude leave nothing of {len(found.files)} files")
+    skipped.update(found.left_out)
+    unknown = {escape(path): why for path, why in sorted(found.unknown.items()) if path not in excluded}
+    return Scan(tuple(rows), dict(sorted(skipped.items())), unknown=unknown, notes=tuple(found.notes))
+
+
+def _scan_tars(config: SourceConfig) -> Scan:
+    """List the samples inside the tars of a WebDataset; their JSON members say what a table would."""
+    from fasgen.sources.contained.tar import list_samples
+
+    labeller = Labeller(config)
+    skipped: Counter[str] = Counter()
+    selection = _Selection(_globs(config.include), _globs(config.exclude))
+    rows: list[SourceRow] = []
+    unknown: dict[str, str] = {}
+    how = _How("webdataset", None, "tar")
+    tars = 0
+    for tar, _ in sorted(_walk(config.path, config.follow_symlinks, skipped)):
+        if _extension(tar) != "tar":
+            unknown[escape(tar)] = "not a .tar (compressed ones cannot be read from the middle: unpack them with gunzip)"
+            continue
+        tars += 1
+        try:
+            samples = list_samples(config.path / tar)
+        except SampleError as error:
+            unknown[escape(tar)] = str(error)
+            continue
+        for member, (size, said) in samples.members.items():
+            path = f"{tar}/{member}"
+            if _extension(member) in OTHER_EXTENSIONS or _extension(member) == "cls":
+                skipped[f"not media: .{_extension(member)}"] += 1
+            elif not selection.includes(path):
+                skipped["excluded"] += 1
+            else:
+                labeller.table[path] = said
+                rows += _rows(config, path, size, labeller(path), how)
+    if not rows:
+        raise SourceError(
+            f"source {config.name}: no picture in {tars} tars below {config.path}; a WebDataset is a folder of .tar files"
+        )
+    return Scan(tuple(rows), dict(sorted(skipped.items())), unmatched=labeller.unmatched, unknown=unknown)
+
+
+class _How(NamedTuple):
+    """How the pixels of a row are read, beyond its path."""
+
+    adapter: str | None = None
+    kind: Literal["image", "video"] | None = None
+    container: str | None = None
+    marks: str | None = None
+    marks_format: str | None = None
+
+
+def _rows(config: SourceConfig, path: str, size: int, labels: Labels, how: _How | None = None) -> Iterator[SourceRow]:
+    how = how or _How(str(config.adapter))
+    video = _extension(path) in VIDEO_EXTENSIONS if how.kind is None else how.kind == "video"
     text = escape(path)
-    for k in range(config.frames) if video else (None,):
+    for k in range(config.frames.rows) if video else (None,):
         yield SourceRow(
             sample_id=sample_id(config.name, text, k),
             dataset=config.name,
@@ -153,14 +262,23 @@ def _rows(config: SourceConfig, path: str, size: int, labels: Labels) -> Iterato
             size=size,
             kind="video" if video else "image",
             frame_k=k,
-            frame_n=config.frames if video else None,
+            frame_n=config.frames.rows if video else None,
             subject=labels.subject,
             label=labels.label,
             attack_type=labels.attack_type,
             device=labels.device,
             domain=labels.domain,
             split=labels.split,
-            licence=config.licence,
+            licence=labels.licence or config.licence,
+            attack_family=labels.attack_family,
+            attack_raw=labels.attack_raw,
+            session=labels.session,
+            lighting=labels.lighting,
+            subject_is_pseudo=labels.subject_is_pseudo,
+            adapter=how.adapter,
+            container=how.container,
+            marks=escape(how.marks) if how.marks else None,
+            marks_format=how.marks_format,
         )
 
 
@@ -174,9 +292,11 @@ class _Selection:
         extension = _extension(path)
         if extension in OTHER_EXTENSIONS:
             return f"not media: .{extension}"
-        if (self.include and not self.include.match(path)) or (self.exclude and self.exclude.match(path)):
-            return "excluded"
-        return None
+        return None if self.includes(path) else "excluded"
+
+    def includes(self, path: str) -> bool:
+        """Whether the globs keep a path."""
+        return not ((self.include and not self.include.match(path)) or (self.exclude and self.exclude.match(path)))
 
 
 def _globs(globs: Sequence[str]) -> re.Pattern[str] | None:

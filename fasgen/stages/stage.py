@@ -6,7 +6,7 @@ tensors; it never sees paths of samples, units, Ray, retries or the store.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -110,8 +110,12 @@ class Sample:
         images: decoded images by field, H x W x 3 uint8 RGB. A stage that reads sources finds ``image``.
         arrays: arrays by field.
         files: stored bytes by field, for stages that ask for them encoded.
-        values: provenance columns and the columns asked for.
+        values: provenance columns and the columns asked for; for a stage that reads sources also ``frames_decoded``, the
+            frames of the video (None where unknown), and ``source_sha256``, the digest of the file in hex (None where the
+            pixels lie inside another file).
         variant: 0 for what was photographed, from 1 on for what was synthesised from it.
+        nearby: for a stage that reads sources, decodes other frames of the video when it is called and iterated: decoded
+            index and image, the nearest first; None where there are none.
     """
 
     sample_id: str
@@ -122,6 +126,7 @@ class Sample:
     files: dict[str, bytes] = field(default_factory=dict)
     values: dict[str, Scalar] = field(default_factory=dict)
     variant: int = 0
+    nearby: Callable[[], Iterator[tuple[int, RGB]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +138,14 @@ class Product:
         arrays: by field, of the dtype that the specification declares.
         files: by member extension, stored in the unit's tar as ``<sample_id>.<extension>`` as they are.
         values: this stage's own columns.
+        frame: decoded index of the frame that was used instead of the sample's; None: the sample's was used.
     """
 
     images: Mapping[str, RGB] = field(default_factory=dict)
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
     values: Mapping[str, Scalar] = field(default_factory=dict)
+    frame: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

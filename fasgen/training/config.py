@@ -58,6 +58,17 @@ class FacesConfig(BaseModel):
     holdout_share: float = Field(
         default=0.0, ge=0, lt=1, description="share held out by hash of the name, where no subjects are named"
     )
+    max_yaw: float | None = Field(
+        default=None,
+        gt=0,
+        le=90,
+        description="of a store, largest turn to the side, degrees; null takes any. AG-FAS trains its generator on faces that "
+        "are not turned away, without a figure; 30 is usual",
+    )
+    max_pitch: float | None = Field(default=None, gt=0, le=90, description="of a store, largest nod, degrees; null takes any")
+    min_sharpness: float | None = Field(
+        default=None, ge=0, description="of a store, lowest sharpness (align's column), squared levels; null takes any"
+    )
     flip: bool = Field(default=True, description="train on mirror images as well")
 
 

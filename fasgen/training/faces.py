@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -54,7 +54,7 @@ def list_faces(config: FacesConfig) -> tuple[list[Face], list[Face]]:
             f"faces.path: {config.path} is not a folder; give a folder of aligned faces or a store, faces.path=FOLDER"
         )
     root = config.path
-    faces = _in_store(root) if any(root.glob("align-*/plan.json")) else _in_folder(root)
+    faces = _in_store(root, config) if any(root.glob("align-*/plan.json")) else _in_folder(root)
     if not faces:
         raise SourceError(f"faces.path: no live face in {root} (a store's live crops, or files {', '.join(sorted(SUFFIXES))})")
     unknown = set(config.holdout) - {f.subject for f in faces}
@@ -75,18 +75,35 @@ def _in_folder(root: Path) -> list[Face]:
     return [Face(p, p.relative_to(root).as_posix(), p.parent.name if p.parent != root else p.stem) for p in files]
 
 
-def _in_store(root: Path) -> list[Face]:
-    """Crops of the newest ``align`` generation whose label is live: the generator must see real faces only."""
+def _in_store(root: Path, config: FacesConfig) -> list[Face]:
+    """Crops of the newest ``align`` generation whose label is live: the generator must see real faces only.
+
+    Raises:
+        SourceError: a limit is set on a column that the store's align did not write.
+    """
     faces = []
     for generation in latest(root):
         if generation.stage != "align":
             continue
         for unit in committed_units(generation.folder):
             for row in UnitReader(generation.folder, unit).rows:
-                if row["status"] == "ok" and row["label"] == "live":
+                if row["status"] == "ok" and row["label"] == "live" and _within(row, config):
                     name, subject = str(row["sample_id"]), str(row["subject"] or row["sample_id"])
                     faces.append(Face(generation.folder, name, subject, (unit, int(str(row["row"])))))
     return faces
+
+
+def _within(row: Mapping[str, object], config: FacesConfig) -> bool:
+    limits = (("yaw", config.max_yaw), ("pitch", config.max_pitch), ("sharpness", config.min_sharpness))
+    for column, limit in limits:
+        if limit is None:
+            continue
+        value = row.get(column)
+        if not isinstance(value, float):
+            raise SourceError(f"faces.path: the store's align has no {column}: run it again with this version, or set no limit")
+        if (value < limit) if column == "sharpness" else (abs(value) > limit):
+            return False
+    return True
 
 
 class Faces:

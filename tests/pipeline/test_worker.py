@@ -7,6 +7,8 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import toy
 
@@ -15,6 +17,8 @@ from fasgen.pipeline.crumbs import CrumbFile, read_crumb
 from fasgen.pipeline.plan import Plan
 from fasgen.pipeline.schedule import Assign, Key
 from fasgen.pipeline.worker import Worker
+from fasgen.sources.config import SourceConfig
+from fasgen.stages.stage import Product, Reject, Sample
 
 
 @pytest.fixture
@@ -81,6 +85,35 @@ def test_a_stage_that_cannot_be_built_leaves_nothing(made: Plan, tmp_path: Path,
         Worker().run(task)
     assert threading.active_count() == before
     assert [path.name for path in task.folder.iterdir()] == ["plan.json"]
+
+
+def test_a_frame_used_instead_stands_beside_the_one_requested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames of level 10 i; only those with odd index are good, and 30 frames asked for six give 2, 7, 12, 17, 22, 27."""
+    writer = cv2.VideoWriter(str(tmp_path / "v.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 48))
+    for index in range(30):
+        writer.write(np.full((48, 64, 3), 8 * index, np.uint8))
+    writer.release()
+
+    class Odd(toy.Shrink):
+        def one(self, sample: Sample) -> Product | Reject:
+            level = int(np.median(sample.images["image"]))
+            if round(level / 8) % 2:
+                return Product(values={"mean": float(level)})
+            frame, image = next(sample.nearby())
+            return Product(values={"mean": float(np.median(image))}, frame=frame)
+
+    monkeypatch.setattr(toy, "Shrink", Odd)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "v.avi").rename(tmp_path / "in" / "v.avi")
+    source = SourceConfig(name="clips", path=tmp_path / "in", label="live", frames={"policy": "uniform", "count": 6})
+    made = toy.plan(toy.configure(source), tmp_path / "store")
+    made.write()
+    task = made.task(Assign(0, Key("shrink", 0)), tmp_path)
+    Worker().run(task)
+    rows = UnitReader(task.folder, 0).rows
+    assert [row["frame_requested"] for row in rows] == [2, 7, 12, 17, 22, 27]
+    assert [row["frame"] for row in rows] == [1, 7, 11, 17, 21, 27]
+    assert [round(float(str(row["mean"])) / 8) for row in rows] == [1, 7, 11, 17, 21, 27]
 
 
 def test_words_are_whole_or_absent(tmp_path: Path) -> None:

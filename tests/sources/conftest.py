@@ -45,15 +45,15 @@ def encode() -> Callable[..., bytes]:
 
 @pytest.fixture
 def numbered() -> Callable[..., Path]:
-    """Writes a video each of whose frames shows its own index as ``BITS`` black or white columns."""
+    """Writes a video each of whose frames shows its own index as ``BITS`` dark or white columns."""
 
     def make(path: Path, frames: int, codec: str = "MJPG", size: tuple[int, int] = (320, 240)) -> Path:
         writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 25, size)
         assert writer.isOpened()
         for index in range(frames):
-            frame = np.zeros((size[1], size[0], 3), np.uint8)
+            frame = np.empty((size[1], size[0], 3), np.uint8)
             for bit in range(BITS):
-                frame[:, bit * size[0] // BITS : (bit + 1) * size[0] // BITS] = 255 * (index >> bit & 1)
+                frame[:, bit * size[0] // BITS : (bit + 1) * size[0] // BITS] = 255 if index >> bit & 1 else 30
             writer.write(frame)
         writer.release()
         return path

@@ -17,7 +17,8 @@ from fasgen.records import Reason
 from fasgen.sources import video
 from fasgen.sources.config import Limits
 from fasgen.sources.failure import SampleError
-from fasgen.sources.video import sample_frames, uniform_indices
+from fasgen.sources.sampling import Sampling, uniform_indices
+from fasgen.sources.video import sample_frames
 
 Numbered = Callable[..., Path]
 IndexOf = Callable[[Any], int]
@@ -35,27 +36,8 @@ def opened(path: Path) -> Iterator[int]:
 
 def refused(path: Path, limits: Limits = LIMITS, n: int = 10) -> tuple[Reason, str]:
     with opened(path) as file, pytest.raises(SampleError) as caught:
-        sample_frames(file, n, limits)
+        sample_frames(file, Sampling(count=n), limits)
     return caught.value.reason, caught.value.detail
-
-
-@settings(derandomize=True)
-@given(st.integers(1, 5000), st.integers(1, 200))
-def test_uniform_indices(count: int, n: int) -> None:
-    indices = uniform_indices(count, n)
-    found = [index for index in indices if index is not None]
-    assert len(indices) == n and len(found) == min(n, count)
-    assert found == sorted(set(found)) and found[0] >= 0 and found[-1] < count
-    if count >= n:
-        gaps = np.diff([-found[0] - 1, *found, 2 * count - 1 - found[-1]])
-        assert gaps.max() - gaps.min() <= 2, "parts are equal up to rounding, at both ends too"
-    else:
-        assert found == list(range(count)), "a short video gives each frame once"
-
-
-def test_ten_of_a_hundred() -> None:
-    assert uniform_indices(100, 10) == (5, 15, 25, 35, 45, 55, 65, 75, 85, 95)
-    assert uniform_indices(3, 5) == (0, None, 1, 2, None)
 
 
 @pytest.mark.parametrize(("name", "codec"), [("v.avi", "MJPG"), ("v.mp4", "mp4v"), ("v.mkv", "MJPG"), ("v.mov", "mp4v")])
@@ -64,7 +46,7 @@ def test_frames_are_those_of_their_decoded_index(
     tmp_path: Path, numbered: Numbered, index_of: IndexOf, name: str, codec: str, frames: int, n: int
 ) -> None:
     with opened(numbered(tmp_path / name, frames, codec)) as file:
-        result = sample_frames(file, n, LIMITS)
+        result = sample_frames(file, Sampling(count=n), LIMITS)
     assert result.count == frames
     assert result.indices == uniform_indices(frames, n)
     assert {k: index_of(frame) for k, frame in result.frames.items()} == {
@@ -82,17 +64,17 @@ def test_the_stated_count_is_not_believed(tmp_path: Path, numbered: Numbered, in
         wrong[main : main + 4] = wrong[stream : stream + 4] = stated.to_bytes(4, "little")
         path.write_bytes(wrong)
         with opened(path) as file:
-            result = sample_frames(file, 10, LIMITS)
+            result = sample_frames(file, Sampling(count=10), LIMITS)
         assert result.count == 37
         assert [index_of(result.frames[k]) for k in range(10)] == list(uniform_indices(37, 10))
 
 
 def test_a_right_guess_takes_one_pass(tmp_path: Path, numbered: Numbered, monkeypatch: pytest.MonkeyPatch) -> None:
     passes = []
-    inner = video._pass
-    monkeypatch.setattr(video, "_pass", lambda *arguments: passes.append(1) or inner(*arguments))
+    inner = video.FrameStream
+    monkeypatch.setattr(video, "FrameStream", lambda *a: passes.append(1) or inner(*a))
     with opened(numbered(tmp_path / "v.avi", 37)) as file:
-        sample_frames(file, 10, LIMITS)
+        sample_frames(file, Sampling(count=10), LIMITS)
     assert len(passes) == 1
 
 
@@ -102,10 +84,10 @@ def test_rotation_metadata_is_honoured(
 ) -> None:
     path = numbered(tmp_path / "v.mp4", 12, "mp4v")
     with opened(path) as file:
-        plain = sample_frames(file, 3, LIMITS).frames
+        plain = sample_frames(file, Sampling(count=3), LIMITS).frames
     path.write_bytes(rotate_mp4(path.read_bytes(), degrees))
     with opened(path) as file:
-        turned = sample_frames(file, 3, LIMITS).frames
+        turned = sample_frames(file, Sampling(count=3), LIMITS).frames
     for k in range(3):
         assert np.array_equal(turned[k], np.rot90(plain[k], -degrees // 90))
 
@@ -115,8 +97,8 @@ def test_frames_beyond_the_memory_limit_come_later(
 ) -> None:
     monkeypatch.setattr(video, "KEPT_BYTES", 2 * 320 * 240 * 3)
     with opened(numbered(tmp_path / "v.avi", 37)) as file:
-        assert sorted(sample_frames(file, 10, LIMITS).frames) == [0, 1]
-        later = sample_frames(file, 10, LIMITS, first=5)
+        assert sorted(sample_frames(file, Sampling(count=10), LIMITS).frames) == [0, 1]
+        later = sample_frames(file, Sampling(count=10), LIMITS, first=5)
     assert sorted(later.frames) == [5, 6]
     assert index_of(later.frames[5]) == later.indices[5]
 
@@ -182,7 +164,7 @@ def test_limits_of_videos(tmp_path: Path, numbered: Numbered) -> None:
     assert refused(path, Limits(min_side=241))[0] is Reason.TOO_SMALL
     assert refused(path, Limits(max_frames=29))[0] is Reason.TOO_LARGE
     with opened(path) as file:
-        assert sample_frames(file, 10, Limits(max_frames=30)).count == 30
+        assert sample_frames(file, Sampling(count=10), Limits(max_frames=30)).count == 30
 
 
 @settings(derandomize=True, max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -202,7 +184,7 @@ def test_mutated_videos_give_frames_or_a_reason(
     changed.write_bytes(data)
     with opened(changed) as file:
         try:
-            result = sample_frames(file, 4, Limits(max_pixels=1 << 22))
+            result = sample_frames(file, Sampling(count=4), Limits(max_pixels=1 << 22))
         except SampleError as error:
             assert error.detail
         else:
@@ -220,10 +202,11 @@ def test_nothing_is_written_to_the_terminal(tmp_path: Path, numbered: Numbered) 
 import os, sys
 from fasgen.sources.config import Limits
 from fasgen.sources.failure import SampleError
+from fasgen.sources.sampling import Sampling
 from fasgen.sources.video import sample_frames
 for path in sys.argv[1:]:
     try:
-        sample_frames(os.open(path, os.O_RDONLY), 5, Limits())
+        sample_frames(os.open(path, os.O_RDONLY), Sampling(count=5), Limits())
     except SampleError:
         pass
 """

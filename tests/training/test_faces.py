@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from fasgen.errors import SourceError
 from fasgen.manifests.plan_file import write_plan
 from fasgen.manifests.shard import Row, UnitWriter
-from fasgen.records import Reason
+from fasgen.records import Column, Reason
 from fasgen.training.config import FacesConfig
 from fasgen.training.faces import as_input, epochs, list_faces, load_faces
 
@@ -105,3 +105,33 @@ def test_live_crops_of_a_store(tmp_path: Path) -> None:
     train, held = list_faces(FacesConfig(path=tmp_path, holdout=("d/1",)))
     assert [f.name for f in train] == [f"{0:016x}"] and [f.name for f in held] == [f"{2:016x}"]
     assert np.array_equal(load_faces(held, 32)[0].permute(1, 2, 0).numpy(), crops[2])
+
+
+def test_faces_turned_away_or_blurred_are_left_out(tmp_path: Path) -> None:
+    store = tmp_path / "align-12345678"
+    write_plan(store, {"stage": "align", "plan_hash": "12345678" * 8})
+    columns = tuple(Column(name, "float32", name) for name in ("yaw", "pitch", "sharpness"))
+    with UnitWriter(store, 0, columns=columns, arrays={}, plan_hash="12345678" * 8, weights="w") as writer:
+        for i, (yaw, pitch, sharpness) in enumerate(((-31, 0, 90), (29, -12, 90), (0, 21, 90), (5, 5, 9))):
+            row = Row(f"{i:016x}", i, 0, 0, (), {"dataset": "d", "path": f"{i}.png", "label": "live"})
+            values = {"yaw": float(yaw), "pitch": float(pitch), "sharpness": float(sharpness)}
+            writer.ok(row, images={"crop": np.zeros((32, 32, 3), np.uint8)}, values=values)
+        writer.commit(4)
+
+    def numbers(**limits: float) -> list[int]:
+        return [int(face.name, 16) for face in list_faces(FacesConfig(path=tmp_path, **limits))[0]]
+
+    assert numbers() == [0, 1, 2, 3]
+    assert numbers(max_yaw=30) == [1, 2, 3]
+    assert numbers(max_yaw=30, max_pitch=20) == [1, 3]
+    assert numbers(max_pitch=20, min_sharpness=10) == [0, 1]
+
+
+def test_limits_need_their_column(tmp_path: Path) -> None:
+    store = tmp_path / "align-12345678"
+    write_plan(store, {"stage": "align", "plan_hash": "12345678" * 8})
+    with UnitWriter(store, 0, columns=(), arrays={}, plan_hash="12345678" * 8, weights="w") as writer:
+        writer.ok(Row("0" * 16, 0, 0, 0, (), {"label": "live"}), images={"crop": np.zeros((32, 32, 3), np.uint8)})
+        writer.commit(1)
+    with pytest.raises(SourceError, match="has no yaw"):
+        list_faces(FacesConfig(path=tmp_path, max_yaw=30))

@@ -85,6 +85,15 @@ class AlignConfig(StageConfig):
     face: Literal["largest", "best"] = Field("largest", description="which face is taken where several pass min_score")
     min_score: float = Field(0.7, ge=0, le=1, description="lowest face probability that is accepted")
     min_size: float = Field(32.0, ge=1, description="shortest side of the face's box that is accepted, px of the source")
+    min_share: float | None = Field(
+        None, gt=0, le=1, description="shortest side of the face's box that is accepted, of the picture's shorter side"
+    )
+    min_sharpness: float | None = Field(
+        None,
+        ge=0,
+        description="lowest variance of the Laplacian of the crop's luma that is accepted, squared levels; null accepts any. "
+        "It depends on size: set it by the column sharpness of a first run",
+    )
     max_yaw: Degrees | None = Field(None, description="largest turn to the side that is accepted, degrees; null accepts any")
     max_pitch: Degrees | None = Field(None, description="largest nod that is accepted, degrees; null accepts any")
     max_roll: Degrees | None = Field(
@@ -135,6 +144,10 @@ SPEC = StageSpec(
         Column("detector", "string", "network that found the face"),
         Column("source_width", "int32", "width of the photograph or frame, upright", "px"),
         Column("source_height", "int32", "height of the photograph or frame, upright", "px"),
+        Column("sharpness", "float32", "variance of the Laplacian of the crop's luma; low where blurred", "squared levels"),
+        Column("phash", "uint64", "perceptual hash of the crop, 64 bits; near-duplicates differ in few of them"),
+        Column("frames_decoded", "int32", "frames of the video; null for a still and where it was not decoded to its end"),
+        Column("source_sha256", "string", "SHA-256 of the file that the photograph or frame comes from, in hex"),
     ),
     images=("crop",),
     weights=weights,

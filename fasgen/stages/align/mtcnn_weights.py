@@ -1,23 +1,20 @@
 """The weights that the ``mtcnn`` package carries, read without importing it (its import needs TensorFlow).
 
-Each file is an LZ4 frame around a joblib pickle of a list of arrays. The pickle is read by an unpickler that can build
-lists, plain values, NumPy dtypes and array headers, and nothing else.
+Each file is an LZ4 frame around a joblib pickle of a list of arrays.
 """
 
 from __future__ import annotations
 
 import io
-import math
-import pickle
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
 
 import lz4.frame
 import numpy as np
 from numpy.typing import NDArray
 
 from fasgen.errors import WeightsError
+from fasgen.joblib_reader import RefusedError, read_joblib
 
 NETWORKS = ("pnet", "rnet", "onet")
 
@@ -39,61 +36,6 @@ def weight_files() -> dict[str, Path]:
     return files
 
 
-class _Header:
-    """Stands in for joblib's ``NumpyArrayWrapper``: the shape, order and dtype of the raw bytes that follow it."""
-
-    shape: tuple[int, ...]
-    order: str
-    dtype: np.dtype[Any]
-
-
-class _ArrayClass:
-    """Stands in for ``numpy.ndarray``, which the header only mentions."""
-
-
-class _Reader(pickle._Unpickler):
-    """Unpickles lists of float arrays in joblib's layout; every other global is refused."""
-
-    # The pure-Python unpickler is the one whose BUILD step can be replaced, and array bytes follow right after it.
-    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
-
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file)
-        self._source = file
-
-    def find_class(self, module: str, name: str) -> Any:
-        admitted = {
-            ("joblib.numpy_pickle", "NumpyArrayWrapper"): _Header,
-            ("numpy", "ndarray"): _ArrayClass,
-            ("numpy", "dtype"): np.dtype,
-        }
-        if (module, name) not in admitted:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        return admitted[module, name]
-
-    def build(self) -> None:
-        """The BUILD step: finish the object, then, for a header, replace it by the array that follows."""
-        pickle._Unpickler.dispatch[pickle.BUILD[0]](self)  # type: ignore[arg-type]
-        stack: list[Any] = self.stack  # type: ignore[attr-defined]
-        if isinstance(stack[-1], _Header):
-            stack[-1] = self._array(stack[-1])
-
-    dispatch[pickle.BUILD[0]] = build
-
-    def _array(self, header: _Header) -> NDArray[np.float32]:
-        dtype = header.dtype
-        if dtype.kind != "f":
-            raise pickle.UnpicklingError(f"it holds an array of {dtype}, floats were expected")
-        padding = self._source.read(1)
-        self._source.read(padding[0] if padding else 0)
-        size = math.prod(header.shape) * dtype.itemsize
-        raw = self._source.read(size)
-        if len(raw) != size:
-            raise pickle.UnpicklingError(f"it ends after {len(raw)} of {size} bytes of an array")
-        order: Any = header.order
-        return np.frombuffer(raw, dtype).reshape(header.shape, order=order).astype(np.float32)
-
-
 def read_arrays(path: Path) -> list[NDArray[np.float32]]:
     """The arrays of one weight file, in its order.
 
@@ -101,18 +43,9 @@ def read_arrays(path: Path) -> list[NDArray[np.float32]]:
         WeightsError: not an LZ4 frame around a list of float arrays.
     """
     try:
-        arrays = _Reader(io.BytesIO(lz4.frame.decompress(path.read_bytes()))).load()
-    except (
-        RuntimeError,
-        OSError,
-        EOFError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        LookupError,
-        pickle.UnpicklingError,
-    ) as error:
+        arrays = read_joblib(io.BytesIO(lz4.frame.decompress(path.read_bytes())))
+    except (RuntimeError, OSError, RefusedError) as error:
         raise WeightsError(f"{path} is not a weight file of the package mtcnn: {error}") from error
-    if not isinstance(arrays, list) or not all(isinstance(array, np.ndarray) for array in arrays):
-        raise WeightsError(f"{path} is not a weight file of the package mtcnn: a list of arrays was expected")
-    return arrays
+    if not isinstance(arrays, list) or not all(isinstance(array, np.ndarray) and array.dtype.kind == "f" for array in arrays):
+        raise WeightsError(f"{path} is not a weight file of the package mtcnn: a list of arrays of floats was expected")
+    return [array.astype(np.float32) for array in arrays]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeGuard
 
 import cv2
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 from fasgen.records import Reason, Scalar
 from fasgen.stages.align.boxes import Detector, Faces
 from fasgen.stages.align.config import AlignConfig
+from fasgen.stages.align.likeness import perceptual_hash, sharpness
 from fasgen.stages.align.mtcnn import MTCNN, Cascade
 from fasgen.stages.align.pose import Pose, head_pose
 from fasgen.stages.align.retinaface import RetinaFace
@@ -51,7 +54,27 @@ class Align:
 
     def __call__(self, batch: Sequence[Sample]) -> list[Product | Reject]:
         """A crop, or the reason why there is none, for each sample's ``image``."""
-        return [self._aligned(sample.images["image"]) for sample in batch]
+        return [self._sample(sample) for sample in batch]
+
+    def _sample(self, sample: Sample) -> Product | Reject:
+        """The sample's own frame, else the nearest in which a face is detected, whatever becomes of that face."""
+        outcome = self._aligned(sample.images["image"])
+        frame = None
+        if _is_miss(outcome) and sample.nearby is not None:
+            tried: list[int] = []
+            for index, image in sample.nearby():
+                tried.append(index)
+                other = self._aligned(image)
+                if not _is_miss(other):
+                    outcome, frame = other, index
+                    break
+            else:
+                return Reject(outcome.reason, f"{outcome.detail}; no face in the {len(tried)} frames around it either")
+        if isinstance(outcome, Reject):
+            there = "" if frame is None else f", in frame {frame}, the nearest with a face"
+            return Reject(outcome.reason, f"{outcome.detail}{there}")
+        known = {name: sample.values.get(name) for name in ("frames_decoded", "source_sha256")}
+        return replace(outcome, values={**outcome.values, **known}, frame=frame)
 
     def _aligned(self, image: RGB) -> Product | Reject:
         config = self._config
@@ -68,6 +91,9 @@ class Align:
         side = float(min(box[2] - box[0], box[3] - box[1]))
         if side < config.min_size:
             return Reject(Reason.FACE_TOO_SMALL, f"face of {side:.1f} px is smaller than {config.min_size:g} px")
+        share = side / min(height, width)
+        if config.min_share is not None and share < config.min_share:
+            return Reject(Reason.FACE_TOO_SMALL, f"face of {share:.3f} of the picture's side is below {config.min_share:g}")
         try:
             transform = similarity(points, self._target)
         except ValueError as error:
@@ -76,6 +102,10 @@ class Align:
         refusal = self._off_pose(pose)
         if refusal:
             return Reject(Reason.POSE, refusal)
+        crop = cut(image, transform, config.size, config.border)
+        sharp = sharpness(crop)
+        if config.min_sharpness is not None and sharp < config.min_sharpness:
+            return Reject(Reason.BLURRED, f"sharpness {sharp:.1f} is below {config.min_sharpness:g}")
         values: dict[str, Scalar] = {
             "box": [float(x) for x in box],
             "score": float(faces.scores[chosen]),
@@ -89,8 +119,10 @@ class Align:
             "detector": self._name,
             "source_width": width,
             "source_height": height,
+            "sharpness": sharp,
+            "phash": perceptual_hash(crop),
         }
-        return Product(images={"crop": cut(image, transform, config.size, config.border)}, values=values)
+        return Product(images={"crop": crop}, values=values)
 
     def _off_pose(self, pose: Pose) -> str:
         """Which angles go beyond their limit, in words; empty if none does."""
@@ -101,6 +133,10 @@ class Align:
             if limit is not None and abs(getattr(pose, name)) > limit
         ]
         return ", ".join(beyond)
+
+
+def _is_miss(outcome: Product | Reject) -> TypeGuard[Reject]:
+    return isinstance(outcome, Reject) and outcome.reason in (Reason.NO_FACE, Reason.LOW_SCORE)
 
 
 def build(config: AlignConfig, device: torch.device) -> Align:

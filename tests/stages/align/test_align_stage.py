@@ -71,6 +71,8 @@ def test_landmarks_land_on_the_template() -> None:
         (face(nose_moved(0.2, 0.0)), {"max_yaw": 30}, Reason.POSE, "beyond 30 degrees"),
         (face(nose_moved(0.0, -0.2)), {"max_pitch": 20}, Reason.POSE, "pitch"),
         (face(ARCFACE[:, ::-1] * [-112, 112] + (150, 0)), {"max_roll": 45}, Reason.POSE, "roll"),
+        (face(ARCFACE * 112), {"min_share": 0.61}, Reason.FACE_TOO_SMALL, "0.600 of the picture's side is below 0.61"),
+        (face(ARCFACE * 112), {"min_sharpness": 1e9}, Reason.BLURRED, "is below 1e+09"),
     ],
 )
 def test_reasons(faces: Faces, settings: dict[str, Any], reason: Reason, detail: str) -> None:
@@ -78,6 +80,51 @@ def test_reasons(faces: Faces, settings: dict[str, Any], reason: Reason, detail:
     assert isinstance(result, Reject)
     assert result.reason is reason
     assert detail in result.detail
+
+
+def blank(shade: int) -> RGB:
+    return np.full((200, 240, 3), shade, np.uint8)
+
+
+def stage_that_sees_in(faces: dict[int, Faces], **values: Any) -> Align:
+    """Sees by the shade of a blank image."""
+    stage = Align(config(**values), CPU)
+    stage._look = lambda image: faces.get(int(image[0, 0, 0]), Faces.none())
+    return stage
+
+
+def frames_of(*indices: int) -> Sample:
+    """A sample of frame 50 with these frames near it, each with its index as its shade."""
+    one = sample(blank(50))
+    one.nearby = lambda: ((index, blank(index)) for index in indices)
+    return one
+
+
+def test_on_a_miss_the_nearest_frame_with_a_face_is_taken() -> None:
+    seen = face(ARCFACE * 112)
+    [own] = stage_that_sees_in({50: seen, 49: seen})([frames_of(49, 51)])
+    assert isinstance(own, Product) and own.frame is None
+    stage = stage_that_sees_in({48: seen, 52: seen, 51: face(ARCFACE * 112, score=0.3)})
+    [other] = stage([frames_of(49, 51, 48, 52)])
+    assert isinstance(other, Product) and other.frame == 48
+
+
+def test_a_miss_all_around_keeps_its_reason() -> None:
+    sure, unsure = face(ARCFACE * 112), face(ARCFACE * 112, score=0.3)
+    [none] = stage_that_sees_in({})([frames_of(49, 51)])
+    assert isinstance(none, Reject) and none.reason is Reason.NO_FACE and "no face in the 2 frames around it" in none.detail
+    [low] = stage_that_sees_in({50: unsure})([frames_of(49)])
+    assert isinstance(low, Reject) and low.reason is Reason.LOW_SCORE
+    [small] = stage_that_sees_in({51: sure}, min_size=500)([frames_of(49, 51)])
+    assert isinstance(small, Reject) and small.reason is Reason.FACE_TOO_SMALL and "in frame 51" in small.detail
+
+
+def test_what_is_known_of_the_file_is_handed_on() -> None:
+    one = sample(texture(200, 240))
+    one.values |= {"frames_decoded": 7, "source_sha256": "ab"}
+    [result] = stage_that_sees(face(ARCFACE * 112))([one])
+    assert isinstance(result, Product)
+    assert (result.values["frames_decoded"], result.values["source_sha256"]) == (7, "ab")
 
 
 def test_the_largest_sure_face_is_taken_or_the_best() -> None:

@@ -1,0 +1,80 @@
+"""``fasgen protocol``: who trains, who tunes, who tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from fasgen.commands import options
+from fasgen.commands.text import table
+
+
+@click.command(short_help="Write the rows that train, tune and test under a protocol: fasgen protocol oulu-1 STORE.")
+@click.argument("name", metavar="[NAME]", required=False)
+@click.argument("store_argument", metavar="[STORE]", required=False, type=click.Path(path_type=Path))
+@options.config_options
+@click.option("--as", "aliases", multiple=True, metavar="DATASET=SOURCE", help="Which source is the data set of that name.")
+@click.option(
+    "--lists",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="CSV of name and split, where a data set ships them as lists.",
+)
+def protocol(
+    name: str | None,
+    store_argument: Path | None,
+    config_path: Path | None,
+    store: Path | None,
+    aliases: Sequence[str],
+    lists: Path | None,
+) -> int:
+    """Write the rows of protocol NAME to STORE/protocols/NAME and say what is missing. Without NAME: list the protocols.
+
+    Synthetic rows join the train side where everybody they were made from is on it, and no other.
+    Exit codes: 0 complete and disjoint, 1 something is missing, 2 somebody is on two sides.
+    """
+    from fasgen.pipeline.protocol_sets import PROTOCOLS, find_protocol, lay
+
+    if name is None:
+        click.echo(table(("protocol", "what it is"), [(one.name, one.about) for one in PROTOCOLS.values()]))
+        return 0
+    wanted = find_protocol(name)
+    made = lay(options.find_store(config_path, store_argument or store), wanted, _pairs(aliases), lists)
+    document = made.document()
+    click.echo(f"{wanted.name}: {wanted.about}")
+    rows = [
+        (side, one["rows"], one["clips"]["live"], one["clips"]["spoof"], one["subjects"], one["rows_without_subject"])
+        for side, one in document["sides"].items()
+    ]
+    click.echo(table(("side", "rows", "live files", "spoof files", "subjects", "rows of unknown subject"), rows))
+    synthetic = document["synthetic"]
+    if synthetic["in_train"] or synthetic["elsewhere"]:
+        click.echo(
+            f"synthetic: {synthetic['in_train']} rows join train, {synthetic['elsewhere']} belong elsewhere and join none"
+        )
+    for note in wanted.notes:
+        click.echo(f"note: {note}")
+    for sentence in made.sides.missing:
+        click.echo(f"missing: {sentence}")
+    for subject, sides in list(made.sides.shared.items())[:20]:
+        click.echo(f"on two sides: {subject} is in {' and '.join(sides)}")
+    for sample, sides in list(made.synthetic.mixed.items())[:20]:
+        click.echo(f"on two sides: synthetic {sample} was made from people of {' and '.join(sides)}; it joins none")
+    click.echo(f"row sets in {made.folder}")
+    if made.sides.shared or made.synthetic.mixed:
+        return 2
+    return 0 if made.is_sound else 1
+
+
+def _pairs(aliases: Sequence[str]) -> dict[str, str]:
+    from fasgen.errors import ConfigError
+
+    pairs = {}
+    for text in aliases:
+        dataset, equals, source = text.partition("=")
+        if not (dataset and equals and source):
+            raise ConfigError(f"--as {text}: write DATASET=SOURCE, for example --as oulu-npu=my-oulu")
+        pairs[dataset] = source
+    return pairs

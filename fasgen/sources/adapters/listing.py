@@ -1,0 +1,113 @@
+"""All files of a root through the engine: what becomes rows, what is left out and why, what nobody knows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fasgen.errors import SourceError
+from fasgen.sources.adapters.annotations import Annotations
+from fasgen.sources.adapters.engine import Engine, Found
+from fasgen.sources.adapters.roots import advice
+from fasgen.sources.adapters.table import Table
+
+
+@dataclass
+class Ingested:
+    """What a table makes of a root.
+
+    Attributes:
+        files: by relative path, what is known of a file and its size in bytes.
+        left_out: why known files are no rows, with counts.
+        unknown: by relative path, why nothing is known of a file.
+        notes: what a user should know of the data set's own lists and boxes.
+    """
+
+    files: dict[str, tuple[Found, int]] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
+    unknown: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def ingest(table: Table, dataset: str, root: Path, paths: Mapping[str, int], licence: str | None = None) -> Ingested:
+    """Label every file of a root. Nothing but annotations, and the lists inside archives, is read.
+
+    Args:
+        table: the adapter.
+        dataset: name of the source.
+        root: its folder.
+        paths: size in bytes of every file by relative path.
+        licence: licence tag that the user gave; None: the table's.
+
+    Raises:
+        SourceError: not one file fits the table, or an annotation cannot be read.
+    """
+    annotations = Annotations(table.annotations, root, paths)
+    engine = Engine(table, dataset, annotations, licence)
+    out = Ingested(notes=list(annotations.notes))
+    used = set(annotations.used)
+    repeats: dict[str, tuple[Found, int]] = {}
+    members, opened = _members(table, root, paths)
+    for path, size in paths.items():
+        if path in opened:
+            continue
+        found = engine(path, None, paths)
+        if isinstance(found, Found):
+            (repeats if found.rule.repeats else out.files)[path] = (found, size)
+        elif path not in used:
+            out.unknown[path] = found
+    for path, extra in members.items():
+        found = engine(path, extra, paths)
+        if isinstance(found, Found):
+            out.files[path] = (found, 0)
+        else:
+            out.unknown[path] = found
+    if repeats and not out.files:
+        out.files, repeats = repeats, {}
+    if not out.files:
+        raise SourceError(f"source {dataset}: {advice(engine, root, paths, out.unknown)}")
+    out.left_out.update(found.rule.repeats for found, _ in repeats.values())
+    out.left_out.update({"list or table of the data set": len(used)} if used else {})
+    out.left_out.update({"archive, its members are rows": len(opened)} if opened else {})
+    _set_aside(engine, out, paths, repeats)
+    return out
+
+
+def _set_aside(engine: Engine, out: Ingested, paths: Mapping[str, int], repeats: Mapping[str, tuple[Found, int]]) -> None:
+    """Take from the unknown files those that belong to others, or that the table ignores; note missing and empty boxes."""
+    beside = {spot for found, _ in (*out.files.values(), *repeats.values()) for spot in found.wanted}
+    claimed = [path for path in out.unknown if path in beside]
+    for path in claimed:
+        del out.unknown[path]
+    empty = sum(1 for path in claimed if paths[path] == 0)
+    if claimed:
+        out.left_out["boxes or eye positions of a file"] = len(claimed)
+    if empty:
+        out.notes.append(f"{empty} files of boxes or eye positions are empty")
+    without = sum(1 for found, _ in out.files.values() if found.wanted and found.marks is None)
+    if claimed and without > empty:
+        out.notes.append(f"{without - empty} files lack their boxes or eye positions")
+    for path in list(out.unknown):
+        if why := engine.ignored(path):
+            out.left_out[why] += 1
+            del out.unknown[path]
+
+
+def _members(table: Table, root: Path, paths: Mapping[str, int]) -> tuple[dict[str, dict[str, str]], set[str]]:
+    """What archives say of their members, by the path that a member has, and the archives."""
+    if not table.archives:
+        return {}, set()
+    import re
+
+    from fasgen.sources.contained.joblib_archive import list_members
+
+    found: dict[str, dict[str, str]] = {}
+    opened = set()
+    for archive in table.archives:
+        for path in sorted(paths):
+            if re.fullmatch(archive.path, path):
+                opened.add(path)
+                found.update((f"{path}/{name}", extra) for name, extra in list_members(root / path))
+    return found, opened

@@ -1,0 +1,141 @@
+"""Samples inside the tars of a WebDataset: files of one key lie beside each other, ``<key>.jpg`` and ``<key>.json``."""
+
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fasgen.records import Reason
+from fasgen.sources.config import DETAILS, FIELDS, Limits
+from fasgen.sources.contained.clip import Clip
+from fasgen.sources.container import sniff_video
+from fasgen.sources.failure import SampleError, describe
+from fasgen.sources.image import decode_image, sniff_image
+
+if TYPE_CHECKING:
+    from fasgen.sources.contained import Picker
+    from fasgen.stages.stage import RGB
+
+_LARGEST_TEXT = 1 << 20
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a tar holds.
+
+    Attributes:
+        members: size in bytes, and what the key's ``.json`` and ``.cls`` say of it, by member name.
+    """
+
+    members: Mapping[str, tuple[int, dict[str, str]]]
+
+
+def list_samples(file: Path) -> Samples:
+    """List a tar. Pictures are passed over; only the small members that label them are read.
+
+    Raises:
+        SampleError: it cannot be read, is cut, or is no tar.
+    """
+    sizes: dict[str, int] = {}
+    said: dict[str, dict[str, str]] = {}
+    try:
+        with tarfile.open(file, "r:") as tar:
+            for member in tar:
+                if not member.isreg():
+                    continue
+                key, extension = _key(member.name)
+                if extension in ("json", "cls") and member.size <= _LARGEST_TEXT:
+                    stream = tar.extractfile(member)
+                    data = stream.read() if stream else b""
+                    said.setdefault(key, {}).update(_labels(extension, data))
+                sizes[member.name] = member.size
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise SampleError(Reason.CORRUPT, f"tar: {describe(error)}") from error
+    return Samples({name: (size, said.get(_key(name)[0], {})) for name, size in sizes.items()})
+
+
+def _key(name: str) -> tuple[str, str]:
+    """A member's key and extension: the name is cut at the first dot of its last part, as WebDataset does."""
+    folder, slash, base = name.rpartition("/")
+    stem, _, extension = base.partition(".")
+    return f"{folder}{slash}{stem}", extension.lower()
+
+
+def _labels(extension: str, data: bytes) -> dict[str, str]:
+    text = data.decode("utf-8", "replace").strip()
+    if extension == "cls":
+        return {"label": text} if text else {}
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(record, dict):
+        return {}
+    return {
+        name: str(value)
+        for name in (*FIELDS, *DETAILS)
+        if isinstance(value := record.get(name), str | int) and not isinstance(value, bool) and str(value)
+    }
+
+
+class Tar:
+    """Reads members; the index of the tar read last is kept."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._file: Path | None = None
+        self._places: dict[str, tuple[int, int]] = {}
+        self._clip: tuple[tuple[Path, str], Clip] | None = None
+
+    def read(self, root: Path, path: str, part: str, pick: Picker | None) -> tuple[RGB, int | None]:
+        """The picture, or the frame of a video, at ``<tar>/<member>``.
+
+        Raises:
+            SampleError: there is no such member, or it cannot be decoded.
+        """
+        file, name = _split(root, path)
+        if self._file != file:
+            self._places, self._file = {}, None
+            try:
+                with tarfile.open(file, "r:") as tar:
+                    self._places = {member.name: (member.offset_data, member.size) for member in tar if member.isreg()}
+            except (tarfile.TarError, EOFError) as error:
+                raise SampleError(Reason.CORRUPT, f"tar: {describe(error)}") from error
+            self._file = file
+        if name not in self._places:
+            raise SampleError(Reason.UNREADABLE, "the tar has no such member any more")
+        offset, size = self._places[name]
+        if size > self._limits.max_bytes:
+            raise SampleError(Reason.TOO_LARGE, f"{size} bytes, more than max_bytes = {self._limits.max_bytes}")
+        with file.open("rb") as stream:
+            stream.seek(offset)
+            data = stream.read(size)
+        if len(data) != size:
+            raise SampleError(Reason.CORRUPT, f"the tar ends after {len(data)} of {size} bytes of it")
+        if not data:
+            raise SampleError(Reason.EMPTY_FILE, "0 bytes")
+        if pick is None:
+            if sniff_image(data[:256]) is None and sniff_video(data[:256]):
+                raise SampleError(
+                    Reason.NOT_MEDIA, f"is a {sniff_video(data[:256])} video under the name of an image; rename it"
+                )
+            return decode_image(data, self._limits), None
+        if self._clip is None or self._clip[0] != (file, name):
+            self._clip = None
+            self._clip = (file, name), Clip(data, self._limits)
+        return self._clip[1].frame(pick)
+
+
+def _split(root: Path, path: str) -> tuple[Path, str]:
+    """The tar, and the member's name inside."""
+    parts = path.split("/")
+    for count in range(1, len(parts)):
+        file = root.joinpath(*parts[:count])
+        if file.is_file():
+            return file, "/".join(parts[count:])
+    raise SampleError(Reason.UNREADABLE, os.strerror(2))

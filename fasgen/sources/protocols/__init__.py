@@ -1,0 +1,17 @@
+"""Evaluation protocols as tables: which rows of which data sets train, tune and test. Nothing here reads a file."""
+
+from __future__ import annotations
+
+from fasgen.sources.protocols.celeba_spoof import CELEBA_SPOOF
+from fasgen.sources.protocols.cross_domain import LEAVE_ONE_OUT, LIMITED
+from fasgen.sources.protocols.oulu_npu import OULU_NPU
+from fasgen.sources.protocols.protocol import Part, Protocol
+from fasgen.sources.protocols.siw import SIW, SIW_M
+from fasgen.sources.protocols.wmca import WMCA
+
+PROTOCOLS: dict[str, Protocol] = {
+    one.name: one for one in (*LEAVE_ONE_OUT, *LIMITED, *OULU_NPU, *SIW, *SIW_M, *WMCA, *CELEBA_SPOOF)
+}
+"""Every protocol by its name."""
+
+__all__ = ["PROTOCOLS", "Part", "Protocol"]

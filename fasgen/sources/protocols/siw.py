@@ -1,0 +1,63 @@
+"""SiW's protocols 1 to 3 (Liu, Jourabloo and Liu, CVPR 2018) and SiW-M's leave-one-attack-out (Liu et al., CVPR 2019)."""
+
+from __future__ import annotations
+
+from fasgen.sources.protocols.protocol import Condition, Part, Protocol
+
+_PRINTS, _REPLAYS = ("2-1", "2-2"), ("3-1", "3-2", "3-3", "3-4")
+
+
+def _siw(name: str, about: str, train: Condition, test: Condition) -> Protocol:
+    sides = [Part("siw", {"split": (split,)}, spoof=spoof) for split, spoof in (("train", train), ("test", test))]
+    return Protocol(name, about, (sides[0],), (sides[1],), notes=("there is no dev: hold subjects of the train side out",))
+
+
+def _medium(number: int) -> Protocol:
+    left = _REPLAYS[number - 1]
+    seen = {"attack_raw": tuple(one for one in _REPLAYS if one != left)}
+    return _siw(f"siw-2-{number}", f"SiW 2: replay on device {number} unseen", seen, {"attack_raw": (left,)})
+
+
+SIW = (
+    Protocol(
+        "siw-1",
+        "SiW 1: trained on the first 60 frames of a clip, tested on all",
+        (Part("siw", {"split": ("train",)}, frames=60),),
+        (Part("siw", {"split": ("test",)}),),
+        notes=("there is no dev: hold subjects of the train side out",),
+    ),
+    *(_medium(number) for number in range(1, 5)),
+    _siw("siw-3-1", "SiW 3: print to replay", {"attack_raw": _PRINTS}, {"attack_raw": _REPLAYS}),
+    _siw("siw-3-2", "SiW 3: replay to print", {"attack_raw": _REPLAYS}, {"attack_raw": _PRINTS}),
+)
+
+ATTACKS = {
+    "replay": ("Replay",),
+    "print": ("Paper",),
+    "half-mask": ("Mask_Half",),
+    "silicone-mask": ("Mask_Silicone",),
+    "transparent-mask": ("Mask_Trans",),
+    "paper-mask": ("Mask_Paper",),
+    "mannequin": ("Mask_Mann",),
+    "obfuscation": ("Makeup_Ob",),
+    "impersonation": ("Makeup_Im",),
+    "cosmetic": ("Makeup_Co",),
+    "funny-eye": ("Partial_Funnyeye",),
+    "paper-glasses": ("Partial_Paperglass",),
+    "paper-cut": ("Partial_Eye", "Partial_Mouth"),
+}
+"""SiW-M's thirteen kinds of attack, by the kinds in its file names."""
+
+
+def _left_out(name: str) -> Protocol:
+    kinds = ATTACKS[name]
+    return Protocol(
+        f"siw-m-{name}",
+        f"SiW-M: {name} unseen",
+        (Part("siw-m", live={"split": ("train",)}, spoof={"!attack_type": kinds}),),
+        (Part("siw-m", live={"split": ("test",)}, spoof={"attack_type": kinds}),),
+        notes=("names do not tell people: live is disjoint by the authors' folders, attacks are not disjoint by subject",),
+    )
+
+
+SIW_M = tuple(_left_out(name) for name in ATTACKS)

@@ -1,0 +1,171 @@
+"""Pixels inside HDF5, npz, joblib and tar: the right ones, or a reason."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import h5py
+import joblib
+import numpy as np
+import pytest
+
+from fasgen.errors import SourceError
+from fasgen.records import Reason
+from fasgen.sources.config import Limits, SourceConfig
+from fasgen.sources.decode import Decoder, SampleError
+from fasgen.sources.scan import SourceRow, scan
+
+from ..adapters.miniatures import padisi_face, wmca, writing
+
+LIMITS = Limits()
+
+
+def reason(decoder: Decoder, row: SourceRow) -> tuple[Reason, str]:
+    with pytest.raises(SampleError) as caught:
+        decoder.read(row)
+    return caught.value.reason, caught.value.detail
+
+
+def test_frames_of_hdf5(tmp_path: Path) -> None:
+    wmca.make(tmp_path)
+    rows = [
+        row
+        for row in scan(SourceConfig(name="w", path=tmp_path, adapter="wmca", frames=2))
+        if row.path.startswith("035_01_000_0_00")
+    ]
+    decoder = Decoder(tmp_path)
+    got = [decoder.read(row) for row in rows]
+    assert [values["frame"] for _, values in got] == [1, 3]
+    assert [image[0, 0].tolist() for image, _ in got] == [[50, 0, 0], [150, 0, 0]]
+
+
+def test_hdf5_that_cannot_be_read(tmp_path: Path) -> None:
+    name = "035_01_000_0_00.h5"
+    with h5py.File(tmp_path / name, "w") as file:
+        file["color"] = np.random.default_rng(0).integers(0, 255, (4, 64, 64, 3), np.uint8)
+    whole = (tmp_path / name).read_bytes()
+    (row,) = scan(SourceConfig(name="w", path=tmp_path, adapter="wmca", frames=1))
+    for data, expected in ((b"", Reason.EMPTY_FILE), (whole[: len(whole) // 2], Reason.CORRUPT), (b"x" * 999, Reason.CORRUPT)):
+        (tmp_path / name).write_bytes(data)
+        assert reason(Decoder(tmp_path), row)[0] is expected
+    with h5py.File(tmp_path / name, "w") as file:
+        file["depth"] = np.zeros((4, 64, 64), np.uint16)
+    assert reason(Decoder(tmp_path), row) == (Reason.NOT_MEDIA, "HDF5: one data set of colour frames was expected, found none")
+    (tmp_path / name).unlink()
+    assert reason(Decoder(tmp_path), row)[0] is Reason.UNREADABLE
+
+
+def test_frames_that_lie_apart_and_channels_first(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "035_01_000_0_00.h5", "w") as file:
+        for number in range(11):
+            file[f"Frame_{number}/array"] = np.full((3, 32, 32), number, np.uint8)
+    (row,) = scan(SourceConfig(name="w", path=tmp_path, adapter="wmca", frames=1))
+    image, values = Decoder(tmp_path).read(row)
+    assert values["frame"] == 5
+    assert image[0, 0].tolist() == [5, 5, 5]
+
+
+def archive(root: Path) -> None:
+    data = np.stack([padisi_face.picture(number) for number in range(16)])
+    codes = [said[0] for said in padisi_face.SAID]
+    held = {"data": data, "identifiers": padisi_face.NAMES, "labels": [code != "m00000" for code in codes], "pai_codes": codes}
+    root.mkdir(parents=True, exist_ok=True)
+    joblib.dump(held, root / "padisi_USC_FACE_preprocessed.bz2", compress=("bz2", 1))
+
+
+def test_a_joblib_archive_is_the_same_as_its_files(tmp_path: Path) -> None:
+    archive(tmp_path)
+    padisi_face.tables(tmp_path)
+    rows = scan(SourceConfig(name="padisi-face", path=tmp_path, adapter="padisi-face")).rows
+    wanted = padisi_face.rows("padisi_USC_FACE_preprocessed.bz2/", "").splitlines()
+    assert [f"{row.path} {row.subject}".replace("padisi-face/", "") for row in rows] == [
+        " ".join(one.split()[:2]) for one in wanted
+    ]
+    decoder = Decoder(tmp_path)
+    forwards = [decoder.read(row)[0] for row in rows]
+    backwards = [decoder.read(row)[0] for row in rows[::-1]][::-1]
+    assert all(np.array_equal(a, b) for a, b in zip(forwards, backwards, strict=True))
+    numbers = [padisi_face.NAMES.index(row.path.rpartition("/")[2]) for row in rows]
+    assert [image[0, 0].tolist() for image in forwards] == [[round(number / 16 * 255), 128, 0] for number in numbers]
+
+
+def test_an_archive_without_tables_says_codes_itself(tmp_path: Path) -> None:
+    archive(tmp_path)
+    found = scan(SourceConfig(name="p", path=tmp_path, adapter="padisi-face"))
+    assert {row.attack_raw for row in found} == {None, *(said[0] for said in padisi_face.SAID[1:])}
+    assert {row.subject for row in found} == {None}
+    assert any("participants" in note for note in found.notes)
+
+
+class Stranger:
+    pass
+
+
+def test_an_archive_that_asks_for_more_is_refused(tmp_path: Path) -> None:
+    joblib.dump({"data": Stranger()}, tmp_path / "FACE.bz2", compress=("bz2", 1))
+    with pytest.raises(SourceError, match=r"is a pickle that is not opened: it asks for .*Stranger.* as \.npz files"):
+        scan(SourceConfig(name="p", path=tmp_path, adapter="padisi-face"))
+
+
+def test_npz_that_cannot_be_read(tmp_path: Path) -> None:
+    name = "ID_a_b_c.npz"
+    np.savez(tmp_path / name, np.zeros((3, 32, 32), np.float32))
+    whole = (tmp_path / name).read_bytes()
+    (row,) = scan(SourceConfig(name="p", path=tmp_path, adapter="padisi-face"))
+    for data, expected in ((b"", Reason.EMPTY_FILE), (whole[:-40], Reason.CORRUPT), (b"x" * 99, Reason.CORRUPT)):
+        (tmp_path / name).write_bytes(data)
+        assert reason(Decoder(tmp_path), row)[0] is expected
+    for array, expected in (
+        (np.array([Stranger()], dtype=object), Reason.CORRUPT),
+        (np.full((3, 32, 32), np.nan), Reason.CORRUPT),
+        (np.full((3, 32, 32), 200.0), Reason.CORRUPT),
+        (np.zeros((2, 32, 32)), Reason.NOT_MEDIA),
+        (np.zeros(9), Reason.NOT_MEDIA),
+        (np.zeros((3, 8, 8)), Reason.TOO_SMALL),
+    ):
+        np.savez(tmp_path / name, array)
+        assert reason(Decoder(tmp_path), row)[0] is expected
+
+
+def tar(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as file:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            file.addfile(info, io.BytesIO(data))
+
+
+def test_a_webdataset(tmp_path: Path) -> None:
+    jpg = writing.picture("jpg")
+    first = [
+        ("a/1.jpg", jpg),
+        ("a/1.json", b'{"label": "live", "subject": 7, "session": "s2"}'),
+        ("a/2.jpg", jpg),
+        ("a/2.cls", b"1"),
+    ]
+    tar(tmp_path / "x-000.tar", first)
+    tar(tmp_path / "x-001.tar", [("v.mp4", writing.video("mp4")), ("v.json", b'{"label": "attack", "attack_type": "replay"}')])
+    tar(tmp_path / "x-002.tar", [("e.jpg", b""), ("n.jpg", b"no picture"), ("n.json", b"[")])
+    (tmp_path / "cut.tar").write_bytes((tmp_path / "x-000.tar").read_bytes()[:700])
+    writing.put(tmp_path, "more.tar.gz", data=b"\x1f\x8b")
+    found = scan(SourceConfig(name="w", path=tmp_path, adapter="webdataset", frames=2, label_map={"1": "spoof"}))
+    assert [(row.path, row.label, row.subject, row.attack_type, row.session) for row in found] == [
+        ("x-000.tar/a/1.jpg", "live", "w/7", None, "s2"),
+        ("x-000.tar/a/2.jpg", "spoof", None, None, None),
+        ("x-001.tar/v.mp4", "spoof", None, "replay", None),
+        ("x-001.tar/v.mp4", "spoof", None, "replay", None),
+        ("x-002.tar/e.jpg", "unknown", None, None, None),
+        ("x-002.tar/n.jpg", "unknown", None, None, None),
+    ]
+    assert set(found.unknown) == {"cut.tar", "more.tar.gz"}
+    decoder = Decoder(tmp_path)
+    assert decoder.read(found[0])[0].shape == (24, 32, 3)
+    assert [round(float(decoder.read(row)[0].mean()) / 60) for row in found[2:4]] == [1, 3]
+    assert reason(decoder, found[4])[0] is Reason.EMPTY_FILE
+    assert reason(decoder, found[5])[0] is Reason.NOT_MEDIA
+    (tmp_path / "x-000.tar").write_bytes((tmp_path / "x-000.tar").read_bytes()[:600])
+    assert reason(Decoder(tmp_path), found[1])[0] in (Reason.CORRUPT, Reason.UNREADABLE)
