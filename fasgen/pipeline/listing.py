@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from fasgen.errors import ConfigError
 from fasgen.manifests.sources_file import blank, write_sources
@@ -110,7 +111,15 @@ def take(sources: Sequence[SourceConfig], unit_rows: int, retracted: Retracted |
 def _left(row: SourceRow, retracted: Retracted) -> SourceRow:
     if not retracted.is_photograph(row.sample_id, row.subject):
         return row
-    nothing = {"path": "", "size": 0, "kind": "image", "frame_k": None, "frame_n": None, "subject": None, "label": "unknown"}
+    nothing: dict[str, Any] = {
+        "path": "",
+        "size": 0,
+        "kind": "image",
+        "frame_k": None,
+        "frame_n": None,
+        "subject": None,
+        "label": "unknown",
+    }
     nothing |= {"attack_type": None, "device": None, "domain": "", "split": None, "licence": ""}
     nothing |= dict.fromkeys(("attack_family", "attack_raw", "session", "lighting", "container", "marks", "marks_format"))
     return replace(row, **nothing)
