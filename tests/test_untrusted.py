@@ -37,7 +37,6 @@ FORBIDDEN = {
     "shelve.open",
     "yaml.unsafe_load",
     "yaml.full_load",
-    "tarfile.open",
     "shutil.unpack_archive",
 }
 """Calls by which a file could run code or write beyond its folder."""
@@ -56,7 +55,9 @@ def argument(call: ast.Call, name: str) -> object:
 
 
 def test_no_call_runs_what_a_file_holds() -> None:
-    found = [f"{file}: {name}" for file, name, _ in calls() if name in FORBIDDEN]
+    # Archives are read member by member; nothing is ever unpacked.
+    unpacks = (".extractall", ".extract")
+    found = [f"{file}: {name}" for file, name, _ in calls() if name in FORBIDDEN or name.endswith(unpacks)]
     assert not found
 
 
@@ -68,7 +69,7 @@ def test_every_loader_is_told_to_be_safe() -> None:
         elif name in {"np.load", "numpy.load"} or name.endswith(("read_array", "write_array")):
             assert argument(call, "allow_pickle") is False, file
         elif name == "yaml.load":
-            assert argument(call, "Loader") == "_Loader", file
+            assert argument(call, "Loader") in {"_Loader", "yaml.BaseLoader"}, file
         elif name.startswith("subprocess."):
             assert argument(call, "shell") is None, file
         else:

@@ -41,7 +41,7 @@ def _mapping(file: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     try:
         text = file.read_bytes()
         # The base loader makes nothing but text, lists and mappings.
-        data = yaml.load(text, yaml.BaseLoader) if len(text) <= _LARGEST else None
+        data = yaml.load(text, Loader=yaml.BaseLoader) if len(text) <= _LARGEST else None
     except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(f"adapter {file}: cannot be read as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
