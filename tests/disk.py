@@ -14,7 +14,7 @@ import signal
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,7 +72,9 @@ class Disk:
             if not now or self.fault in {"count", "short"}:
                 return do()
             if self.fault == "power":
-                self._lose()
+                # What cannot be taken back (a folder half removed) stays; the power goes all the same.
+                with suppress(OSError):
+                    self._lose()
             if self.fault in {"kill", "power"}:
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.fault == "torn":

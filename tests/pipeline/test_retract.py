@@ -141,8 +141,8 @@ def test_killed_at_any_moment_it_is_finished_by_being_given_again(store: Path, t
             with broken(Disk(trial, "power" if power else "kill", at)):
                 retract(trial, room.who(trial, SUBJECT))
 
-        assert in_child(work) == -signal.SIGKILL
-        where = f"at {at}, {counted.log[at - 1]}"
+        where = f"at {at} of {counted.count}, {counted.log[at - 1]}"
+        assert in_child(work) == -signal.SIGKILL, where
         told = [one for one in verify(trial) if one.severity == "error"]
         assert told or toy.content(trial) in (toy.content(store), toy.content(reference)), where
         retract(trial, room.who(trial, SUBJECT))
