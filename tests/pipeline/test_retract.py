@@ -140,7 +140,9 @@ def test_killed_at_any_moment_it_is_finished_by_being_given_again(store: Path, t
             with broken(Disk(trial, "power" if power else "kill", at)):
                 retract(trial, room.who(trial, SUBJECT))
 
-        assert in_child(work) == -signal.SIGKILL
+        ended = in_child(work)
+        # Heartbeats of the lock count too, so the very last moments may not come.
+        assert ended == -signal.SIGKILL or (ended == 0 and at > 0.9 * counted.count)
         where = f"at {at}, {counted.log[at - 1]}"
         told = [one for one in verify(trial) if one.severity == "error"]
         assert told or toy.content(trial) in (toy.content(store), toy.content(reference)), where
