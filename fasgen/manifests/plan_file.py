@@ -73,7 +73,7 @@ def _encoded(document: Mapping[str, Any]) -> bytes:
 
 
 def is_as_written(folder: Path) -> bool:
-    """Whether ``plan.json`` has the very bytes that were written; files of older versions, which have no digest, are believed."""
+    """Whether ``plan.json`` has the bytes that were written; files of older versions, which have no digest, are believed."""
     try:
         data = (folder / NAME).read_bytes()
         document = json.loads(data)

@@ -104,9 +104,21 @@ def take(sources: Sequence[SourceConfig], unit_rows: int, retracted: Retracted |
 def _left(row: SourceRow, retracted: Retracted) -> SourceRow:
     if not retracted.is_photograph(row.sample_id, row.subject):
         return row
-    nothing = {"path": "", "size": 0, "kind": "image", "frame_k": None, "frame_n": None, "subject": None, "label": "unknown"}
-    nothing |= {"attack_type": None, "device": None, "domain": "", "split": None, "licence": ""}
-    return replace(row, **nothing)
+    return replace(
+        row,
+        path="",
+        size=0,
+        kind="image",
+        frame_k=None,
+        frame_n=None,
+        subject=None,
+        label="unknown",
+        attack_type=None,
+        device=None,
+        domain="",
+        split=None,
+        licence="",
+    )
 
 
 def only(listing: Listing, samples: Sequence[str], first: int) -> Listing:
