@@ -84,7 +84,7 @@ class Disk:
     def _lose(self) -> None:
         """Take back renames whose folder was not flushed, and cut files that were not flushed."""
         for source, target in reversed(self._renamed):
-            if Path(target).exists() and Path(source).parent.is_dir():
+            if Path(target).exists() and Path(source).parent.is_dir() and not Path(source).exists():
                 _REAL["rename"](target, source)
         for root, _, names in os.walk(self.root):
             for name in names:

@@ -308,10 +308,8 @@ def test_verify_makes_rows_again(photos: Path) -> None:
     run()
     result = fasgen("verify", "--replay", "9", "--gpus", "0")
     assert result.exit_code == 0, result.output
-    assert (
-        sum(line.startswith("identical ") for line in result.stdout.splitlines()) == 9
-        and "made again: 9 identical (tolerance: " in result.stdout
-    )
+    assert sum(line.startswith("identical ") for line in result.stdout.splitlines()) == 9
+    assert "made again: 9 identical (tolerance: " in result.stdout
     assert fasgen("verify", "--replay", "3", "--gpus", "0", "noisy.strength=9").exit_code == 0, "shrink is as it was"
     refused = fasgen("verify", "noisy.strength=9")
     assert refused.exit_code == 2 and "settings are for --replay N" in refused.stderr

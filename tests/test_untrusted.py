@@ -66,7 +66,9 @@ def test_every_loader_is_told_to_be_safe() -> None:
     for file, name, call in calls():
         if name == "torch.load":
             assert argument(call, "weights_only") is True, file
-        elif name in {"np.load", "numpy.load"} or name.endswith(("read_array", "write_array")):
+        elif name in {"np.load", "numpy.load"}:
+            assert argument(call, "allow_pickle") in {False, None}, f"{file}: its default is False"
+        elif name.endswith(("format.read_array", "format.write_array")):
             assert argument(call, "allow_pickle") is False, file
         elif name == "yaml.load":
             assert argument(call, "Loader") in {"_Loader", "yaml.BaseLoader"}, file

@@ -109,11 +109,10 @@ def parse_document(text: str, name: str) -> Document:
         ConfigError: with file, line and column, if it is not YAML, has a key twice, or is not a mapping.
     """
     lines: dict[Key, int] = {}
+    loader: _Loader | None = None
     try:
+        # Even taking the text in may fail: not every character is allowed.
         loader = _Loader(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name}: not valid YAML: {str(error).splitlines()[0]}") from error
-    try:
         node = loader.get_single_node()
         if node is None:
             return Document(name, {})
@@ -125,7 +124,8 @@ def parse_document(text: str, name: str) -> Document:
         line, column, problem = _problem(error)
         raise ConfigError(f"{name}, line {line}, column {column}: not valid YAML: {problem}") from error
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     return Document(name, {str(key): value for key, value in data.items()}, lines)
 
 

@@ -53,8 +53,7 @@ def write_plan(folder: Path, plan: Mapping[str, object]) -> None:
     try:
         # One canonical pass first: it refuses NaN and makes keys comparable.
         document = json.loads(canonical_json(dict(plan)))
-        text = json.dumps(document, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
-        write_atomic(folder / NAME, text.encode())
+        write_atomic(folder / NAME, _encoded(document))
         _outlast(folder)
     except (TypeError, ValueError) as error:
         raise StoreError(f"{folder / NAME}: the plan is not plain JSON ({error})") from None
@@ -62,6 +61,25 @@ def write_plan(folder: Path, plan: Mapping[str, object]) -> None:
         raise StoreError(
             f"{folder / NAME}: cannot be written ({error.strerror}): choose another store or free space"
         ) from error
+
+
+_DIGEST = "digest"
+
+
+def _encoded(document: Mapping[str, Any]) -> bytes:
+    """The file's bytes: the plan, and a digest over it, since no manifest covers this file."""
+    digest = hashlib.sha256(canonical_json(dict(document))).hexdigest()
+    return (json.dumps({**document, _DIGEST: digest}, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def is_as_written(folder: Path) -> bool:
+    """Whether ``plan.json`` has the bytes that were written; files of older versions, which have no digest, are believed."""
+    try:
+        data = (folder / NAME).read_bytes()
+        document = json.loads(data)
+        return _DIGEST not in document or _encoded({n: v for n, v in document.items() if n != _DIGEST}) == data
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _outlast(folder: Path) -> None:
@@ -91,6 +109,7 @@ def read_plan(folder: Path) -> dict[str, Any]:
         raise StoreError(f"{path}: is damaged ({error}): `fasgen run` writes it again") from None
     if not isinstance(plan, dict):
         raise StoreError(f"{path}: is damaged (not a JSON object): `fasgen run` writes it again")
+    plan.pop(_DIGEST, None)
     return plan
 
 

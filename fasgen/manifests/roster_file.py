@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,11 +80,31 @@ def write_roster(folder: Path, entries: Sequence[Mapping[str, Scalar]], own: Seq
     ]
     table = pa.Table.from_arrays(arrays, schema=pa.schema([field(column) for column in columns]))
     try:
-        atomic.write_atomic(roster_path(folder), encode_table(table, _GROUP))
+        _write(folder, encode_table(table, _GROUP))
     except OSError as error:
         raise StoreError(
             f"{roster_path(folder)}: cannot be written ({error.strerror}): free space, or choose another store"
         ) from error
+
+
+def _digest_path(folder: Path) -> Path:
+    return folder / "roster.sha256"
+
+
+def _write(folder: Path, data: bytes) -> None:
+    # The digest first: a roster that is there is never without one.
+    line = f"{hashlib.sha256(data).hexdigest()}  {roster_path(folder).name}\n"
+    atomic.write_atomic(_digest_path(folder), line.encode("ascii"))
+    atomic.write_atomic(roster_path(folder), data)
+
+
+def roster_is_as_written(folder: Path) -> bool:
+    """Whether a roster has the very bytes that were written; one of an older version, which has no digest, is believed."""
+    try:
+        stored = _digest_path(folder).read_text("ascii", "replace")
+    except OSError:
+        return True
+    return stored == f"{atomic.file_digest(roster_path(folder))}  {roster_path(folder).name}\n"
 
 
 def take_out(folder: Path, touched: Callable[[Mapping[str, Any]], bool]) -> int:
@@ -98,7 +119,7 @@ def take_out(folder: Path, touched: Callable[[Mapping[str, Any]], bool]) -> int:
     table = read_table(path)
     gone = [touched(entry) for entry in table.to_pylist()]
     if any(gone):
-        atomic.write_atomic(path, encode_table(table.filter([not one for one in gone]), _GROUP))
+        _write(folder, encode_table(table.filter([not one for one in gone]), _GROUP))
     return sum(gone)
 
 

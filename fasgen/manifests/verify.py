@@ -15,9 +15,9 @@ from fasgen.manifests.arrays import ArrayReader
 from fasgen.manifests.atomic import file_digest, leftovers
 from fasgen.manifests.audit import People, plan_claims, unit_claims
 from fasgen.manifests.parquet import read_table
-from fasgen.manifests.plan_file import Generation, generations, read_plan
+from fasgen.manifests.plan_file import Generation, generations, is_as_written, read_plan
 from fasgen.manifests.retract import left
-from fasgen.manifests.roster_file import read_roster
+from fasgen.manifests.roster_file import read_roster, roster_is_as_written, roster_path
 from fasgen.manifests.sources_file import damaged_files, folder_of, source_names
 from fasgen.manifests.tar import TarReader
 from fasgen.manifests.tombstones import read_tombstones
@@ -120,6 +120,11 @@ def _generation(generation: Generation, stages: dict[str, _Stage], added: Sequen
     plan_hash = str(plan.get("plan_hash", ""))
     if plan.get("stage") != generation.stage or plan_hash[:8] != folder.name[-8:]:
         yield _error(folder / "plan.json", "is not the plan of this folder: stage or plan hash differ from the folder's name")
+    if not is_as_written(folder):
+        yield _error(folder / "plan.json", "has other bytes than were written: `fasgen run` writes it again")
+    roster = roster_path(folder)
+    if roster.exists() and not roster_is_as_written(folder):
+        yield _error(roster, "has other bytes than were written: the units that follow it cannot be checked")
     for claim in plan_claims(plan):
         yield _error(folder / "plan.json", f"{claim}: `fasgen run` with the settings that it was made with writes it again")
     stage = _Stage(plan, folder)

@@ -58,7 +58,8 @@ def connect(address: str = "", resources: Resources | None = None) -> Have:
     if not ray.is_initialized():
         try:
             ray.init(address=address or "local", configure_logging=True, **options)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:
+            # Ray raises bare exceptions where its own processes do not come up.
             where = f"the Ray cluster at {address}" if address else "Ray on this machine"
             raise ResourceError(f"{where} cannot be used: {one_line(error)}; check --address, or try --engine local") from error
     total = ray.cluster_resources()

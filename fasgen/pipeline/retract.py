@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fasgen.manifests import retract as room
 from fasgen.manifests.lock import StoreLock
-from fasgen.manifests.plan_file import generations, read_plan
+from fasgen.manifests.plan_file import generations, read_plan, sweep
 from fasgen.manifests.shard import committed_units
 from fasgen.manifests.tombstones import Tombstone
 from fasgen.pipeline.graph import resolve
@@ -20,6 +20,7 @@ def retract(store: Path, tombstone: Tombstone) -> Tombstone:
         StoreError: another driver works on the store, something in it is damaged, or it cannot be written.
     """
     with StoreLock(store):
+        sweep(store)
         done = room.retract(store, tombstone)
         known = specs()
         for generation in generations(store):

@@ -111,7 +111,9 @@ def test_a_whole_run_killed_at_moments_over_all_of_it(
             with broken(Disk(store, fault, at)):
                 run(store)
 
-        assert in_child(work) == -signal.SIGKILL, f"{fault} at {at}"
+        ended = in_child(work)
+        # Heartbeats of the lock count too, so the very last moments may not come.
+        assert ended == -signal.SIGKILL or (ended == 0 and at > 0.9 * counted.count), f"{fault} at {at}"
         run(store)
         assert toy.content(store) == wanted, f"{fault} at {at}, {counted.log[at - 1]}"
         assert verify(store) == []

@@ -38,24 +38,33 @@ def load(path: Path, depth: int | None = None) -> IResNet:
     """
     if not path.exists():
         raise WeightsError(f"{path}: no such file or folder; set identify.weights to 'embedded' or to an existing path")
-    if path.is_dir():
-        network = _from_folder(path)
-    elif path.suffix == ".onnx":
-        network = _from_graph(read_graph(path), path)
-    elif path.suffix in (".pth", ".pt"):
-        network = _from_state(_checkpoint(path), path)
-    elif path.suffix == ".safetensors":
-        network = _from_state(_safetensors(path), path)
-    else:
-        raise WeightsError(
-            f"{path}: unknown kind of weights {path.suffix!r}; known are a folder, .pth, .pt, .safetensors and .onnx"
-        )
+    try:
+        network = _read(path)
+    except WeightsError:
+        raise
+    except Exception as error:
+        # A damaged file can make a graph or a shape say anything; what it breaks further down is no fault of the code there.
+        raise WeightsError(f"{path}: damaged, or no iResNet of ArcFace ({type(error).__name__}: {error})") from error
     found = network.config.blocks
     if depth is not None and found != DEPTHS[depth]:
         known = [number for number, blocks in DEPTHS.items() if blocks == found]
         advice = f"set identify.depth={known[0]} or null" if known else "set identify.depth=null to take it all the same"
         raise WeightsError(f"{path}: blocks {_dashed(found)}, but an iResNet-{depth} has {_dashed(DEPTHS[depth])}; {advice}")
     return network.eval().requires_grad_(False)
+
+
+def _read(path: Path) -> IResNet:
+    if path.is_dir():
+        return _from_folder(path)
+    if path.suffix == ".onnx":
+        return _from_graph(read_graph(path), path)
+    if path.suffix in (".pth", ".pt"):
+        return _from_state(_checkpoint(path), path)
+    if path.suffix == ".safetensors":
+        return _from_state(_safetensors(path), path)
+    raise WeightsError(
+        f"{path}: unknown kind of weights {path.suffix!r}; known are a folder, .pth, .pt, .safetensors and .onnx"
+    )
 
 
 def _dashed(blocks: tuple[int, ...]) -> str:
