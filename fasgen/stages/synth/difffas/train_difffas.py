@@ -23,6 +23,7 @@ from fasgen.stages.synth.difffas.diffusion import Schedule, drop_style, variatio
 from fasgen.stages.synth.difffas.model import DiffFAS, scale_of
 from fasgen.stages.synth.difffas.style_encoder import StyleEncoder
 from fasgen.stages.synth.difffas.train_pairs import Pairs, load_galleries
+from fasgen.stages.synth.difffas.train_transfer import SHIFT, Meetings, Strangers, draw_levels, transfer_loss
 from fasgen.stages.synth.difffas.training_config import DiffFASTraining
 from fasgen.stages.synth.difffas.unet import Prediction, UNet, UNetConfig
 from fasgen.training.faces import as_input, epochs
@@ -42,6 +43,7 @@ class Batch(NamedTuple):
         null: (B,) true where the style is dropped.
         eps: (B, 3, S, S) noise.
         t: (B,) levels, 1 to T.
+        strangers: live faces and guides without a target, where some are wanted.
     """
 
     live: Tensor
@@ -51,6 +53,7 @@ class Batch(NamedTuple):
     null: Tensor
     eps: Tensor
     t: Tensor
+    strangers: Strangers | None = None
 
 
 def build_unet(config: DiffFASTraining, style_channels: Sequence[int]) -> UNet:
@@ -110,12 +113,15 @@ class DiffFASTask:
                 f"{config.out / 'pairs.json'}: no pair to learn from; simulate some (simulation.renders) or give a store with "
                 f"live and spoof crops of the same subjects and devices (pairs.path)"
             )
+        self.meetings = Meetings(train, self.model.styles)
         self.identity = None if config.identity == "none" else load_identity(weights_path(config.identity)).to(device)
 
     def batches(self, start: int, rank: int, world: int) -> Iterator[Batch]:
         """Batches whose guides, mirroring, noise, levels and dropped styles come from the step's own seed."""
         config = self.config
-        for step, index in enumerate(epochs(len(self.pairs), config.batch, config.seed, start, rank, world), start):
+        strangers = round(config.batch * config.transfer.share) if self.meetings else 0
+        paired = max(config.batch - strangers, world)
+        for step, index in enumerate(epochs(len(self.pairs), paired, config.seed, start, rank, world), start):
             coin = torch.Generator().manual_seed(config.seed * 1_000_003 + step * world + rank)
             live, spoof, guide = self._images(self.pairs, [int(i) for i in index], coin)
             count = len(index)
@@ -128,7 +134,20 @@ class DiffFASTask:
             t = 1 + (share * config.t_max).long().clamp(max=config.t_max - 1)
             null = drop_style(count, config.style_drop, coin).to(self.device)
             style = self.model.encode_style(guide)
-            yield Batch(live, spoof, style, self.model.grey(guide), null, eps, t.to(self.device))
+            others = self._strangers(strangers // world, coin) if strangers >= world else None
+            yield Batch(live, spoof, style, self.model.grey(guide), null, eps, t.to(self.device), others)
+
+    def _strangers(self, count: int, coin: torch.Generator) -> Strangers:
+        live_at, guide_at, label = self.meetings.draw(count, coin)
+        flip = torch.rand(2, count, generator=coin) < (0.5 if self.config.faces.flip else 0.0)
+        gallery = self.pairs.gallery
+        live, guide = self._input(gallery.take(live_at), flip[0]), self._input(gallery.take(guide_at), flip[1])
+        first, t = draw_levels(count, self.config.t_max, coin)
+        first_eps, eps = (torch.randn(live.shape, generator=coin).to(self.device) for _ in range(2))
+        moves = torch.randint(2 * SHIFT + 1, (count, 2), generator=coin)
+        style, grey = self.model.encode_style(guide), self.model.grey(guide)
+        label, first, t = label.to(self.device), first.to(self.device), t.to(self.device)
+        return Strangers(live, style, grey, label, first, first_eps, t, eps, moves)
 
     def _images(self, pairs: Pairs, index: Sequence[int], coin: torch.Generator) -> list[Tensor]:
         drawn = torch.tensor([pairs.draw(i, coin) for i in index])
@@ -158,7 +177,29 @@ class DiffFASTask:
             ).mean()
             parts["bound"] = bound
             total = total + bound
+        if batch.strangers is not None:
+            lacking, more = self._transfer(module, batch.strangers)
+            parts |= more
+            total = total + lacking
         return total, parts
+
+    def _transfer(self, module: nn.Module, strangers: Strangers) -> tuple[Tensor, Mapping[str, Tensor]]:
+        def denoise(z_t: Tensor, abar_t: Tensor, t: Tensor, who: Strangers) -> Tensor:
+            return cast(Prediction, module(z_t, who.live, t - 1, who.style, None, who.grey)).output
+
+        identity = self.identity
+        embed = None if identity is None else lambda x: cast(Tensor, identity(x).embedding)
+        config = self.config
+        return transfer_loss(
+            denoise,
+            self.model.style_encoder,
+            embed,
+            strangers,
+            self.abar,
+            config.prediction,
+            config.transfer,
+            config.t_max,
+        )
 
     def validate(self, module: nn.Module, folder: Path, step: int) -> Mapping[str, float]:
         """Samples of people held out; a sheet of live face, guide, target and result.

@@ -38,6 +38,19 @@ class PairsConfig(BaseModel):
     )
 
 
+class TransferConfig(BaseModel):
+    """Any live face under a guide of any style, without a target: beyond the paper, which learns from pairs alone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    share: float = Field(default=0.0, ge=0, le=1, description="share of a batch that learns so; 0: as the paper has it")
+    style: float = Field(default=0.2, ge=0, description="weight of the style encoder's cross-entropy")
+    statistics: float = Field(default=0.5, ge=0, description="weight of its features' means and deviations")
+    identity: float = Field(
+        default=0.5, ge=0, description="weight of the identity that is lost; needs identity other than none"
+    )
+
+
 class StyleTraining(LoopConfig):
     """Training of the style encoder (DiffFAS 3.1): a classifier of spoofing styles, live ones among them."""
 
@@ -64,6 +77,7 @@ class DiffFASTraining(LoopConfig):
     faces: FacesConfig = Field(FacesConfig(size=256), description="live faces, and what is simulated from them")
     pairs: PairsConfig = Field(PairsConfig(), description="real pairs")
     simulation: SimulationConfig = Field(SimulationConfig(), description="spoofs made of the live faces")
+    transfer: TransferConfig = Field(TransferConfig(), description="styles on faces that have no spoof of their own")
     style_encoder: Path | None = Field(None, description="folder of the trained style encoder; required")
     identity: str = Field("embedded", description="identity network that measures samples: 'embedded', a path, or 'none'")
     init: Path | None = Field(None, description="U-Net folder to start from, whose shape is then used; none: from scratch")

@@ -218,3 +218,12 @@ def test_the_papers_network_takes_a_training_step_and_a_sampling_step(tmp_path: 
         images(1, 64), images(1, 64), torch.randn(1, 3, 64, 64), torch.tensor([250]), torch.tensor([2.0]), 1
     )
     assert out.shape == (1, 3, 64, 64) and bool(torch.isfinite(out).all())
+
+
+def test_strangers_are_learnt_from_beside_pairs(faces: Path, style_folder: Path, tmp_path: Path) -> None:
+    config = settings(
+        faces, style_folder, tmp_path, steps=6, batch=6, prediction="sample", transfer={"share": 0.5}, identity="embedded"
+    )
+    train(DiffFASTask(config, CPU), config, CPU)
+    points = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
+    assert all({"style", "statistics", "identity"} <= set(point) for point in points if "loss" in point)
