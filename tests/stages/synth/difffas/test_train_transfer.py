@@ -1,0 +1,128 @@
+"""Styles on strangers: who meets whom, and what the loss asks for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor
+
+from fasgen.stages.defake.ddim import noised
+from fasgen.stages.synth.difffas.diffusion import Schedule
+from fasgen.stages.synth.difffas.train_pairs import Gallery
+from fasgen.stages.synth.difffas.train_transfer import (
+    FIRST,
+    SHIFT,
+    Meetings,
+    Strangers,
+    draw_levels,
+    moved,
+    statistics_loss,
+    transfer_loss,
+)
+from fasgen.stages.synth.difffas.training_config import TransferConfig
+
+from .tiny import STYLES, encoder, images
+
+T_MAX = 500
+
+
+def gallery() -> Gallery:
+    out = Gallery()
+    out.add(torch.zeros(90, 3, 8, 8, dtype=torch.uint8), ["live"] * 90, ["live"] * 90, ["a"] * 90, True)
+    out.add(torch.zeros(3, 3, 8, 8, dtype=torch.uint8), ["d|x|live"] * 3, ["d|x|live"] * 3, ["b"] * 3, True)
+    for style, count in ((STYLES[1], 40), (STYLES[2], 2), ("d|x|unknown to the encoder", 5)):
+        out.add(torch.zeros(count, 3, 8, 8, dtype=torch.uint8), [style] * count, [style] * count, ["c"] * count, False)
+    return out
+
+
+def test_every_style_the_encoder_knows_is_as_likely_as_any_other() -> None:
+    live, guide, style = Meetings(gallery(), STYLES).draw(2000, torch.Generator().manual_seed(0))
+    assert bool((live < 93).all()) and bool((guide >= 93).all()) and bool((guide < 135).all())
+    assert torch.equal(style, torch.where(guide < 133, 1, 2)), "the label is the guide's style"
+    share = Counter(style.tolist())[2] / 2000
+    assert 0.45 < share < 0.55, "two pictures of one style against forty of another"
+    few = float((live >= 90).float().mean())
+    assert 0.22 < few < 0.31, "half of the draws take a source first, half a picture: 1/4 + 3/93/2"
+    assert Meetings(gallery(), STYLES) and not Meetings(Gallery(), STYLES)
+
+
+def test_levels_start_high_and_cover_all() -> None:
+    first, t = draw_levels(50, T_MAX, torch.Generator().manual_seed(1))
+    assert int(first.min()) >= FIRST * T_MAX and int(first.max()) <= T_MAX
+    assert sorted(((t - 1) // 10).tolist()) == list(range(50)), "one a stratum of ten"
+
+
+def test_statistics_are_means_and_deviations_in_the_wanted_units() -> None:
+    x = torch.randn(2, 5, 4, 4, generator=torch.Generator().manual_seed(2))
+    assert float(statistics_loss([x, x], [x, x.flip(2, 3)])) == pytest.approx(0, abs=1e-9), "where things are is free"
+    aim = torch.zeros(1, 1, 2, 2)
+    aim[0, 0] = torch.tensor([[1.0, 1.0], [3.0, 3.0]])  # mean 2, deviation 1, mean square 5
+    found = torch.full((1, 1, 2, 2), 4.0)  # mean 4, deviation 0
+    assert float(statistics_loss([found], [aim])) == pytest.approx((4 + 1) / 5, rel=2e-3)
+
+
+def test_moving_copies_whole_pixels() -> None:
+    x = torch.arange(36.0).reshape(1, 1, 6, 6)
+    assert torch.equal(moved(x, torch.tensor([[SHIFT, SHIFT]])), x)
+    down = moved(x, torch.tensor([[SHIFT + 1, SHIFT - 2]]))
+    assert torch.equal(down[0, 0, :5, 2:], x[0, 0, 1:, :4])
+
+
+def strangers(model: Any, count: int = 4) -> Strangers:
+    live, guide = images(count, seed=3), images(count, seed=4)
+    first, t = draw_levels(count, T_MAX, torch.Generator().manual_seed(5))
+    noise = torch.randn(2, *live.shape, generator=torch.Generator().manual_seed(6))
+    moves = torch.full((count, 2), SHIFT)
+    return Strangers(live, model.features(guide), None, model.logits(guide).argmax(1), first, noise[0], t, noise[1], moves)
+
+
+def test_a_network_that_returns_the_guide_lacks_no_style_and_one_that_returns_the_live_face_no_identity() -> None:
+    model, config = encoder().requires_grad_(False), TransferConfig(share=0.5, style=1, statistics=1, identity=1)
+    abar = Schedule().abar()
+    who = strangers(model)
+    guide = images(4, seed=4)
+
+    def embed(x: Tensor) -> Tensor:
+        return torch.nn.functional.normalize(x.flatten(1), dim=1)
+
+    def run(answer: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        total, parts = transfer_loss(lambda *_: answer, model, embed, who, abar, "sample", config, T_MAX)
+        return total, dict(parts)
+
+    total, as_guide = run(guide)
+    assert float(as_guide["statistics"]) == pytest.approx(0, abs=1e-9)
+    assert float(total) == pytest.approx(sum(map(float, as_guide.values())), rel=1e-6)
+    _, as_live = run(who.live)
+    assert float(as_live["identity"]) == pytest.approx(0, abs=1e-6)
+    assert float(as_guide["identity"]) > 0.1
+    assert float(as_live["style"]) >= float(as_guide["style"]), "the encoder's own choice is the guide's label"
+
+
+def test_low_levels_are_noised_from_what_the_network_made_of_the_first() -> None:
+    model, abar = encoder().requires_grad_(False), Schedule().abar()
+    who = strangers(model)
+    made = images(4, seed=9)
+    seen: list[Tensor] = []
+
+    def denoise(z_t: Tensor, abar_t: Tensor, t: Tensor, _: Strangers) -> Tensor:
+        seen.append(z_t)
+        return made
+
+    transfer_loss(denoise, model, None, who, abar, "sample", TransferConfig(share=1), T_MAX)
+    start, step = seen
+    assert torch.equal(start, noised(who.live, who.first_eps, abar[who.first].float()[:, None, None, None]))
+    low = who.t < FIRST * T_MAX
+    assert bool(low.any()) and not bool(low.all())
+    base = torch.where(low[:, None, None, None], made, who.live)
+    assert torch.equal(step, noised(base, who.eps, abar[who.t].float()[:, None, None, None]))
+
+
+def test_saturated_pixels_can_come_back() -> None:
+    model, abar = encoder().requires_grad_(False), Schedule().abar()
+    answer = torch.full((4, 3, 32, 32), 1.5, requires_grad=True)
+    total, _ = transfer_loss(lambda *_: answer, model, None, strangers(model), abar, "sample", TransferConfig(share=1), T_MAX)
+    total.backward()  # type: ignore[no-untyped-call]
+    assert cast(Tensor, answer.grad).abs().max() > 0
