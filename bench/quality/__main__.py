@@ -16,6 +16,7 @@ from bench.quality.generator import Settings
 from bench.quality.teacher import Teacher
 from fasgen.errors import FasgenError
 from fasgen.stages.synth.config import SynthConfig
+from fasgen.stages.synth.difffas.style_encoder import StyleEncoder
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -35,6 +36,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--subjects", default=",".join(faces.SUBJECTS), show_default=True, help="identity: people held out of training")
 @click.option("--teacher", type=click.Path(path_type=Path), default=None, help="identity: independent face recogniser, ONNX")
 @click.option("--teacher-node", default="665", show_default=True, help="identity: its embedding's name in the graph")
+@click.option("--style-judge", type=FOLDER, default=None, help="synthesis: style encoder that the model was not trained with")
 @click.option("--synth-weights", default="embedded", show_default=True, help="synthesis, augment: DiffFAS's weights")
 @click.option("--synth-t", type=int, nargs=2, default=None, help="synthesis, augment: range of the strength t")
 @click.option("--synth-gamma", type=float, nargs=2, default=None, help="synthesis, augment: range of the guidance gamma")
@@ -58,6 +60,7 @@ def main(
     subjects: str,
     teacher: Path | None,
     teacher_node: str,
+    style_judge: Path | None,
     synth_weights: str,
     synth_t: tuple[int, int] | None,
     synth_gamma: tuple[float, float] | None,
@@ -83,7 +86,8 @@ def main(
         if what in ("probe", "all"):
             print(probe.text(probe.measure(data, out, settings, limit=limit, generator=not no_generator)), flush=True)
         if what in ("synthesis", "all"):
-            shown = synthesis.measure(data, out, synth, device=device, limit=limit or 200, teacher=judge)
+            encoder = StyleEncoder.load(style_judge) if style_judge else None
+            shown = synthesis.measure(data, out, synth, device=device, limit=limit or 200, teacher=judge, style_judge=encoder)
             print(synthesis.text(shown), end="\n\n", flush=True)
         if what in ("augment", "all"):
             print(augment.text(augment.measure(data, out, synth, device=device, seeds=seeds)), flush=True)

@@ -30,6 +30,7 @@ from fasgen.stages.identify.config import weights_path
 from fasgen.stages.identify.load import load as load_identity
 from fasgen.stages.stage import Product, Sample
 from fasgen.stages.synth.config import SynthConfig, simulated_key
+from fasgen.stages.synth.difffas.style_encoder import StyleEncoder
 from fasgen.stages.synth.physical.config import STYLES
 from fasgen.stages.synth.physical.simulate import simulate
 from fasgen.stages.synth.stage import Diffusion
@@ -56,11 +57,14 @@ class Pairs:
 
 
 class Judge:
-    """Identity networks and the style encoder."""
+    """Identity networks and style encoders: the model's own, and one that the model never met, where there is one."""
 
-    def __init__(self, stage: Diffusion, teacher: Teacher | None) -> None:
+    def __init__(self, stage: Diffusion, teacher: Teacher | None, style_judge: StyleEncoder | None) -> None:
         self._network = load_identity(weights_path("embedded")).to(stage.device)
-        self._model, self._device = stage.model, stage.device
+        self._device = stage.device
+        self.encoders = {"style": stage.model.style_encoder}
+        if style_judge is not None:
+            self.encoders["independent style"] = style_judge.to(stage.device)
         self.networks = {"embedded network": self._embed} | ({"independent network": teacher.embeddings} if teacher else {})
 
     @torch.inference_mode()
@@ -69,9 +73,22 @@ class Judge:
         return np.concatenate(parts)
 
     @torch.inference_mode()
-    def styles(self, images: Images) -> NDArray[np.float32]:
-        """Probabilities (N, styles)."""
-        return np.concatenate([self._model.classify(to_signed(part, self._device)).cpu().numpy() for part in _parts(images)])
+    def agreement(self, images: Images, style: Sequence[str]) -> dict[str, dict[str, float]]:
+        """By encoder: how often it sees the given style, how probable it thinks it, and what chance would give."""
+        return {name: self._agreement(encoder, images, style) for name, encoder in self.encoders.items()}
+
+    def _agreement(self, encoder: StyleEncoder, images: Images, style: Sequence[str]) -> dict[str, float]:
+        known = list(encoder.config.styles)
+        logits = torch.cat([encoder.logits(to_signed(part, self._device)).float() for part in _parts(images)])
+        probabilities = logits.softmax(1).cpu().numpy()
+        truth = np.array([known.index(name) if name in known else -1 for name in style])
+        inside = truth >= 0
+        rows = np.arange(len(truth))[inside]
+        return {
+            "top1": float((probabilities[inside].argmax(1) == truth[inside]).mean()) if inside.any() else float("nan"),
+            "probability": float(probabilities[rows, truth[inside]].mean()) if inside.any() else float("nan"),
+            "chance": 1 / len(known),
+        }
 
 
 def measure(
@@ -83,6 +100,7 @@ def measure(
     subjects: Sequence[str] = SUBJECTS,
     limit: int = 200,
     teacher: Teacher | None = None,
+    style_judge: StyleEncoder | None = None,
 ) -> dict[str, Any]:
     """Synthesise, write ``synthesis.json`` and pictures to ``out``, and return the figures.
 
@@ -90,7 +108,7 @@ def measure(
         SourceError: the faces are missing.
     """
     stage = Diffusion(config, torch.device(device))
-    judge = Judge(stage, teacher)
+    judge = Judge(stage, teacher, style_judge)
     pairs = make_pairs(data, out, stage, subjects, limit)
     began = time.perf_counter()
     made = synthesise(stage, pairs)
@@ -103,19 +121,19 @@ def measure(
         "gamma": config.gamma,
         "steps": config.steps,
         "ms_per_image": each,
-        "difffas": figures(judge, stage, pairs, made),
+        "difffas": figures(judge, pairs, made),
         "difffas_by_style": {
-            str(name): figures(judge, stage, _only(pairs, styles == name), made[styles == name]) for name in np.unique(styles)
+            str(name): figures(judge, _only(pairs, styles == name), made[styles == name]) for name in np.unique(styles)
         },
         "reference": {
-            "guides": _agreement(judge, stage, pairs.guide, pairs.style),
-            "live": _agreement(judge, stage, pairs.live, pairs.style),
+            "guides": judge.agreement(pairs.guide, pairs.style),
+            "live": judge.agreement(pairs.live, pairs.style),
         },
     }
     simulated = simulated_pairs(pairs)
     spoofs = np.stack([s for s, _ in simulated])
     keys = [simulated_key(name) for _, name in simulated]
-    report["physical"] = figures(judge, stage, Pairs(pairs.live, pairs.guide, keys, pairs.names, pairs.subjects), spoofs)
+    report["physical"] = figures(judge, Pairs(pairs.live, pairs.guide, keys, pairs.names, pairs.subjects), spoofs)
     out.mkdir(parents=True, exist_ok=True)
     shown = spread(len(made), 48)
     save_sheet(out / "synthesis.png", [_signed(x[shown]) for x in (pairs.live, pairs.guide, made, spoofs)], across=3)
@@ -212,9 +230,9 @@ def simulated_pairs(pairs: Pairs) -> list[tuple[Images, str]]:
     return out
 
 
-def figures(judge: Judge, stage: Diffusion, pairs: Pairs, made: Images) -> dict[str, Any]:
+def figures(judge: Judge, pairs: Pairs, made: Images) -> dict[str, Any]:
     """Identity against parent and guide, and style agreement."""
-    found: dict[str, Any] = {"count": len(made), "style": _agreement(judge, stage, made, pairs.style)}
+    found: dict[str, Any] = {"count": len(made), **judge.agreement(made, pairs.style)}
     for name, embed in judge.networks.items():
         live, guide, spoof = (embed(x) for x in (pairs.live, pairs.guide, made))
         to_live, to_guide = (spoof * live).sum(1), (spoof * guide).sum(1)
@@ -224,19 +242,6 @@ def figures(judge: Judge, stage: Diffusion, pairs: Pairs, made: Images) -> dict[
             "to_guide": Distribution.of(to_guide).to_dict(),
         }
     return found
-
-
-def _agreement(judge: Judge, stage: Diffusion, images: Images, style: Sequence[str]) -> dict[str, float]:
-    known = list(stage.model.styles)
-    probabilities = judge.styles(images)
-    truth = np.array([known.index(name) if name in known else -1 for name in style])
-    inside = truth >= 0
-    rows = np.arange(len(truth))[inside]
-    return {
-        "top1": float((probabilities[inside].argmax(1) == truth[inside]).mean()) if inside.any() else float("nan"),
-        "probability": float(probabilities[rows, truth[inside]].mean()) if inside.any() else float("nan"),
-        "chance": 1 / len(known),
-    }
 
 
 def sweep(
@@ -250,7 +255,7 @@ def sweep(
         made = synthesise(stage, pairs)
         embed = judge.networks["embedded network"]
         similarity = float((embed(made) * embed(pairs.live)).sum(1).mean())
-        style = _agreement(judge, stage, made, pairs.style)
+        style = judge.agreement(made, pairs.style)["style"]
         points.append({name: float(value[0]), "identity": similarity, "top1": style["top1"], "style": style["probability"]})
     return points
 
@@ -287,7 +292,7 @@ def _plot(points: Sequence[Mapping[str, float]], name: str) -> Images:
 
 def text(report: Mapping[str, Any]) -> str:
     """The report as text."""
-    rows = [["", "n", "nearer to parent", "to parent", "to guide", "style top-1", "probability"]]
+    rows = [["", "n", "nearer to parent", "to parent", "to guide", "style top-1", "probability", "independent"]]
 
     def row(name: str, found: Mapping[str, Any], network: str) -> list[str]:
         who = found[network]
@@ -299,6 +304,7 @@ def text(report: Mapping[str, Any]) -> str:
             *(f"{v:.3f}" for v in numbers),
             f"{style['top1']:.3f}",
             f"{style['probability']:.3f}",
+            f"{found['independent style']['top1']:.3f}" if "independent style" in found else "",
         ]
 
     networks = [name for name in report["difffas"] if "network" in name]
@@ -306,13 +312,19 @@ def text(report: Mapping[str, Any]) -> str:
         rows.append(row(f"DiffFAS, {network}", report["difffas"], network))
         rows.append(row(f"simulation, {network}", report["physical"], network))
     rows += [row(f"DiffFAS, {style}", found, networks[0]) for style, found in report["difffas_by_style"].items()]
-    reference = report["reference"]
+    reference = {name: found["style"] for name, found in report["reference"].items()}
+    independent = {name: found.get("independent style") for name, found in report["reference"].items()}
     lines = [
         f"{report['faces']} faces, {len(report['styles'])} styles, t {report['t']}, gamma {report['gamma']}, "
         f"{report['steps']} steps, {report['ms_per_image']:.0f} ms an image",
         text_table(rows),
         f"style top-1 by chance {reference['guides']['chance']:.3f}, of the guides {reference['guides']['top1']:.3f}, "
-        f"of the live faces {reference['live']['top1']:.3f}",
+        f"of the live faces {reference['live']['top1']:.3f}"
+        + (
+            f"; by the independent encoder {independent['guides']['top1']:.3f} and {independent['live']['top1']:.3f}"
+            if independent["guides"] and independent["live"]
+            else ""
+        ),
         "the simulation has no guide: similarity 'to guide' is to another person's picture",
     ]
     for name in ("t", "gamma"):

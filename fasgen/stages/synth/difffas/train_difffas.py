@@ -147,7 +147,7 @@ class DiffFASTask:
         moves = torch.randint(2 * SHIFT + 1, (count, 2), generator=coin)
         style, grey = self.model.encode_style(guide), self.model.grey(guide)
         label, first, t = label.to(self.device), first.to(self.device), t.to(self.device)
-        return Strangers(live, style, grey, label, first, first_eps, t, eps, moves)
+        return Strangers(live, guide, style, grey, label, first, first_eps, t, eps, moves)
 
     def _images(self, pairs: Pairs, index: Sequence[int], coin: torch.Generator) -> list[Tensor]:
         drawn = torch.tensor([pairs.draw(i, coin) for i in index])

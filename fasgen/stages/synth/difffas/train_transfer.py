@@ -3,7 +3,8 @@
 DiffFAS learns from pairs alone (Eq. 7), so a style that was only ever photographed of five people is only ever asked for on
 those five. Here any live face meets a guide of any style. There is no target; instead the frozen style encoder must see the
 guide's style in the clean image, its features must have the guide's means and deviations (the style loss of Huang and Belongie
-2017, with this encoder for its VGG), and the person must stay.
+2017, with this encoder for its VGG), the image's bands must have the guide's energies, and the person must stay. The bands keep
+the encoder from being pleased by noise that no camera makes.
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ FIRST = 0.8
 SHIFT = 4
 """Pixels by which the encoder's view is moved at most: a style that lives at one exact place is none."""
 
+BANDS = 4
+"""Octaves in which energies are compared."""
+LEAST = 2 / 255 / 12**0.5
+"""Deviation that rounding to 8 bits leaves in a flat image."""
+
 T = TypeVar("T")
 Denoise = Callable[[Tensor, Tensor, Tensor, "Strangers"], Tensor]
 """``denoise(z_t, abar_t, t, strangers)``: what the network predicts, (B, 3, H, W)."""
@@ -38,6 +44,7 @@ class Strangers(NamedTuple):
 
     Attributes:
         live: (B, 3, S, S) in [-1, 1].
+        guide: (B, 3, S, S) in [-1, 1].
         style: features of the guides.
         grey: features of a grey image, where that is what "no style" means.
         label: (B,) numbers of the guides' styles.
@@ -49,6 +56,7 @@ class Strangers(NamedTuple):
     """
 
     live: Tensor
+    guide: Tensor
     style: tuple[Tensor, ...]
     grey: tuple[Tensor, ...] | None
     label: Tensor
@@ -154,7 +162,8 @@ def transfer_loss(
         "style": F.cross_entropy(seen.logits.float(), strangers.label),
         "statistics": statistics_loss(seen.features, strangers.style),
     }
-    total = config.style * parts["style"] + config.statistics * parts["statistics"]
+    parts["bands"] = bands_loss(z_0, strangers.guide)
+    total = sum((getattr(config, name) * part for name, part in parts.items()), z_0.new_zeros(()))
     if embed is not None and config.identity:
         with torch.no_grad():
             wanted = embed(strangers.live)
@@ -173,6 +182,30 @@ def statistics_loss(features: Sequence[Tensor], wanted: Sequence[Tensor]) -> Ten
         deviations = (_deviation(found) - _deviation(aim)).square().mean()
         total = total + (means + deviations) / unit
     return total / len(features)
+
+
+def bands_loss(x: Tensor, wanted: Tensor) -> Tensor:
+    """Mean square of log-ratios of the deviations of `BANDS` bands, one octave each, of brightness and two opponent colours.
+
+    Args:
+        x: (B, 3, H, W) in [-1, 1].
+        wanted: (B, 3, H', W') in [-1, 1].
+    """
+    ratios = (_bands(x) / _bands(wanted)).log()
+    return ratios.square().mean()
+
+
+def _bands(x: Tensor) -> Tensor:
+    """(B, 3 BANDS) deviations, not below one 8-bit level's rounding error."""
+    red, green, blue = x.float().unbind(1)
+    x = torch.stack([(red + green + blue) / 3, red - green, blue - (red + green) / 2], 1)
+    found = []
+    for _ in range(BANDS):
+        coarse = F.avg_pool2d(x, 2, ceil_mode=True)
+        fine = x - F.interpolate(coarse, x.shape[2:], mode="nearest")
+        found.append((fine.square().mean((2, 3)) + LEAST**2).sqrt())
+        x = coarse
+    return torch.cat(found, 1)
 
 
 def _deviation(x: Tensor) -> Tensor:

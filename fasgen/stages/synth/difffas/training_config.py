@@ -46,6 +46,7 @@ class TransferConfig(BaseModel):
     share: float = Field(default=0.0, ge=0, le=1, description="share of a batch that learns so; 0: as the paper has it")
     style: float = Field(default=0.2, ge=0, description="weight of the style encoder's cross-entropy")
     statistics: float = Field(default=0.5, ge=0, description="weight of its features' means and deviations")
+    bands: float = Field(default=0.3, ge=0, description="weight of the energies of the image's frequency bands")
     identity: float = Field(
         default=0.5, ge=0, description="weight of the identity that is lost; needs identity other than none"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from fasgen.stages.synth.difffas.train_transfer import (
     SHIFT,
     Meetings,
     Strangers,
+    bands_loss,
     draw_levels,
     moved,
     statistics_loss,
@@ -64,6 +66,21 @@ def test_statistics_are_means_and_deviations_in_the_wanted_units() -> None:
     assert float(statistics_loss([found], [aim])) == pytest.approx((4 + 1) / 5, rel=2e-3)
 
 
+def test_bands_tell_noise_of_colour_from_what_a_picture_has() -> None:
+    x = images(3, 64, seed=7)
+    assert float(bands_loss(x, x.flip(3))) == pytest.approx(0, abs=1e-9), "where things are is free"
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(8)) * 0.1
+    grey = noise.mean(1, keepdim=True).expand_as(noise)
+    assert float(bands_loss(x + noise, x)) > float(bands_loss(x + grey, x)) > 0.1
+
+    def checks(amplitude: float) -> torch.Tensor:
+        sign = (torch.arange(8)[:, None] + torch.arange(8)[None]) % 2 * 2.0 - 1
+        return amplitude * sign.expand(1, 3, 8, 8)
+
+    # All of it is brightness of the finest octave: one of twelve bands differs, by a factor of e.
+    assert float(bands_loss(checks(0.1 * math.e), checks(0.1))) == pytest.approx(1 / 12, rel=1e-2)
+
+
 def test_moving_copies_whole_pixels() -> None:
     x = torch.arange(36.0).reshape(1, 1, 6, 6)
     assert torch.equal(moved(x, torch.tensor([[SHIFT, SHIFT]])), x)
@@ -76,11 +93,12 @@ def strangers(model: Any, count: int = 4) -> Strangers:
     first, t = draw_levels(count, T_MAX, torch.Generator().manual_seed(5))
     noise = torch.randn(2, *live.shape, generator=torch.Generator().manual_seed(6))
     moves = torch.full((count, 2), SHIFT)
-    return Strangers(live, model.features(guide), None, model.logits(guide).argmax(1), first, noise[0], t, noise[1], moves)
+    label = model.logits(guide).argmax(1)
+    return Strangers(live, guide, model.features(guide), None, label, first, noise[0], t, noise[1], moves)
 
 
 def test_a_network_that_returns_the_guide_lacks_no_style_and_one_that_returns_the_live_face_no_identity() -> None:
-    model, config = encoder().requires_grad_(False), TransferConfig(share=0.5, style=1, statistics=1, identity=1)
+    model, config = encoder().requires_grad_(False), TransferConfig(share=0.5, style=1, statistics=1, bands=1, identity=1)
     abar = Schedule().abar()
     who = strangers(model)
     guide = images(4, seed=4)
@@ -94,6 +112,7 @@ def test_a_network_that_returns_the_guide_lacks_no_style_and_one_that_returns_th
 
     total, as_guide = run(guide)
     assert float(as_guide["statistics"]) == pytest.approx(0, abs=1e-9)
+    assert float(as_guide["bands"]) == pytest.approx(0, abs=1e-9)
     assert float(total) == pytest.approx(sum(map(float, as_guide.values())), rel=1e-6)
     _, as_live = run(who.live)
     assert float(as_live["identity"]) == pytest.approx(0, abs=1e-6)
