@@ -109,7 +109,7 @@ def _any(pictures: list[Picture], root: Path) -> list[Picture]:
     return pictures
 
 
-def align(data: Path, pictures: Sequence[Picture], device: str, told: str) -> Crops:
+def align(data: Path, pictures: Sequence[Picture], device: str, told: str, **settings: Any) -> Crops:
     """Decode the pictures, find their faces and cut them.
 
     Args:
@@ -117,8 +117,9 @@ def align(data: Path, pictures: Sequence[Picture], device: str, told: str) -> Cr
         pictures: what to cut.
         device: torch's name of the device.
         told: name under which progress is printed.
+        settings: of align, where they are not the default.
     """
-    stage = Align(AlignConfig.model_validate({}), torch.device(device))
+    stage = Align(AlignConfig.model_validate(settings), torch.device(device))
     limits = Limits()
     images, kept, missed = [], [], []
     began = time.perf_counter()

@@ -185,10 +185,11 @@ def real_guides(data: Path, out: Path, stage: Diffusion) -> dict[str, Images]:
 
 
 def kept(data: Path, out: Path, name: str, pictures: Any) -> Crops:
-    """Aligned crops, cut once and kept in ``out``."""
-    path = out / f"{name}.npz"
+    """Aligned crops as the embedded weights saw them, cut once and kept in ``out``."""
+    path = out / f"{name}-reflect.npz"
     if not path.exists():
-        align(data, pictures(data), "cpu", name).save(path)
+        # These pictures end close to the face: black corners would be the most telling part of their style.
+        align(data, pictures(data), "cpu", name, border="reflect", detect_side=640).save(path)
     return Crops.load(path)
 
 
