@@ -14,7 +14,7 @@ import signal
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,9 +72,7 @@ class Disk:
             if not now or self.fault in {"count", "short"}:
                 return do()
             if self.fault == "power":
-                # What cannot be taken back (a folder half removed) stays; the power goes all the same.
-                with suppress(OSError):
-                    self._lose()
+                self._lose()
             if self.fault in {"kill", "power"}:
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.fault == "torn":
@@ -82,10 +80,15 @@ class Disk:
             raise OSError(self.code, os.strerror(self.code), path)
 
     def _lose(self) -> None:
-        """Take back renames whose folder was not flushed, and cut files that were not flushed."""
+        """Take back renames whose folder was not flushed, and cut files that were not flushed.
+
+        A file system writes names down in their order. Removals are not taken back here; so where one has followed upon a
+        rename (the folder that it came from, or what it put in place, is gone), that rename and all before it are on the disk.
+        """
         for source, target in reversed(self._renamed):
-            if Path(target).exists() and Path(source).parent.is_dir() and not Path(source).exists():
-                _REAL["rename"](target, source)
+            if not os.path.lexists(target) or not Path(source).parent.is_dir() or os.path.lexists(source):
+                break
+            _REAL["rename"](target, source)
         for root, _, names in os.walk(self.root):
             for name in names:
                 path = os.path.join(root, name)  # noqa: PTH118

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fasgen.commands import options
-from fasgen.commands.text import duration, size, table, tally
+from fasgen.commands.text import duration, plain, size, table, tally
 
 if TYPE_CHECKING:
     from fasgen.pipeline.estimate import Estimate
@@ -60,6 +60,25 @@ def make_plan(request: options.Request, gpus: int | None, cpus: int | None, addr
     wanted = cpus if cpus is not None else config.workers
     resources = claim(have, gpus, wanted, threads=config.threads, address=address)
     return build_plan(config, request.stages, config.store, resources=resources, targets=stages.STAGES)
+
+
+def make_plans(request: options.Request, gpus: int | None, cpus: int | None) -> list[Plan]:
+    """The plan for ``request`` on this machine, and those of the units that `fasgen retry` added to its generations.
+
+    An addition whose rows cannot be made again is named on standard error.
+
+    Raises:
+        FasgenError: a source, weights or resources are not there.
+    """
+    from fasgen import stages
+    from fasgen.pipeline.addition import additions
+
+    base = make_plan(request, gpus, cpus, "")
+    found, left = additions(base, request.config, targets=stages.STAGES)
+    for added, why in left:
+        units = f"unit {added.first}" if added.units == 1 else f"units {added.first} to {added.numbers[-1]}"
+        click.echo(f"note: added {units} ({added.reason}) cannot be made again: {plain(why)}", err=True)
+    return [base, *found]
 
 
 def describe(plan: Plan, estimates: Sequence[Estimate]) -> str:

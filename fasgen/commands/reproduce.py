@@ -38,7 +38,7 @@ def reproduce(
     """
     import tempfile
 
-    from fasgen.commands.plan import make_plan
+    from fasgen.commands.plan import make_plans
     from fasgen.commands.text import plain
     from fasgen.pipeline.replay import TOLERANCE, of_sample, write_sample
 
@@ -47,12 +47,12 @@ def reproduce(
         raise click.UsageError(f"{sample!r} is no sample id: 16 hex digits, for a spoof with a dash and its variant")
     if address:
         raise click.UsageError("--address: reproduce works on this machine")
-    plan = make_plan(options.read_request(settings, config_path, store), gpus, cpus, "")
-    picks = of_sample(plan, match["id"], int(match["variant"] or 0))
+    plans = make_plans(options.read_request(settings, config_path, store), gpus, cpus)
+    picks = of_sample(plans, match["id"], int(match["variant"] or 0))
     folder = (out or Path("reproduced") / sample).absolute()
     different = 0
     with tempfile.TemporaryDirectory(prefix="fasgen-reproduce-") as scratch:
-        for one in write_sample(plan, picks, folder, Path(scratch)):
+        for one in write_sample(plans, picks, folder, Path(scratch)):
             different += one.verdict == "different"
             click.echo(f"{one.pick.stage:<16} {one.verdict}" + (f": {plain(one.detail)}" if one.detail else ""))
     click.echo(f"written to {folder} (tolerance: {TOLERANCE})")

@@ -30,7 +30,7 @@ def verify(
     weights, parents, splits, and that nobody is left who was taken out.
 
     --replay N also makes N random rows again, from what their stage read, and says for each whether it is identical. It needs
-    the configuration that made them, as `fasgen run` was given it.
+    the configuration that made them, as `fasgen run` was given it; the settings of `fasgen retry` it finds in the store.
 
     Exit codes: 0 all is well (warnings allowed), 2 something is damaged, or a row came out different.
     """
@@ -55,14 +55,14 @@ def _replay(request: options.Request, count: int, draw: int, gpus: int | None, c
     import tempfile
     from collections import Counter
 
-    from fasgen.commands.plan import make_plan
+    from fasgen.commands.plan import make_plans
     from fasgen.commands.text import plain, tally
     from fasgen.pipeline.replay import TOLERANCE, choose, replay
 
-    plan = make_plan(request, gpus, cpus, "")
+    plans = make_plans(request, gpus, cpus)
     verdicts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="fasgen-replay-") as scratch:
-        for one in replay(plan, choose(plan, count, draw), Path(scratch)):
+        for one in replay(plans, choose(plans, count, draw), Path(scratch)):
             verdicts[one.verdict] += 1
             where = f"{one.pick.stage} unit {one.pick.unit} sample {one.sample_id}"
             variant = f" variant {one.pick.variant}" if one.pick.variant else ""

@@ -78,7 +78,9 @@ def read_ledger(folder: Path) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
     for line in path.read_bytes().splitlines():
         try:
-            events.append(json.loads(line))
-        except ValueError:
+            event = json.loads(line)
+        except (ValueError, RecursionError):
             continue
+        if isinstance(event, dict):
+            events.append(event)
     return events

@@ -73,12 +73,12 @@ def _encoded(document: Mapping[str, Any]) -> bytes:
 
 
 def is_as_written(folder: Path) -> bool:
-    """Whether ``plan.json`` has the bytes that were written; files of older versions, which have no digest, are believed."""
+    """Whether ``plan.json`` has the very bytes that were written."""
     try:
         data = (folder / NAME).read_bytes()
         document = json.loads(data)
-        return _DIGEST not in document or _encoded({n: v for n, v in document.items() if n != _DIGEST}) == data
-    except (OSError, ValueError, TypeError):
+        return _encoded({name: value for name, value in document.items() if name != _DIGEST}) == data
+    except (OSError, ValueError, TypeError, AttributeError):
         return False
 
 
@@ -109,6 +109,10 @@ def read_plan(folder: Path) -> dict[str, Any]:
         raise StoreError(f"{path}: is damaged ({error}): `fasgen run` writes it again") from None
     if not isinstance(plan, dict):
         raise StoreError(f"{path}: is damaged (not a JSON object): `fasgen run` writes it again")
+    for name in ("upstream", "weights"):
+        part = plan.get(name, {})
+        if not isinstance(part, dict) or not all(isinstance(value, str) for value in part.values()):
+            raise StoreError(f"{path}: is damaged ({name} are no digests by name): `fasgen run` writes it again")
     plan.pop(_DIGEST, None)
     return plan
 

@@ -14,7 +14,7 @@ from fasgen.manifests import atomic
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.plan_file import Generation, generations, read_plan
 from fasgen.manifests.rewrite import exchange, rewrite, unfinished
-from fasgen.manifests.roster_file import roster_path, take_out
+from fasgen.manifests.roster_file import rosters, take_out
 from fasgen.manifests.sources_file import blank, read_sources, source_names, write_sources
 from fasgen.manifests.tombstones import Retracted, Tombstone, read_tombstones, subject_digest, write_tombstone
 from fasgen.manifests.unit import committed_units, discard, group_path, manifest_path, unit_facts
@@ -148,10 +148,10 @@ def left(store: Path, tombstones: list[Tombstone]) -> Iterator[tuple[Path, str]]
             count = sum(map(retracted.touches, _still(folder, unit)))
             if count:
                 yield manifest_path(folder, unit), f"has {count} rows of somebody who was taken out: {again}"
-        if roster_path(folder).exists():
-            count = sum(map(retracted.touches, read_table(roster_path(folder)).to_pylist()))
+        for path in rosters(folder):
+            count = sum(map(retracted.touches, read_table(path).to_pylist()))
             if count:
-                yield roster_path(folder), f"has {count} entries of somebody who was taken out: {again}"
+                yield path, f"has {count} entries of somebody who was taken out: {again}"
     for name in source_names(store):
         table = read_sources(store, name)
         columns = (table[name].to_pylist() for name in ("sample_id", "subject", "path"))

@@ -1,4 +1,7 @@
-"""Rosters: which variants a stage will make of which rows, beside which guides. One file a generation, written once."""
+"""Rosters: which variants a stage will make of which rows, beside which guides.
+
+One file a generation, written once, and one more for each addition to it.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,14 @@ _GROUP = 8192
 _SOURCE = ("sample_id", "unit", "row", "status", *(column.name for column in PROVENANCE))
 
 
-def roster_path(folder: Path) -> Path:
-    """Where a generation's roster lies."""
-    return folder / "roster.parquet"
+def roster_path(folder: Path, first: int = 0) -> Path:
+    """Where a generation's roster lies; that of units that were added, by the number of the first of them."""
+    return folder / (f"roster-{first:05d}.parquet" if first else "roster.parquet")
+
+
+def rosters(folder: Path) -> list[Path]:
+    """The rosters of a generation, that of added units last."""
+    return [path for path in (roster_path(folder), *sorted(folder.glob("roster-*.parquet"))) if path.exists()]
 
 
 def read_rows(folder: Path, units: Sequence[int]) -> dict[str, Any]:
@@ -53,13 +61,14 @@ def read_rows(folder: Path, units: Sequence[int]) -> dict[str, Any]:
     return {name: whole[name].to_numpy() if name in numbers else np.array(whole[name].to_pylist(), object) for name in _SOURCE}
 
 
-def write_roster(folder: Path, entries: Sequence[Mapping[str, Scalar]], own: Sequence[Column]) -> None:
-    """Write the roster of a generation, complete or not at all.
+def write_roster(folder: Path, entries: Sequence[Mapping[str, Scalar]], own: Sequence[Column], first: int = 0) -> None:
+    """Write the roster of a generation, or of units that are added to it, complete or not at all.
 
     Args:
         folder: the generation's folder.
         entries: values by the names of ``IDENTITY``, ``PROVENANCE`` and ``own``; what is missing is null.
         own: the stage's columns.
+        first: number of the first added unit.
 
     Raises:
         StoreError: a value does not fit its column, or the file cannot be written.
@@ -79,48 +88,52 @@ def write_roster(folder: Path, entries: Sequence[Mapping[str, Scalar]], own: Seq
         for column in columns
     ]
     table = pa.Table.from_arrays(arrays, schema=pa.schema([field(column) for column in columns]))
+    path = roster_path(folder, first)
     try:
-        _write(folder, encode_table(table, _GROUP))
+        _write(path, encode_table(table, _GROUP))
     except OSError as error:
-        raise StoreError(
-            f"{roster_path(folder)}: cannot be written ({error.strerror}): free space, or choose another store"
-        ) from error
+        raise StoreError(f"{path}: cannot be written ({error.strerror}): free space, or choose another store") from error
 
 
-def _digest_path(folder: Path) -> Path:
-    return folder / "roster.sha256"
+def _digest_path(path: Path) -> Path:
+    return path.with_suffix(".sha256")
 
 
-def _write(folder: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes) -> None:
     # The digest first: a roster that is there is never without one.
-    line = f"{hashlib.sha256(data).hexdigest()}  {roster_path(folder).name}\n"
-    atomic.write_atomic(_digest_path(folder), line.encode("ascii"))
-    atomic.write_atomic(roster_path(folder), data)
+    line = f"{hashlib.sha256(data).hexdigest()}  {path.name}\n"
+    atomic.write_atomic(_digest_path(path), line.encode("ascii"))
+    atomic.write_atomic(path, data)
 
 
-def roster_is_as_written(folder: Path) -> bool:
-    """Whether a roster has the very bytes that were written; one of an older version, which has no digest, is believed."""
-    try:
-        stored = _digest_path(folder).read_text("ascii", "replace")
-    except OSError:
-        return True
-    return stored == f"{atomic.file_digest(roster_path(folder))}  {roster_path(folder).name}\n"
+def damaged_rosters(folder: Path) -> list[Path]:
+    """The rosters of a generation that have not the very bytes that were written."""
+    damaged = []
+    for path in rosters(folder):
+        try:
+            stored = _digest_path(path).read_text("ascii", "replace")
+            whole = stored == f"{atomic.file_digest(path)}  {path.name}\n"
+        except OSError:
+            whole = False
+        if not whole:
+            damaged.append(path)
+    return damaged
 
 
 def take_out(folder: Path, touched: Callable[[Mapping[str, Any]], bool]) -> int:
-    """Write a generation's roster anew without the entries that are ``touched``; returns how many there were.
+    """Write a generation's rosters anew without the entries that are ``touched``; returns how many there were.
 
     Raises:
-        StoreError: the roster is damaged, or cannot be written.
+        StoreError: a roster is damaged, or cannot be written.
     """
-    path = roster_path(folder)
-    if not path.exists():
-        return 0
-    table = read_table(path)
-    gone = [touched(entry) for entry in table.to_pylist()]
-    if any(gone):
-        _write(folder, encode_table(table.filter([not one for one in gone]), _GROUP))
-    return sum(gone)
+    count = 0
+    for path in rosters(folder):
+        table = read_table(path)
+        gone = [touched(entry) for entry in table.to_pylist()]
+        if any(gone):
+            _write(path, encode_table(table.filter([not one for one in gone]), _GROUP))
+        count += sum(gone)
+    return count
 
 
 def read_roster(folder: Path, unit: int) -> list[dict[str, Scalar]]:
@@ -129,5 +142,8 @@ def read_roster(folder: Path, unit: int) -> list[dict[str, Scalar]]:
     Raises:
         StoreError: there is no roster or it is damaged.
     """
-    rows: list[dict[str, Scalar]] = read_table(roster_path(folder), where=("unit", unit)).sort_by("place").to_pylist()
-    return rows
+    rows: list[dict[str, Scalar]] = []
+    # Without any, the roster of the generation is what is missing.
+    for path in rosters(folder) or [roster_path(folder)]:
+        rows += read_table(path, where=("unit", unit)).to_pylist()
+    return sorted(rows, key=lambda entry: int(str(entry["place"])))

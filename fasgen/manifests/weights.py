@@ -14,7 +14,7 @@ _cache: dict[tuple[str, int, int], str] = {}
 _lock = threading.Lock()
 
 
-def digest_weights(paths: Mapping[str, Path]) -> dict[str, str]:
+def digest_weights(paths: Mapping[str, Path], *, believe_times: bool = True) -> dict[str, str]:
     """SHA-256 by role. A file's digest is that of its bytes; a folder's that of its sorted relative names and files' digests.
 
     Names that begin with a dot are left out of a folder's digest. A file is read again only if its size or its time of
@@ -22,24 +22,25 @@ def digest_weights(paths: Mapping[str, Path]) -> dict[str, str]:
 
     Args:
         paths: file or folder by role.
+        believe_times: false reads every file, also one that seems not to have changed.
 
     Raises:
         WeightsError: if one is missing, empty or unreadable.
     """
-    return {role: _digest(role, path) for role, path in sorted(paths.items())}
+    return {role: _digest(role, path, believe_times) for role, path in sorted(paths.items())}
 
 
-def _digest(role: str, path: Path) -> str:
+def _digest(role: str, path: Path, believe_times: bool) -> str:
     try:
         if not path.is_dir():
-            return _file(path)
+            return _file(path, believe_times)
         total = hashlib.sha256()
         files = sorted((item.relative_to(path).as_posix(), item) for item in path.rglob("*") if item.is_file())
         visible = [(name, item) for name, item in files if not any(part.startswith(".") for part in name.split("/"))]
         if not visible:
             raise WeightsError(f"weights {role!r}: the folder {path} is empty: give one with a model in it")
         for name, item in visible:
-            total.update(f"{_file(item)}  {name}\n".encode("utf-8", "surrogateescape"))
+            total.update(f"{_file(item, believe_times)}  {name}\n".encode("utf-8", "surrogateescape"))
         return total.hexdigest()
     except OSError as error:
         raise WeightsError(
@@ -47,11 +48,11 @@ def _digest(role: str, path: Path) -> str:
         ) from error
 
 
-def _file(path: Path) -> str:
+def _file(path: Path, believe_times: bool) -> str:
     stat = path.stat()
     key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
     with _lock:
-        if key in _cache:
+        if believe_times and key in _cache:
             return _cache[key]
     digest = file_digest(path)
     with _lock:

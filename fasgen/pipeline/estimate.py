@@ -13,9 +13,10 @@ from fasgen.errors import FasgenError
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.unit import UnitSummary, timing_path
 from fasgen.pipeline.engine import UpstreamUnit
-from fasgen.pipeline.plan import Plan, StagePlan
+from fasgen.pipeline.plan import Plan
 from fasgen.pipeline.roster import draw_roster
 from fasgen.pipeline.schedule import Assign, Key
+from fasgen.pipeline.stage_plan import StagePlan
 from fasgen.pipeline.worker import Worker
 
 PROBE_ROWS = 32

@@ -33,6 +33,7 @@ class Listing:
         digest: SHA-256 over every row (path, size, labels; no times) and over what is decoded at all. People who are taken out
             leave it as it was: the work that was done for the others is believed under its plan hash.
         first: number of the first unit; not 0 for rows that are tried again in added units.
+        before: units of the whole listing, where these are rows that are tried again.
     """
 
     scans: Mapping[str, Scan]
@@ -41,6 +42,7 @@ class Listing:
     unit_rows: int
     digest: str
     first: int = 0
+    before: int = 0
 
     @property
     def units(self) -> int:
@@ -125,8 +127,14 @@ def _left(row: SourceRow, retracted: Retracted) -> SourceRow:
     return replace(row, **nothing)
 
 
-def only(listing: Listing, samples: Sequence[str], first: int) -> Listing:
+def only(listing: Listing, samples: Sequence[str], first: int, met: Mapping[str, str]) -> Listing:
     """Some rows of a listing, as units that begin at ``first``.
+
+    Args:
+        listing: the whole listing.
+        samples: ids of the rows.
+        first: number of the first unit.
+        met: plan hash by stage of the generations that the rows' guides are from; they enter the digest.
 
     Raises:
         ConfigError: a row is not in the listing any more.
@@ -137,5 +145,6 @@ def only(listing: Listing, samples: Sequence[str], first: int) -> Listing:
         raise ConfigError(
             f"sample {gone[0]} is not among the sources any more: mount or restore what they were when it was made"
         )
-    digest = hashlib.sha256(canonical_json([listing.digest, list(samples)])).hexdigest()
-    return replace(listing, rows=tuple(known[sample] for sample in samples), digest=digest, first=first)
+    digest = hashlib.sha256(canonical_json([listing.digest, list(samples), dict(met)])).hexdigest()
+    rows = tuple(known[sample] for sample in samples)
+    return replace(listing, rows=rows, digest=digest, first=first, before=listing.units)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Any, Protocol
 
 from fasgen.errors import ConfigError
 from fasgen.manifests.added_file import Added, write_added
-from fasgen.manifests.plan_file import read_plan, weights_digest, write_plan
-from fasgen.manifests.shard import UnitSummary, committed_units, unit_summary
+from fasgen.manifests.plan_file import read_plan, write_plan
+from fasgen.manifests.shard import committed_units, unit_summary
 from fasgen.manifests.tombstones import Retracted, read_tombstones
 from fasgen.manifests.weights import digest_weights
 from fasgen.pipeline import listing
@@ -19,11 +18,12 @@ from fasgen.pipeline.engine import UnitTask, UpstreamUnit
 from fasgen.pipeline.graph import SOURCES, Wiring, plain, plan_hash, resolve, wire, with_ancestors
 from fasgen.pipeline.listing import Listing
 from fasgen.pipeline.resources import Resources, claim, domain, machine
-from fasgen.pipeline.roster import draw_roster, roster_path
+from fasgen.pipeline.roster import draw_roster, extend_roster, roster_path
 from fasgen.pipeline.schedule import Assign, StageWork
+from fasgen.pipeline.stage_plan import StagePlan
 from fasgen.sources.config import SourceConfig
 from fasgen.stages import STAGES
-from fasgen.stages.stage import StageConfig, StageSpec
+from fasgen.stages.stage import StageSpec
 
 
 class RunConfig(Protocol):
@@ -43,70 +43,6 @@ class RunConfig(Protocol):
     def sources(self) -> Sequence[SourceConfig]:
         """What is processed."""
         ...
-
-
-@dataclass(frozen=True)
-class StagePlan:
-    """One stage's part in a run.
-
-    Attributes:
-        name: stage name.
-        target: ``module:attribute`` of its specification.
-        spec: its specification.
-        wiring: what it reads in this run.
-        config: its resolved configuration.
-        plan_hash: SHA-256 of all that decides its bytes.
-        weights: digest by role.
-        upstream: plan hash by stage read, or the listing's digest.
-        batch: samples a call.
-        folder: its generation in the store.
-        wanted: whether this run makes it; otherwise it is only read.
-        units: units it will have.
-        committed: what is committed, by unit.
-        todo: units that this run can make.
-        lacks: units that it cannot make, because the stage named has not committed them and this run does not make it.
-        domain: the determinism domain of this run.
-    """
-
-    name: str
-    target: str
-    spec: StageSpec
-    wiring: Wiring
-    config: StageConfig
-    plan_hash: str
-    weights: Mapping[str, str]
-    upstream: Mapping[str, str]
-    batch: int
-    folder: Path
-    wanted: bool
-    units: int
-    committed: Mapping[int, UnitSummary]
-    todo: frozenset[int]
-    lacks: Mapping[str, int]
-    domain: Mapping[str, object]
-
-    @property
-    def weights_digest(self) -> str:
-        """One digest over all weights; empty without weights."""
-        return weights_digest(self.weights)
-
-    @property
-    def planned(self) -> int:
-        """Rows committed before this run."""
-        return sum(summary.planned for summary in self.committed.values())
-
-    @property
-    def failed(self) -> int:
-        """How many of them failed."""
-        return sum(summary.failed for summary in self.committed.values())
-
-    @property
-    def reasons(self) -> Counter[str]:
-        """Rejects committed before this run, by reason."""
-        total: Counter[str] = Counter()
-        for summary in self.committed.values():
-            total.update(summary.reasons)
-        return total
 
 
 @dataclass(frozen=True)
@@ -159,7 +95,7 @@ class Plan:
                     f"{stage.name}: {lacking} of {stage.units} units wait for {upstream}, which has committed {there}; "
                     f"make the rest with: fasgen run stage={upstream}"
                 )
-            begun = _begun(stage)
+            begun = stage.begun()
             if stage.todo and stage.committed and begun and dict(stage.domain) not in begun:
                 notes.append(
                     f"{stage.name}: {len(stage.committed)} units were made under other library versions or on another device; "
@@ -196,7 +132,7 @@ class Plan:
     def record(self, stage: StagePlan) -> dict[str, object]:
         """What ``plan.json`` of ``stage`` holds."""
         located = tuple(stage.spec.weights(stage.config).values())
-        domains = _begun(stage) if stage.committed and not self.tried_again else []
+        domains = stage.begun() if stage.committed and not self.tried_again else []
         if dict(stage.domain) not in domains and (stage.todo or not domains):
             domains.append(dict(stage.domain))
         return {
@@ -210,6 +146,7 @@ class Plan:
             "primaries": list(stage.wiring.primaries),
             "roster": stage.spec.roster is not None,
             "shipped": stage.spec.shipped,
+            "finish": stage.spec.finish,
             "seed": self.seed,
             "unit_rows": self.listing.unit_rows,
             "units": stage.units,
@@ -260,20 +197,17 @@ class Plan:
     def prepare(self, name: str) -> None:
         """Draw the roster of stage ``name``, where it has one and it is not there; its source must be wholly committed."""
         stage = self.stages[name]
-        if stage.spec.roster is None or roster_path(stage.folder).exists():
+        roster, rows = stage.spec.roster, self.listing
+        if roster is None or roster_path(stage.folder, rows.first).exists():
             return
-        source = self.stages[stage.spec.roster.source]
-        draw_roster(stage.spec.roster, stage.config, self.seed, source.folder, range(source.units), stage.folder)
+        source = self.stages[roster.source].folder
+        if self.tried_again:
+            extend_roster(roster, stage.config, self.seed, source, range(rows.before), rows.numbers, stage.folder)
+        else:
+            draw_roster(roster, stage.config, self.seed, source, rows.numbers, stage.folder)
 
     def _on_accelerator(self, stage: StagePlan) -> bool:
         return stage.spec.device == "accelerator" and self.resources.gpus > 0
-
-
-def _begun(stage: StagePlan) -> list[dict[str, object]]:
-    """The determinism domains under which units of this generation were made."""
-    if not (stage.folder / "plan.json").exists():
-        return []
-    return [dict(each) for each in read_plan(stage.folder).get("domains", [])]
 
 
 def build_plan(
@@ -312,7 +246,7 @@ def build_plan(
     plans: dict[str, StagePlan] = {}
     will_have: dict[str, frozenset[int]] = {}
     for name in with_ancestors(wired, names):
-        plan = _plan_stage(
+        plan = plan_stage(
             name, targets[name], specs[name], wired[name], config, store, rows, plans, will_have, name in names, resources
         )
         plans[name] = plan
@@ -320,63 +254,7 @@ def build_plan(
     return Plan(store, config.seed, rows, plans, resources)
 
 
-def photograph_stages(specs: Mapping[str, StageSpec]) -> dict[str, StageSpec]:
-    """The stages that treat photographs, with what they read of synthesis left out."""
-    kept: dict[str, StageSpec] = {}
-    for name, spec in specs.items():
-        if spec.roster is None and all(read.stage in kept for read in spec.reads):
-            kept[name] = replace(spec, also=())
-    return kept
-
-
-def build_addition(
-    base: Plan, config: RunConfig, samples: Sequence[str], first: int, reason: str, *, targets: Mapping[str, str] = STAGES
-) -> Plan:
-    """The plan that tries some photographs again under other settings, in units added to the generations of ``base``.
-
-    Every stage that treats photographs makes them anew. Seeds are those of the samples, as ever; the plan hash is that of the
-    new settings and of these rows alone, and every added row has it.
-
-    Args:
-        base: the plan of the generations.
-        config: the new configuration.
-        samples: ids of the photographs.
-        first: number of the first added unit.
-        reason: why they had no product.
-        targets: stage name to ``module:attribute`` of its specification.
-
-    Raises:
-        ConfigError: a photograph is not among the sources any more.
-    """
-    specs = photograph_stages({name: resolve(target) for name, target in targets.items()})
-    wired = wire(specs, lambda section: getattr(config, section))
-    rows = listing.only(base.listing, samples, first)
-    plans: dict[str, StagePlan] = {}
-    will_have: dict[str, frozenset[int]] = {}
-    for name in wired:
-        # What was never made cannot be added to, nor what reads it.
-        if name not in base.stages or not base.stages[name].committed or not all(one in plans for one in wired[name].stages):
-            continue
-        plan = _plan_stage(
-            name,
-            targets[name],
-            specs[name],
-            wired[name],
-            config,
-            base.store,
-            rows,
-            plans,
-            will_have,
-            True,
-            base.resources,
-            base.stages[name].folder,
-        )
-        plans[name] = plan
-        will_have[name] = frozenset(plan.committed) | plan.todo
-    return Plan(base.store, config.seed, rows, plans, base.resources, reason)
-
-
-def _plan_stage(
+def plan_stage(
     name: str,
     target: str,
     spec: StageSpec,
@@ -390,6 +268,25 @@ def _plan_stage(
     resources: Resources,
     folder: Path | None = None,
 ) -> StagePlan:
+    """The part of one stage, whose upstreams are planned already.
+
+    Args:
+        name: the stage.
+        target: ``module:attribute`` of its specification.
+        spec: its specification.
+        wiring: what it reads.
+        config: the root configuration.
+        store: the store.
+        rows: the rows of the run.
+        above: the plans of what it reads.
+        will_have: units that each of these has, or will have by this run.
+        wanted: whether this run makes it.
+        resources: what the run uses.
+        folder: the generation that its units are added to; ``None``: its own.
+
+    Raises:
+        WeightsError: its weights are not there.
+    """
     own: Any = getattr(config, spec.key)
     batch = spec.batch(own)
     weights = digest_weights(spec.weights(own))

@@ -20,8 +20,9 @@ from fasgen.pipeline.calling import call, free_memory, ladder
 from fasgen.pipeline.engine import UnitTask
 from fasgen.pipeline.graph import resolve
 from fasgen.pipeline.loading import open_input
-from fasgen.pipeline.plan import Plan, StagePlan
+from fasgen.pipeline.plan import Plan
 from fasgen.pipeline.schedule import Assign, Key
+from fasgen.pipeline.stage_plan import StagePlan
 from fasgen.records import Reason, Scalar, Status
 from fasgen.stages.stage import Product, Reject, Sample, Stage, StageConfig, StageSpec
 
@@ -69,24 +70,38 @@ class Replayed:
     detail: str = ""
 
 
-def replayable(plan: Plan) -> list[StagePlan]:
-    """The stages of which the store has units under this configuration.
+def replayable(plans: Sequence[Plan]) -> list[StagePlan]:
+    """The stages of which the store has units under these plans.
 
     Raises:
         StoreError: there is none.
     """
-    found = [stage for stage in plan.stages.values() if any(summary.planned for summary in stage.committed.values())]
+    found = [
+        stage
+        for plan in plans
+        for stage in plan.stages.values()
+        if any(summary.planned for summary in stage.committed.values())
+    ]
     if not found:
         raise StoreError(
-            f"{plan.store}: holds nothing that was made under this configuration; give the settings that made it, "
+            f"{plans[0].store}: holds nothing that was made under this configuration; give the settings that made it, "
             "as in `fasgen run`"
         )
     return found
 
 
-def choose(plan: Plan, count: int, seed: int) -> list[Pick]:
-    """``count`` different rows, every committed row of every stage as likely as any other; fewer where there are too few."""
-    units = [(stage, unit, stage.committed[unit].planned) for stage in replayable(plan) for unit in sorted(stage.committed)]
+def choose(plans: Sequence[Plan], count: int, seed: int) -> list[Pick]:
+    """``count`` different rows, every committed row of every stage as likely as any other; fewer where there are too few.
+
+    Args:
+        plans: the plan of the generations, and those of units that were added to them.
+        count: how many.
+        seed: which.
+
+    Raises:
+        StoreError: nothing was made under these plans.
+    """
+    units = [(stage, unit, stage.committed[unit].planned) for stage in replayable(plans) for unit in sorted(stage.committed)]
     ends = list(accumulate(planned for _, _, planned in units))
     picks: list[Pick] = []
     drawn = random.Random(seed).sample(range(ends[-1]), ends[-1] if ends[-1] < 4 * count else 4 * count)
@@ -102,24 +117,31 @@ def choose(plan: Plan, count: int, seed: int) -> list[Pick]:
     return picks
 
 
-def of_sample(plan: Plan, sample_id: str, variant: int) -> list[Pick]:
-    """The rows of one sample, in all stages under this configuration, in order.
+def of_sample(plans: Sequence[Plan], sample_id: str, variant: int) -> list[Pick]:
+    """The rows of one sample, in all stages under these plans, in order; where it was tried again, those too.
 
     Raises:
         StoreError: no stage has such a row.
     """
-    index = next((i for i, row in enumerate(plan.listing.rows) if row.sample_id == sample_id), None)
     picks: list[Pick] = []
-    if index is not None:
-        unit, number = divmod(index, plan.listing.unit_rows)
-        for stage in replayable(plan):
-            if unit in stage.committed:
+    committed = replayable(plans)
+    for plan in plans:
+        rows = plan.listing.rows
+        index = next((i for i, row in enumerate(rows) if row.sample_id == sample_id), None)
+        if index is None:
+            continue
+        place, number = divmod(index, plan.listing.unit_rows)
+        unit = plan.listing.first + place
+        for stage in committed:
+            if stage is plan.stages.get(stage.name) and unit in stage.committed:
                 with UnitReader(stage.folder, unit, stage.spec.tar) as reader:
                     if reader.row(number, variant) is not None:
                         picks.append(Pick(stage.name, unit, number, variant))
     if not picks:
         what = f"sample {sample_id}" + (f", variant {variant}" if variant else "")
-        raise StoreError(f"{plan.store}: no row of {what} was made under this configuration; `fasgen show` lists what there is")
+        raise StoreError(
+            f"{plans[0].store}: no row of {what} was made under this configuration; `fasgen show` lists what there is"
+        )
     return picks
 
 
@@ -127,12 +149,12 @@ class Replayer:
     """Makes rows again, each alone in its batch, and keeps the stage that it holds for the next.
 
     Args:
-        plan: the plan under which the rows were made.
+        plans: the plans under which the rows were made, each with units of its own.
         scratch: an empty folder.
     """
 
-    def __init__(self, plan: Plan, scratch: Path) -> None:
-        self._plan, self._scratch = plan, scratch
+    def __init__(self, plans: Sequence[Plan], scratch: Path) -> None:
+        self._plans, self._scratch = plans, scratch
         self._held: tuple[str, int, Stage] | None = None
         self._count = 0
 
@@ -142,9 +164,10 @@ class Replayer:
         Raises:
             FasgenError: what the row was made of is not there any more.
         """
-        stage = self._plan.stages[pick.stage]
+        plan = next(plan for plan in self._plans if pick.unit in plan.listing.numbers)
+        stage = plan.stages[pick.stage]
         facts = unit_facts(stage.folder, pick.unit)
-        task = self._plan.task(Assign(0, Key(pick.stage, pick.unit)), self._scratch)
+        task = plan.task(Assign(0, Key(pick.stage, pick.unit)), self._scratch)
         spec: StageSpec = resolve(task.target)
         config, batch = _rung(spec, task, facts)
         task = replace(task, config=config, batch=batch)
@@ -161,7 +184,7 @@ class Replayer:
         if self._held is None or self._held[:2] != (task.plan_hash, task.batch):
             self._held = None
             free_memory()
-            torch.set_num_threads(self._plan.resources.threads)
+            torch.set_num_threads(self._plans[0].resources.threads)
             device = torch.device("cuda" if task.accelerator else "cpu")
             self._held = task.plan_hash, task.batch, spec.build(task.config, device)
         return self._held[2]
@@ -298,18 +321,20 @@ def _numbers(found: _Difference, name: str, old: NDArray[Any], new: NDArray[Any]
         found.add(name, float(np.max(difference, initial=0.0)), LEVELS)
 
 
-def replay(plan: Plan, picks: Sequence[Pick], scratch: Path) -> Iterator[Replayed]:
+def replay(plans: Sequence[Plan], picks: Sequence[Pick], scratch: Path) -> Iterator[Replayed]:
     """Make rows again, those of one stage one after the other."""
-    order = {name: rank for rank, name in enumerate(plan.stages)}
-    again = Replayer(plan, scratch)
+    order = {name: rank for rank, name in enumerate(plans[0].stages)}
+    again = Replayer(plans, scratch)
     for pick in sorted(picks, key=lambda pick: (order[pick.stage], pick.unit, pick.row, pick.variant)):
         replayed, reader = again(pick)
         reader.close()
         yield replayed
 
 
-def write_sample(plan: Plan, picks: Sequence[Pick], out: Path, scratch: Path) -> Iterator[Replayed]:
+def write_sample(plans: Sequence[Plan], picks: Sequence[Pick], out: Path, scratch: Path) -> Iterator[Replayed]:
     """Make the rows of one sample again and write what each holds below ``out``, a folder a stage.
+
+    Where the sample was tried again, the row of the added unit, which outweighs the earlier one, is what remains there.
 
     Images and files are written as they are stored, arrays as ``.npy``, the row as JSON.
 
@@ -318,7 +343,7 @@ def write_sample(plan: Plan, picks: Sequence[Pick], out: Path, scratch: Path) ->
     """
     import json
 
-    again = Replayer(plan, scratch)
+    again = Replayer(plans, scratch)
     for pick in picks:
         replayed, reader = again(pick)
         with reader:

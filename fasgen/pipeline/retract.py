@@ -7,10 +7,9 @@ from pathlib import Path
 from fasgen.manifests import retract as room
 from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.plan_file import generations, read_plan, sweep
+from fasgen.manifests.report.delivery import FINISH, finish
 from fasgen.manifests.shard import committed_units
 from fasgen.manifests.tombstones import Tombstone
-from fasgen.pipeline.graph import resolve
-from fasgen.stages import specs
 
 
 def retract(store: Path, tombstone: Tombstone) -> Tombstone:
@@ -22,9 +21,9 @@ def retract(store: Path, tombstone: Tombstone) -> Tombstone:
     with StoreLock(store):
         sweep(store)
         done = room.retract(store, tombstone)
-        known = specs()
         for generation in generations(store):
-            spec = known.get(generation.stage)
-            if spec is not None and spec.finish and committed_units(generation.folder):
-                resolve(spec.finish)(generation.folder, read_plan(generation.folder))
+            plan = read_plan(generation.folder)
+            # Only this one is called: no file decides which code runs.
+            if plan.get("finish") == FINISH and committed_units(generation.folder):
+                finish(generation.folder, plan)
     return done

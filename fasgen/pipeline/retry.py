@@ -11,8 +11,9 @@ from fasgen.manifests.parquet import read_table
 from fasgen.manifests.plan_file import IDENTITY
 from fasgen.manifests.shard import committed_units
 from fasgen.manifests.unit import manifest_path
+from fasgen.pipeline.addition import build_addition, hashes, photograph_stages, recorded_hashes
 from fasgen.pipeline.graph import resolve
-from fasgen.pipeline.plan import Plan, RunConfig, build_addition, photograph_stages
+from fasgen.pipeline.plan import Plan, RunConfig
 from fasgen.records import Reason
 from fasgen.stages import STAGES
 
@@ -43,11 +44,14 @@ def plan_retry(base: Plan, config: RunConfig, reason: str, *, targets: Mapping[s
     before = [added for added in read_added(base.store) if set(added.plans) & {one.folder.name for one in base.stages.values()}]
     for added in before:
         begun = build_addition(base, config, added.samples, added.first, reason, targets=targets)
-        if added.reason == reason and _hashes(begun) == _recorded(added) and begun.todo:
+        if added.reason == reason and hashes(begun) == recorded_hashes(added) and begun.todo:
             return begun
     samples = _with_reason(base, reason, targets)
     if not samples:
-        raise StoreError(f"{base.store}: no photograph has the reason {reason}; `fasgen status` counts the reasons")
+        raise StoreError(
+            f"{base.store}: no photograph has the reason {reason}; `fasgen status` counts the reasons, those of "
+            "spoofs too, which are made once and not tried again"
+        )
     taken = [unit for stage in base.stages.values() for unit in committed_units(stage.folder)]
     taken += [unit for added in before for unit in added.numbers]
     first = max([base.listing.units, *(unit + 1 for unit in taken)])
@@ -60,14 +64,6 @@ def plan_retry(base: Plan, config: RunConfig, reason: str, *, targets: Mapping[s
     if len(same) == len(made.stages):
         raise ConfigError("the settings are those that made the rows; give one that differs, as KEY=VALUE")
     return made
-
-
-def _hashes(plan: Plan) -> dict[str, str]:
-    return {stage.folder.name: stage.plan_hash for stage in plan.stages.values()}
-
-
-def _recorded(added: Added) -> dict[str, str]:
-    return {folder: str(plan.get("plan_hash")) for folder, plan in added.plans.items()}
 
 
 def _settings(added: Added) -> dict[str, dict[str, object]]:

@@ -161,7 +161,14 @@ def _locked(
     ledger.event(
         "begin",
         stages={
-            stage.name: {"plan_hash": stage.plan_hash, "todo": len(stage.todo), "units": stage.units} for stage in plan.wanted
+            stage.name: {
+                "plan_hash": stage.plan_hash,
+                "todo": len(stage.todo),
+                "units": stage.units,
+                # No plan says where weights lie, since that changes nothing; whoever checks them later begins to look here.
+                "weights": {role: str(path.absolute()) for role, path in stage.spec.weights(stage.config).items()},
+            }
+            for stage in plan.wanted
         },
         resources={"gpus": plan.resources.gpus, "cpus": plan.resources.cpus},
     )

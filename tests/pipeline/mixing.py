@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import toy
 
+from fasgen.manifests.report.delivery import FINISH
 from fasgen.records import Column, Reason, Scalar
 from fasgen.stages.stage import ArrayField, Product, Reads, Reject, Roster, Sample, StageConfig, StageSpec
 
@@ -69,7 +70,10 @@ class Collect:
         pass
 
     def __call__(self, batch: Sequence[Sample]) -> list[Product | Reject]:
-        return [Product(files={"png": sample.files["small"]}, values={"kind": sample.variant}) for sample in batch]
+        return [
+            Product(files={"png": sample.files["small"]}, values={"kind": sample.variant, "synthetic": sample.variant > 0})
+            for sample in batch
+        ]
 
 
 OWN = (
@@ -111,8 +115,11 @@ COLLECT = StageSpec(
     (Reads("noisy"), Reads("shrink", encoded=("small",))),
     StageConfig,
     "mixing:Collect",
-    columns=(Column("kind", "int32", "variant"),),
+    columns=(Column("kind", "int32", "variant"), Column("synthetic", "bool", "whether it is a variant")),
     also=(Reads("compare"), Reads("mix", encoded=("small",))),
+    tar="fas-{unit:06d}.tar",
+    shipped=True,
+    finish=FINISH,
 )
 TARGETS = {
     "shrink": "toy:SHRINK",

@@ -6,21 +6,31 @@ import shutil
 import signal
 from pathlib import Path
 
+import mixing
 import pytest
 import toy
 
+from fasgen.manifests.plan_file import sweep
 from fasgen.manifests.shard import committed_units
 from fasgen.manifests.verify import verify
 from fasgen.pipeline.engine import UnitTask
 from fasgen.pipeline.local_engine import LocalEngine
-from fasgen.pipeline.plan import Plan
+from fasgen.pipeline.plan import Plan, build_plan
+from fasgen.pipeline.resources import Resources
 from fasgen.pipeline.run import Outcome
 from fasgen.pipeline.schedule import Assign, Key
 from fasgen.pipeline.worker import Worker
 from fasgen.sources.config import SourceConfig
+from fasgen.stages.stage import StageConfig
 from tests.disk import Disk, Fault, broken, in_child
 
 ROWS = 8
+
+BELOW = {"shrink": ("noisy", "join"), "noisy": ("join",), "join": (), "mix": ("compare", "collect"), "compare": ("collect",)}
+"""Stages that lack their upstream while a stage has no unit."""
+
+STAGES = (*(("toys", stage) for stage in toy.TARGETS), *(("mixed", stage) for stage in ("mix", "compare", "collect")))
+"""Every stage of the one graph; of the other those with a roster, with variants, and with a lane of either kind."""
 
 
 @pytest.fixture(scope="module")
@@ -28,75 +38,92 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> SourceConfig:
     return toy.make_source(tmp_path_factory.mktemp("faces") / "in", ROWS - 2)
 
 
+def plan_of(graph: str, source: SourceConfig, store: Path) -> Plan:
+    if graph == "toys":
+        return toy.plan(toy.configure(source), store)
+    config = toy.configure(source, mix=mixing.MixConfig(), compare=StageConfig(), collect=StageConfig())
+    return build_plan(config, ["all"], store, resources=Resources(0, 1), targets=mixing.TARGETS)
+
+
 @pytest.fixture(scope="module")
-def reference(source: SourceConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    store = tmp_path_factory.mktemp("reference")
-    made = toy.plan(toy.configure(source), store)
-    assert toy.go(made, LocalEngine(made.resources, depth=1))[0].outcome is Outcome.FINISHED
-    return store
+def references(source: SourceConfig, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    made: dict[str, Path] = {}
+    for graph in ("toys", "mixed"):
+        made[graph] = tmp_path_factory.mktemp(graph)
+        plan = plan_of(graph, source, made[graph])
+        assert toy.go(plan, LocalEngine(plan.resources, depth=1))[0].outcome is Outcome.FINISHED
+    return made
 
 
 def without(reference: Path, stage: str, store: Path) -> None:
-    """A copy of the reference in which the unit of ``stage`` was never made."""
+    """A copy of the reference in which the unit of ``stage``, and its roster, were never made."""
     shutil.copytree(reference, store)
     (folder,) = store.glob(f"{stage}-*")
     for path in folder.iterdir():
-        if path.name not in {"plan.json", "index.json"}:
+        if path.name not in {"plan.json", "index.json", "README.md"}:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def task_of(source: SourceConfig, store: Path, stage: str) -> UnitTask:
-    made: Plan = toy.plan(toy.configure(source), store)
-    return made.task(Assign(0, Key(stage, 0)), store / "runs")
-
-
-@pytest.mark.parametrize("stage", list(toy.TARGETS))
+@pytest.mark.parametrize(("graph", "stage"), STAGES)
 @pytest.mark.parametrize("fault", ["kill", "power"])
-def test_every_operation_of_a_commit(source: SourceConfig, reference: Path, tmp_path: Path, stage: str, fault: Fault) -> None:
-    wanted = toy.content(reference)
-    whole = tmp_path / "whole"
-    without(reference, stage, whole)
-    task, worker = task_of(source, whole, stage), Worker()
-    with broken(Disk(whole, "count")) as counted:
+def test_every_operation_of_a_commit(
+    source: SourceConfig, references: dict[str, Path], tmp_path: Path, graph: str, stage: str, fault: Fault
+) -> None:
+    wanted = toy.content(references[graph])
+    worker = Worker()
+
+    def commit(store: Path) -> UnitTask:
+        plan = plan_of(graph, source, store)
+        task = plan.task(Assign(0, Key(stage, 0)), store / "runs")
+        plan.prepare(stage)
         worker.run(task)
+        return task
+
+    whole = tmp_path / "whole"
+    without(references[graph], stage, whole)
+    with broken(Disk(whole, "count")) as counted:
+        commit(whole)
     assert toy.content(whole) == wanted
     names = {line.partition(" ")[0] for line in counted.log}
     assert {"open", "write", "fsync", "replace", "mkdir"} <= names
+    assert any("roster" in line for line in counted.log) == (stage == "mix")
     half = 0
     for at in range(1, counted.count + 1):
         store = tmp_path / f"{at}"
-        without(reference, stage, store)
-        task = task_of(source, store, stage)
+        without(references[graph], stage, store)
 
-        def work(store: Path = store, task: UnitTask = task, at: int = at) -> None:
+        def work(store: Path = store, at: int = at) -> None:
             with broken(Disk(store, fault, at)):
-                worker.run(task)
+                commit(store)
 
         assert in_child(work) == -signal.SIGKILL, f"{fault} at {at}, {counted.log[at - 1]}"
-        committed = committed_units(task.folder)
+        (folder,) = store.glob(f"{stage}-*")
+        committed = committed_units(folder)
         half += not committed
         # What is visible is whole: no error, whatever is left lying about.
-        below = {"shrink": ("noisy", "join"), "noisy": ("join",), "join": ()}[stage]
+        below = BELOW.get(stage, ())
         found = [
             one for one in verify(store) if one.severity == "error" and not Path(one.where).parent.name.startswith(below or "-")
         ]
         assert not found, f"{fault} at {at}, {counted.log[at - 1]}: {found}"
         if not committed:
-            worker.run(task)
+            commit(store)
+        sweep(store)
         assert toy.content(store) == wanted, f"{fault} at {at}, {counted.log[at - 1]}"
         assert not [one for one in verify(store) if one.severity == "error"]
         shutil.rmtree(store)
     assert half > counted.count / 2
 
 
+@pytest.mark.parametrize("graph", ["toys", "mixed"])
 @pytest.mark.parametrize("fault", ["kill", "power"])
 def test_a_whole_run_killed_at_moments_over_all_of_it(
-    source: SourceConfig, reference: Path, tmp_path: Path, fault: Fault
+    source: SourceConfig, references: dict[str, Path], tmp_path: Path, graph: str, fault: Fault
 ) -> None:
-    wanted = toy.content(reference)
+    wanted = toy.content(references[graph])
 
     def run(store: Path) -> None:
-        made = toy.plan(toy.configure(source), store)
+        made = plan_of(graph, source, store)
         assert toy.go(made, LocalEngine(made.resources, depth=1))[0].outcome is Outcome.FINISHED
 
     (tmp_path / "whole").mkdir()
@@ -114,6 +141,7 @@ def test_a_whole_run_killed_at_moments_over_all_of_it(
         ended = in_child(work)
         # Heartbeats of the lock count too, so the very last moments may not come.
         assert ended == -signal.SIGKILL or (ended == 0 and at > 0.9 * counted.count), f"{fault} at {at}"
+        assert not [one for one in verify(store) if one.severity == "error"], f"{fault} at {at}, {counted.log[at - 1]}"
         run(store)
         assert toy.content(store) == wanted, f"{fault} at {at}, {counted.log[at - 1]}"
         assert verify(store) == []

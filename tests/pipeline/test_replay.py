@@ -42,24 +42,24 @@ def store(source: SourceConfig, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def test_every_row_of_every_stage_comes_out_identical(source: SourceConfig, store: Path, tmp_path: Path) -> None:
     made = planned(source, store)
     total = sum(summary.planned for stage in made.stages.values() for summary in stage.committed.values())
-    picks = choose(made, 10_000, 0)
+    picks = choose([made], 10_000, 0)
     assert len(picks) == len(set(picks)) == total
-    verdicts = list(replay(made, picks, tmp_path))
+    verdicts = list(replay([made], picks, tmp_path))
     assert {one.verdict for one in verdicts} == {"identical"}, [one for one in verdicts if one.verdict != "identical"]
     assert {one.pick.stage for one in verdicts} == set(mixing.TARGETS)
 
 
 def test_the_draw_decides_which_rows(source: SourceConfig, store: Path) -> None:
     made = planned(source, store)
-    assert choose(made, 5, 1) == choose(made, 5, 1) != choose(made, 5, 2)
-    assert len(choose(made, 5, 1)) == 5
+    assert choose([made], 5, 1) == choose([made], 5, 1) != choose([made], 5, 2)
+    assert len(choose([made], 5, 1)) == 5
 
 
 def test_differences_are_judged_by_the_tolerance(
     source: SourceConfig, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = planned(source, store)
-    pick = next(one for one in choose(made, 10_000, 0) if one.stage == "noisy" and one.row == 0)
+    pick = next(one for one in choose([made], 10_000, 0) if one.stage == "noisy" and one.row == 0)
     real = toy.normal_noise
     for shift, verdict in ((1, "within tolerance"), (40, "different")):
 
@@ -70,7 +70,7 @@ def test_differences_are_judged_by_the_tolerance(
             return noise
 
         monkeypatch.setattr(toy, "normal_noise", shifted)
-        (found,) = replay(made, [pick], tmp_path / str(shift))
+        (found,) = replay([made], [pick], tmp_path / str(shift))
         assert found.verdict == verdict and "array noise" in found.detail
 
 
@@ -82,7 +82,7 @@ def test_a_row_that_ends_otherwise_is_different(
 
     made = planned(source, store)
     monkeypatch.setattr(toy.Noisy, "one", broken)
-    (found,) = replay(made, [Pick("noisy", 0, 0, 0)], tmp_path)
+    (found,) = replay([made], [Pick("noisy", 0, 0, 0)], tmp_path)
     assert found.verdict == "different" and "was ok, is failed stage_error" in found.detail
 
 
@@ -90,10 +90,10 @@ def test_one_sample_is_written_anew_at_every_stage(source: SourceConfig, store: 
     made = planned(source, store)
     row = next(row for row in UnitReader(made.stages["mix"].folder, 0).rows if row["status"] == "ok")
     sample_id, variant = str(row["sample_id"]), int(str(row["variant"]))
-    picks = of_sample(made, sample_id, variant)
+    picks = of_sample([made], sample_id, variant)
     assert [pick.stage for pick in picks] == ["mix", "compare", "collect"]
     out = tmp_path / "out"
-    assert {one.verdict for one in write_sample(made, picks, out, tmp_path / "scratch")} == {"identical"}
+    assert {one.verdict for one in write_sample([made], picks, out, tmp_path / "scratch")} == {"identical"}
     key = f"{sample_id}-{variant}"
     with UnitReader(made.stages["mix"].folder, 0) as reader:
         stored = reader.encoded(int(str(row["row"])), "small", variant)
@@ -105,6 +105,6 @@ def test_one_sample_is_written_anew_at_every_stage(source: SourceConfig, store: 
 def test_what_the_store_does_not_have_is_said(source: SourceConfig, store: Path, tmp_path: Path) -> None:
     made = planned(source, store)
     with pytest.raises(StoreError, match="no row of sample ffffffffffffffff"):
-        of_sample(made, "f" * 16, 0)
+        of_sample([made], "f" * 16, 0)
     with pytest.raises(StoreError, match="holds nothing that was made under this configuration"):
-        choose(planned(source, tmp_path / "other"), 1, 0)
+        choose([planned(source, tmp_path / "other")], 1, 0)

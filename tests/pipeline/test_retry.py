@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import mixing
 import pytest
 import toy
 
 from fasgen.errors import ConfigError, StoreError
 from fasgen.manifests.added_file import read_added
+from fasgen.manifests.roster_file import rosters
 from fasgen.manifests.shard import UnitReader
 from fasgen.manifests.verify import verify
+from fasgen.pipeline.addition import additions
 from fasgen.pipeline.local_engine import LocalEngine
-from fasgen.pipeline.plan import Plan
+from fasgen.pipeline.plan import Plan, build_plan
+from fasgen.pipeline.replay import choose, of_sample, replay
+from fasgen.pipeline.resources import Resources
 from fasgen.pipeline.retry import plan_retry
 from fasgen.pipeline.run import Outcome
 from fasgen.sources.config import SourceConfig
+from fasgen.stages.stage import StageConfig
 
 
 class Lenient(toy.Shrink):
@@ -119,3 +126,116 @@ def test_an_addition_that_was_altered_is_named(source: SourceConfig, store: Path
     for bad in (good.replace(b'"no_face"', b'"blurred"'), b"{", good.replace(b'"factor":3', b'"factor":4')):
         path.write_bytes(bad)
         assert any("added" in finding.where for finding in verify(store) if finding.severity == "error")
+
+
+def mixed(source: SourceConfig, **changes: Any) -> Any:
+    stages = {"mix": mixing.MixConfig(), "compare": StageConfig(), "collect": StageConfig()}
+    return toy.configure(source, **stages | changes)
+
+
+def mixed_plan(config: Any, store: Path) -> Plan:
+    return build_plan(config, ["all"], store, resources=Resources(0, 1), targets=mixing.TARGETS)
+
+
+@pytest.fixture
+def mixed_store(source: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(toy, "Shrink", Lenient)
+    made = mixed_plan(mixed(source), tmp_path)
+    assert toy.go(made, LocalEngine(made.resources))[0].outcome is Outcome.FINISHED
+    return tmp_path
+
+
+def mixed_again(source: SourceConfig, store: Path, reason: str = "no_face", **changes: Any) -> Plan:
+    config = mixed(source, **{"shrink": toy.ShrinkConfig(factor=3)} | changes)
+    return plan_retry(mixed_plan(mixed(source), store), config, reason, targets=mixing.TARGETS)
+
+
+def rows(plan: Plan, stage: str, unit: int) -> list[Any]:
+    with UnitReader(plan.stages[stage].folder, unit, plan.stages[stage].spec.tar) as reader:
+        return reader.rows
+
+
+def test_spoofs_are_made_of_a_face_that_is_found_at_last(
+    source: SourceConfig, mixed_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mixing.Mix, "one", _mixed)
+    before = toy.content(mixed_store)
+    plan = mixed_again(source, mixed_store)
+    assert list(plan.stages) == list(mixing.TARGETS) and plan.todo == 5
+    result, _, _ = toy.go(plan, LocalEngine(plan.resources))
+    assert result.outcome is Outcome.FINISHED and result.failed == 0
+    after = toy.content(mixed_store)
+    changed = {Path(name).name for name in before if before[name] != after[name]}
+    assert changed == {"index.json", "README.md"}
+    made = rows(plan, "mix", 3)
+    assert [(row["path"], row["variant"], row["status"]) for row in made] == [("003.png", 1, "ok"), ("003.png", 2, "ok")]
+    assert {row["plan_hash"] for row in made} == {plan.stages["mix"].plan_hash}
+    delivered = rows(plan, "collect", 3)
+    assert [(row["variant"], row["synthetic"], row["status"]) for row in delivered] == [
+        (0, False, "ok"), (1, True, "ok"), (2, True, "ok"),
+    ]  # fmt: skip
+    (own, added) = rosters(plan.stages["mix"].folder)
+    assert (own.name, added.name) == ("roster.parquet", "roster-00003.parquet")
+    assert verify(mixed_store) == []
+    # A unit that is lost is made again from the same roster; so are rows that are replayed.
+    (plan.stages["mix"].folder / "00003.parquet").unlink()
+    resumed = mixed_again(source, mixed_store)
+    assert resumed.todo == 1
+    toy.go(resumed, LocalEngine(resumed.resources))
+    assert toy.content(mixed_store) == after
+    added.write_bytes(added.read_bytes()[:-1] + b"x")
+    assert next(finding.where for finding in verify(mixed_store) if finding.severity == "error") == str(added)
+
+
+def _mixed(self: Any, sample: Any) -> Any:
+    """Mixes pictures of any two sizes: the added ones were shrunk less."""
+    small, guide = sample.images["small"], sample.images["guide_small"]
+    side = min(len(small), len(guide))
+    sample.images |= {"small": small[:side, :side], "guide_small": guide[:side, :side]}
+    return _MIX(self, sample)
+
+
+_MIX = mixing.Mix.one
+
+
+def test_a_face_that_has_its_spoofs_gets_no_others(source: SourceConfig, mixed_store: Path) -> None:
+    plan = mixed_again(source, mixed_store, "not_finite", shrink=toy.ShrinkConfig(), noisy=toy.NoisyConfig(strength=4.0))
+    assert toy.go(plan, LocalEngine(plan.resources))[0].outcome is Outcome.FINISHED
+    (row,) = rows(plan, "shrink", 3)
+    assert row["path"] == "005.png" and row["status"] == "ok"
+    assert rows(plan, "mix", 3) == [] and rows(plan, "compare", 3) == []
+    assert verify(mixed_store) == []
+
+
+def test_without_synthesis_in_the_store_photographs_alone_are_tried(source: SourceConfig, tmp_path: Path) -> None:
+    off = mixed(source, mix=mixing.MixConfig(variants=0))
+    made = mixed_plan(off, tmp_path)
+    toy.go(made, LocalEngine(made.resources))
+    again = mixed(source, shrink=toy.ShrinkConfig(factor=4))
+    plan = plan_retry(mixed_plan(off, tmp_path), again, "no_face", targets=mixing.TARGETS)
+    assert list(plan.stages) == ["shrink", "noisy", "collect"]
+    assert toy.go(plan, LocalEngine(plan.resources))[0].outcome is Outcome.FINISHED
+    assert verify(tmp_path) == []
+
+
+def test_added_rows_are_replayed_under_the_settings_that_were_recorded(
+    source: SourceConfig, mixed_store: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mixing.Mix, "one", _mixed)
+    plan = mixed_again(source, mixed_store)
+    toy.go(plan, LocalEngine(plan.resources))
+    base = mixed_plan(mixed(source), mixed_store)
+    found, left = additions(base, mixed(source), targets=mixing.TARGETS)
+    assert [one.listing.numbers for one in found] == [range(3, 4)] and left == []
+    assert found[0].stages["shrink"].config == toy.ShrinkConfig(factor=3)
+    plans = [base, *found]
+    picks = [pick for pick in choose(plans, 10_000, 0) if pick.unit == 3]
+    assert {(pick.stage, pick.variant) for pick in picks} >= {("shrink", 0), ("noisy", 0), ("mix", 1), ("collect", 2)}
+    verdicts = list(replay(plans, picks, tmp_path_factory.mktemp("scratch")))
+    assert {one.verdict for one in verdicts} == {"identical"}, verdicts
+    (row,) = rows(plan, "shrink", 3)
+    assert {pick.unit for pick in of_sample(plans, row["sample_id"], 0)} == {0, 3}
+    # Another version of a stage makes other rows, and is named.
+    monkeypatch.setattr(mixing, "MIX", replace(mixing.MIX, version=2))
+    found, ((added, why),) = additions(base, mixed(source), targets=mixing.TARGETS)
+    assert found == [] and added.first == 3 and "has another plan for them" in why

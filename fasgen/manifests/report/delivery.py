@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,14 @@ from fasgen.manifests.report.card import data_card
 from fasgen.manifests.unit import canonical_json, committed_units, manifest_path, unit_facts, unit_summary
 
 FORMAT = "fasgen-index/1"
+
+FINISH = "fasgen.manifests.report.delivery:finish"
+"""How a specification names `finish`; a plan that has it leads to an index and a card that can be checked."""
+
+INDEX, CARD = "index.json", "README.md"
+
+_DIGEST = "digest"
+_SEAL = "\n<!-- SHA-256 of all above: {} -->\n"
 
 COUNTED = ("label", "attack_type", "domain", "dataset", "split", "licence", "subject")
 """Columns whose values are counted over the delivered samples; unknown values count under an empty name."""
@@ -33,9 +42,37 @@ def finish(folder: Path, plan: Mapping[str, Any]) -> None:
         StoreError: a manifest is damaged, or a shard is not there.
     """
     index = build_index(folder, plan)
-    write_atomic(folder / "README.md", data_card(index).encode("utf-8"))
+    write_atomic(folder / CARD, encode_card(index))
     # The index is what readers look for, so it comes last.
-    write_atomic(folder / "index.json", canonical_json(index) + b"\n")
+    write_atomic(folder / INDEX, encode_index(index))
+
+
+def encode_index(index: Mapping[str, Any]) -> bytes:
+    """The bytes of ``index.json``: the index, and a digest over it, since no manifest covers this file."""
+    digest = hashlib.sha256(canonical_json(dict(index))).hexdigest()
+    return canonical_json({**index, _DIGEST: digest}) + b"\n"
+
+
+def read_index(data: bytes) -> dict[str, Any] | None:
+    """The index in the bytes of a file; None unless they are the very bytes that `encode_index` gave."""
+    try:
+        index = json.loads(data)
+        index.pop(_DIGEST)
+        return index if encode_index(index) == data else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def encode_card(index: Mapping[str, Any]) -> bytes:
+    """The bytes of the data card, with a digest in its last line, which Markdown does not show."""
+    text = data_card(index).encode("utf-8")
+    return text + _SEAL.format(hashlib.sha256(text).hexdigest()).encode("ascii")
+
+
+def is_whole_card(data: bytes) -> bool:
+    """Whether a card has the very bytes that were written."""
+    length = len(data) - len(_SEAL.format("0" * 64))
+    return length > 0 and data[length:] == _SEAL.format(hashlib.sha256(data[:length]).hexdigest()).encode("ascii")
 
 
 def build_index(folder: Path, plan: Mapping[str, Any]) -> dict[str, Any]:

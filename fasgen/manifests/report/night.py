@@ -27,7 +27,7 @@ def runs(store: Path) -> list[dict[str, Any]]:
     found = []
     for place in sorted(folder.iterdir()) if folder.is_dir() else ():
         try:
-            events = [event for event in read_ledger(place) if isinstance(event, dict)]
+            events = read_ledger(place)
         except (StoreError, OSError):
             continue
         document = _run(place, events)

@@ -1,0 +1,83 @@
+"""One stage's part in a run: what decides its bytes, what is committed of it, what is to do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fasgen.manifests.plan_file import read_plan, weights_digest
+from fasgen.manifests.shard import UnitSummary
+from fasgen.pipeline.graph import Wiring
+from fasgen.stages.stage import StageConfig, StageSpec
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage's part in a run.
+
+    Attributes:
+        name: stage name.
+        target: ``module:attribute`` of its specification.
+        spec: its specification.
+        wiring: what it reads in this run.
+        config: its resolved configuration.
+        plan_hash: SHA-256 of all that decides its bytes.
+        weights: digest by role.
+        upstream: plan hash by stage read, or the listing's digest.
+        batch: samples a call.
+        folder: its generation in the store.
+        wanted: whether this run makes it; otherwise it is only read.
+        units: units it will have.
+        committed: what is committed, by unit.
+        todo: units that this run can make.
+        lacks: units that it cannot make, because the stage named has not committed them and this run does not make it.
+        domain: the determinism domain of this run.
+    """
+
+    name: str
+    target: str
+    spec: StageSpec
+    wiring: Wiring
+    config: StageConfig
+    plan_hash: str
+    weights: Mapping[str, str]
+    upstream: Mapping[str, str]
+    batch: int
+    folder: Path
+    wanted: bool
+    units: int
+    committed: Mapping[int, UnitSummary]
+    todo: frozenset[int]
+    lacks: Mapping[str, int]
+    domain: Mapping[str, object]
+
+    @property
+    def weights_digest(self) -> str:
+        """One digest over all weights; empty without weights."""
+        return weights_digest(self.weights)
+
+    @property
+    def planned(self) -> int:
+        """Rows committed before this run."""
+        return sum(summary.planned for summary in self.committed.values())
+
+    @property
+    def failed(self) -> int:
+        """How many of them failed."""
+        return sum(summary.failed for summary in self.committed.values())
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """Rejects committed before this run, by reason."""
+        total: Counter[str] = Counter()
+        for summary in self.committed.values():
+            total.update(summary.reasons)
+        return total
+
+    def begun(self) -> list[dict[str, object]]:
+        """The determinism domains under which units of this generation were made."""
+        if not (self.folder / "plan.json").exists():
+            return []
+        return [dict(each) for each in read_plan(self.folder).get("domains", [])]
