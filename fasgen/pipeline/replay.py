@@ -108,7 +108,7 @@ def of_sample(plan: Plan, sample_id: str, variant: int) -> list[Pick]:
     Raises:
         StoreError: no stage has such a row.
     """
-    index = next((i for i, row in enumerate(plan.listing.rows) if row.sample_id == sample_id), None)
+    index = next((i for i, sample in enumerate(plan.listing.sample_ids()) if sample == sample_id), None)
     picks: list[Pick] = []
     if index is not None:
         unit, number = divmod(index, plan.listing.unit_rows)

@@ -23,6 +23,8 @@ def escape(path: str) -> str:
     Returns:
         valid UTF-8 text without control characters; equal results mean equal bytes on disk.
     """
+    if path.isascii() and path.isprintable() and "\\" not in path:
+        return path
     # No multi-byte character of UTF-8 holds the byte of a backslash, so splitting there cuts none.
     text = r"\x5c".join(part.decode("utf-8", "backslashreplace") for part in os.fsencode(path).split(b"\\"))
     return _CONTROL.sub(lambda found: "".join(f"\\x{byte:02x}" for byte in found[0].encode("utf-8")), text)
