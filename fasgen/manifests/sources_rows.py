@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fasgen.errors import StoreError
@@ -46,7 +47,7 @@ _KINDS = {column.name: column for column in COLUMNS}
 _SHARED = tuple(column for column in COLUMNS if column.name not in OWN)
 _KEPT = 1 << 16
 _CHUNK = 10_000
-encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
 class FileRows(NamedTuple):
@@ -78,6 +79,14 @@ class FileRows(NamedTuple):
     def part(self, start: int, stop: int) -> FileRows:
         """Some of the rows."""
         return self._replace(sample_ids=self.sample_ids[start:stop], frames=self.frames[start:stop])
+
+
+def encode(value: Scalar) -> str:
+    """JSON of one value."""
+    # Without these, what most values are would cost more than all else of a row.
+    if value is None:
+        return "null"
+    return encode_basestring_ascii(value) if type(value) is str else str(value) if type(value) is int else _encode(value)
 
 
 def template(names: Iterable[str], alike: Mapping[str, Scalar], key: Callable[[str], str]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Any, Literal, NamedTuple, overload
 
 from fasgen.records import Scalar
-from fasgen.sources.paths import sample_id
+from fasgen.sources.paths import sample_id, sample_ids
 
 TakenOut = Callable[[str, str | None], bool]
 """From a row's sample id and subject: whether the person was taken out of the store."""
@@ -128,8 +128,7 @@ class SourceFile(NamedTuple):
 
     def sample_ids(self) -> list[str]:
         """Sample ids of its rows."""
-        dataset = self.alike["dataset"]
-        return [sample_id(dataset, self.path, frame) for frame in self.frames]
+        return sample_ids(self.alike["dataset"], self.path, self.frames)
 
     def row(self, frame: int | None) -> SourceRow:
         """Its row of one frame."""

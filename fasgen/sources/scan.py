@@ -61,8 +61,8 @@ def scan(config: SourceConfig) -> Scan:
     how = _How(str(config.adapter))
     for path in in_order(files):
         listed.add(path, files.pop(path), labeller(path), how)
-    left_out = dict(sorted(skipped.items()))
-    return Scan(tuple(listed.files), left_out, tuple(sorted(map(escape, missing))), unlisted, labeller.unmatched)
+    aside = dict(sorted(skipped.items()))
+    return Scan(tuple(listed.files), aside, tuple(sorted(map(escape, missing))), unlisted, labeller.unmatched)
 
 
 def _scan_data_set(config: SourceConfig) -> Scan:
