@@ -23,6 +23,7 @@ from bench.harness import Row, table
 
 BENCHES = (
     "startup",
+    "ingest",
     "frames",
     "packing",
     "cues",

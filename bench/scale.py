@@ -35,10 +35,19 @@ FILTERS = {
 
 def write_rows(store: Path) -> None:
     """One stage's manifests, ``ROWS`` rows in units of ``UNIT``, without payloads."""
+    from fasgen.manifests.plan_file import write_plan
+
+    digest = "5c" * 32
+    folder = store / f"score-{digest[:8]}"
+    units = write_units(folder, digest, ROWS, UNIT)
+    write_plan(folder, {"stage": "score", "plan_hash": digest, "upstream": {"sources": "0" * 64}, "units": units, "rows": ROWS})
+
+
+def write_units(folder: Path, digest: str, rows: int, size: int) -> int:
+    """Manifests of units of ``size`` rows, by the functions that write real ones; the number of units."""
     import pyarrow as pa
 
     from fasgen.manifests.parquet import encode_table
-    from fasgen.manifests.plan_file import write_plan
     from fasgen.manifests.schema import arrow_schema
     from fasgen.manifests.unit import KEY, UnitFacts, UnitSummary, manifest_path
     from fasgen.records import Column
@@ -48,25 +57,22 @@ def write_rows(store: Path) -> None:
         Column("identity_similarity", "float32", "cosine, higher is closer", "[-1, 1]"),
         Column("box", "list<float32>", "face box", "px"),
     ]
-    digest = "5c" * 32
-    folder = store / f"score-{digest[:8]}"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     schema = arrow_schema(own)
-    for unit in range(-(-ROWS // UNIT)):
-        count = min(UNIT, ROWS - unit * UNIT)
-        columns = _columns(rng, unit, count, digest)
+    units = -(-rows // size)
+    for unit in range(units):
+        count = min(size, rows - unit * size)
+        columns = _columns(rng, range(unit * size, unit * size + count), unit, digest)
         facts = UnitFacts(UnitSummary(unit, count, count, 0, 0, {}, 0), None, (), {}, digest, "ab" * 32)
         arrays = [pa.array(columns.get(field.name, [None] * count), field.type) for field in schema]
         manifest = pa.Table.from_arrays(arrays, schema=schema.with_metadata({KEY: facts.encode()}))
         manifest_path(folder, unit).write_bytes(encode_table(manifest))
-    write_plan(
-        folder, {"stage": "score", "plan_hash": digest, "upstream": {"sources": "0" * 64}, "units": unit + 1, "rows": ROWS}
-    )
+    return units
 
 
-def _columns(rng: np.random.Generator, unit: int, count: int, digest: str) -> dict[str, Any]:
-    numbers = range(unit * UNIT, unit * UNIT + count)
+def _columns(rng: np.random.Generator, numbers: range, unit: int, digest: str) -> dict[str, Any]:
+    count = len(numbers)
     attacks = [("print", "replay", "mask", None)[number % 4] for number in numbers]
     return {
         "sample_id": [f"{number * 0x9E3779B97F4A7C15 % 2**64:016x}" for number in numbers],

@@ -19,8 +19,8 @@ from fasgen.commands.text import table
 @click.option(
     "--lists",
     type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="CSV of name and split, where a data set ships them as lists.",
+    metavar="PATH",
+    help="The folder of the data set's own lists, which outweigh the rules; or a CSV of name and split.",
 )
 def protocol(
     name: str | None,
@@ -58,6 +58,8 @@ def protocol(
         click.echo(f"note: {note}")
     for sentence in made.sides.missing:
         click.echo(f"missing: {sentence}")
+    for sentence in made.sides.differences:
+        click.echo(f"differs: {sentence}")
     for subject, sides in list(made.sides.shared.items())[:20]:
         click.echo(f"on two sides: {subject} is in {' and '.join(sides)}")
     for sample, sides in list(made.synthetic.mixed.items())[:20]:

@@ -15,7 +15,7 @@ from fasgen.manifests.parquet import read_table
 from fasgen.manifests.plan_file import Generation, generations, read_plan
 from fasgen.manifests.rewrite import exchange, rewrite, unfinished
 from fasgen.manifests.roster_file import rosters, take_out
-from fasgen.manifests.sources_file import blank, read_sources, source_names, write_sources
+from fasgen.manifests.sources_file import blank, read_left_out, read_sources, source_names, write_sources
 from fasgen.manifests.tombstones import Retracted, Tombstone, read_tombstones, subject_digest, write_tombstone
 from fasgen.manifests.unit import committed_units, discard, group_path, manifest_path, unit_facts
 from fasgen.records import Reason
@@ -118,7 +118,7 @@ def retract(store: Path, tombstone: Tombstone) -> Tombstone:
         rows: list[dict[str, Any]] = read_sources(store, name).to_pylist()
         if any(row["path"] is not None and retracted.is_photograph(row["sample_id"], row["subject"]) for row in rows):
             gone = [blank(row) if retracted.is_photograph(row["sample_id"], row["subject"]) else row for row in rows]
-            write_sources(store, name, gone)
+            write_sources(store, name, gone, read_left_out(store, name))
     for path in pictures(store):
         atomic.remove(path)
     tombstone = replace(tombstone, done=True)

@@ -3,53 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fasgen.errors import StoreError
 from fasgen.manifests import atomic
 from fasgen.manifests.parquet import encode_table, read_table
-from fasgen.manifests.schema import checked, field, text
-from fasgen.records import Column, Scalar
+from fasgen.manifests.schema import text
+from fasgen.manifests.sources_rows import COLUMNS as COLUMNS
+from fasgen.manifests.sources_rows import Checked, FileRows, Part, texts
+from fasgen.records import Scalar
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-COLUMNS: tuple[Column, ...] = (
-    Column("sample_id", "string", "16 hex digits over data set, path and frame number"),
-    Column("dataset", "string", "name of the source"),
-    Column("path", "string", "path inside the source, undecodable bytes escaped"),
-    Column("size", "int64", "size of the file when it was listed", "bytes"),
-    Column("kind", "string", "image or video"),
-    Column("frame_k", "int32", "number of the requested frame; null for a still"),
-    Column("frame_n", "int32", "frames requested of the video; null for a still"),
-    Column("subject", "string", "subject key, prefixed by the data set; null where unknown"),
-    Column("label", "string", "live, spoof or unknown"),
-    Column("attack_type", "string", "presentation attack instrument; null for live"),
-    Column("device", "string", "capture device; null where unknown"),
-    Column("domain", "string", "data set | capture device | attack type"),
-    Column("split", "string", "train, dev, test or null"),
-    Column("licence", "string", "licence tag of the source"),
-    Column("attack_family", "string", "family of attacks over all data sets, such as print, replay, mask_rigid; null for live"),
-    Column("attack_raw", "string", "the attack as the data set spells or numbers it; null for live"),
-    Column("session", "string", "recording session; null where unknown"),
-    Column("lighting", "string", "lighting; null where unknown"),
-    Column("subject_is_pseudo", "bool", "whether the subject stands for a clip or picture: the data set does not tell people"),
-    Column("adapter", "string", "what read the data set: the adapter's name, whatever the source is called"),
-    Column("container", "string", "how the pixels are held inside the file; null for a file of its own"),
-    Column("marks", "string", "path of shipped boxes or eye positions; null without"),
-    Column("marks_format", "string", "columns of that file"),
-)
-_KINDS = {column.name: column.kind for column in COLUMNS}
 _PART = 1_000_000
-_CHUNK = 10_000
 _DIGEST = "digest"
 _LISTING = "files.sha256"
 _LEFT_OUT = "left-out.tsv"
-_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
 def folder_of(store: Path, name: str) -> Path:
@@ -69,7 +41,7 @@ def blank(row: Mapping[str, Scalar]) -> dict[str, Scalar]:
 
 
 def write_sources(
-    store: Path, name: str, rows: Iterable[Mapping[str, Scalar]], left_out: Mapping[str, str] | None = None
+    store: Path, name: str, rows: Iterable[Mapping[str, Scalar] | FileRows], left_out: Mapping[str, str] | None = None
 ) -> str:
     """Write a source's listing, a million rows a file, replacing the one before as a whole.
 
@@ -78,7 +50,7 @@ def write_sources(
     Args:
         store: the store.
         name: name of the source.
-        rows: values by the names of ``COLUMNS``; what is missing is null.
+        rows: values by the names of ``COLUMNS``, what is missing is null; or rows by file. They are gone through twice.
         left_out: files of the source that nobody knows, and why: a line each in ``left-out.tsv``.
 
     Returns:
@@ -87,15 +59,11 @@ def write_sources(
     Raises:
         StoreError: if a row has a column that is none of ``COLUMNS`` or of another kind, or the store cannot be written.
     """
-    import pyarrow as pa
-
     folder = folder_of(store, name)
-    total, tables = hashlib.sha256(), []
-    for first, table in _tables(name, rows, total):
-        if first % _PART == 0:
-            tables.append([table])
-        else:
-            tables[-1].append(table)
+    found = Checked(name, list(rows) if isinstance(rows, Iterator) else rows)
+    total = hashlib.sha256()
+    for some in texts(found):
+        total.update(some)
     digest = total.hexdigest()
     unknown = "".join(f"{text(path)}\t{text(why)}\n" for path, why in sorted((left_out or {}).items()))
     if _is_there(folder, digest, unknown):
@@ -104,8 +72,8 @@ def write_sources(
         atomic.clean(folder.parent, name)
         tmp = atomic.tmp_folder(folder.parent, name)
         try:
-            for part, some in enumerate(tables):
-                (tmp / f"{part:05d}.parquet").write_bytes(encode_table(pa.concat_tables(some).combine_chunks()))
+            for number, part in enumerate(_parts(found)):
+                (tmp / f"{number:05d}.parquet").write_bytes(encode_table(part.table()))
             (tmp / _DIGEST).write_text(digest + "\n", "ascii")
             if unknown:
                 (tmp / _LEFT_OUT).write_text(unknown, "utf-8")
@@ -123,6 +91,20 @@ def write_sources(
     return digest
 
 
+def _parts(rows: Iterable[FileRows]) -> Iterator[Part]:
+    """The rows in parts of ``_PART``; one part at least."""
+    part = Part()
+    for file in rows:
+        rest = file
+        while part.rows + len(rest.sample_ids) > _PART:
+            room = _PART - part.rows
+            part.add(rest.part(0, room))
+            yield part
+            part, rest = Part(), rest.part(room, len(rest.sample_ids))
+        part.add(rest)
+    yield part
+
+
 def _is_there(folder: Path, digest: str, unknown: str) -> bool:
     stored, listed = folder / _DIGEST, folder / _LEFT_OUT
     if not stored.is_file() or stored.read_text("ascii", "replace").strip() != digest:
@@ -130,26 +112,11 @@ def _is_there(folder: Path, digest: str, unknown: str) -> bool:
     return (listed.read_text("utf-8", "replace") if listed.is_file() else "") == unknown
 
 
-def _tables(name: str, rows: Iterable[Mapping[str, Scalar]], total: Any) -> Iterator[tuple[int, pa.Table]]:
-    """Tables of at most ``_CHUNK`` rows, none across the border of a part, with the number of their first row; one at least.
-
-    All of them go through ``total``, the digest.
-    """
-    import pyarrow as pa
-
-    schema = pa.schema([field(column) for column in COLUMNS])
-    waiting, first = iter(rows), 0
-    while True:
-        some = list(islice(waiting, min(_CHUNK, _PART - first % _PART)))
-        if not some and first:
-            return
-        plain = [_checked(name, first + index, row) for index, row in enumerate(some)]
-        for row in plain:
-            total.update(_encode(list(row.values())).encode("ascii") + b"\n")
-        yield first, pa.Table.from_pylist(plain, schema=schema)
-        first += len(some)
-        if not some:
-            return
+def read_left_out(store: Path, name: str) -> dict[str, str]:
+    """Files of a source that nobody knows, escaped, and why, as its listing has them."""
+    listed = folder_of(store, name) / _LEFT_OUT
+    lines = listed.read_text("utf-8", "replace").split("\n") if listed.is_file() else []
+    return {path: why for path, _, why in (line.partition("\t") for line in lines) if path}
 
 
 def read_sources(store: Path, name: str) -> pa.Table:
@@ -184,18 +151,3 @@ def damaged_files(store: Path, name: str) -> list[Path]:
     expected = {folder / file: digest for digest, _, file in pairs}
     found = {path: atomic.file_digest(path) for path in folder.iterdir() if path.is_file() and path != listing}
     return sorted(path for path in expected.keys() | found.keys() if expected.get(path) != found.get(path))
-
-
-def _checked(name: str, index: int, row: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    if not row.keys() <= _KINDS.keys():
-        unknown = sorted(set(row) - _KINDS.keys())
-        raise StoreError(f"source {name!r}, row {index}: unknown columns {', '.join(unknown)}")
-    out: dict[str, Scalar] = {}
-    for column in COLUMNS:
-        value = row.get(column.name)
-        # What is of the plain type already is most of what there is.
-        if value is None or (type(value) is str and column.kind == "string" and value.isascii()):
-            out[column.name] = value
-        else:
-            out[column.name] = checked(column, value, f"source {name!r}, row {index}")
-    return out

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, chain
 from pathlib import Path
-from typing import Any
+from typing import overload
 
 from fasgen.errors import ConfigError
 from fasgen.manifests.sources_file import blank, write_sources
+from fasgen.manifests.sources_rows import COLUMNS, FileRows, encode, template
 from fasgen.manifests.tombstones import Retracted
 from fasgen.pipeline.engine import Place, SourceSlice
 from fasgen.pipeline.graph import canonical_json
+from fasgen.records import Scalar
 from fasgen.sources.config import SourceConfig
+from fasgen.sources.rows import SourceFile
 from fasgen.sources.scan import Scan, SourceRow, scan
-
-# One encoder for all rows: json.dumps makes a new one for each.
-_encode = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Listing:
     Attributes:
         scans: what each source has, by name, in the configuration's order.
         places: where each source lies, by name.
-        rows: every row, sources in order; those of people who were taken out of the store have lost all but their place.
+        rows: every row, sources in order, made when it is asked for; those of people who were taken out of the store have lost
+            all but their place.
         unit_rows: rows of a unit; the last unit may have fewer.
         digest: SHA-256 over every row (path, size, labels; no times) and over what is decoded at all. People who are taken out
             leave it as it was: the work that was done for the others is believed under its plan hash.
@@ -38,7 +40,7 @@ class Listing:
 
     scans: Mapping[str, Scan]
     places: Mapping[str, Place]
-    rows: tuple[SourceRow, ...]
+    rows: Sequence[SourceRow]
     unit_rows: int
     digest: str
     first: int = 0
@@ -58,23 +60,69 @@ class Listing:
         """Number of rows of ``unit``."""
         return min(self.unit_rows, len(self.rows) - (unit - self.first) * self.unit_rows)
 
+    def sample_ids(self) -> Iterator[str]:
+        """Sample ids of all rows, in order."""
+        if isinstance(self.rows, _Joined):
+            return chain.from_iterable(found.sample_ids() for found in self.scans.values())
+        return (row.sample_id for row in self.rows)
+
     def slice(self, unit: int) -> SourceSlice:
         """The rows of ``unit`` and the sources they are in."""
         place = unit - self.first
-        rows = self.rows[place * self.unit_rows : (place + 1) * self.unit_rows]
+        rows = tuple(self.rows[place * self.unit_rows : (place + 1) * self.unit_rows])
         names = {row.dataset for row in rows}
         return SourceSlice(rows, {name: place for name, place in self.places.items() if name in names})
 
     def write(self, store: Path) -> None:
         """Put every source's rows into the store."""
         for name, found in self.scans.items():
-            rows = (blank(row.as_dict()) if is_blank(row) else row.as_dict() for row in found)
-            write_sources(store, name, rows, found.unknown)
+            write_sources(store, name, _ByFile(found), found.unknown)
 
 
-def is_blank(row: SourceRow) -> bool:
-    """Whether the person of a row was taken out."""
-    return not row.path
+class _Joined(Sequence[SourceRow]):
+    """The rows of several sources, one source after the other; each is made when it is asked for."""
+
+    def __init__(self, scans: Iterable[Scan]) -> None:
+        self._scans = tuple(scans)
+        self._ends = list(accumulate(map(len, self._scans)))
+
+    @overload
+    def __getitem__(self, index: int) -> SourceRow: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[SourceRow, ...]: ...
+    def __getitem__(self, index: int | slice) -> SourceRow | tuple[SourceRow, ...]:
+        if isinstance(index, slice):
+            return tuple(map(self._at, range(len(self))[index]))
+        return self._at(range(len(self))[index])
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __iter__(self) -> Iterator[SourceRow]:
+        return chain.from_iterable(self._scans)
+
+    def _at(self, place: int) -> SourceRow:
+        at = bisect_right(self._ends, place)
+        return self._scans[at][place - (self._ends[at - 1] if at else 0)]
+
+
+class _ByFile:
+    """A source's rows as the store takes them, as often as they are asked for."""
+
+    def __init__(self, found: Scan) -> None:
+        self._found = found
+
+    def __iter__(self) -> Iterator[FileRows | Mapping[str, Scalar]]:
+        taken_out = self._found.taken_out
+        for file in self._found.files:
+            ids = file.sample_ids()
+            if taken_out is not None and any(taken_out(one, file.alike["subject"]) for one in ids):
+                for frame in file.frames:
+                    row = file.row(frame)
+                    values = row.as_dict()
+                    yield blank(values) if taken_out(row.sample_id, row.subject) else values
+            else:
+                yield FileRows(file.alike, file.path, file.size, file.marks, ids, file.frames)
 
 
 def take(sources: Sequence[SourceConfig], unit_rows: int, retracted: Retracted | None = None) -> Listing:
@@ -96,35 +144,33 @@ def take(sources: Sequence[SourceConfig], unit_rows: int, retracted: Retracted |
         if source.name in scans:
             raise ConfigError(f"two sources are called {source.name!r}; a name is part of every sample's identity: rename one")
         scans[source.name] = scan(source)
-    planned = tuple(row for found in scans.values() for row in found)
     digest = hashlib.sha256()
     for source in sources:
         decoded = [source.limits.model_dump(mode="json"), source.frames.model_dump(mode="json"), list(source.rotate.items())]
         digest.update(canonical_json([source.name, *decoded]) + b"\n")
-    for row in planned:
-        digest.update(_encode(row.as_dict()).encode("ascii") + b"\n")
+    for found in scans.values():
+        for some in _texts(found.files):
+            digest.update(some)
     if retracted:
-        scans = {name: replace(found, rows=tuple(_left(row, retracted) for row in found)) for name, found in scans.items()}
-    rows = tuple(row for found in scans.values() for row in found)
+        scans = {name: replace(found, taken_out=retracted.is_photograph) for name, found in scans.items()}
     places = {source.name: Place(source.path.absolute(), source.limits, source.frames, source.rotate) for source in sources}
-    return Listing(scans, places, rows, unit_rows, digest.hexdigest())
+    return Listing(scans, places, _Joined(scans.values()), unit_rows, digest.hexdigest())
 
 
-def _left(row: SourceRow, retracted: Retracted) -> SourceRow:
-    if not retracted.is_photograph(row.sample_id, row.subject):
-        return row
-    nothing: dict[str, Any] = {
-        "path": "",
-        "size": 0,
-        "kind": "image",
-        "frame_k": None,
-        "frame_n": None,
-        "subject": None,
-        "label": "unknown",
-    }
-    nothing |= {"attack_type": None, "device": None, "domain": "", "split": None, "licence": ""}
-    nothing |= dict.fromkeys(("attack_family", "attack_raw", "session", "lighting", "container", "marks", "marks_format"))
-    return replace(row, **nothing)
+def _texts(files: Iterable[SourceFile]) -> Iterator[bytes]:
+    """The rows of each file as lines of canonical JSON."""
+    names = sorted({*(column.name for column in COLUMNS)})
+    templates: dict[int, tuple[str, ...]] = {}
+    for file in files:
+        cut = templates.get(id(file.alike))
+        if cut is None:
+            cut = templates[id(file.alike)] = template(names, file.alike, lambda name: f'"{name}":')
+        # In alphabetical order: frame_k, marks, path, sample_id, size.
+        start, before_marks, before_path, before_sample, before_size, end = cut
+        head = f"{before_marks}{encode(file.marks)}{before_path}{encode(file.path)}{before_sample}"
+        tail = f"{before_size}{file.size}{end}}}\n"
+        pairs = zip(file.frames, file.sample_ids(), strict=True)
+        yield "".join(f'{{{start}{encode(frame)}{head}"{sample}"{tail}' for frame, sample in pairs).encode("ascii")
 
 
 def only(listing: Listing, samples: Sequence[str], first: int, met: Mapping[str, str]) -> Listing:
@@ -139,12 +185,13 @@ def only(listing: Listing, samples: Sequence[str], first: int, met: Mapping[str,
     Raises:
         ConfigError: a row is not in the listing any more.
     """
-    known = {row.sample_id: row for row in listing.rows}
-    gone = [sample for sample in samples if sample not in known]
+    wanted = set(samples)
+    places = {sample: place for place, sample in enumerate(listing.sample_ids()) if sample in wanted}
+    gone = [sample for sample in samples if sample not in places]
     if gone:
         raise ConfigError(
             f"sample {gone[0]} is not among the sources any more: mount or restore what they were when it was made"
         )
     digest = hashlib.sha256(canonical_json([listing.digest, list(samples), dict(met)])).hexdigest()
-    rows = tuple(known[sample] for sample in samples)
+    rows = tuple(listing.rows[places[sample]] for sample in samples)
     return replace(listing, rows=rows, digest=digest, first=first, before=listing.units)

@@ -12,7 +12,6 @@ from fasgen.manifests.roster_file import IDENTITY, read_roster
 from fasgen.manifests.shard import Row
 from fasgen.pipeline.calling import is_out_of_memory, one_line
 from fasgen.pipeline.engine import SourceSlice, UnitTask
-from fasgen.pipeline.listing import is_blank
 from fasgen.pipeline.upstream import Upstream
 from fasgen.records import PROVENANCE, Reason, Scalar
 from fasgen.seeds import sample_seed
@@ -93,7 +92,7 @@ class SourceInput:
     def load(self, position: int) -> Loaded:
         """Decode one image or frame; what cannot be decoded becomes a reject."""
         source = self._source.rows[position]
-        if is_blank(source):
+        if source.is_blank:
             return self.skip(position, Reject(Reason.RETRACTED))
         decoder = self._decoders[source.dataset]
         try:
@@ -118,7 +117,7 @@ class SourceInput:
 
     def _row(self, position: int, source: SourceRow, values: Mapping[str, Scalar]) -> Row:
         provenance: dict[str, Scalar] = {"dataset": source.dataset}
-        if not is_blank(source):
+        if not source.is_blank:
             provenance = {column.name: values.get(column.name, getattr(source, column.name, None)) for column in PROVENANCE}
         seed = sample_seed(self._task.run_seed, self._task.key.stage, source.sample_id)
         return Row(source.sample_id, position, seed, 0, (), provenance)

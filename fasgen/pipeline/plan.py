@@ -122,7 +122,7 @@ class Plan:
     def addition(self) -> Added:
         """The added units of this plan."""
         plans = {stage.folder.name: self.record(stage) for stage in self.stages.values()}
-        samples = tuple(row.sample_id for row in self.listing.rows)
+        samples = tuple(self.listing.sample_ids())
         return Added(self.tried_again, self.listing.first, self.listing.units, samples, plans)
 
     def delivered(self, stage: StagePlan) -> Mapping[str, object]:

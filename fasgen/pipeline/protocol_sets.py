@@ -16,6 +16,7 @@ from fasgen.manifests.sources_file import read_sources, source_names
 from fasgen.manifests.unit import canonical_json, committed_units, manifest_path
 from fasgen.sources.protocols import PROTOCOLS as PROTOCOLS
 from fasgen.sources.protocols import Protocol
+from fasgen.sources.protocols.official import read_lists
 from fasgen.sources.protocols.select import Sides, clips, select
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class ProtocolReport:
                 for side, table in self.sides.rows.items()
             },
             "missing": list(self.sides.missing),
+            "differences": list(self.sides.differences),
             "subjects_on_two_sides": {subject: list(found) for subject, found in self.sides.shared.items()},
             "synthetic": {
                 "in_train": self.synthetic.train.num_rows,
@@ -110,7 +112,8 @@ def lay(store: Path, protocol: Protocol, aliases: Mapping[str, str] | None = Non
         store: the store.
         protocol: the protocol.
         aliases: by data set of the protocol, the name of the source that is it.
-        lists: a CSV file with columns ``name`` (path or file name, extension optional) and ``split``.
+        lists: a CSV file with columns ``name`` (path or file name, extension optional) and ``split``; or the folder of the data
+            set's own lists, which outweigh the rules.
 
     Raises:
         StoreError: the store has no listing, or one that is damaged.
@@ -119,9 +122,10 @@ def lay(store: Path, protocol: Protocol, aliases: Mapping[str, str] | None = Non
     import pyarrow as pa
 
     table = _source_rows(store, dict(aliases or {}))
-    if lists is not None:
+    official = read_lists(protocol.name, lists) if lists is not None and lists.is_dir() else None
+    if lists is not None and official is None:
         table = _with_splits(table, lists)
-    sides = select(protocol, table)
+    sides = select(protocol, table, official)
     synthetic = _synthetic(store, sides)
     folder = store / "protocols" / protocol.name
     rows = {side: _kept(one) for side, one in sides.rows.items()}

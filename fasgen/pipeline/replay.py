@@ -126,8 +126,7 @@ def of_sample(plans: Sequence[Plan], sample_id: str, variant: int) -> list[Pick]
     picks: list[Pick] = []
     committed = replayable(plans)
     for plan in plans:
-        rows = plan.listing.rows
-        index = next((i for i, row in enumerate(rows) if row.sample_id == sample_id), None)
+        index = next((i for i, sample in enumerate(plan.listing.sample_ids()) if sample == sample_id), None)
         if index is None:
             continue
         place, number = divmod(index, plan.listing.unit_rows)

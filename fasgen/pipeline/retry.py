@@ -86,4 +86,4 @@ def _with_reason(base: Plan, reason: str, targets: Mapping[str, str]) -> list[st
             columns = (table[column].to_pylist() for column in _STATE)
             state.update({sample: why for sample, variant, why in zip(*columns, strict=True) if not variant})
         found.update(sample for sample, why in state.items() if why == reason)
-    return [row.sample_id for row in base.listing.rows if row.sample_id in found]
+    return [sample for sample in base.listing.sample_ids() if sample in found]

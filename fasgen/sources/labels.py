@@ -25,6 +25,8 @@ SPLITS = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 
+_KNOWN = 1 << 16
+
 
 @dataclass(frozen=True, slots=True)
 class Labels:
@@ -70,6 +72,7 @@ class Labeller:
         }
         self.table = read_table(config.table, config.path) if config.table else {}
         self.unmatched = 0
+        self._known: dict[tuple[tuple[str, str], ...], Labels] = {}
 
     def __call__(self, path: str) -> Labels:
         """Label one file.
@@ -85,6 +88,15 @@ class Labeller:
         if not found and listed is None:
             self.unmatched += 1
         found.update(listed or {})
+        # Folders have few kinds of files and many of each.
+        said = tuple(found.items())
+        if said not in self._known:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            self._known[said] = self._labels(found, path)
+        return self._known[said]
+
+    def _labels(self, found: Mapping[str, str], path: str) -> Labels:
         values = {field: self._value(field, found.get(field), path) for field in FIELDS}
         label = values["label"] or "unknown"
         live = label == "live"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Iterable
 
 _HEX = re.compile(r"\\x([0-9a-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -23,6 +24,8 @@ def escape(path: str) -> str:
     Returns:
         valid UTF-8 text without control characters; equal results mean equal bytes on disk.
     """
+    if path.isascii() and path.isprintable() and "\\" not in path:
+        return path
     # No multi-byte character of UTF-8 holds the byte of a backslash, so splitting there cuts none.
     text = r"\x5c".join(part.decode("utf-8", "backslashreplace") for part in os.fsencode(path).split(b"\\"))
     return _CONTROL.sub(lambda found: "".join(f"\\x{byte:02x}" for byte in found[0].encode("utf-8")), text)
@@ -49,5 +52,11 @@ def sample_id(dataset: str, path: str, frame: int | None) -> str:
         path: escaped relative path.
         frame: number k of the requested frame, 0-based; None for a still.
     """
-    key = "\x1f".join((dataset, path, "" if frame is None else str(frame)))
-    return hashlib.sha256(key.encode("utf-8")).hexdigest()[:16]
+    return sample_ids(dataset, path, (frame,))[0]
+
+
+def sample_ids(dataset: str, path: str, frames: Iterable[int | None]) -> list[str]:
+    """Identities of several frames of one file, as `sample_id` gives each."""
+    file = f"{dataset}\x1f{path}\x1f".encode()
+    keys = (file if frame is None else b"%b%d" % (file, frame) for frame in frames)
+    return [hashlib.sha256(key).hexdigest()[:16] for key in keys]

@@ -52,12 +52,12 @@ def test_rows_and_what_is_skipped(tmp_path: Path) -> None:
 
 def test_order_is_that_of_bytes_whatever_the_disk_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path, "a/x.jpg", "a-b.jpg", "a.jpg", "Z.jpg", "é.jpg", "a/é.jpg")
-    expected = scan(SourceConfig(name="set", path=tmp_path)).rows
+    expected = tuple(scan(SourceConfig(name="set", path=tmp_path)))
     raw = [os.fsencode(row.path) for row in expected]
     assert raw == sorted(raw)
     inner = os.scandir
     monkeypatch.setattr(os, "scandir", lambda folder: sorted(inner(folder), key=lambda entry: entry.name, reverse=True))
-    assert scan(SourceConfig(name="set", path=tmp_path)).rows == expected
+    assert tuple(scan(SourceConfig(name="set", path=tmp_path))) == expected
 
 
 def test_no_file_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,4 +22,15 @@ CELEBA_SPOOF = (
         (Part("casia-fasd"),),
         notes=(*_NOTES, "the authors take every 8th frame of CASIA-FASD (frames: {policy: every, step: 8, count: ...})"),
     ),
+    *(
+        Protocol(
+            f"celeba-spoof-{number}",
+            f"CelebA-Spoof {number}: by metas/protocol{number}",
+            (Part("celeba-spoof"),),
+            (Part("celeba-spoof"),),
+            notes=_NOTES,
+            by_lists=True,
+        )
+        for number in (1, 2)
+    ),
 )

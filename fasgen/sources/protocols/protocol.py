@@ -38,6 +38,7 @@ class Protocol:
         about: one line for people.
         train, dev, test: parts of each side; empty where the protocol has no such side.
         notes: what a user must know to report figures under its name.
+        by_lists: whether only lists say which files are on which side: no rule derives it.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Protocol:
     test: tuple[Part, ...]
     dev: tuple[Part, ...] = ()
     notes: tuple[str, ...] = ()
+    by_lists: bool = False
 
     @property
     def sides(self) -> dict[str, tuple[Part, ...]]:

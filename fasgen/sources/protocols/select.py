@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fasgen.errors import SourceError
+from fasgen.sources.protocols.official import Listed, names_of
 from fasgen.sources.protocols.protocol import Part, Protocol
 
 if TYPE_CHECKING:
@@ -24,22 +26,31 @@ class Sides:
         missing: what the protocol asks for and the table does not have, a sentence each.
         shared: subjects on more than one side, with those sides; a subject of no row's.
         unknown: rows by side whose subject is not known, so that nothing can be said of them.
+        differences: where the data set's own lists say other than the rules, a sentence each; the lists have it.
     """
 
     rows: dict[str, pa.Table]
     missing: tuple[str, ...]
     shared: dict[str, tuple[str, ...]]
     unknown: dict[str, int]
+    differences: tuple[str, ...] = ()
 
 
-def select(protocol: Protocol, table: pa.Table) -> Sides:
+def select(protocol: Protocol, table: pa.Table, lists: Mapping[str, Listed] | None = None) -> Sides:
     """Lay a protocol over source rows.
 
     Args:
         protocol: the protocol.
         table: rows with the columns ``NEEDED`` and those of ``fasgen.manifests.sources_file``; ``frame`` is the decoded index,
             null where it is not known yet.
+        lists: the data set's own lists by side; what they name is on that side, whatever the rules derive.
     """
+    if lists:
+        return _by_lists(protocol, table, lists)
+    if protocol.by_lists:
+        why = f"{protocol.name} is defined by lists that ship with the data set: give their folder by --lists"
+        rows = {side: table.slice(0, 0) for side in protocol.sides}
+        return Sides(rows, (why,), {}, dict.fromkeys(rows, 0))
     missing: list[str] = []
     rows: dict[str, pa.Table] = {}
     for side, parts in protocol.sides.items():
@@ -50,6 +61,65 @@ def select(protocol: Protocol, table: pa.Table) -> Sides:
             mask = _or(mask, found)
         rows[side] = table.filter(mask)
     return Sides(rows, tuple(dict.fromkeys(missing)), shared_subjects(rows), {side: _nulls(one) for side, one in rows.items()})
+
+
+def _by_lists(protocol: Protocol, table: pa.Table, lists: Mapping[str, Listed]) -> Sides:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    datasets = {part.dataset for parts in protocol.sides.values() for part in parts}
+    if len(datasets) > 1:
+        raise SourceError(
+            f"{protocol.name} is over {', '.join(sorted(datasets))}, and lists are of one data set: leave --lists out"
+        )
+    derived = None if protocol.by_lists else select(protocol, table)
+    of_set = table.filter(pc.equal(table["dataset"], next(iter(datasets))))
+    missing: list[str] = []
+    differences: list[str] = []
+    rows: dict[str, pa.Table] = {}
+    columns = [of_set[name].to_pylist() for name in ("path", "label", "frame")]
+    names = {path: names_of(path) for path in set(columns[0])}
+    for side in protocol.sides:
+        listed = lists.get(side)
+        if listed is None:
+            missing.append(f"{side}: there is no list of it")
+            rows[side] = of_set.slice(0, 0)
+            continue
+        called = {path: next((name for name in some if name in listed.names), None) for path, some in names.items()}
+        taken = [
+            (name := called[path]) is not None and (frame is None or frame < listed.frames.get(name, frame + 1))
+            for path, _, frame in zip(*columns, strict=True)
+        ]
+        rows[side] = of_set.filter(pa.array(taken, pa.bool_()))
+        there = {name for name in called.values() if name is not None}
+        if lacking := sorted(listed.names.keys() - there):
+            missing.append(
+                f"{side}: {len(lacking)} of {len(listed.names)} files of its lists are not there, such as {lacking[0]}"
+            )
+        other = {
+            path for path, label, _ in zip(*columns, strict=True) if _contradicts(listed.names.get(called[path] or ""), label)
+        }
+        if other:
+            differences.append(
+                f"{side}: its lists label {len(other)} files otherwise than their names do, such as {min(other)}"
+            )
+        if derived is not None:
+            differences += _differences(side, set(rows[side]["path"].to_pylist()), set(derived.rows[side]["path"].to_pylist()))
+    unknown = {side: _nulls(one) for side, one in rows.items()}
+    return Sides(rows, tuple(missing), shared_subjects(rows), unknown, tuple(differences))
+
+
+def _contradicts(live: bool | None, label: str) -> bool:
+    return live is not None and label in ("live", "spoof") and live != (label == "live")
+
+
+def _differences(side: str, listed: set[str], derived: set[str]) -> Iterator[str]:
+    for found, what in (
+        (listed - derived, "its lists have {} files that the rules leave out"),
+        (derived - listed, "its lists leave out {} files that the rules have"),
+    ):
+        if found:
+            yield f"{side}: {what.format(len(found))}, such as {min(found)}"
 
 
 def shared_subjects(rows: Mapping[str, pa.Table]) -> dict[str, tuple[str, ...]]:

@@ -1,4 +1,5 @@
-"""SiW's protocols 1 to 3 (Liu, Jourabloo and Liu, CVPR 2018) and SiW-M's leave-one-attack-out (Liu et al., CVPR 2019)."""
+"""SiW's protocols 1 to 3 (Liu, Jourabloo and Liu, CVPR 2018) and SiW-M's leave-one-attack-out (Liu et al., CVPR 2019),
+and the first of SiW-Mv2 (Guo et al., ECCV 2022)."""
 
 from __future__ import annotations
 
@@ -61,3 +62,14 @@ def _left_out(name: str) -> Protocol:
 
 
 SIW_M = tuple(_left_out(name) for name in ATTACKS)
+
+SIW_MV2 = (
+    Protocol(
+        "siw-mv2-1",
+        "SiW-Mv2 1: known attacks, by its lists",
+        (Part("siw-mv2"),),
+        (Part("siw-mv2"),),
+        notes=("names do not tell people: that the lists are disjoint by person cannot be checked",),
+        by_lists=True,
+    ),
+)

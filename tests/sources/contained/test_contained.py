@@ -79,7 +79,7 @@ def archive(root: Path) -> None:
 def test_a_joblib_archive_is_the_same_as_its_files(tmp_path: Path) -> None:
     archive(tmp_path)
     padisi_face.tables(tmp_path)
-    rows = scan(SourceConfig(name="padisi-face", path=tmp_path, adapter="padisi-face")).rows
+    rows = scan(SourceConfig(name="padisi-face", path=tmp_path, adapter="padisi-face"))
     wanted = padisi_face.rows("padisi_USC_FACE_preprocessed.bz2/", "").splitlines()
     assert [f"{row.path} {row.subject}".replace("padisi-face/", "") for row in rows] == [
         " ".join(one.split()[:2]) for one in wanted

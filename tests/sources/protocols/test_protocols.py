@@ -174,6 +174,6 @@ def test_subjects_on_two_sides_are_named() -> None:
 
 
 def test_names_are_unique_and_each_protocol_is_whole() -> None:
-    assert len(PROTOCOLS) == 4 + 2 + 14 + 7 + 13 + 10 + 2
+    assert len(PROTOCOLS) == 4 + 2 + 14 + 7 + 13 + 10 + 2 + 3
     for name, protocol in PROTOCOLS.items():
         assert name == protocol.name and protocol.about and protocol.train and protocol.test

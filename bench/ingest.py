@@ -1,0 +1,126 @@
+"""What large data sets cost before the first pixel is read: listing them, planning a run over them, and resuming one.
+
+Files are empty: names and sizes are all that is read. A hundred thousand pictures are as many rows; a hundred thousand videos
+of ten frames are a million. The plan has every stage of the default configuration, and is written. To resume, each stage but
+pack has committed all its units; one stage's manifests are written as real ones are, the others link to them. Each measurement
+runs in a process of its own, so that peak memory is its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.harness import Row, table
+
+FILES, FRAMES = 100_000, 10
+INGEST_SECONDS, INGEST_MEMORY = 20.0, 500.0
+PLAN_SECONDS, RESUME_SECONDS, DRIVER_MEMORY = 15.0, 10.0, 1024.0
+PATTERN = r"(?P<split>train|test)/(?P<label>real|attack)/(?P<subject>s\d+)/"
+
+
+def make_files(root: Path, kind: str) -> None:
+    """``FILES`` empty files of 1,000 people, in folders as data sets have them."""
+    for number in range(FILES):
+        folder = root / ("train", "test")[number % 2] / ("real", "attack")[number % 4 // 2] / f"s{number // 100:04d}"
+        if number % 100 < 4:
+            folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"clip_{number:07d}.{kind}").touch()
+
+
+def ingest(root: str, store: str) -> dict[str, float]:
+    """What ``fasgen ingest`` does: list, and write the listing."""
+    from fasgen.pipeline.listing import take
+    from fasgen.sources.config import SourceConfig
+
+    began, used = time.perf_counter(), time.process_time()
+    source = SourceConfig(name="bench", path=Path(root), pattern=PATTERN, frames=FRAMES, licence="research-only")
+    listing = take([source], 256)
+    listing.write(Path(store))
+    return _spent(began, used) | {"rows": len(listing.rows)}
+
+
+def plan(root: str, store: str) -> dict[str, float]:
+    """What ``fasgen run`` does before the first unit; units that can be done are counted."""
+    from fasgen.config import load
+    from fasgen.pipeline.plan import build_plan
+
+    began, used = time.perf_counter(), time.process_time()
+    source = f"{{name: bench, path: {root}, pattern: '{PATTERN}', frames: {FRAMES}, licence: research-only}}"
+    config = load(None, [f"sources=[{source}]", f"store={store}"])
+    made = build_plan(config, ["all"], config.store)
+    made.write()
+    return _spent(began, used) | {"todo": made.todo, "committed": sum(len(stage.committed) for stage in made.stages.values())}
+
+
+def commit(root: str, store: str) -> dict[str, float]:
+    """Commit every unit of each stage but the last."""
+    from bench.scale import write_units
+    from fasgen.config import load
+    from fasgen.pipeline.plan import build_plan
+
+    source = f"{{name: bench, path: {root}, pattern: '{PATTERN}', frames: {FRAMES}, licence: research-only}}"
+    config = load(None, [f"sources=[{source}]", f"store={store}"])
+    stages = list(build_plan(config, ["all"], config.store).stages.values())[:-1]
+    first = stages[0]
+    write_units(first.folder, first.plan_hash, FILES * FRAMES, config.unit_rows)
+    for stage in stages[1:]:
+        stage.folder.mkdir(parents=True, exist_ok=True)
+        for path in first.folder.glob("*.parquet"):
+            os.link(path, stage.folder / path.name)
+    return {"units": len(stages) * first.units}
+
+
+def _spent(began: float, used: float) -> dict[str, float]:
+    from fasgen.pipeline.resources import peak_rss
+
+    seconds, processor = time.perf_counter() - began, time.process_time() - used
+    return {"seconds": seconds, "processor": processor, "memory": peak_rss() / 2**20}
+
+
+def _apart(function: str, *arguments: str) -> dict[str, float]:
+    code = f"import json, sys; from bench import ingest; print(json.dumps(ingest.{function}(*sys.argv[1:])))"
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def measure(folder: Path) -> Iterator[Row]:
+    """Rows of the table, as they become known."""
+    for what, kind in (("pictures", "jpg"), ("videos", "mp4")):
+        root = str(folder / kind)
+        make_files(Path(root), kind)
+        found = _apart("ingest", root, str(folder / f"{kind}-store"))
+        name = f"ingest {FILES:,} {what}, {found['rows']:,.0f} rows"
+        yield from _limited(name, found, INGEST_SECONDS, INGEST_MEMORY)
+    store = str(folder / "store")
+    yield from _limited(f"plan {FILES * FRAMES:,} rows", _apart("plan", root, store), PLAN_SECONDS, DRIVER_MEMORY)
+    units = _apart("commit", root, store)["units"]
+    found = _apart("plan", root, store)
+    if found["committed"] != units:
+        raise RuntimeError(f"{found['committed']} of {units} units were found again: the figures would mean nothing")
+    yield from _limited(f"resume {FILES * FRAMES:,} rows, {units:,.0f} units", found, RESUME_SECONDS, DRIVER_MEMORY)
+
+
+def _limited(name: str, found: dict[str, float], seconds: float, memory: float) -> Iterator[Row]:
+    yield Row(name, found["seconds"], seconds, "the limit", seconds / found["seconds"], 1.0, "s")
+    # On a busy machine the wall clock tells of the others; this tells of the work.
+    yield Row("  of it on the processor", found["processor"], None, "", None, None, "s")
+    yield Row("  peak memory", found["memory"], memory, "the limit", memory / found["memory"], 1.0, "MiB")
+
+
+def run() -> list[Row]:
+    """Seconds and memory beside their limits."""
+    with tempfile.TemporaryDirectory() as name:
+        return list(measure(Path(name)))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    print(table(run()))

@@ -1,0 +1,103 @@
+"""The files of a folder, and which of them may be media: by name and size alone."""
+
+# ruff: noqa: SIM905 (lists of extensions read better as words)
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import translate
+from pathlib import Path
+
+from fasgen.errors import SourceError
+
+VIDEO_EXTENSIONS = frozenset("mp4 m4v mov qt avi mkv webm mpg mpeg m2v ts mts m2ts flv wmv asf 3gp 3g2 ogv vob".split())
+OTHER_EXTENSIONS = frozenset(
+    "txt csv tsv json jsonl ndjson md rst html htm xml yaml yml toml ini cfg conf log lst list face pdf doc docx odt xls xlsx "
+    "ods ppt pptx zip tar gz tgz bz2 xz zst 7z rar parquet arrow feather npy npz h5 hdf5 mat pkl pickle pt pth ckpt onnx "
+    "safetensors lz4 db sqlite sqlite3 py ipynb sh bat m c h cpp js css exe dll so wav mp3 m4a flac aac srt vtt md5 sha1 "
+    "sha256 bib tex lock part tmp".split()
+)
+"""Extensions (lower case) of files that are listed as skipped, not as rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which files are taken, by name."""
+
+    include: re.Pattern[str] | None
+    exclude: re.Pattern[str] | None
+
+    @staticmethod
+    def of(include: Sequence[str], exclude: Sequence[str]) -> Selection:
+        """By globs on the relative path."""
+        return Selection(_globs(include), _globs(exclude))
+
+    def against(self, path: str) -> str | None:
+        """Why a path is left out, or None."""
+        kind = extension(path)
+        if kind in OTHER_EXTENSIONS:
+            return f"not media: .{kind}"
+        return None if self.includes(path) else "excluded"
+
+    def includes(self, path: str) -> bool:
+        """Whether the globs keep a path."""
+        return not ((self.include and not self.include.match(path)) or (self.exclude and self.exclude.match(path)))
+
+
+def _globs(globs: Sequence[str]) -> re.Pattern[str] | None:
+    return re.compile("|".join(f"(?:{translate(glob)})" for glob in globs)) if globs else None
+
+
+def extension(path: str) -> str:
+    """What stands behind the last dot of a file's name, in lower case; empty where nothing does."""
+    name = path.rpartition("/")[2]
+    return name.rpartition(".")[2].lower() if "." in name.lstrip(".") else ""
+
+
+def in_order(paths: Collection[str]) -> list[str]:
+    """Paths in order of their bytes."""
+    return sorted(paths, key=None if all(map(str.isascii, paths)) else os.fsencode)
+
+
+def walk(root: Path, follow: bool, skipped: Counter[str]) -> Iterator[tuple[str, int]]:
+    """Yield (relative path, size) of every file that may be media, in no particular order."""
+    top = root.stat()
+    # Each pending folder carries the identities of the folders above it: a link back to one of them would never end.
+    pending: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(os.fspath(root), "", frozenset({(top.st_dev, top.st_ino)}))]
+    while pending:
+        folder, prefix, above = pending.pop()
+        try:
+            entries = list(os.scandir(folder))
+        except OSError as error:
+            if not prefix:
+                raise SourceError(f"the folder {folder} cannot be listed: {error.strerror}; check its permissions") from error
+            yield prefix[:-1], 0
+            continue
+        for entry in entries:
+            path = prefix + entry.name
+            if entry.name.startswith("."):
+                skipped["hidden"] += 1
+                continue
+            if not follow and entry.is_symlink():
+                skipped["symbolic link"] += 1
+                continue
+            try:
+                found = entry.stat()
+            except OSError:
+                yield path, 0
+                continue
+            if stat.S_ISDIR(found.st_mode):
+                identity = (found.st_dev, found.st_ino)
+                if identity in above:
+                    yield path, 0
+                else:
+                    pending.append((entry.path, path + "/", above | {identity}))
+            elif stat.S_ISREG(found.st_mode):
+                yield path, found.st_size
+            else:
+                skipped["not a regular file"] += 1
