@@ -38,4 +38,6 @@ def experiment(config: Path, settings: Sequence[str], device: str) -> None:
         raise ResourceError(f"--device {device}: cannot be used: {str(error).splitlines()[0]}") from None
     folder, evaluations = run_experiments(experiments, place, partial(click.echo, err=True))
     click.echo(render(build(evaluations, "cross"), "text"), nl=False)
+    if len({one.protocol for one in evaluations}) > 1:
+        click.echo("\n" + render(build(evaluations, "summary"), "text"), nl=False)
     click.echo(f"written: {folder}", err=True)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fasgen.training.config import LoopConfig
 
-Backbone = Literal["resnet18", "resnet18-small", "vit-b16", "vit-small"]
+Backbone = Literal["resnet18", "resnet18-small", "vit-b16", "vit-small", "vit-tiny"]
 
 
 class _Frozen(BaseModel):
@@ -20,6 +20,9 @@ class DataConfig(_Frozen):
     """Packed shards, and how their samples become tensors."""
 
     shards: tuple[Path, ...] = Field(min_length=1, description="folders that pack wrote, or shards")
+    identities: Path | None = Field(
+        default=None, description="table that `fasgen cluster` wrote: subjects of samples whose data set names none"
+    )
     size: int = Field(default=224, ge=16, le=1024, description="side to which images and cues are resized, px")
     cues: tuple[str, ...] = Field(
         default=("cue",), description="members <name>.npy that are cues; they are stacked as channels"
@@ -50,7 +53,12 @@ class ProtocolConfig(_Frozen):
     sources: tuple[str, ...] = Field(default=(), description="domains that take part at all; empty: all")
     folds: int = Field(default=5, ge=2, le=100, description="folds: how many")
     dev_share: float = Field(
-        default=0.0, ge=0, lt=1, description="share of the training subjects (samples without one, by id) held out as dev"
+        default=0.0, ge=0, lt=1, description="share of what is trained on that is held out as dev, for thresholds"
+    )
+    dev_from: Literal["subjects", "tails"] = Field(
+        default="subjects",
+        description="subjects: drawn by subject (samples without one, by id); tails: the last samples of each domain and "
+        "label, by path, where subjects are few or unknown: neighbours by path are often one person or one video",
     )
 
 
