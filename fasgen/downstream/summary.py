@@ -12,8 +12,8 @@ HEADER = ("method", "runs", "HTER", "over folds", "AUC", "over folds", "HTER gai
 
 CAPTION = (
     "mean over folds ± standard deviation over seeds; over folds: standard deviation of the folds' means over seeds; gain: "
-    "mean difference to the first method on the same folds and seeds, positive is better; folds won: folds whose mean over seeds is "
-    "better"
+    "mean difference to the first method on the same folds and seeds, positive is better; folds won: folds whose mean over "
+    "seeds is better"
 )
 
 
