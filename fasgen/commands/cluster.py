@@ -17,7 +17,7 @@ from fasgen.commands.text import table
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1, min_open=True),
-    default=0.6,
+    default=0.5,
     show_default=True,
     help="Least mean cosine between the members of two clusters that are merged.",
 )

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fasgen.training.config import LoopConfig
 
-Backbone = Literal["resnet18", "resnet18-small", "vit-b16", "vit-small", "vit-tiny"]
+Backbone = Literal["resnet18", "resnet18-small", "resnet18-tiny", "vit-b16", "vit-small", "vit-tiny"]
 
 
 class _Frozen(BaseModel):
@@ -70,7 +70,9 @@ class ModelConfig(_Frozen):
         description="cue: the cue alone; two_branch: features of both side by side; cross_attention: OA-Net (needs a vit)",
     )
     backbone: Backbone = Field(default="vit-b16", description="of the image, or of the cue where it is alone")
-    cue_backbone: Literal["resnet18", "resnet18-small"] = Field(default="resnet18", description="of the cue beside the image")
+    cue_backbone: Literal["resnet18", "resnet18-small", "resnet18-tiny"] = Field(
+        default="resnet18", description="of the cue beside the image"
+    )
     pretrained: Path | None = Field(
         default=None, description="state dict for the backbone (safetensors, or torch weights only)"
     )
@@ -167,7 +169,8 @@ class Experiment(_Frozen):
         default=0.0,
         ge=0,
         le=1,
-        description="share of synthetic samples among the spoofs of a batch; null: as they come (dlif: 0 or as they come)",
+        description="share of synthetic samples among the spoofs of a batch (dlif: of each subject, as far as it has both kinds); "
+        "null: as they come",
     )
     model: ModelConfig = Field(default_factory=ModelConfig, description="network")
     loss: LossConfig = Field(default_factory=LossConfig, description="losses of fas")

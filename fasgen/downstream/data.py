@@ -12,12 +12,11 @@ from torch.utils.data import DataLoader
 from fasgen.downstream.config import DataConfig
 from fasgen.downstream.identities import Identities
 from fasgen.reader import (
-    BalancedSampler,
+    Draw,
     FasIndex,
     JointAugment,
     SampleDecoder,
     SampleTable,
-    SubjectSampler,
     collate,
 )
 
@@ -58,7 +57,7 @@ class Shards:
         first: Any = self._plain[0]
         return sum(int(first[name].shape[0]) for name in self._cues)
 
-    def training(self, sampler: BalancedSampler | SubjectSampler, device: torch.device) -> Iterator[Batch]:
+    def training(self, sampler: Iterable[list[Draw]], device: torch.device) -> Iterator[Batch]:
         """Augmented batches as ``sampler`` draws them."""
         yield from self._batches(self._train, sampler, device)
 
