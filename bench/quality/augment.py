@@ -51,8 +51,8 @@ ARMS: dict[Method, tuple[str, ...]] = {
     "both": (REAL, SIMULATION, DIFFFAS),
 }
 LEAK = (
-    f"DiffFAS's embedded weights were trained on frames of the replay domains but {UNSEEN}, and of the photographs: of the columns "
-    f"of groups, {UNSEEN} alone is free of that leak"
+    f"DiffFAS's embedded weights were trained on frames of the replay domains but {UNSEEN}, and of the photographs: of the "
+    f"columns of groups, {UNSEEN} alone is free of that leak"
 )
 
 

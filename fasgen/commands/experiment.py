@@ -18,9 +18,11 @@ import click
 def experiment(config: Path, settings: Sequence[str], only: Sequence[str], device: str) -> None:
     """Run the experiment of CONFIG: every variant, fold and seed, then one table of HTER and AUC.
 
-    Runs that are complete are not run again, one that was cut off goes on. Settings hold for all variants:
-    `fasgen experiment oanet.yaml loop.steps=500 'seeds=[0,1]'`. Scores, tables and pictures are written to its `out`.
+    Runs that are complete are not run again, one that was cut off goes on. Settings hold for all variants: `fasgen experiment
+    oanet.yaml loop.steps=500 'seeds=[0,1]'`. Scores, tables and pictures are written to its `out`. Several GPUs train each
+    run together under torchrun: `torchrun --nproc-per-node 4 -m fasgen experiment oanet.yaml`.
     """
+    import os
     from functools import partial
 
     import torch
@@ -37,11 +39,14 @@ def experiment(config: Path, settings: Sequence[str], only: Sequence[str], devic
         raise ConfigError(f"--only {unknown[0]}: there is no such variant; there are: {', '.join(experiments)}")
     experiments = {name: one for name, one in experiments.items() if name in only or not only}
     try:
-        place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+        own = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        place = torch.device((own if torch.cuda.is_available() else "cpu") if device == "auto" else device)
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
         raise ResourceError(f"--device {device}: cannot be used: {str(error).splitlines()[0]}") from None
     folder, evaluations = run_experiments(experiments, place, partial(click.echo, err=True))
+    if not evaluations:
+        return
     click.echo(render(build(evaluations, "cross"), "text"), nl=False)
     if len({one.protocol for one in evaluations}) > 1:
         click.echo("\n" + render(build(evaluations, "summary"), "text"), nl=False)

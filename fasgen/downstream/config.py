@@ -169,8 +169,8 @@ class Experiment(_Frozen):
         default=0.0,
         ge=0,
         le=1,
-        description="share of synthetic samples among the spoofs of a batch (dlif: of each subject, as far as it has both kinds); "
-        "null: as they come",
+        description="share of synthetic samples among the spoofs of a batch (dlif: of each subject, as far as it has both "
+        "kinds); null: as they come",
     )
     model: ModelConfig = Field(default_factory=ModelConfig, description="network")
     loss: LossConfig = Field(default_factory=LossConfig, description="losses of fas")

@@ -36,12 +36,13 @@ class Identities:
         import pyarrow.parquet as pq
 
         try:
-            columns = pq.read_table(path, columns=list(_COLUMNS)).to_pydict()
+            names = pq.read_schema(path).names
+            missing = [name for name in _COLUMNS if name not in names]
+            columns = pq.read_table(path, columns=list(_COLUMNS)).to_pydict() if not missing else {}
         except (OSError, pa.ArrowException) as error:
             raise SourceError(
                 f"{path}: cannot be read as a table of identities: {error}; `fasgen cluster` writes one"
             ) from None
-        missing = [name for name in _COLUMNS if name not in columns]
         if missing:
             raise SourceError(f"{path}: has no column {missing[0]}; `fasgen cluster` writes sample_id and identity")
         of = dict(zip(columns["sample_id"], columns["identity"], strict=True))

@@ -20,9 +20,10 @@ def subject_table(experiment: Experiment, train: SampleTable) -> SampleTable:
 
 
 class RankShare(Sampler[list[Draw]]):
-    """One rank's part of every batch of a sampler that knows no ranks: the parts of a step are disjoint, and together the batch.
+    """One rank's part of every batch of a sampler that knows no ranks: the parts of a step are together the batch.
 
-    Subjects stay whole, since a rank's losses compare the samples of a subject; the subjects of each data set are dealt in turn.
+    Subjects stay whole, since a rank's losses compare the samples of a subject; the subjects of each data set are dealt in
+    turn.
 
     Args:
         whole: draws the batches of all ranks together, ``group`` draws a subject, ``subjects`` subjects a data set.
@@ -36,7 +37,9 @@ class RankShare(Sampler[list[Draw]]):
 
     def __init__(self, whole: SubjectSampler, subjects: int, group: int, rank: int, world: int) -> None:
         if subjects % world:
-            raise ConfigError(f"dlif.subjects is {subjects}, which {world} ranks cannot share evenly; take a multiple of {world}")
+            raise ConfigError(
+                f"dlif.subjects is {subjects}, which {world} ranks cannot share evenly; take a multiple of {world}"
+            )
         self._whole, self._group, self._rank, self._world = whole, group, rank, world
 
     def at(self, step: int) -> list[Draw]:

@@ -173,9 +173,9 @@ class SubjectSampler(StepSampler):
     set in one batch differ. A subject with fewer samples than asked for gives some of them again, with other augmentation.
     Subjects without live or without spoof samples, and samples without a subject, are left out; ``left_out`` names them.
 
-    With a share of ``synthetic`` ones, a subject's spoofs are that many synthetic and the rest photographed, exact over its visits
-    and within one sample at any time. A subject that has one kind alone gives that one, so that people without a photographed
-    attack take part by their synthetic ones; ``stood_in`` names them. At 0 and 1 the other kind is never drawn.
+    With a share of ``synthetic`` ones, a subject's spoofs are that many synthetic and the rest photographed, exact over its
+    visits and within one sample at any time. A subject that has one kind alone gives that one, so that people without a
+    photographed attack take part by their synthetic ones; ``stood_in`` names them. At 0 and 1 the other kind is never drawn.
 
     Args:
         table: the samples.
@@ -234,10 +234,14 @@ class SubjectSampler(StepSampler):
                 continue
             live, made = own.label == 1, own.synthetic
             kinds = {"live": live} | (
-                {"spoof": ~live} if self._share is None else {"live": live & ~made, "spoof": ~live & ~made, "made": ~live & made}
+                {"spoof": ~live}
+                if self._share is None
+                else {"live": live & ~made, "spoof": ~live & ~made, "made": ~live & made}
             )
             found = {
-                kind: Queue(own.number[rows], self.seed, f"{prefix}{subject}\x1f{kind}") for kind, rows in kinds.items() if rows.any()
+                kind: Queue(own.number[rows], self.seed, f"{prefix}{subject}\x1f{kind}")
+                for kind, rows in kinds.items()
+                if rows.any()
             }
             part = self._spoofs(subject, found)
             if part is not None:
