@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -13,9 +16,12 @@ from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import normalized_mutual_info_score
 
 from fasgen.errors import ConfigError
+from fasgen.stages.batching import to_signed
 from fasgen.stages.identify import clusters as module
 from fasgen.stages.identify.agreement import agreement
 from fasgen.stages.identify.clusters import cluster, near_links
+from fasgen.stages.identify.config import weights_path
+from fasgen.stages.identify.load import load
 
 Vectors = NDArray[np.float32]
 
@@ -128,3 +134,18 @@ def test_agreement_of_the_extremes() -> None:
 def test_mutual_information_is_that_of_scikit_learn(pairs: list[tuple[str, int]]) -> None:
     names, numbers = [s for s, _ in pairs], [c for _, c in pairs]
     assert agreement(names, numbers).nmi == pytest.approx(normalized_mutual_info_score(names, numbers), abs=1e-9)
+
+
+def test_people_that_the_network_never_saw_are_mostly_kept_apart(data: Path) -> None:
+    # Four people held out of its training, 25 pictures each. At 0.5 clusters are pure and many: told as measured, not as wished.
+    network = load(weights_path("embedded"))
+    names: list[str] = []
+    parts = []
+    for person in ("Barack_Obama", "Hugh_Laurie", "Jennifer_Lopez", "Keira_Knightley"):
+        files = sorted((data / "live_aligned_112" / person).glob("*.jpg"))[::12][:25]
+        faces = np.stack([cv2.imread(str(file), cv2.IMREAD_COLOR)[:, :, ::-1] for file in files])
+        with torch.inference_mode():
+            parts.append(network(to_signed(np.ascontiguousarray(faces), torch.device("cpu"))).embedding.numpy())
+        names += [person] * len(files)
+    found = agreement(names, cluster(np.concatenate(parts), 0.5))
+    assert found.purity > 0.85 and found.pair_recall > 0.1 and found.clusters < 60
