@@ -119,7 +119,7 @@ def judge(
     labels: NDArray[np.int64], found: NDArray[np.float64], dev_labels: NDArray[np.int64], dev: NDArray[np.float64]
 ) -> dict[str, float]:
     """AUC, and HTER at the equal-error threshold of the held-out part of training (``dev``)."""
-    at = rates(labels, found, ["attack"] * len(labels), eer_threshold(roc(dev_labels, dev)))
+    at = rates(labels, found, eer_threshold(roc(dev_labels, dev)))
     return {"auc": auc(roc(labels, found)), "hter": at.hter}
 
 

@@ -137,7 +137,7 @@ def test_mutual_information_is_that_of_scikit_learn(pairs: list[tuple[str, int]]
 
 
 def test_people_that_the_network_never_saw_are_mostly_kept_apart(data: Path) -> None:
-    # Four people held out of its training, 25 pictures each. At 0.5 clusters are pure and many: told as measured, not as wished.
+    # Four people held out of its training, 25 pictures each. Clusters are pure and many: told as measured.
     network = load(weights_path("embedded"))
     names: list[str] = []
     parts = []
