@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from fasgen import __version__
+from fasgen.commands.cluster import cluster
 from fasgen.commands.config import config
 from fasgen.commands.diff import diff
 from fasgen.commands.doctor import doctor
@@ -123,6 +124,7 @@ for _command in (
     reproduce,
     protocol,
     duplicates,
+    cluster,
     retry,
     retract,
     train,

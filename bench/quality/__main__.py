@@ -44,6 +44,13 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--seeds", type=click.IntRange(1), default=augment.SEEDS, show_default=True, help="augment: trainings of each kind"
 )
+@click.option(
+    "--method",
+    type=click.Choice(list(augment.ARMS)),
+    default="both",
+    show_default=True,
+    help="augment: spoofs by simulation, by DiffFAS, or both",
+)
 @click.option("--no-generator", is_flag=True, help="probe: the trivial cues alone")
 def main(
     what: str,
@@ -66,6 +73,7 @@ def main(
     synth_gamma: tuple[float, float] | None,
     synth_steps: int | None,
     seeds: int,
+    method: augment.Method,
     no_generator: bool,
 ) -> None:
     """Run the evaluations and print their tables."""
@@ -90,7 +98,7 @@ def main(
             shown = synthesis.measure(data, out, synth, device=device, limit=limit or 200, teacher=judge, style_judge=encoder)
             print(synthesis.text(shown), end="\n\n", flush=True)
         if what in ("augment", "all"):
-            print(augment.text(augment.measure(data, out, synth, device=device, seeds=seeds)), flush=True)
+            print(augment.text(augment.measure(data, out, synth, method=method, device=device, seeds=seeds)), flush=True)
     except FasgenError as error:
         print(f"bench.quality: {error}", file=sys.stderr)
         sys.exit(2)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-LAYOUTS, FORMS = ("full", "cross", "intra"), ("text", "csv", "latex")
+LAYOUTS, FORMS = ("full", "cross", "intra", "summary"), ("text", "csv", "latex")
 
 
 @click.command(name="eval", short_help="Metrics, tables and pictures from files of scores.")

@@ -11,15 +11,18 @@ import click
 @click.command(short_help="Train on packed shards, score, and print the table of one file.")
 @click.argument("config", type=click.Path(path_type=Path))
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--only", multiple=True, metavar="VARIANT", help="Only this variant; may be repeated. The others' runs stay.")
 @click.option(
     "--device", default="auto", show_default=True, metavar="NAME", help="auto takes a GPU where there is one; or cpu, cuda:1."
 )
-def experiment(config: Path, settings: Sequence[str], device: str) -> None:
+def experiment(config: Path, settings: Sequence[str], only: Sequence[str], device: str) -> None:
     """Run the experiment of CONFIG: every variant, fold and seed, then one table of HTER and AUC.
 
-    Runs that are complete are not run again, one that was cut off goes on. Settings hold for all variants:
-    `fasgen experiment oanet.yaml loop.steps=500 'seeds=[0,1]'`. Scores, tables and pictures are written to its `out`.
+    Runs that are complete are not run again, one that was cut off goes on. Settings hold for all variants: `fasgen experiment
+    oanet.yaml loop.steps=500 'seeds=[0,1]'`. Scores, tables and pictures are written to its `out`. Several GPUs train each
+    run together under torchrun: `torchrun --nproc-per-node 4 -m fasgen experiment oanet.yaml`.
     """
+    import os
     from functools import partial
 
     import torch
@@ -28,14 +31,23 @@ def experiment(config: Path, settings: Sequence[str], device: str) -> None:
     from fasgen.downstream.config import Experiment
     from fasgen.downstream.tables import build, render
     from fasgen.downstream.train import run_experiments
-    from fasgen.errors import ResourceError
+    from fasgen.errors import ConfigError, ResourceError
 
     experiments = load_variants(Experiment, config, settings)
+    unknown = [name for name in only if name not in experiments]
+    if unknown:
+        raise ConfigError(f"--only {unknown[0]}: there is no such variant; there are: {', '.join(experiments)}")
+    experiments = {name: one for name, one in experiments.items() if name in only or not only}
     try:
-        place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+        own = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        place = torch.device((own if torch.cuda.is_available() else "cpu") if device == "auto" else device)
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
         raise ResourceError(f"--device {device}: cannot be used: {str(error).splitlines()[0]}") from None
     folder, evaluations = run_experiments(experiments, place, partial(click.echo, err=True))
+    if not evaluations:
+        return
     click.echo(render(build(evaluations, "cross"), "text"), nl=False)
+    if len({one.protocol for one in evaluations}) > 1:
+        click.echo("\n" + render(build(evaluations, "summary"), "text"), nl=False)
     click.echo(f"written: {folder}", err=True)

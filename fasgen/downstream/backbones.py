@@ -14,8 +14,16 @@ from fasgen.downstream.resnet import ResNet
 from fasgen.downstream.vit import Vit, resize_positions
 from fasgen.errors import WeightsError
 
-RESNETS: dict[str, tuple[int, ...]] = {"resnet18": (64, 128, 256, 512), "resnet18-small": (16, 32, 64, 128)}
-VITS: dict[str, tuple[int, int, int, int]] = {"vit-b16": (16, 768, 12, 12), "vit-small": (8, 128, 6, 4)}
+RESNETS: dict[str, tuple[int, ...]] = {
+    "resnet18": (64, 128, 256, 512),
+    "resnet18-small": (16, 32, 64, 128),
+    "resnet18-tiny": (8, 16, 32, 64),
+}
+VITS: dict[str, tuple[int, int, int, int]] = {
+    "vit-b16": (16, 768, 12, 12),
+    "vit-small": (8, 128, 6, 4),
+    "vit-tiny": (16, 64, 4, 4),
+}
 """Patch, width, depth and heads."""
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fasgen.training.config import LoopConfig
 
-Backbone = Literal["resnet18", "resnet18-small", "vit-b16", "vit-small"]
+Backbone = Literal["resnet18", "resnet18-small", "resnet18-tiny", "vit-b16", "vit-small", "vit-tiny"]
 
 
 class _Frozen(BaseModel):
@@ -20,6 +20,9 @@ class DataConfig(_Frozen):
     """Packed shards, and how their samples become tensors."""
 
     shards: tuple[Path, ...] = Field(min_length=1, description="folders that pack wrote, or shards")
+    identities: Path | None = Field(
+        default=None, description="table that `fasgen cluster` wrote: subjects of samples whose data set names none"
+    )
     size: int = Field(default=224, ge=16, le=1024, description="side to which images and cues are resized, px")
     cues: tuple[str, ...] = Field(
         default=("cue",), description="members <name>.npy that are cues; they are stacked as channels"
@@ -50,7 +53,12 @@ class ProtocolConfig(_Frozen):
     sources: tuple[str, ...] = Field(default=(), description="domains that take part at all; empty: all")
     folds: int = Field(default=5, ge=2, le=100, description="folds: how many")
     dev_share: float = Field(
-        default=0.0, ge=0, lt=1, description="share of the training subjects (samples without one, by id) held out as dev"
+        default=0.0, ge=0, lt=1, description="share of what is trained on that is held out as dev, for thresholds"
+    )
+    dev_from: Literal["subjects", "tails"] = Field(
+        default="subjects",
+        description="subjects: drawn by subject (samples without one, by id); tails: the last samples of each domain and "
+        "label, by path, where subjects are few or unknown: neighbours by path are often one person or one video",
     )
 
 
@@ -62,7 +70,9 @@ class ModelConfig(_Frozen):
         description="cue: the cue alone; two_branch: features of both side by side; cross_attention: OA-Net (needs a vit)",
     )
     backbone: Backbone = Field(default="vit-b16", description="of the image, or of the cue where it is alone")
-    cue_backbone: Literal["resnet18", "resnet18-small"] = Field(default="resnet18", description="of the cue beside the image")
+    cue_backbone: Literal["resnet18", "resnet18-small", "resnet18-tiny"] = Field(
+        default="resnet18", description="of the cue beside the image"
+    )
     pretrained: Path | None = Field(
         default=None, description="state dict for the backbone (safetensors, or torch weights only)"
     )
@@ -159,7 +169,8 @@ class Experiment(_Frozen):
         default=0.0,
         ge=0,
         le=1,
-        description="share of synthetic samples among the spoofs of a batch; null: as they come (dlif: 0 or as they come)",
+        description="share of synthetic samples among the spoofs of a batch (dlif: of each subject, as far as it has both "
+        "kinds); null: as they come",
     )
     model: ModelConfig = Field(default_factory=ModelConfig, description="network")
     loss: LossConfig = Field(default_factory=LossConfig, description="losses of fas")

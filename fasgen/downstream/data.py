@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fasgen.downstream.config import DataConfig
+from fasgen.downstream.identities import Identities
 from fasgen.reader import (
-    BalancedSampler,
+    Draw,
     FasIndex,
     JointAugment,
     SampleDecoder,
     SampleTable,
-    SubjectSampler,
     collate,
 )
 
@@ -45,7 +45,11 @@ class Shards:
             keep=config.keep,
         )
         self._plain = self._train.unaugmented()
-        self.table = SampleTable.of(self._plain)
+        metas = [self._plain.meta(number) for number in range(len(self._plain))]
+        self.table = SampleTable.of_metas(metas)
+        if config.identities is not None:
+            self.table = Identities.read(config.identities).join(self.table, metas)
+        self._subject_of = dict(zip(self.table.sample_id, self.table.subject, strict=True))
 
     @property
     def cue_channels(self) -> int:
@@ -53,7 +57,7 @@ class Shards:
         first: Any = self._plain[0]
         return sum(int(first[name].shape[0]) for name in self._cues)
 
-    def training(self, sampler: BalancedSampler | SubjectSampler, device: torch.device) -> Iterator[Batch]:
+    def training(self, sampler: Iterable[list[Draw]], device: torch.device) -> Iterator[Batch]:
         """Augmented batches as ``sampler`` draws them."""
         yield from self._batches(self._train, sampler, device)
 
@@ -69,6 +73,11 @@ class Shards:
             index, batch_sampler=batches, num_workers=self._workers, collate_fn=collate, generator=torch.Generator()
         )
         yield from (Batch(loaded, self._cues, device) for loaded in loader)
+
+    def numbers(self, batch: Batch, key: str, of: dict[str, int]) -> Tensor:
+        """(B,) numbers that ``of`` gives for the samples' values of ``key``; subjects are those of ``data.identities`` too."""
+        words = [self._subject_of[m["sample_id"]] if key == "subject" else str(m.get(key) or "") for m in batch.meta]
+        return torch.tensor([of[word] for word in words], device=batch.label.device)
 
 
 class Batch:
@@ -86,7 +95,3 @@ class Batch:
         self.cue: Tensor | None = torch.cat([loaded[name] for name in cues], 1).to(device) if cues else None
         self.label: Tensor = loaded["label"].to(device)
         self.meta: list[dict[str, Any]] = loaded["meta"]
-
-    def numbers(self, key: str, of: dict[str, int]) -> Tensor:
-        """(B,) numbers that ``of`` gives for the samples' values of ``key``."""
-        return torch.tensor([of[str(meta.get(key) or "")] for meta in self.meta], device=self.label.device)

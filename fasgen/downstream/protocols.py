@@ -48,7 +48,7 @@ def folds(table: SampleTable, config: ProtocolConfig) -> list[Fold]:
         table = table.take(np.isin(domains.astype(str), config.sources))
     makers = {"leave_one_out": _leave_one_out, "folds": _contiguous, "splits": _splits}
     out = [_checked(fold) for fold in makers[config.kind](table, config)]
-    return [_with_dev(fold, config.dev_share) for fold in out] if config.kind != "splits" else out
+    return [_with_dev(fold, config) for fold in out] if config.kind != "splits" else out
 
 
 def _leave_one_out(table: SampleTable, config: ProtocolConfig) -> Iterator[Fold]:
@@ -66,15 +66,21 @@ def _leave_one_out(table: SampleTable, config: ProtocolConfig) -> Iterator[Fold]
 def _contiguous(table: SampleTable, config: ProtocolConfig) -> Iterator[Fold]:
     """Neighbours by path are often one person or one video, so parts are contiguous; a synthetic sample follows its parent."""
     part = np.full(len(table), -1)
-    domains, real = table.column(config.by), ~table.synthetic
+    for rows in _cells(table, config.by):
+        for number, members in enumerate(np.array_split(rows, config.folds)):
+            part[members] = number
+    for number in range(config.folds):
+        yield _fold(f"fold {number + 1} of {config.folds}", table, part == number)
+
+
+def _cells(table: SampleTable, by: str) -> Iterator[NDArray[np.int64]]:
+    """The photographed samples of each domain and label, in the order of their paths."""
+    domains, real = table.column(by), ~table.synthetic
     for domain in sorted(set(domains)):
         for label in (0, 1):
             rows = np.flatnonzero(real & (domains == domain) & (table.label == label))
             order = sorted(rows, key=lambda i: (_natural(str(table.path[i])), table.frame[i], table.sample_id[i]))
-            for number, members in enumerate(np.array_split(np.array(order, np.int64), config.folds)):
-                part[members] = number
-    for number in range(config.folds):
-        yield _fold(f"fold {number + 1} of {config.folds}", table, part == number)
+            yield np.array(order, np.int64)
 
 
 def _splits(table: SampleTable, config: ProtocolConfig) -> Iterator[Fold]:
@@ -91,22 +97,39 @@ def _fold(name: str, table: SampleTable, tested: NDArray[np.bool_]) -> Fold:
 
 
 def _leaks(table: SampleTable, held: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Synthetic samples made from what is held out: from a picture there, or from or in the style of a subject only there."""
+    """Synthetic samples made from what is held out: from a picture there, or from or in the style of a subject only there.
+
+    Where a guide has no subject, synth names the guide itself as the lender of the style.
+    """
     pictures = {(d, p, f) for d, p, f in zip(table.dataset[held], table.path[held], table.frame[held], strict=True) if p}
     subjects = set(table.subject[held]) - set(table.subject[~held & ~table.synthetic]) - {""}
+    lenders = subjects | set(table.sample_id[held])
     made_from = zip(table.dataset, table.path, table.frame, table.subject, table.style_subject, strict=True)
-    out = [(d, p, f) in pictures or style in subjects or own in subjects for d, p, f, own, style in made_from]
+    out = [(d, p, f) in pictures or style in lenders or own in subjects for d, p, f, own, style in made_from]
     return np.array(out, bool) & table.synthetic
 
 
-def _with_dev(fold: Fold, share: float) -> Fold:
-    if not share:
+def _with_dev(fold: Fold, config: ProtocolConfig) -> Fold:
+    if not config.dev_share:
         return fold
-    names = [s or i for s, i in zip(fold.train.subject, fold.train.sample_id, strict=True)]
-    chosen = np.array([_hash(name) < share for name in names], bool)
-    dev = chosen & ~fold.train.synthetic
-    train = fold.train.take(~chosen & ~_leaks(fold.train, dev))
-    return _checked(Fold(fold.name, train, fold.train.take(dev), fold.test))
+    train = fold.train
+    chosen = _tails(train, config) if config.dev_from == "tails" else _drawn(train, config.dev_share)
+    dev = chosen & ~train.synthetic
+    return _checked(Fold(fold.name, train.take(~chosen & ~_leaks(train, dev)), train.take(dev), fold.test))
+
+
+def _drawn(table: SampleTable, share: float) -> NDArray[np.bool_]:
+    names = [s or i for s, i in zip(table.subject, table.sample_id, strict=True)]
+    return np.array([_hash(name) < share for name in names], bool)
+
+
+def _tails(table: SampleTable, config: ProtocolConfig) -> NDArray[np.bool_]:
+    """The last share of each domain and label, by path; at least one sample, and never all of them."""
+    out = np.zeros(len(table), bool)
+    for rows in _cells(table, config.by):
+        count = min(max(round(len(rows) * config.dev_share), 1), len(rows) - 1)
+        out[rows[len(rows) - count :]] = True
+    return out
 
 
 def _checked(fold: Fold) -> Fold:

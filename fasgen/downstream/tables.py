@@ -1,8 +1,9 @@
 """Tables in the papers' layouts, as text, CSV and LaTeX; each states protocol, level and threshold policy.
 
 Layouts: ``full``, a row an experiment with everything; ``cross``, a row a method and HTER and AUC for each protocol, as in
-cross-data-set papers; ``intra``, APCER, BPCER and ACER for each protocol and method, as in intra-data-set papers. Where a
-method has several seeds, ``cross`` and ``intra`` give mean and standard deviation (of the sample) over them.
+cross-data-set papers; ``intra``, APCER, BPCER and ACER for each protocol and method, as in intra-data-set papers;
+``summary``, a row a method over all folds. Where a method has several seeds, ``cross`` and ``intra`` give mean and standard
+deviation (of the sample) over them.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from statistics import mean, stdev
 from typing import Literal
 
 from fasgen.downstream.evaluate import FIGURES, Evaluation
+from fasgen.downstream.summary import CAPTION, HEADER, summary_rows
 
-Layout = Literal["full", "cross", "intra"]
+Layout = Literal["full", "cross", "intra", "summary"]
 Form = Literal["text", "csv", "latex"]
 
 _TITLES = {"auc": "AUC", "eer": "EER", "hter": "HTER", "apcer": "APCER", "bpcer": "BPCER", "acer": "ACER"}
@@ -48,6 +50,8 @@ def build(evaluations: Sequence[Evaluation], layout: Layout) -> Table:
     caption = settings.words()
     if layout == "full":
         return _full(evaluations, f"All rates in %; {caption}; {settings.interval_words()}.")
+    if layout == "summary":
+        return Table(f"HTER and AUC in %, {caption}; {CAPTION}.", HEADER, tuple(summary_rows(evaluations)), 1)
     seeds = max(len(group) for group in _grouped(evaluations).values())
     spread = f"; mean ± standard deviation over up to {seeds} seeds" if seeds > 1 else ""
     if layout == "cross":

@@ -83,7 +83,7 @@ class FasTask:
             return loss, {"rq": loss}
         parts = {"classification": cross_entropy(out.logits, batch.label)}
         if settings.kind == "ssdg":
-            domain = batch.numbers(self._experiment.protocol.by, self._domains)
+            domain = self._shards.numbers(batch, self._experiment.protocol.by, self._domains)
             labels = asymmetric_labels(batch.label, domain)
             parts["triplet"] = settings.triplet * batch_all_triplet(out.embedding.float(), labels, settings.margin)
             if out.domains is not None:
@@ -129,7 +129,7 @@ class DlifTask:
     def loss(self, module: nn.Module, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         """``L_FAS + L_FR`` and all of their terms."""
         generator = torch.Generator().manual_seed(sample_seed(self._seed, "dlif.partners", str(step)))
-        parts = module(batch.image, batch.label, batch.numbers("subject", self._subjects), generator)
+        parts = module(batch.image, batch.label, self._shards.numbers(batch, "subject", self._subjects), generator)
         return torch.stack(list(parts.values())).sum(), parts
 
     def scores(self, table: SampleTable) -> list[float]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
+from torch import distributed as dist
 
 from fasgen.downstream.config import Experiment, ScoringConfig
 from fasgen.downstream.data import Shards
@@ -19,6 +20,7 @@ from fasgen.downstream.scores import Score, ScoreTable, read_scores, write_score
 from fasgen.downstream.tasks import DlifTask, FasTask, build_task
 from fasgen.errors import ConfigError
 from fasgen.reader import SampleTable, SubjectSampler
+from fasgen.reader.split import rank_and_world
 from fasgen.training.loop import train
 
 Say = Callable[[str], object]
@@ -31,6 +33,9 @@ def run_experiments(experiments: Mapping[str, Experiment], device: torch.device,
     on from its checkpoint. Per run: ``<out>/<variant>/<fold>/seed-<n>/`` with curve, checkpoint, weights and ``scores.csv``;
     for all: ``<out>/scores.csv`` and the tables and pictures beside it.
 
+    Under a launcher (torchrun) the ranks train each run together, with the batches that one rank alone would draw; rank 0
+    scores, writes and returns figures, the others return none.
+
     Args:
         experiments: variant to settings; ``out`` and ``scoring`` are the same in all.
         device: where to train.
@@ -42,6 +47,8 @@ def run_experiments(experiments: Mapping[str, Experiment], device: torch.device,
     Raises:
         ConfigError: settings contradict each other, or the samples.
     """
+    rank, world = _ranks(device)
+    say = say if rank == 0 else _silent
     first = _common(experiments)
     opened: dict[tuple[str, bool], Shards] = {}
     # All is checked before anything is trained: hours later is too late for a misspelt target.
@@ -51,11 +58,17 @@ def run_experiments(experiments: Mapping[str, Experiment], device: torch.device,
         sampler = training_sampler(experiment, fold.train, experiment.seeds[0])
         for what, why in sampler.left_out.items() if isinstance(sampler, SubjectSampler) else ():
             say(f"{name}, {fold.name}: left out {what}: {why}")
+        training_sampler(experiment, fold.train, experiment.seeds[0], 0, rank, world)
     rows: list[Score] = []
-    runs = [(job, seed) for job in jobs for seed in job[1].seeds]
+    # Seed by seed, so that a table that is cut off has every method on every fold, with fewer seeds.
+    runs = sorted(((job, seed) for job in jobs for seed in job[1].seeds), key=lambda run: run[0][1].seeds.index(run[1]))
     for number, ((name, experiment, shards, fold), seed) in enumerate(runs, 1):
         say(f"run {number} of {len(runs)}: {name}, {fold.name}, seed {seed}")
-        rows += _run(name, experiment, shards, fold, seed, device, say)
+        rows += _run(name, experiment, shards, fold, seed, device, say, rank, world)
+    if world > 1:
+        dist.barrier()
+    if rank:
+        return first.out, []
     write_scores(first.out / "scores.csv", rows)
     found = trials(ScoreTable(rows))
     settings = scoring(first.scoring)
@@ -69,6 +82,18 @@ def scoring(config: ScoringConfig) -> Settings:
     if isinstance(config.threshold, float):
         return Settings(config.level, "fixed", config.threshold, bootstrap=config.bootstrap)
     return Settings(config.level, config.threshold, bootstrap=config.bootstrap)
+
+
+def _ranks(device: torch.device) -> tuple[int, int]:
+    """This rank and their number; under a launcher the group is joined."""
+    rank, world = rank_and_world(None, None)
+    if world > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", rank=rank, world_size=world)
+    return rank, world
+
+
+def _silent(line: str) -> None:
+    """Says nothing."""
 
 
 def _common(experiments: Mapping[str, Experiment]) -> Experiment:
@@ -88,7 +113,15 @@ def _open(experiment: Experiment, opened: dict[tuple[str, bool], Shards]) -> Sha
 
 
 def _run(
-    name: str, experiment: Experiment, shards: Shards, fold: Fold, seed: int, device: torch.device, say: Say
+    name: str,
+    experiment: Experiment,
+    shards: Shards,
+    fold: Fold,
+    seed: int,
+    device: torch.device,
+    say: Say,
+    rank: int,
+    world: int,
 ) -> list[Score]:
     folder = experiment.out / _slug(name) / _slug(fold.name) / f"seed-{seed}"
     scores, mark = folder / "scores.csv", folder / "run.json"
@@ -100,11 +133,16 @@ def _run(
         return list(read_scores(scores).rows)
     torch.manual_seed(seed)
     task = build_task(experiment, shards, fold, seed, device)
-    folder.mkdir(parents=True, exist_ok=True)
-    about = {"identity": identity, "method": name, "protocol": fold.name, "seed": seed}
-    counts = {part: len(getattr(fold, part)) for part in ("train", "dev", "test")}
-    mark.write_text(json.dumps({**about, **counts, "settings": json.loads(experiment.model_dump_json())}, indent=1), "utf-8")
-    train(task, experiment.loop.model_copy(update={"out": folder, "seed": seed}), device, say=lambda line: say(f"  {line}"))
+    if rank == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        about = {"identity": identity, "method": name, "protocol": fold.name, "seed": seed}
+        counts = {part: len(getattr(fold, part)) for part in ("train", "dev", "test")}
+        settings = json.loads(experiment.model_dump_json())
+        mark.write_text(json.dumps({**about, **counts, "settings": settings}, indent=1), "utf-8")
+    loop = experiment.loop.model_copy(update={"out": folder, "seed": seed})
+    train(task, loop, device, rank=rank, world=world, say=lambda line: say(f"  {line}"))
+    if rank:
+        return []
     rows = [
         row
         for split, table in (("dev", fold.dev), ("test", fold.test))

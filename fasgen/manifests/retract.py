@@ -21,7 +21,7 @@ from fasgen.manifests.unit import committed_units, discard, group_path, manifest
 from fasgen.records import Reason
 
 _ROLES = ("sample_id", "parent_ids", "subject", "style_subject", "reason")
-_PICTURES = ("*.png", "*.jpg", "*.html", "protocols", "duplicates.json")
+_PICTURES = ("*.png", "*.jpg", "*.html", "protocols", "identities", "duplicates.json")
 
 
 @dataclass(frozen=True, slots=True)

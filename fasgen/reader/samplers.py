@@ -70,7 +70,7 @@ class StepSampler(Sampler[list[Draw]]):
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Live and spoof of one domain; ``made`` holds synthetic spoofs where they have a share of their own."""
+    """Live and spoof of one domain or subject; ``made`` holds synthetic spoofs where they have a share of their own."""
 
     live: Queue
     spoof: Queue | None
@@ -112,8 +112,7 @@ class BalancedSampler(StepSampler):
         world: int | None = None,
     ) -> None:
         super().__init__(seed, start, steps, rank, world)
-        if synthetic is not None and not 0 <= synthetic <= 1:
-            raise ConfigError(f"synthetic is {synthetic}, a share in [0, 1] is needed")
+        self._share = _share(synthetic)
         domains = list(table.take(table.label >= 0).groups(by))
         cells = 2 * len(domains)
         if not cells or batch < cells or batch % cells:
@@ -122,8 +121,6 @@ class BalancedSampler(StepSampler):
                 f"batch is {batch} a rank; live and spoof of {len(domains)} domains ({by or 'all'}) need {wanted}"
             )
         self._each = batch // cells
-        # As a fraction, since a sum of floats would drift over a long run.
-        self._share = None if synthetic is None else Fraction(synthetic).limit_denominator(10_000)
         self._parts = [self._part(name, domain, window) for name, domain in domains]
 
     @property
@@ -176,10 +173,15 @@ class SubjectSampler(StepSampler):
     set in one batch differ. A subject with fewer samples than asked for gives some of them again, with other augmentation.
     Subjects without live or without spoof samples, and samples without a subject, are left out; ``left_out`` names them.
 
+    With a share of ``synthetic`` ones, a subject's spoofs are that many synthetic and the rest photographed, exact over its
+    visits and within one sample at any time. A subject that has one kind alone gives that one, so that people without a
+    photographed attack take part by their synthetic ones; ``stood_in`` names them. At 0 and 1 the other kind is never drawn.
+
     Args:
         table: the samples.
         subjects: subjects of each data set in a batch.
         live, spoof: samples of each subject.
+        synthetic: share of synthetic ones among the spoof samples of each subject. None does not tell them from photographed.
         by: the column whose values are data sets.
         seed, start, steps, rank, world: see ``StepSampler``.
 
@@ -194,6 +196,7 @@ class SubjectSampler(StepSampler):
         subjects: int = 4,
         live: int = 4,
         spoof: int = 4,
+        synthetic: float | None = None,
         by: str = "dataset",
         seed: int = 0,
         start: int = 0,
@@ -202,12 +205,14 @@ class SubjectSampler(StepSampler):
         world: int | None = None,
     ) -> None:
         super().__init__(seed, start, steps, rank, world)
+        self._share = _share(synthetic)
         if min(subjects, live, spoof) < 1:
             raise ConfigError(f"subjects, live and spoof are {subjects}, {live} and {spoof}; each must be at least 1")
         self._subjects, self._counts = subjects, (spoof, live)
         self.left_out: dict[str, str] = {}
+        self.stood_in: dict[str, str] = {}
         self.batch = 0
-        self._sets: list[tuple[Queue, list[tuple[Queue, Queue]]]] = []
+        self._sets: list[tuple[Queue, list[_Part]]] = []
         labelled = table.take(table.label >= 0)
         for name, members in labelled.groups(by):
             people = self._people(members, f"{name}\x1f")
@@ -221,21 +226,41 @@ class SubjectSampler(StepSampler):
         if not self._sets:
             raise ConfigError("there are no samples with labels to draw subjects from")
 
-    def _people(self, members: SampleTable, prefix: str) -> list[tuple[Queue, Queue]]:
+    def _people(self, members: SampleTable, prefix: str) -> list[_Part]:
         people = []
         for subject, own in members.groups("subject"):
-            queues = []
-            for value, kind in ((0, "spoof"), (1, "live")):
-                rows = own.take(own.label == value)
-                if not subject:
-                    self.left_out[f"{prefix[:-1]}: no subject"] = f"{len(own)} samples"
-                elif not len(rows):
-                    self.left_out[subject] = f"no {kind} sample"
-                else:
-                    queues.append(Queue(rows.number, self.seed, f"{prefix}{subject}\x1f{kind}"))
-            if len(queues) == 2:
-                people.append((queues[0], queues[1]))
+            if not subject:
+                self.left_out[f"{prefix[:-1]}: no subject"] = f"{len(own)} samples"
+                continue
+            live, made = own.label == 1, own.synthetic
+            kinds = {"live": live} | (
+                {"spoof": ~live}
+                if self._share is None
+                else {"live": live & ~made, "spoof": ~live & ~made, "made": ~live & made}
+            )
+            found = {
+                kind: Queue(own.number[rows], self.seed, f"{prefix}{subject}\x1f{kind}")
+                for kind, rows in kinds.items()
+                if rows.any()
+            }
+            part = self._spoofs(subject, found)
+            if part is not None:
+                people.append(part)
         return people
+
+    def _spoofs(self, subject: str, found: dict[str, Queue]) -> _Part | None:
+        live, spoof, made = (found.get(kind) for kind in ("live", "spoof", "made"))
+        if self._share == 0:
+            made = None
+        elif self._share == 1:
+            spoof = None
+        elif self._share is not None and (spoof is None) != (made is None):
+            self.stood_in[subject] = "synthetic" if spoof is None else "photographed"
+        if live is None or (spoof is None and made is None):
+            kind = {0: "photographed spoof", 1: "synthetic spoof"}.get(self._share, "spoof") if live is not None else "live"
+            self.left_out[subject] = f"no {kind} sample"
+            return None
+        return _Part(live, spoof, made)
 
     def _chunk(self, number: int) -> list[Draw]:
         spoof, live = self._counts
@@ -245,6 +270,27 @@ class SubjectSampler(StepSampler):
             visit, place = divmod(number, len(people) // self._subjects)
             first = place * self._subjects
             for chosen in order.order(visit)[first : first + self._subjects]:
-                spoofs, lives = people[int(chosen)]
-                out += lives.take(visit * live, live) + spoofs.take(visit * spoof, spoof)
+                part = people[int(chosen)]
+                out += part.live.take(visit * live, live) + self._drawn(part, visit * spoof, spoof)
         return out
+
+    def _drawn(self, part: _Part, start: int, count: int) -> list[Draw]:
+        """Spoofs ``start`` to ``start + count`` of one subject."""
+        if part.spoof is None or part.made is None:
+            only = part.spoof or part.made
+            return only.take(start, count) if only is not None else []
+        share = self._share or Fraction(0)
+        made, made_next = int(start * share), int((start + count) * share)
+        taken = part.spoof.take(start - made, count - (made_next - made))
+        return taken + part.made.take(made, made_next - made)
+
+
+def _share(synthetic: float | None) -> Fraction | None:
+    """As a fraction, since a sum of floats would drift over a long run.
+
+    Raises:
+        ConfigError: it is no share.
+    """
+    if synthetic is not None and not 0 <= synthetic <= 1:
+        raise ConfigError(f"synthetic is {synthetic}, a share in [0, 1] is needed")
+    return None if synthetic is None else Fraction(synthetic).limit_denominator(10_000)

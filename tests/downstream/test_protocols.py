@@ -34,6 +34,26 @@ def disjoint(fold: Fold) -> bool:
     return not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
 
 
+def test_a_guide_without_a_subject_does_not_leak() -> None:
+    metas = [meta(n, label) for n in range(6) for label in (0, 1)]
+    # Made from live picture 5, which trains in fold 1, in the style of spoof picture 0, which is tested there.
+    metas.append(made(5, style=str(metas[0]["sample_id"])))
+    for number, fold in enumerate(folds(SampleTable.of_metas(metas), ProtocolConfig(kind="folds", folds=3))):
+        assert fold.train.synthetic.any() == (number == 1)
+
+
+def test_dev_from_tails_is_the_last_of_each_domain_and_label() -> None:
+    numbers = (4, 9, 0, 7, 2, 1, 3, 8, 5, 6)
+    metas = [meta(n, label, d, f"{d}/s") for d in "abc" for n in numbers for label in (0, 1)]
+    metas += [made(9, "a"), made(3, "a"), meta(0, 1, "b", "b/t")]
+    config = ProtocolConfig(targets=("c",), dev_share=0.2, dev_from="tails")
+    [fold] = folds(SampleTable.of_metas(metas), config)
+    assert {(d, p) for d, p in zip(fold.dev.dataset, fold.dev.path, strict=True)} == {
+        (d, f"{label}/{n}.jpg") for d in "ab" for label in (0, 1) for n in (8, 9)
+    }
+    assert fold.train.synthetic.sum() == 1 and len(fold.train) + len(fold.dev) == 2 * 20 + 1 + 2 - 1 and disjoint(fold)
+
+
 rows = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 1), st.integers(0, 5), st.booleans()), min_size=1, max_size=60)
 
 

@@ -120,6 +120,14 @@ def test_a_resumed_run_has_the_scores_of_an_uninterrupted_one(three: Path, tmp_p
     assert (tmp_path / "whole" / "scores.csv").read_bytes() == (tmp_path / "cut" / "scores.csv").read_bytes()
 
 
+def test_runs_go_seed_by_seed(three: Path, tmp_path: Path) -> None:
+    one = experiment(three, tmp_path, loop={"steps": 1}, protocol={"targets": ["a", "b"]}, seeds=[3, 1])
+    said: list[str] = []
+    run_experiments({"x": one, "y": one.model_copy(update={"seeds": (1,)})}, CPU, said.append)
+    order = [line.partition(": ")[2] for line in said if line.startswith("run ")]
+    assert order[:3] == ["x, leave out a, seed 3", "x, leave out b, seed 3", "y, leave out a, seed 1"] and len(order) == 6
+
+
 def test_complete_runs_are_not_run_again_and_others_are_not_mixed_in(three: Path, tmp_path: Path) -> None:
     one = experiment(three, tmp_path, loop={"steps": 2})
     run(one)
@@ -183,11 +191,15 @@ def test_one_file_and_one_command_give_the_table(three: Path, tmp_path: Path, mo
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert "leave out a HTER" in lines[2] and "leave out c AUC" in lines[2] and "up to 2 seeds" in lines[0]
-    assert [line.split("  ")[0] for line in lines[3:]] == ["residual", "with synthetic"] and lines[3].count("±") == 4
+    assert [line.split("  ")[0] for line in lines[3:5]] == ["residual", "with synthetic"] and lines[3].count("±") == 4
     assert {"scores.csv", "cross.tex", "full.csv", "roc-leave-out-a.png"} <= {p.name for p in Path("out").iterdir()}
     assert len(read_scores(Path("out/scores.csv")).rows) == 2 * 2 * 2 * 36
     again = CliRunner().invoke(main, ["eval", "out/scores.csv", "--layout", "cross"])
-    assert again.stdout == result.stdout
+    short = CliRunner().invoke(main, ["eval", "out/scores.csv", "--layout", "summary"])
+    assert f"{again.stdout}\n{short.stdout}" == result.stdout
+    said = fasgen("e.yaml", "--device", "cpu", "--only", "residual", "loop.steps=2")
+    assert said.exit_code == 0 and "with synthetic" not in said.stdout and said.stderr.count("already run") == 4
+    assert "there is no such variant; there are: residual, with synthetic" in fasgen("e.yaml", "--only", "x").output
 
 
 @pytest.mark.parametrize(
@@ -237,6 +249,14 @@ def test_what_cannot_be_drawn_is_refused_before_anything_is_trained(three: Path,
     few = experiment(three, tmp_path, method="dlif")
     with pytest.raises(ConfigError, match="has 3 subjects with live and spoof samples, a batch needs 4"):
         run(few)
+
+
+@pytest.mark.parametrize("name", ["replay-lodo", "celeba-folds"])
+def test_the_experiments_of_the_documentation_are_read(name: str) -> None:
+    found = load_variants(Experiment, Path(__file__).resolve().parents[2] / "examples" / "experiments" / f"{name}.yaml")
+    assert {one.seeds for one in found.values()} == {(0, 1, 2, 3, 4)} and next(iter(found)) == "image"
+    assert {one.scoring.threshold for one in found.values()} == {"dev-eer"}
+    assert all(one.protocol.dev_from == "tails" and one.protocol.dev_share == 0.2 for one in found.values())
 
 
 def test_the_example_is_read() -> None:

@@ -178,6 +178,61 @@ def test_subjects_of_every_data_set(
     assert set(sampler.left_out) == left
 
 
+@given(st.floats(0, 1), st.integers(1, 5), st.integers(1, 40), st.integers(1, 9), st.integers(1, 9))
+def test_each_subject_has_its_share_of_synthetic_spoofs(share: float, spoof: int, steps: int, real: int, made: int) -> None:
+    data = table(
+        *[
+            c
+            for k in range(2)
+            for c in (("d", f"d/{k}", 1, 3, False), ("d", f"d/{k}", 0, real, False), ("d", f"d/{k}", 0, made, True))
+        ]
+    )
+    sampler = SubjectSampler(data, subjects=1, live=1, spoof=spoof, synthetic=share, steps=steps)
+    drawn: Counter[tuple[str, bool]] = Counter()
+    for batch in sampler:
+        [*spoofs] = [d.number for d in batch if data.label[d.number] == 0]
+        assert len(spoofs) == spoof
+        drawn.update((data.subject[n], bool(data.synthetic[n])) for n in spoofs)
+    for k in range(2):
+        total = drawn[f"d/{k}", True] + drawn[f"d/{k}", False]
+        assert abs(drawn[f"d/{k}", True] - share * total) <= 1 + 1e-4 * total
+    assert not sampler.left_out and not sampler.stood_in
+
+
+def test_people_with_one_kind_of_spoof_stand_in_with_it() -> None:
+    kinds = {"d/both": (False, True), "d/real": (False,), "d/made": (True,), "d/none": ()}
+    cells: list[tuple[str, str, int | None, int, bool]] = [("d", name, 1, 2, False) for name in kinds]
+    cells += [("d", name, 0, 2, synthetic) for name, which in kinds.items() for synthetic in which]
+    data = table(*cells)
+
+    def sampled(share: float | None) -> tuple[SubjectSampler, set[tuple[str, bool]]]:
+        sampler = SubjectSampler(data, subjects=1, live=1, spoof=2, synthetic=share, steps=12)
+        numbers = [d.number for batch in sampler for d in batch if data.label[d.number] == 0]
+        return sampler, {(str(data.subject[n]), bool(data.synthetic[n])) for n in numbers}
+
+    half, drawn = sampled(0.5)
+    assert half.stood_in == {"d/real": "photographed", "d/made": "synthetic"} and set(half.left_out) == {"d/none"}
+    assert drawn == {("d/both", False), ("d/both", True), ("d/real", False), ("d/made", True)}
+    none, drawn = sampled(0.0)
+    assert drawn == {("d/both", False), ("d/real", False)} and none.left_out["d/made"] == "no photographed spoof sample"
+    every, drawn = sampled(1.0)
+    assert drawn == {("d/both", True), ("d/made", True)} and every.left_out["d/real"] == "no synthetic spoof sample"
+    assert sampled(None)[0].stood_in == {}
+
+
+@given(sizes, st.integers(1, 3), st.integers(1, 4), st.floats(0, 1), st.integers(0, 20))
+def test_the_ranks_together_draw_what_one_alone_would(
+    counts: list[tuple[int, int, int]], each: int, world: int, share: float, step: int
+) -> None:
+    data = domains(counts)
+
+    def at(batch: int, rank: int, ranks: int) -> list[Draw]:
+        return BalancedSampler(data, batch, by="dataset", synthetic=share, rank=rank, world=ranks).at(step)
+
+    parts = [at(2 * each * len(counts), rank, world) for rank in range(world)]
+    assert Counter(d for part in parts for d in part) == Counter(at(2 * each * world * len(counts), 0, 1))
+
+
 def test_subjects_come_equally_often_and_samples_too() -> None:
     data = table(*[("d", f"d/s{k}", label, 6, False) for k in range(8) for label in (0, 1)])
     sampler = SubjectSampler(data, subjects=4, live=3, spoof=2, steps=12)
