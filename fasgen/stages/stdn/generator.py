@@ -145,7 +145,7 @@ class Generator(nn.Module):
             image: (B, 3, S, S) in [0, 1], S a multiple of the configuration's ``factor``.
         """
         fold = self.config.fold
-        top = self.stem(F.pixel_unshuffle(banded(image), fold))
+        top = self.stem(F.pixel_unshuffle(banded(image), fold).to(self.last.weight.dtype))
         features = [top]
         for level in self.down:
             features.append(level(features[-1]))

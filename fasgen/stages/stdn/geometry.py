@@ -30,12 +30,12 @@ _REGIONS: dict[str, Region] = {
     "makeup": "face",
     "make-up": "face",
     "wax": "face",
-    "partial": "face",
     "fake_head": "face",
     "mannequin": "face",
     "glasses": "eyes",
     "eye": "eyes",
     "mouth": "mouth",
+    "partial": "face",
 }
 
 
