@@ -21,14 +21,17 @@ def test_depth_is_highest_at_the_nose_and_nothing_off_the_face() -> None:
 
 
 def test_depth_follows_the_face() -> None:
-    moved = pseudo_depth(POINTS + (14, 0), 112, 112)
+    moved = pseudo_depth(POINTS + np.array([14, 0]), 112, 112)
     assert np.allclose(moved[:, 4:], pseudo_depth(POINTS, 112, 112)[:, :-4], atol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("attack", "region"),
-    [("print", "whole"), ("replay", "whole"), ("cut_print", "whole"), ("mask_rigid", "face"), ("makeup", "face"),
-     ("glasses", "eyes"), ("Partial_Mouth", "mouth"), ("partial", "face"), ("funny-eye", "eyes"), ("3d-mask", "face"), ("unheard of", "whole")],
+    [
+        ("print", "whole"), ("replay", "whole"), ("cut_print", "whole"), ("mask_rigid", "face"), ("makeup", "face"),
+        ("glasses", "eyes"), ("Partial_Mouth", "mouth"), ("partial", "face"), ("funny-eye", "eyes"), ("3d-mask", "face"),
+        ("unheard of", "whole"),
+    ],
 )  # fmt: skip
 def test_regions_by_attack(attack: str, region: str) -> None:
     assert region_of(attack) == region
