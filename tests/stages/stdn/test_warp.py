@@ -28,7 +28,7 @@ def test_equal_landmarks_move_nothing() -> None:
 def test_a_known_warp_moves_a_known_pixel() -> None:
     """The nose of the source lies 3 px to the right and 1 px down of the target's: the target's pixel reads there."""
     target = np.array([[16.0, 16.0]])
-    offset = backward_offset(target + [3, 1], target, 33, 33)
+    offset = backward_offset(target + np.array([3, 1]), target, 33, 33)
     assert tuple(offset[:, 16, 16]) == (3, 1)
     x = torch.zeros(1, 1, 33, 33)
     x[0, 0, 17, 19] = 1
@@ -38,7 +38,7 @@ def test_a_known_warp_moves_a_known_pixel() -> None:
 def test_between_a_landmark_and_the_border_the_offset_is_linear() -> None:
     """The border's middle at the top is an anchor 16 px above the landmark."""
     target = np.array([[16.0, 16.0]])
-    offset = backward_offset(target + [4, 0], target, 33, 33)
+    offset = backward_offset(target + np.array([4, 0]), target, 33, 33)
     assert offset[0, 0, 16] == 0 and offset[0, 8, 16] == pytest.approx(2) and offset[0, 12, 16] == pytest.approx(3)
 
 
@@ -85,7 +85,7 @@ def test_landmarks_outside_of_the_picture_or_twice_are_left_out() -> None:
 def test_dense_landmarks_are_taken_as_well() -> None:
     rng = np.random.default_rng(0)
     target = rng.uniform(4, 60, (68, 2))
-    offset = backward_offset(target + [1, -1], target, 64, 64)
+    offset = backward_offset(target + np.array([1, -1]), target, 64, 64)
     assert offset[0, 20:44, 20:44] == pytest.approx(1, abs=1e-5) and offset[1, 20:44, 20:44] == pytest.approx(-1, abs=1e-5)
 
 
