@@ -21,7 +21,7 @@ SPOOFS = 4
 
 COLUMNS = ("input", "reconstruction", "residual")
 
-FURTHER = {"lgsc": "lgsc"}
+FURTHER = {"lgsc": "lgsc", "stdn": "traces"}
 """Cues shown beside the residual where there are any: stage to array field."""
 
 

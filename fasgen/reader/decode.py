@@ -69,7 +69,8 @@ class SampleDecoder:
 
     Attributes:
         cues: names of cues: members ``<name>.npy`` or ``<name>.npy.gz``, H x W x C. ``cue`` is the residual, ``lgsc`` the map
-            of LGSC; any other that the shards have may be named too. What is not named is not decoded.
+            of LGSC, ``stdn`` the trace of STDN+; any other that the shards have may be named too. What is not named is not
+            decoded.
         images: names of further images: members ``<name>.png``.
         arrays: names of further arrays: members ``<name>.npy``, handed on as they are, never moved.
         cue_scale: ``standardised``: per image over all channels and pixels, minus mean, over standard deviation + 1e-8, which

@@ -47,6 +47,11 @@ can standardise or not.
 nothing on live faces, times 32767 and rounded; divide by 32767 to have it back. Its mean absolute value is the score in each
 sample's JSON, high for a spoof.
 """,
+    "stdn": """\
+`stdn` is the additive spoof trace of STDN+ (int16, H x W x 3, RGB, signed, in 1/32 of an 8-bit level; divide by 32 to have
+levels): what its generator takes a spoof to have added to a live face, from colour shifts to texture, and little on live
+faces. The score in each sample's JSON is high for live.
+""",
 }
 
 _TOGETHER = """\
@@ -143,6 +148,7 @@ def _members(settings: Mapping[str, Any], cues: Mapping[str, int], form: str) ->
     told = {
         "residual": "residual cue, int16, H x W x 3, signed 8-bit levels",
         "lgsc": "spoof cue map of LGSC, int16, H x W x 3",
+        "stdn": "additive spoof trace of STDN+, int16, H x W x 3, signed, in 1/32 of an 8-bit level",
     }
     for name in _listed(cues):
         what = f"{told.get(name, f'cue {name}')} ({cues[name]} samples)" if name != "residual" else told[name]

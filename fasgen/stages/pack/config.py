@@ -12,7 +12,7 @@ from fasgen.stages.stage import Reads, StageConfig, StageSpec, Want
 
 Label = Literal["live", "spoof", "unknown"]
 
-CueName = Literal["residual", "lgsc"]
+CueName = Literal["residual", "lgsc", "stdn"]
 """Names in ``pack.cues``: the residual, which is the member ``cue``, and those of `CUES`."""
 
 GEOMETRY = ("box", "score", "landmarks", "transform", "yaw", "pitch", "roll", "detector", "source_width", "source_height")

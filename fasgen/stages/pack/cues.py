@@ -53,5 +53,14 @@ class Cue:
         return {**told, **values}
 
 
-CUES = (Cue("lgsc", "lgsc", "lgsc", "spoof cue map: tanh of LGSC's generator, 0 for live", ("lgsc_score",)),)
+CUES = (
+    Cue("lgsc", "lgsc", "lgsc", "spoof cue map: tanh of LGSC's generator, 0 for live", ("lgsc_score",)),
+    Cue(
+        "stdn",
+        "stdn",
+        "traces",
+        "additive spoof trace of STDN+ in 1/32 of a level: image - live counterpart where nothing is masked",
+        ("stdn_score", "stdn_depth", "trace_abs_mean", "trace_energy_face", "trace_energy_outside", "mask_mean", "alpha0"),
+    ),
+)
 """In the order of their members."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fasgen.stages.stdn.bands import cuts, low
 from fasgen.stages.stdn.traces import Traces, additive
 
 BETA = 0.1
@@ -67,8 +68,12 @@ def self_supervision(again: Traces, put: Traces) -> Tensor:
 
 
 def trace_size(traces: Traces) -> Tensor:
-    """mean |B| + mean |C| + mean |T| + mean |P| of each sample: (B,), from 0 to 4."""
-    parts = (traces.B, traces.C, traces.T, traces.P)
+    """mean |B| + mean |C| + mean |T| + mean |P| of each sample: (B,), from 0 to 4.
+
+    B and C as they count, within their bands: nothing regularises them beyond.
+    """
+    n1, n2 = cuts(traces.T.shape[-1])
+    parts = (low(traces.B, n1), low(traces.C, n2), traces.T, traces.P)
     return torch.stack([part.abs().flatten(1).mean(1) for part in parts]).sum(0)
 
 

@@ -57,4 +57,4 @@ def test_a_mirror_image_has_its_left_eye_on_the_left() -> None:
 def test_points_that_coincide_are_survived() -> None:
     same = np.full((5, 2), 50.0)
     assert np.isfinite(pseudo_depth(same, 112, 112)).all()
-    assert untouched("face", same, 112, 112).sum() >= 112 * 112 - 1
+    assert not untouched("face", same, 112, 112).any()
