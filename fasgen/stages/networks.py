@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,8 @@ from fasgen.stages.defake.model import AUTOENCODERS, read_config
 from fasgen.stages.defake.train_dfg import build_unet
 from fasgen.stages.defake.training_config import DFGTraining
 from fasgen.stages.identify.iresnet import DEPTHS, INPUT_SIZE, IResNet, IResNetConfig
+from fasgen.stages.stdn.discriminators import Discriminators
+from fasgen.stages.stdn.generator import Generator, GeneratorConfig
 from fasgen.stages.synth.difffas.folder import read_config_of
 from fasgen.stages.synth.difffas.style_encoder import StyleEncoder, StyleEncoderConfig
 from fasgen.stages.synth.difffas.unet import UNet, UNetConfig
@@ -50,7 +52,7 @@ class Figures:
 @cache
 def figures() -> tuple[Figures, ...]:
     """All networks; embedded ones that this installation lacks are left out."""
-    return (*_identity(), *_generator(), *_difffas())
+    return (*_identity(), *_generator(), *_difffas(), *_stdn())
 
 
 def _measure(
@@ -154,3 +156,19 @@ def _pair(origin: Origin, style: StyleEncoderConfig, unet: UNetConfig) -> Iterat
 
     inputs = (image, image, *(tuple(tap.shape) for tap in taps))
     yield _measure("DiffFAS, U-Net", origin, lambda: UNet(unet), inputs, call)
+
+
+def _stdn() -> Iterator[Figures]:
+    folder = WEIGHTS / "stdn" / "generator"
+    shapes: list[tuple[Origin, GeneratorConfig]] = [("paper", GeneratorConfig())]
+    if folder.is_dir():
+        shapes.insert(0, ("embedded", read_config_of(folder, Generator, GeneratorConfig)))
+    for origin, shape in shapes:
+        image = (1, 3, shape.size, shape.size)
+        yield _measure("STDN+, generator", origin, partial(Generator, shape), (image,), _plain)
+
+    def judge(network: Any, *images: Tensor) -> None:
+        network(images)
+
+    image = (1, 3, GeneratorConfig().size, GeneratorConfig().size)
+    yield _measure("STDN+, four discriminators", "paper", lambda: Discriminators(GeneratorConfig().size), (image,) * 4, judge)
