@@ -203,7 +203,7 @@ def train(
         runner = nn.parallel.DistributedDataParallel(module, device_ids=[device.index] if device.type == "cuda" else None)
     if config.compile and alternating:
         for child in module.children():
-            child.compile()  # type: ignore[no-untyped-call]
+            child.compile()
     elif config.compile:
         runner = torch.compile(runner)  # type: ignore[assignment]
     began = time.monotonic() - spent

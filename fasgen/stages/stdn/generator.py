@@ -154,7 +154,7 @@ class Generator(nn.Module):
             risen = level(x)
             x = torch.cat([risen, skip], 1)
         out = F.pixel_shuffle(self.last(x), fold).float()
-        colour, content, texture, mask, filling = out.split([3, 3, 3, 1, 3], 1)
+        colour, content, texture, mask, filling = torch.split(out, [3, 3, 3, 1, 3], 1)
         traces = Traces(torch.tanh(colour), torch.tanh(content), torch.tanh(texture), mask.sigmoid(), filling.sigmoid())
         seen = zip(self.attention, (*features[1:], risen), strict=True)
         depth = self.head(torch.cat([resized(attend(f), DEPTH_SIDE) for attend, f in seen], 1))

@@ -76,7 +76,7 @@ class Stdn:
 
 def in_steps(trace: NDArray[np.float32]) -> NDArray[np.int16]:
     """Traces on images in [0, 1] to 1/32 of an 8-bit level."""
-    return np.rint(trace * (255.0 * STEPS_A_LEVEL)).astype(np.int16)
+    return np.asarray(np.rint(trace * (255.0 * STEPS_A_LEVEL)), np.int16)
 
 
 def statistics(traces: NDArray[np.int16], face: NDArray[np.bool_]) -> dict[str, Scalar]:

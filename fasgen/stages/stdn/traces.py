@@ -95,4 +95,4 @@ def stacked(traces: Traces) -> Tensor:
 
 def unstacked(x: Tensor) -> Traces:
     """The inverse of `stacked`."""
-    return Traces(*x.split([3, 3, 3, 1, 3], 1))
+    return Traces(*torch.split(x, [3, 3, 3, 1, 3], 1))

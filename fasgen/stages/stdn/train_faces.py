@@ -65,7 +65,7 @@ class Landmarks:
         if template not in TEMPLATES:
             raise ConfigError(f"template: no template {template!r}; known are {', '.join(TEMPLATES)}")
         self._template = target(template, size)
-        self._look = detector(AlignConfig(), torch.device("cpu")) if detect else None
+        self._look = detector(AlignConfig.model_validate({}), torch.device("cpu")) if detect else None
         self._known: dict[int, Points] = {}
 
     def of(self, number: int, levels: Tensor) -> Points:
