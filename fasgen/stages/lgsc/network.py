@@ -11,6 +11,9 @@ from torch.nn import functional as F
 
 from fasgen.stages.lgsc.resnet import BasicBlock, Norm, ResNet
 
+START = 0.1
+"""First scale of the last normalisations."""
+
 
 @dataclass(frozen=True)
 class GeneratorConfig:
@@ -106,6 +109,10 @@ class SpoofCueGenerator(nn.Module):
             inside = width
         self.decoder = nn.ModuleList(stages)
         self.last = DecoderStage(inside, 0, inside, 3, norm)
+        # The map starts near zero, where live faces are to have it, rather than where tanh is flat.
+        last = (self.last.block1.bn2, self.last.block1.downsample, self.last.block2.bn2, self.last.side)
+        for scale in (m.weight for part in last for m in part.modules() if isinstance(m, nn.BatchNorm2d | nn.InstanceNorm2d)):
+            nn.init.constant_(scale, START)
 
     def forward(self, x: Tensor) -> Cue:
         """Faces (B, 3, H, W) in [-1, 1] to their cue maps and the features that training compares."""
