@@ -115,8 +115,12 @@ def test_who_learns_in_which_turn(faces: Path, tmp_path: Path) -> None:
 
 def test_adversaries_each_lower_their_own_loss_on_the_same_verdicts(faces: Path, tmp_path: Path) -> None:
     config = settings(faces, tmp_path, depth_weight=0, mask_weight=0, regularise_live=0, regularise_spoof=0)
+    torch.manual_seed(0)
     task = StdnTask(config, CPU)
     task.module.eval()
+    # Initial weights are so small that verdicts hardly depend on what is seen.
+    for p in task.module.get_submodule("discriminators").parameters():
+        p.data.mul_(10 if p.ndim == 4 else 1)
     batch = next(task.batches(0, 0, 1))
 
     def told(index: int) -> torch.Tensor:
@@ -124,12 +128,16 @@ def test_adversaries_each_lower_their_own_loss_on_the_same_verdicts(faces: Path,
         return task.turns[index].loss(task.module, batch, 0)[0]
 
     for part, index in (("discriminators", 1), ("generator", 0)):
-        optimiser = torch.optim.SGD(task.module.get_submodule(part).parameters(), 1e-3)
+        learns = list(task.module.get_submodule(part).parameters())
         before = told(index)
-        optimiser.zero_grad()
-        before.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        assert float(told(index).detach()) < float(before.detach())
+        gradient = torch.autograd.grad(before, learns, allow_unused=True)
+        square = sum(float(g.square().sum()) for g in gradient if g is not None)
+        with torch.no_grad():
+            for p, g in zip(learns, gradient, strict=True):
+                if g is not None:
+                    p -= 0.01 * before / square * g
+        # A step that lowers a linear loss by a hundredth.
+        assert 0.97 < float((told(index) / before).detach()) < 0.998
 
 
 def gallery() -> Gallery:
