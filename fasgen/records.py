@@ -120,3 +120,7 @@ PROVENANCE: tuple[Column, ...] = (
     Column("shipped_eyes", "list<float32>", "the data set's own eye centres: left x, y, right x, y; null without", "px"),
 )
 """Columns that every row inherits from its source, unchanged through all one-to-one stages."""
+
+CUE_ONE: dict[str, float] = {"residual": 127.5, "lgsc": 32767.0, "traces": 4080.0}
+"""By array field of a cue, the stored number that stands for 1: a residual has the scale of images in [-1, 1], an LGSC map that
+of its tanh, and traces that of a residual in 1/32 of a level."""

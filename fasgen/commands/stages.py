@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @click.command(short_help="List the stages and the trainings.")
 def stages() -> None:
-    """List the stages in the order in which samples meet them, and what can be trained."""
+    """List the stages in the order in which samples meet them, and what can be trained.
+
+    What a stage can do without stands in brackets.
+    """
     from fasgen.stages import specs
     from fasgen.training.config import trainings
 
@@ -25,5 +28,9 @@ def stages() -> None:
 
 
 def _inputs(spec: StageSpec) -> str:
-    lanes = [" + ".join(read.stage for read in reads) for reads in (spec.reads, spec.also) if reads]
+    lanes = [
+        " + ".join(f"[{read.stage}]" if read.optional else read.stage for read in reads)
+        for reads in (spec.reads, spec.also)
+        if reads
+    ]
     return " and ".join(lanes) or "sources"

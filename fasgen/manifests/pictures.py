@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fasgen.errors import StoreError
 from fasgen.manifests.arrays import ArrayReader
 from fasgen.manifests.images import decode_image
+from fasgen.manifests.report.sheet import in_levels
 from fasgen.manifests.tar import TarReader
 from fasgen.manifests.unit import group_path, member_key, unit_facts
 
@@ -72,7 +73,7 @@ class _Unit:
 class Gallery:
     """Reads pictures from committed units, a few of which it keeps open.
 
-    An image field is H x W x 3 uint8 RGB. An array field of shape H x W x 3 in int16 is a signed residual in 8-bit levels;
+    An image field is H x W x 3 uint8 RGB. An array field of shape H x W x 3 in int16 is a cue, brought to signed 8-bit levels;
     where a sample has a ``residual`` and no ``reconstruction``, the latter is the image less the residual, bit for bit.
 
     Args:
@@ -116,7 +117,7 @@ class Gallery:
                     found[field] = self._image(place, field)
             for field, reader in self._unit(place.stage, place.unit).arrays.items():
                 if field not in found and reader.has(place.array_index):
-                    found[field] = reader.read(place.array_index)
+                    found[field] = in_levels(reader.read(place.array_index), field)
         return _with_reconstruction(found)
 
     def _fields(self, place: Place) -> list[str]:

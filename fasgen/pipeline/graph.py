@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import Enum
 from importlib import import_module
@@ -60,7 +60,8 @@ def wire(specs: Mapping[str, StageSpec], section: Callable[[str], Any]) -> dict[
         section: from a specification's ``key`` to its configuration.
 
     Raises:
-        ConfigError: a stage reads one that does not exist, or stages read each other in a ring.
+        ConfigError: a stage reads one that does not exist, wants what a stage that is off would make, or stages read each other
+            in a ring.
     """
     wired: dict[str, Wiring] = {}
     off: set[str] = set()
@@ -78,16 +79,32 @@ def wire(specs: Mapping[str, StageSpec], section: Callable[[str], Any]) -> dict[
                 raise ConfigError(f"stage {name} reads {read.stage}, which is none of {', '.join(specs)}")
             visit(read.stage)
         open_.pop()
-        if spec.off(section(spec.key)) or any(read.stage in off for read in spec.reads):
+        if spec.off(section(spec.key)) or any(read.stage in off and not read.optional for read in spec.reads):
             off.add(name)
             return
-        lanes = tuple(lane for lane in (spec.reads, spec.also) if lane and not any(read.stage in off for read in lane))
+        chosen = (_chosen(spec, lane, section(spec.key), off) for lane in (spec.reads, spec.also))
+        lanes = tuple(lane for lane in chosen if lane and not any(read.stage in off for read in lane))
         whole = [read.stage for read in spec.guides] + ([spec.roster.source] if spec.roster else [])
         wired[name] = Wiring(lanes, spec.guides, tuple(dict.fromkeys(whole)))
 
     for name in specs:
         visit(name)
     return wired
+
+
+def _chosen(spec: StageSpec, lane: Sequence[Reads], config: Any, off: Set[str]) -> tuple[Reads, ...]:
+    """The reads of a lane without the optional ones that are not wanted, or not made."""
+    kept = []
+    for read in lane:
+        want = spec.wants(config, read) if read.optional else "yes"
+        if want == "yes" and read.optional and read.stage in off:
+            raise ConfigError(
+                f"{spec.key} asks for what {read.stage} makes, which is switched off: switch {read.stage} on, "
+                f"or ask {spec.key} for less"
+            )
+        if want == "yes" or (want == "if_on" and read.stage not in off):
+            kept.append(read)
+    return tuple(kept)
 
 
 def with_ancestors(wired: Mapping[str, Wiring], wanted: Sequence[str]) -> list[str]:

@@ -1,9 +1,9 @@
-"""The contact sheet of a run: a look at what came out, from committed units of align, defake and synth."""
+"""The contact sheet of a run: a look at what came out, from committed units of align, defake, lgsc and synth."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fasgen.errors import StoreError
 from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.images import RGB, encode_png
-from fasgen.manifests.report.sheet import SheetRow, contact_sheet
+from fasgen.manifests.report.sheet import SheetRow, contact_sheet, in_levels
 from fasgen.manifests.shard import UnitReader, committed_units
 from fasgen.records import Scalar
 
@@ -21,16 +21,19 @@ SPOOFS = 4
 
 COLUMNS = ("input", "reconstruction", "residual")
 
+FURTHER = {"lgsc": "lgsc", "stdn": "traces"}
+"""Cues shown beside the residual where there are any: stage to array field."""
+
 
 def write_sheet(folders: Mapping[str, Path], out: Path, limit: int = 24, *, gain: float = 2.0) -> int:
     """Write a PNG of the first samples that have a cue, taken evenly from the committed units.
 
     Args:
-        folders: generation in the store by stage; ``align`` and ``defake`` are needed, ``score`` adds scores to the captions,
-            ``synth`` the spoofs of each face, and ``screen`` their similarity to it.
+        folders: generation in the store by stage; ``align`` and ``defake`` are needed, ``lgsc`` adds its cue, ``score`` adds
+            scores to the captions, ``synth`` the spoofs of each face, and ``screen`` their similarity to it.
         out: the picture's path.
         limit: samples at most.
-        gain: amplification of the residual; grey is 0.
+        gain: amplification of the cues; grey is 0.
 
     Returns:
         number of samples on the sheet; 0 means that no sample has a cue yet, and nothing is written.
@@ -48,8 +51,10 @@ def write_sheet(folders: Mapping[str, Path], out: Path, limit: int = 24, *, gain
         rows += _unit_rows(folders, unit, min(share, limit - len(rows)))
     if not rows:
         return 0
-    spoofs = sorted({name for row in rows for name in row.pictures} - set(COLUMNS))
-    sheet = contact_sheet(rows, (*COLUMNS, *spoofs), across=1 if spoofs else 2, gain=gain)
+    shown = {name for row in rows for name in row.pictures}
+    spoofs = sorted(shown - {*COLUMNS, *FURTHER.values()})
+    cues = [name for name in FURTHER.values() if name in shown]
+    sheet = contact_sheet(rows, (*COLUMNS, *cues, *spoofs), across=1 if spoofs else 2, gain=gain)
     write_atomic(out, encode_png(sheet, str(out)))
     return len(rows)
 
@@ -58,15 +63,32 @@ def _unit_rows(folders: Mapping[str, Path], unit: int, limit: int) -> Iterator[S
     scores, spoofs = _scores(folders.get("score"), unit), _spoofs(folders, unit)
     with UnitReader(folders["align"], unit) as align, UnitReader(folders["defake"], unit) as defake:
         found = [row for row in defake.rows if row["status"] == "ok"][: max(0, limit)]
+        cues = _cues(folders, unit, {int(str(row["row"])) for row in found})
         for row in found:
             number = int(str(row["row"]))
             image, residual = align.image(number, "crop"), defake.array(number, "residual")
             made = np.clip(image.astype(np.int16) - residual, 0, 255).astype(np.uint8)
             pictures: dict[str, NDArray[np.generic]] = {"input": image, "reconstruction": made, "residual": residual}
+            pictures |= cues.get(number, {})
             told = spoofs.get(number, [])
             pictures |= {f"spoof {variant}": picture for variant, picture, _ in told}
             words = ("spoofs: " + "; ".join(text for _, _, text in told),) if told else ()
             yield SheetRow(pictures, _caption(row, scores.get(number, {})) + words)
+
+
+def _cues(folders: Mapping[str, Path], unit: int, wanted: Set[int]) -> dict[int, dict[str, NDArray[np.generic]]]:
+    """By row, the further cues of photographs, in levels."""
+    found: dict[int, dict[str, NDArray[np.generic]]] = defaultdict(dict)
+    for stage, field in FURTHER.items():
+        folder = folders.get(stage)
+        if folder is None or unit not in committed_units(folder):
+            continue
+        with UnitReader(folder, unit) as reader:
+            for row in reader.rows:
+                number = int(str(row["row"]))
+                if row["status"] == "ok" and row["variant"] == 0 and number in wanted:
+                    found[number][field] = in_levels(reader.array(number, field), field)
+    return found
 
 
 def _spoofs(folders: Mapping[str, Path], unit: int) -> dict[int, list[tuple[int, RGB, str]]]:

@@ -7,6 +7,9 @@
 >>> for batch in DataLoader(data, batch_size=32, num_workers=4, collate_fn=collate):  # doctest: +SKIP
 ...     batch["image"], batch["cue"], batch["label"], batch["meta"]
 
+Several cues move with their image: ``SampleDecoder(cues=("cue", "lgsc"), augment=...)`` gives ``batch["cue"]`` and
+``batch["lgsc"]``.
+
 This package knows the packed format only: it imports no stage, no store and no pipeline.
 """
 

@@ -19,6 +19,9 @@ from fasgen.reader.tar import RawSample, ShardError
 from fasgen.seeds import sample_seed
 
 CueScale = Literal["standardised", "signed", "levels"]
+
+LEVELS = 127.5
+"""The number that stands for 1 in a cue of 8-bit levels; the JSON of other cues names theirs."""
 Augment = Callable[[Mapping[str, torch.Tensor], torch.Generator], dict[str, torch.Tensor]]
 
 UNKNOWN = -1
@@ -49,7 +52,7 @@ class Decoded:
 
     Attributes:
         key: the sample's id.
-        moved: image, cues and further images, resized; (C, H, W) float32, cues in levels.
+        moved: image, cues and further images, resized; (C, H, W) float32, cues as stored.
         rest: further arrays.
         meta: the sample's JSON, with ``shard`` added.
     """
@@ -65,11 +68,15 @@ class SampleDecoder:
     """Decodes, selects, augments and scales.
 
     Attributes:
-        cues: names of cues: members ``<name>.npy`` or ``<name>.npy.gz``, H x W x C, signed levels.
+        cues: names of cues: members ``<name>.npy`` or ``<name>.npy.gz``, H x W x C. ``cue`` is the residual, ``lgsc`` the map
+            of LGSC, ``stdn`` the trace of STDN+; any other that the shards have may be named too. What is not named is not
+            decoded.
         images: names of further images: members ``<name>.png``.
         arrays: names of further arrays: members ``<name>.npy``, handed on as they are, never moved.
         cue_scale: ``standardised``: per image over all channels and pixels, minus mean, over standard deviation + 1e-8, which
-            is AG-FAS's recipe and removes magnitude. ``signed``: levels / 127.5, so [-2, 2]. ``levels``: as stored.
+            is AG-FAS's recipe and removes magnitude. ``signed``: on the scale of images in [-1, 1], so a residual is levels /
+            127.5, in [-2, 2], and an LGSC map its tanh. ``levels``: as stored. One for all cues, or a mapping by name, in which
+            a cue that is not named is standardised.
         size: height and width to which images and cues are resized; None keeps them.
         augment: joint augmentation, after resizing and before scaling.
         select: JSON key to allowed values; other samples are passed over.
@@ -79,7 +86,7 @@ class SampleDecoder:
     cues: tuple[str, ...] = ("cue",)
     images: tuple[str, ...] = ()
     arrays: tuple[str, ...] = ()
-    cue_scale: CueScale = "standardised"
+    cue_scale: CueScale | Mapping[str, CueScale] = "standardised"
     size: tuple[int, int] | None = None
     augment: Augment | None = None
     select: Mapping[str, Collection[Any]] | None = None
@@ -117,7 +124,8 @@ class SampleDecoder:
             generator = torch.Generator().manual_seed(sample_seed(self.seed, "reader.augment", decoded.key, epoch))
             moved = self.augment(moved, generator)
         for name in self.cues:
-            moved[name] = scale_cue(moved[name], self.cue_scale)
+            scale = self.cue_scale if isinstance(self.cue_scale, str) else self.cue_scale.get(name, "standardised")
+            moved[name] = scale_cue(moved[name], scale, _one(decoded.meta, name))
         label = decoded.meta.get("label_index")
         sample = {**moved, **decoded.rest, "label": UNKNOWN if label is None else int(label), "meta": decoded.meta}
         return cast(FasSample, sample)  # names of further fields are the caller's, which a TypedDict cannot list
@@ -136,19 +144,32 @@ class SampleDecoder:
             raise ShardError(f"member json cannot be decoded: {error}", raw.shard, raw.key) from None
 
 
-def scale_cue(levels: torch.Tensor, scale: CueScale) -> torch.Tensor:
-    """Scale a cue (C, H, W) in signed 8-bit levels; see ``SampleDecoder.cue_scale``.
+def scale_cue(levels: torch.Tensor, scale: CueScale, one: float = LEVELS) -> torch.Tensor:
+    """Scale a cue (C, H, W); see ``SampleDecoder.cue_scale``.
 
     The standard deviation is the population's.
+
+    Args:
+        levels: the cue as stored.
+        scale: how.
+        one: the stored number that stands for 1.
     """
     if scale == "levels":
         return levels
     if scale == "signed":
-        return levels / 127.5
+        return levels / one
     # OpenCV sums in float64, ten times faster than torch: a flat cue becomes zeros, not rounding noise blown up by 1e8.
     mean, std = cv2.meanStdDev(levels.contiguous().view(-1, levels.shape[-1]).numpy())
-    # In levels rather than in [-2, 2], so the 1e-8 of the recipe is 127.5 times as large.
-    return (levels - float(mean[0, 0])).div_(float(std[0, 0]) + 127.5e-8)
+    # As stored rather than on the scale of images, so the 1e-8 of the recipe grows by the same factor.
+    return (levels - float(mean[0, 0])).div_(float(std[0, 0]) + one / 1e8)
+
+
+def _one(meta: Mapping[str, Any], cue: str) -> float:
+    """The stored number that stands for 1, as the sample's JSON tells it; a residual's where it says nothing."""
+    told = meta.get("cues")
+    entry = told.get(cue) if isinstance(told, Mapping) else None
+    one = entry.get("one") if isinstance(entry, Mapping) else None
+    return float(one) if isinstance(one, int | float) and one > 0 else LEVELS
 
 
 def _member(raw: RawSample, extension: str) -> bytes:

@@ -14,6 +14,8 @@ STAGES: dict[str, str] = {
     "synth": "fasgen.stages.synth.config:SPEC",
     "synth_identify": "fasgen.stages.synth.config:SYNTH_IDENTIFY",
     "synth_defake": "fasgen.stages.synth.config:SYNTH_DEFAKE",
+    "lgsc": "fasgen.stages.lgsc.config:SPEC",
+    "stdn": "fasgen.stages.stdn.config:SPEC",
     "screen": "fasgen.stages.screen.config:SPEC",
     "score": "fasgen.stages.score.config:SPEC",
     "pack": "fasgen.stages.pack.config:SPEC",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,10 @@ from fasgen.stages.defake.model import AUTOENCODERS, read_config
 from fasgen.stages.defake.train_dfg import build_unet
 from fasgen.stages.defake.training_config import DFGTraining
 from fasgen.stages.identify.iresnet import DEPTHS, INPUT_SIZE, IResNet, IResNetConfig
+from fasgen.stages.lgsc.network import GeneratorConfig, SpoofCueGenerator
+from fasgen.stages.stdn.discriminators import Discriminators
+from fasgen.stages.stdn.generator import Generator
+from fasgen.stages.stdn.generator import GeneratorConfig as TraceConfig
 from fasgen.stages.synth.difffas.folder import read_config_of
 from fasgen.stages.synth.difffas.style_encoder import StyleEncoder, StyleEncoderConfig
 from fasgen.stages.synth.difffas.unet import UNet, UNetConfig
@@ -50,7 +54,7 @@ class Figures:
 @cache
 def figures() -> tuple[Figures, ...]:
     """All networks; embedded ones that this installation lacks are left out."""
-    return (*_identity(), *_generator(), *_difffas())
+    return (*_identity(), *_generator(), *_difffas(), *_lgsc(), *_stdn())
 
 
 def _measure(
@@ -154,3 +158,31 @@ def _pair(origin: Origin, style: StyleEncoderConfig, unet: UNetConfig) -> Iterat
 
     inputs = (image, image, *(tuple(tap.shape) for tap in taps))
     yield _measure("DiffFAS, U-Net", origin, lambda: UNet(unet), inputs, call)
+
+
+def _lgsc() -> Iterator[Figures]:
+    """The paper cuts patches of 224 px; the embedded generator is for crops of 112 px."""
+    folder = WEIGHTS / "lgsc"
+    if folder.is_dir():
+        yield _cue_generator("embedded", read_config_of(folder, SpoofCueGenerator, GeneratorConfig), 112)
+    yield _cue_generator("paper", GeneratorConfig(), 224)
+
+
+def _cue_generator(origin: Origin, shape: GeneratorConfig, side: int) -> Figures:
+    return _measure("LGSC, spoof cue generator", origin, lambda: SpoofCueGenerator(shape), ((1, 3, side, side),), _plain)
+
+
+def _stdn() -> Iterator[Figures]:
+    folder = WEIGHTS / "stdn" / "generator"
+    shapes: list[tuple[Origin, TraceConfig]] = [("paper", TraceConfig())]
+    if folder.is_dir():
+        shapes.insert(0, ("embedded", read_config_of(folder, Generator, TraceConfig)))
+    for origin, shape in shapes:
+        image = (1, 3, shape.size, shape.size)
+        yield _measure("STDN+, generator", origin, partial(Generator, shape), (image,), _plain)
+
+    def judge(network: Any, *images: Tensor) -> None:
+        network(images)
+
+    image = (1, 3, TraceConfig().size, TraceConfig().size)
+    yield _measure("STDN+, four discriminators", "paper", lambda: Discriminators(TraceConfig().size), (image,) * 4, judge)

@@ -58,6 +58,7 @@ class Reads:
         arrays: array fields, put into ``Sample.arrays``.
         columns: manifest columns, put into ``Sample.values``.
         prefix: put before every name, where two stages have fields of one name.
+        optional: the reading stage can do without: `StageSpec.wants` says whether it is read.
     """
 
     stage: str
@@ -66,6 +67,16 @@ class Reads:
     arrays: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     prefix: str = ""
+    optional: bool = False
+
+
+Want = Literal["yes", "no", "if_on"]
+"""Whether what is optional is read: in any case, never, or where the stage that makes it is on."""
+
+
+def if_on(config: Any, read: Reads) -> Want:
+    """For stages that take whatever optional input there is."""
+    return "if_on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +215,8 @@ class StageSpec:
         guides: what is read of each row's guide (`Roster`), best under a prefix; every unit of these stages must be committed
             before the first unit is made.
         roster: for a stage that draws its rows; it then has one upstream stage, ``roster.source`` being the primary.
-        off: from a config, whether the stage is left out of runs altogether, with all that have it as primary.
+        off: from a config, whether the stage is left out of runs altogether, with all that cannot do without it.
+        wants: from a config, whether one of the optional reads is wanted.
         synthetic: from a config, those of its images that are generated, with the term of the mark that their files get.
         finish: ``module:function``, called in the driver as ``finish(folder, plan)`` when a run has nothing more to do for
             the stage: ``folder`` is its generation in the store, ``plan`` what its ``plan.json`` holds. It may be called again.
@@ -230,6 +242,7 @@ class StageSpec:
     guides: tuple[Reads, ...] = ()
     roster: Roster | None = None
     off: Callable[[Any], bool] = never_off
+    wants: Callable[[Any, Reads], Want] = if_on
     synthetic: Callable[[Any], Mapping[str, Term]] = no_marks
 
     @property

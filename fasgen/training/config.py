@@ -95,6 +95,8 @@ TRAININGS: dict[str, str] = {
     "dfg": "fasgen.stages.defake.training_config:DFG",
     "style": "fasgen.stages.synth.difffas.training_config:STYLE",
     "difffas": "fasgen.stages.synth.difffas.training_config:DIFFFAS",
+    "lgsc": "fasgen.stages.lgsc.training_config:SPEC",
+    "stdn": "fasgen.stages.stdn.training_config:STDN",
 }
 """Name to ``module:attribute`` of its `TrainingSpec`."""
 

@@ -29,9 +29,9 @@ class Curve:
         self._sums: dict[str, float] = {}
         self._count = 0
 
-    def add(self, loss: Tensor, parts: Mapping[str, Tensor]) -> None:
+    def add(self, losses: Mapping[str, Tensor]) -> None:
         """Add one step's losses to the running means."""
-        for name, value in {"loss": loss, **parts}.items():
+        for name, value in losses.items():
             self._sums[name] = self._sums.get(name, 0.0) + float(value.detach())
         self._count += 1
 

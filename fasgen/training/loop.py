@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,10 +22,14 @@ from torch import distributed as dist
 from fasgen.errors import WeightsError
 from fasgen.training.config import LoopConfig
 from fasgen.training.curve import Curve
+from fasgen.training.turns import Turn, groups, only, part_of, share_gradients, turns_of
 
 
 class Task(Protocol):
-    """What a network brings to the loop."""
+    """What a network brings to the loop.
+
+    Where networks learn in turn, a task also has ``turns``, a sequence of `Turn`; the loop then calls their losses, not `loss`.
+    """
 
     module: nn.Module
     """Holds every parameter that is trained, and nothing else; `loss` calls it."""
@@ -72,10 +76,11 @@ def memory_format(module: nn.Module, device: torch.device) -> torch.memory_forma
     return torch.contiguous_format if fragile else torch.channels_last
 
 
-def _optimiser(module: nn.Module, config: LoopConfig) -> torch.optim.Optimizer:
+def _optimiser(module: nn.Module, turns: Sequence[Turn], config: LoopConfig) -> torch.optim.Optimizer:
+    parts = groups(module, turns)
     if config.optimiser == "sgd":
-        return torch.optim.SGD(module.parameters(), config.lr, config.betas[0], weight_decay=config.weight_decay)
-    return torch.optim.AdamW(module.parameters(), config.lr, config.betas, weight_decay=config.weight_decay)
+        return torch.optim.SGD(parts, config.lr, config.betas[0], weight_decay=config.weight_decay)
+    return torch.optim.AdamW(parts, config.lr, config.betas, weight_decay=config.weight_decay)
 
 
 def _silent(line: str) -> None:
@@ -184,7 +189,8 @@ def train(
         torch.set_num_threads(config.threads)
     module: nn.Module = task.module.to(device).to(memory_format=memory_format(task.module, device))  # type: ignore[call-overload]
     ema = {k: v.detach().clone() for k, v in module.state_dict().items()}
-    optimiser = _optimiser(module, config)
+    turns, alternating = turns_of(task), hasattr(task, "turns")
+    optimiser = _optimiser(module, turns, config)
     checkpoint, curve = Checkpoint(config.out), Curve(config.out, say)
     step, spent = 0, 0.0
     if checkpoint.exists():
@@ -193,9 +199,12 @@ def train(
     if rank == 0:
         curve.cut(step)
     runner: nn.Module = module
-    if world > 1:
+    if world > 1 and not alternating:
         runner = nn.parallel.DistributedDataParallel(module, device_ids=[device.index] if device.type == "cuda" else None)
-    if config.compile:
+    if config.compile and alternating:
+        for child in module.children():
+            child.compile()
+    elif config.compile:
         runner = torch.compile(runner)  # type: ignore[assignment]
     began = time.monotonic() - spent
     batches = task.batches(step, rank, world)
@@ -210,19 +219,30 @@ def train(
     module.train()
     while (done := progress()) < 1.0:
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(config, done, step)
+            group["lr"] = learning_rate(config, done, step) * group["rate"]
         # Seeded anew at each step, so that a resumed run draws what the uninterrupted one drew.
         torch.manual_seed((config.seed * 1_000_003 + step) * world + rank)
         with _autocast(config, device):
-            loss, parts = task.loss(runner, next(batches), step)
-        if not torch.isfinite(loss):
-            raise WeightsError(
-                f"step {step}: the loss is {loss.item()}; lower lr (now {config.lr}) and start again from {config.out}"
-            )
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(module.parameters(), config.clip)
-        optimiser.step()
+            batch = next(batches)
+        told: dict[str, Tensor] = {}
+        for turn in turns:
+            part = part_of(module, turn)
+            with only(module, part):
+                with _autocast(config, device):
+                    turn_loss, named = turn.loss(runner, batch, step)
+                if not torch.isfinite(turn_loss):
+                    raise WeightsError(
+                        f"step {step}: the loss is {turn_loss.item()}; lower lr (now {config.lr}) and start again from "
+                        f"{config.out}"
+                    )
+                optimiser.zero_grad(set_to_none=True)
+                turn_loss.backward()  # type: ignore[no-untyped-call]
+            if alternating and world > 1:
+                share_gradients(part, world)
+            nn.utils.clip_grad_norm_(part.parameters(), config.clip)
+            optimiser.step()
+            told |= {"loss": turn_loss} if turn is turns[0] else {}
+            told |= named
         decay = ema_decay(config.ema, step) if config.ema else 0.0
         with torch.no_grad():
             for key, value in module.state_dict().items():
@@ -232,7 +252,7 @@ def train(
                     ema[key].copy_(value)
         step += 1
         if rank == 0:
-            curve.add(loss, parts)
+            curve.add(told)
             if step % config.log_every == 0:
                 curve.point(step, time.monotonic() - began, optimiser.param_groups[0]["lr"])
             if step % config.checkpoint_every == 0:

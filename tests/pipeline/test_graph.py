@@ -58,6 +58,30 @@ def test_a_stage_that_is_off_takes_with_it_what_reads_it_and_its_lane() -> None:
     assert on["pack"].primaries == ("align", "screen")
 
 
+def cued(want: str, on: bool) -> dict[str, StageSpec]:
+    reads = (Reads("align"), Reads("lgsc", arrays=("lgsc",), prefix="lgsc.", optional=True))
+    return {
+        "align": spec("align"),
+        "lgsc": spec("lgsc", "align", off=lambda config: not on),
+        "pack": StageSpec("pack", "", 1, reads, StageConfig, "a:b", wants=lambda config, read: want),  # type: ignore[arg-type, return-value]
+    }
+
+
+@pytest.mark.parametrize(
+    ("want", "on", "read"),
+    [("if_on", True, True), ("if_on", False, False), ("no", True, False), ("no", False, False), ("yes", True, True)],
+)
+def test_what_is_optional_is_read_where_it_is_wanted_and_made(want: str, on: bool, read: bool) -> None:
+    wired = wire(cued(want, on), lambda section: None)
+    assert wired["pack"].stages == (("align", "lgsc") if read else ("align",))
+    assert ("lgsc" in wired) == on
+
+
+def test_wanting_what_is_switched_off_is_refused() -> None:
+    with pytest.raises(ConfigError, match="pack asks for what lgsc makes, which is switched off"):
+        wire(cued("yes", False), lambda section: None)
+
+
 def test_guides_and_rosters_bar_until_their_stage_is_whole() -> None:
     roster = Roster("align", "a:b", (), lambda config: 1)
     specs = {"align": spec("align"), "synth": spec("synth", "align", roster=roster, guides=(Reads("align"),))}

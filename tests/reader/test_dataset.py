@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import json
 import pickle
 import tempfile
 from collections import Counter
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from fasgen.errors import ConfigError, StoreError
-from fasgen.reader import FasDataset, JointAugment, SampleDecoder, Shard, ShardError, collate
+from fasgen.reader import FasDataset, JointAugment, SampleDecoder, Shard, ShardError, collate, scale_cue
 from fasgen.reader.dataset import buffered
 from fasgen.reader.split import Consumer, shard_order, spans
 
@@ -87,6 +89,51 @@ def test_cue_is_standardised_by_default(packed: Packed) -> None:
     for sample in FasDataset(packed([3])):
         assert abs(float(sample["cue"].double().mean())) < 1e-6
         assert abs(float(sample["cue"].double().std(correction=0)) - 1) < 1e-6
+
+
+def several(tmp_path: Path, members: Members, write_shard: Write) -> Path:
+    """Three samples with a residual, an LGSC map whose JSON names its scale, and a cue of two channels that is damaged."""
+    samples = []
+    for n in range(3):
+        files = members(n)
+        rng = np.random.default_rng(100 + n)
+        told = json.loads(files["json"]) | {"cues": {"lgsc": {"one": 32767.0}}}
+        stream = io.BytesIO()
+        np.save(stream, rng.integers(-32767, 32768, (16, 16, 3)).astype(np.int16))
+        more = {"lgsc.npy": stream.getvalue(), "traces.npy": b"no array", "json": json.dumps(told).encode()}
+        samples.append((f"{n:016x}", files | more))
+    return write_shard(tmp_path / "fas-000000.tar", samples)
+
+
+def test_only_the_cues_that_are_asked_for_are_decoded(tmp_path: Path, members: Members, write_shard: Write) -> None:
+    shard = several(tmp_path, members, write_shard)
+    [first, *_] = FasDataset(shard, SampleDecoder(cues=("lgsc", "cue"), cue_scale={"lgsc": "signed"}))
+    assert set(first) == {"image", "cue", "lgsc", "label", "meta"}
+    expected = np.random.default_rng(100).integers(-32767, 32768, (16, 16, 3)).astype(np.float32) / np.float32(32767)
+    assert np.array_equal(dict(first)["lgsc"].permute(1, 2, 0).numpy(), expected)
+    assert abs(float(first["cue"].double().std(correction=0)) - 1) < 1e-6
+    [alone, *_] = FasDataset(shard, SampleDecoder(cues=()))
+    assert set(alone) == {"image", "label", "meta"}
+    with pytest.raises(ShardError, match=r"traces\.npy cannot be decoded"):
+        list(FasDataset(shard, SampleDecoder(cues=("traces",))))
+
+
+@given(st.integers(0, 2**31), st.booleans())
+def test_image_and_all_cues_move_as_one(seed: int, flip: bool) -> None:
+    augment = JointAugment(flip=float(flip), degrees=20, scale=(0.8, 1.2), shift=0.1, crop=(12, 12))
+    image = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(seed))
+    fields = {"image": image, "cue": 2 * image, "lgsc": 1 - image, "traces": torch.cat([image, -image])}
+    moved = augment(fields, torch.Generator().manual_seed(seed))
+    assert torch.allclose(moved["cue"], 2 * moved["image"], atol=1e-6)
+    assert torch.allclose(moved["lgsc"], 1 - moved["image"], atol=1e-6)
+    assert torch.allclose(moved["traces"], torch.cat([moved["image"], -moved["image"]]), atol=1e-6)
+
+
+def test_a_cue_is_standardised_alike_whatever_its_scale() -> None:
+    x = torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(0))
+    levels, fixed = scale_cue(127.5 * x, "standardised"), scale_cue(32767 * x, "standardised", 32767)
+    assert torch.allclose(levels, fixed, atol=1e-5)
+    assert torch.equal(scale_cue(torch.full((3, 4, 4), 9.0), "standardised", 32767), torch.zeros(3, 4, 4))
 
 
 def test_order_depends_on_seed_and_epoch_only(packed: Packed) -> None:

@@ -14,7 +14,7 @@ Plain webdataset:
 import webdataset as wds
 
 for sample in wds.WebDataset("fas-000000.tar", shardshuffle=False).decode("rgb8"):
-    image, cue, record = sample["png"], sample["{cue}"], sample["json"]
+    {webdataset}
 ```
 
 fasgen's reader, which splits shards over ranks and workers, moves image and cue together and scales the cue:
@@ -23,7 +23,7 @@ fasgen's reader, which splits shards over ranks and workers, moves image and cue
 from torch.utils.data import DataLoader
 from fasgen.reader import FasDataset, JointAugment, SampleDecoder, collate
 
-decoder = SampleDecoder(augment=JointAugment(flip=0.5), cue_scale="standardised")
+decoder = SampleDecoder({names}augment=JointAugment(flip=0.5), cue_scale="standardised")
 loader = DataLoader(FasDataset(".", decoder, shuffle=500), batch_size=32, num_workers=4, collate_fn=collate)
 ```
 
@@ -31,12 +31,31 @@ The SHA-256 of every shard stands in `index.json`. The manifests (`00000.parquet
 every sample that was planned, with the reason where it is not here.
 """
 
-_CUE = """\
+_CUE_MEMBERS = {"residual": "cue"}
+"""Member of a cue where its name is another."""
+
+_CUES = {
+    "residual": """\
 `cue` is the anomalous cue of AG-FAS, kept raw: `image - reconstruction`, per pixel and channel, in signed 8-bit levels (int16,
 H x W x 3, RGB, range -255 to 255). The reconstruction is what a generator trained on live faces alone makes of the image; it is
 `image - cue`, bit for bit. AG-FAS standardises the cue per image (minus mean, over standard deviation + 1e-8), which removes
 its magnitude. Here mean, standard deviation, mean absolute value and energy in the face are in each sample's JSON, so a reader
-can standardise or not. Image and cue must always be moved together: a flip of one alone compares mirrored faces.
+can standardise or not.
+""",
+    "lgsc": """\
+`lgsc` is the spoof cue map of LGSC (int16, H x W x 3, range -32767 to 32767): the tanh of a generator that was taught to draw
+nothing on live faces, times 32767 and rounded; divide by 32767 to have it back. Its mean absolute value is the score in each
+sample's JSON, high for a spoof.
+""",
+    "stdn": """\
+`stdn` is the additive spoof trace of STDN+ (int16, H x W x 3, RGB, signed, in 1/32 of an 8-bit level; divide by 32 to have
+levels): what its generator takes a spoof to have added to a live face, from colour shifts to texture, and little on live
+faces. The score in each sample's JSON is high for live.
+""",
+}
+
+_TOGETHER = """\
+Image and cues must always be moved together: a flip of one alone compares mirrored faces.
 """
 
 _USE = """\
@@ -59,7 +78,8 @@ def data_card(index: Mapping[str, Any]) -> str:
     counts = total["counts"]
     stages = index["stages"]
     settings = next((stage["config"] or {} for stage in stages if stage["plan_hash"] == index["plan_hash"]), {})
-    cue = f"cue.{settings.get('cue_format', 'npy')}"
+    form = settings.get("cue_format", "npy")
+    cues = total["cues"]
     packed, planned = index["units"]["packed"], index["units"]["planned"]
     parts = [
         "# Face anti-spoofing data: images, cues and provenance",
@@ -80,16 +100,17 @@ def data_card(index: Mapping[str, Any]) -> str:
         "all rights reserved. Synthetic samples inherit the strictest licence among their parents.",
         _counts("licence", counts["licence"], "not stated"),
         "## Members of a sample",
-        _members(settings, cue),
-        "## The cue",
-        _CUE,
+        _members(settings, cues, form),
+        "## The cue" if len(cues) == 1 else "## The cues" if cues else "",
+        *(_CUES.get(name, f"`{name}` is described in each sample's JSON, under `cues`.") for name in _listed(cues)),
+        _TOGETHER if cues else "",
         "## How it was made",
         _made(stages),
         _details(stages),
         "## What was left out",
         _left_out(stages),
         "## How to read it",
-        _READING.replace("{cue}", cue),
+        _reading([_CUE_MEMBERS.get(name, name) for name in _listed(cues)], form),
         "## Intended use and limits",
         _USE,
     ]
@@ -108,11 +129,30 @@ def _counts(head: str, counts: Mapping[str, int], unknown: str = "unknown") -> s
     return _table([head, "samples"], [[plain_cell(name) or unknown, count] for name, count in counts.items()]) if counts else ""
 
 
-def _members(settings: Mapping[str, Any], cue: str) -> str:
-    rows = [
-        ["`<id>.png`", "aligned face, RGB, 8 bits, the very bytes that align stored"],
-        [f"`<id>.{cue}`", "residual cue, int16, H x W x 3, signed 8-bit levels"],
-    ]
+def _listed(cues: Iterable[str]) -> list[str]:
+    """The residual first, then by name."""
+    return sorted(cues, key=lambda name: (name != "residual", name))
+
+
+def _reading(members: Sequence[str], form: str) -> str:
+    image = 'image, record = sample["png"], sample["json"]'
+    if members:
+        image = f'image, cue, record = sample["png"], sample["{members[0]}.{form}"], sample["json"]'
+    quoted = "".join(f'"{name}", ' for name in members)
+    names = "" if list(members) == ["cue"] else f"cues=({quoted.rstrip()}), "
+    return _READING.replace("{webdataset}", image).replace("{names}", names)
+
+
+def _members(settings: Mapping[str, Any], cues: Mapping[str, int], form: str) -> str:
+    rows = [["`<id>.png`", "aligned face, RGB, 8 bits, the very bytes that align stored"]]
+    told = {
+        "residual": "residual cue, int16, H x W x 3, signed 8-bit levels",
+        "lgsc": "spoof cue map of LGSC, int16, H x W x 3",
+        "stdn": "additive spoof trace of STDN+, int16, H x W x 3, signed, in 1/32 of an 8-bit level",
+    }
+    for name in _listed(cues):
+        what = f"{told.get(name, f'cue {name}')} ({cues[name]} samples)" if name != "residual" else told[name]
+        rows.append([f"`<id>.{_CUE_MEMBERS.get(name, name)}.{form}`", what])
     if settings.get("reconstruction"):
         rows.append(["`<id>.reconstruction.png`", "the generator's version of the face, RGB, 8 bits"])
     if settings.get("embedding"):

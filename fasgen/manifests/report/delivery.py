@@ -84,12 +84,14 @@ def build_index(folder: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
     shards: list[dict[str, Any]] = []
     totals: dict[str, Counter[str]] = {name: Counter() for name in (*COUNTED, "synthetic")}
     by_split: Counter[tuple[str, str]] = Counter()
+    cues: Counter[str] = Counter()
     units = committed_units(folder)
     for unit in units:
         rows = _delivered(folder, unit)
         for name, counter in totals.items():
             counter.update(_name(row[name]) for row in rows)
         by_split.update((_name(row["split"]), _name(row["label"])) for row in rows)
+        cues.update(cue for row in rows for cue in row["cues"])
         shard = _shard(folder, unit, rows)
         if shard is not None:
             shards.append(shard)
@@ -109,6 +111,7 @@ def build_index(folder: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
             "subjects": len(set(totals["subject"]) - {""}),
             "samples_without_subject": totals["subject"][""],
             "synthetic": totals["synthetic"]["true"],
+            "cues": dict(sorted(cues.items())),
         },
         "shards": shards,
         "stages": list(_stages(folder, plan, units)),
@@ -116,8 +119,9 @@ def build_index(folder: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _delivered(folder: Path, unit: int) -> list[dict[str, Any]]:
-    rows = read_table(manifest_path(folder, unit), columns=["status", "synthetic", *COUNTED]).to_pylist()
-    return [row for row in rows if row["status"] == "ok"]
+    rows = read_table(manifest_path(folder, unit), columns=["status", "synthetic", "cues", *COUNTED]).to_pylist()
+    # Deliveries from before there were several cues do not list them; a column that is not there is not read.
+    return [{"cues": ["residual"], **row} for row in rows if row["status"] == "ok"]
 
 
 def _shard(folder: Path, unit: int, rows: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from fasgen.errors import FasgenError
 from fasgen.manifests.images import RGB
+from fasgen.records import CUE_ONE
 
+_ONE = CUE_ONE["residual"]
 _PAPER, _INK, _FAINT = 255, (20, 20, 20), (110, 110, 110)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _GAP = 6
@@ -39,6 +41,17 @@ def residual_picture(residual: NDArray[np.generic], gain: float = 2.0) -> RGB:
     """
     picture: RGB = np.clip(np.rint(127.5 + gain * residual.astype(np.float32)), 0, 255).astype(np.uint8)
     return picture
+
+
+def in_levels(cue: NDArray[np.generic], field: str) -> NDArray[np.generic]:
+    """A cue in signed 8-bit levels, int16, whatever its own step is, so that it is shown on the scale of a residual.
+
+    Args:
+        cue: integers as stored.
+        field: its array field; one that is not known as a cue is taken to be in levels.
+    """
+    one = CUE_ONE.get(field, _ONE)
+    return cue if one == _ONE or cue.dtype != np.int16 else np.rint(cue.astype(np.float32) * (_ONE / one)).astype(np.int16)
 
 
 def contact_sheet(

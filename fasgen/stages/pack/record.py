@@ -8,6 +8,7 @@ from typing import Any
 
 from fasgen.records import PROVENANCE, Scalar
 from fasgen.stages.pack.config import CUE, GEOMETRY, MADE_BY, QUALITY, SCREENED, SYNTHESIS
+from fasgen.stages.pack.cues import CUES
 from fasgen.stages.stage import Sample
 
 FORMAT = "fasgen/1"
@@ -22,18 +23,20 @@ def is_synthetic(sample: Sample) -> bool:
     return sample.variant > 0
 
 
-def record(sample: Sample, image_shape: tuple[int, int], image_digest: str, cue_shape: tuple[int, ...]) -> dict[str, Any]:
+def record(
+    sample: Sample, image_shape: tuple[int, int], image_digest: str, cue_shape: tuple[int, ...] | None
+) -> dict[str, Any]:
     """All that a trainer or an auditor may ask of one sample.
 
     Args:
         sample: with provenance and the columns that pack reads.
         image_shape: height and width of the image in px.
         image_digest: SHA-256 of the PNG.
-        cue_shape: shape of the residual, H x W x 3.
+        cue_shape: shape of the residual, H x W x 3; None where it is not shipped.
 
     Returns:
         labels and provenance at the top level; ``image``, ``geometry``, ``quality``, ``synthesis`` and ``cue`` below it. What
-        is not known is null, never absent.
+        is not known is null, never absent. Where cues are shipped beside the residual, ``cues`` holds a part for each.
     """
     values = sample.values
     height, width = image_shape
@@ -45,17 +48,22 @@ def record(sample: Sample, image_shape: tuple[int, int], image_digest: str, cue_
     out["geometry"] = _section(values, GEOMETRY)
     out["quality"] = _section(values, SCREENED if out["synthetic"] else QUALITY)
     out["synthesis"] = _synthesis(sample) if out["synthetic"] else None
-    out["cue"] = {
+    out["cue"] = None if cue_shape is None else _residual(values, cue_shape)
+    further = {cue.name: cue.record(sample, MADE_BY) for cue in CUES if cue.of(sample) is not None}
+    if further:
+        out["cues"] = further
+    return out
+
+
+def _residual(values: Mapping[str, Scalar], shape: tuple[int, ...]) -> dict[str, Any]:
+    return {
         "definition": "image - reconstruction",
         "unit": "8-bit levels",
         "dtype": "int16",
-        "shape": list(cue_shape),
-        "seed": values.get("seed"),
-        "plan_hash": values.get("plan_hash"),
-        "weights": values.get("weights"),
+        "shape": list(shape),
+        **_section(values, MADE_BY),
         **{name.removeprefix("residual_"): values.get(name) for name in CUE},
     }
-    return out
 
 
 def _synthesis(sample: Sample) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Pack: the stored crop's bytes, the exact residual and the sample's record, as members of a WebDataset shard."""
+"""Pack: the stored crop's bytes, the exact cues and the sample's record, as members of a WebDataset shard."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fasgen.marks import mark
 from fasgen.records import Reason, Scalar
 from fasgen.stages.pack.config import PackConfig
+from fasgen.stages.pack.cues import CUES
 from fasgen.stages.pack.record import canonical, is_synthetic, record
 from fasgen.stages.stage import RGB, Product, Reject, Sample
 
@@ -35,13 +36,14 @@ class Pack:
         """Pack up to ``config.batch`` samples.
 
         Args:
-            batch: samples with the PNG ``crop`` in ``files`` and ``residual`` (H x W x 3, int16, 8-bit levels) in ``arrays``.
+            batch: samples with the PNG ``crop`` in ``files`` and ``residual`` (H x W x 3, int16, 8-bit levels) in ``arrays``,
+                where further cues lie under their prefixes (H x W x C).
 
         Returns:
             a product, or a reject where the configuration does not ship the sample's label or licence.
 
         Raises:
-            ValueError: crop and residual do not belong together; the message names the sample.
+            ValueError: crop and a cue do not belong together; the message names the sample.
         """
         return [self._refusal(sample) or self._product(sample) for sample in batch]
 
@@ -69,24 +71,40 @@ class Pack:
                 f"the crop needs int16 ({height}, {width}, 3)"
             )
         digest = hashlib.sha256(png).hexdigest()
-        cue = npy_bytes(residual)
-        if config.cue_format == "npy.gz":
-            cue = gzip.compress(cue, config.gzip_level, mtime=0)
-        files = {"png": png, f"cue.{config.cue_format}": cue}
+        cues = {"residual": self._encoded(residual)} if config.ships("residual") else {}
+        files = {"png": png}
+        if "residual" in cues:
+            files[f"cue.{config.cue_format}"] = cues["residual"]
         if config.reconstruction:
             files["reconstruction.png"] = _reconstruction(png, residual)
         if config.embedding:
             files["embedding.npy"] = npy_bytes(np.asarray(sample.arrays["embedding"], np.float32))
-        files["json"] = canonical(record(sample, (height, width), digest, residual.shape))
+        for cue in CUES:
+            array = cue.of(sample)
+            if array is None:
+                continue
+            if array.ndim != 3 or array.shape[:2] != (height, width):
+                raise ValueError(
+                    f"sample {sample.sample_id}: the cue {cue.name} is {array.dtype} {array.shape}, "
+                    f"the crop needs ({height}, {width}, channels)"
+                )
+            cues[cue.name] = files[f"{cue.name}.{config.cue_format}"] = self._encoded(array)
+        shape = residual.shape if config.ships("residual") else None
+        files["json"] = canonical(record(sample, (height, width), digest, shape))
         values: dict[str, Scalar] = {
             "image_digest": digest,
             "image_width": width,
             "image_height": height,
             "image_bytes": len(png),
-            "cue_bytes": len(cue),
+            "cue_bytes": sum(map(len, cues.values())),
+            "cues": list(cues),
             "synthetic": is_synthetic(sample),
         }
         return Product(files=files, values=values)
+
+    def _encoded(self, cue: NDArray[Any]) -> bytes:
+        data = npy_bytes(cue)
+        return gzip.compress(data, self.config.gzip_level, mtime=0) if self.config.cue_format == "npy.gz" else data
 
 
 def png_size(png: bytes, sample_id: str) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from fasgen.records import Column
 from fasgen.stages.defake.config import SPEC as DEFAKE
 from fasgen.stages.identify.config import SPEC as IDENTIFY
 from fasgen.stages.stage import Reads, Roster, StageConfig, StageSpec
+from fasgen.stages.stdn.config import weights_folder
 from fasgen.stages.synth.physical.config import ATTACK_TYPE, PhysicalConfig
 from fasgen.stages.weights import embedded
 
@@ -32,16 +33,17 @@ def attack_types() -> dict[str, str]:
 
 
 class SynthConfig(StageConfig):
-    """How live faces become spoof faces (DiffFAS), and in which styles.
+    """How live faces become spoof faces (DiffFAS, STDN+, or a simulation), and in which styles.
 
     The default strengths suit the embedded network: it had half an hour of two CPU cores, which taught it more of strong noise
     than of weak. From far up and in few calls it gives clean faces, while a long walk down leaves noise in them. The paper
     takes t = 250, gamma = 2 and 25 calls.
     """
 
-    method: Literal["difffas", "physical"] = Field(
+    method: Literal["difffas", "physical", "stdn"] = Field(
         "difffas",
-        description="difffas: diffusion takes the style from a guide; physical: prints and replays are simulated, without one",
+        description="difffas: diffusion takes the style from a guide; stdn: the guide's spoof traces are laid over the live "
+        "face (STDN+); physical: prints and replays are simulated, without one",
     )
     variants: int = Field(1, ge=0, le=64, description="spoofs of each live face; 0 switches synthesis off")
     plan: Literal["balanced", "all", "cross_domain", "cross_attack", "fill"] = Field(
@@ -67,6 +69,10 @@ class SynthConfig(StageConfig):
     batch: int = Field(16, ge=1, le=1024, description="samples a network call")
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 on CUDA, fp32 elsewhere")
     compile: Literal["auto", "on", "off"] = Field("auto", description="compiled denoising step; auto: on CUDA, where it pays")
+    stdn_weights: str = Field("embedded", description="of method stdn: 'embedded', or a folder that `fasgen train stdn` wrote")
+    trace_strength: tuple[float, float] = Field(
+        (1.0, 1.0), description="of method stdn: range of the factor on the guide's traces, drawn for each spoof"
+    )
     any_size: bool = Field(False, description="allow crops of another size than the network was trained on")
     physical: PhysicalConfig = Field(
         default_factory=lambda: PhysicalConfig.model_validate({}), description="ranges of the physical simulation"
@@ -79,7 +85,7 @@ class SynthConfig(StageConfig):
             raise ValueError(f"{list(value)} is no range within 0 to 1000; give the lower end first")
         return value
 
-    @field_validator("gamma")
+    @field_validator("gamma", "trace_strength")
     @classmethod
     def _strengths(cls, value: tuple[float, float]) -> tuple[float, float]:
         if not 0 <= value[0] <= value[1] <= 100:
@@ -94,7 +100,7 @@ def model_folder(weights: str) -> Path:
 
 def known_styles(config: SynthConfig) -> frozenset[str] | None:
     """Style keys that the weights were trained on; ``None`` without weights, or where they do not say."""
-    if config.method == "physical":
+    if config.method != "difffas":
         return None
     path = model_folder(config.weights) / "style_encoder" / "config.json"
     try:
@@ -108,11 +114,17 @@ def known_styles(config: SynthConfig) -> frozenset[str] | None:
 def _weights(config: SynthConfig) -> dict[str, Path]:
     if config.method == "physical" or not config.variants:
         return {}
+    if config.method == "stdn":
+        return {"generator": weights_folder(config.stdn_weights)}
     folder = model_folder(config.weights)
     return {part: folder / part for part in ("unet", "style_encoder", "scheduler")}
 
 
-_TERMS: dict[str, Term] = {"difffas": "compositeWithTrainedAlgorithmicMedia", "physical": "compositeSynthetic"}
+_TERMS: dict[str, Term] = {
+    "difffas": "compositeWithTrainedAlgorithmicMedia",
+    "stdn": "compositeWithTrainedAlgorithmicMedia",
+    "physical": "compositeSynthetic",
+}
 
 ROSTER = Roster(
     source="align",
@@ -128,18 +140,21 @@ ROSTER = Roster(
 
 SPEC = StageSpec(
     name="synth",
-    summary="spoof faces of live people: DiffFAS in the style of a guide, or a physical simulation",
+    summary="spoof faces of live people: DiffFAS in the style of a guide, its traces by STDN+, or a physical simulation",
     version=2,
-    reads=(Reads("align", images=("crop",)),),
+    reads=(Reads("align", images=("crop",), columns=("landmarks", "transform")),),
     config=SynthConfig,
     factory="fasgen.stages.synth.stage:build",
     columns=(
-        Column("method", "string", "difffas, or physical (a simulation, not a recording)"),
+        Column("method", "string", "difffas, stdn, or physical (a simulation, not a recording)"),
         *ROSTER.columns,
         Column("place", "int32", "rank among the unit's planned variants; decides batch and slot"),
-        Column("style_seen", "bool", "whether the weights were trained on the style; null for a simulation"),
-        Column("strength_t", "int32", "noise level from which the live face was made anew; null for a simulation", "[0, 1000]"),
-        Column("gamma", "float32", "guidance; null for a simulation"),
+        Column("style_seen", "bool", "whether DiffFAS's weights were trained on the style; null for other methods"),
+        Column(
+            "strength_t", "int32", "noise level from which the live face was made anew; null for other methods", "[0, 1000]"
+        ),
+        Column("gamma", "float32", "guidance; null for other methods"),
+        Column("trace_strength", "float32", "factor on the traces of the guide; null for other methods"),
         Column("calls", "int32", "network calls; 0 for a simulation"),
         Column("parameters", "string", "parameters of the simulation of the face, or of its guide, as JSON; null for neither"),
     ),
@@ -147,7 +162,7 @@ SPEC = StageSpec(
     weights=_weights,
     batch=lambda config: config.batch,
     device="accelerator",
-    guides=(Reads("align", images=("crop",), prefix="guide_"),),
+    guides=(Reads("align", images=("crop",), columns=("landmarks", "transform"), prefix="guide_"),),
     roster=ROSTER,
     off=lambda config: config.variants == 0,
     synthetic=lambda config: {"crop": _TERMS[config.method]},

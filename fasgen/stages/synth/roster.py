@@ -83,10 +83,10 @@ def pool(rows: Mapping[str, Any], config: SynthConfig, live: np.ndarray[Any, Any
     """
     dropped: dict[str, str] = {}
     found: list[Style] = []
-    if config.method == "difffas" and config.pool in {"auto", "real", "both"}:
+    if config.method != "physical" and config.pool in {"auto", "real", "both"}:
         found = _real(rows, dropped)
     if config.method == "physical" or config.pool in {"simulated", "both"} or (config.pool == "auto" and not found):
-        by_split = _by_split(rows, live) if config.method == "difffas" else {}
+        by_split = _by_split(rows, live) if config.method != "physical" else {}
         known = known_styles(config) if config.unseen == "reject" else None
         for name, attack in attack_types().items():
             key = simulated_key(name)

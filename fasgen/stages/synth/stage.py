@@ -30,8 +30,19 @@ class Synthesiser(Protocol):
         ...
 
 
-def _common(sample: Sample) -> dict[str, Scalar]:
+def common(sample: Sample) -> dict[str, Scalar]:
+    """What every synthesiser says of a sample."""
     return {name: sample.values[name] for name in ("style", "simulation", "guide_unit", "guide_row", "place")}
+
+
+def guide_of(sample: Sample, config: SynthConfig) -> tuple[RGB, Simulated | None]:
+    """The picture of the style: real, or another person's face under the simulation."""
+    image, style = sample.images["guide_crop"], sample.values["simulation"]
+    if style is None:
+        return image, None
+    seed = sample_seed(sample.seed, "guide", sample.sample_id)
+    made = simulate(image, str(style), seed, config.physical)
+    return made.image, made
 
 
 class Physical:
@@ -49,7 +60,7 @@ class Physical:
 
     def _one(self, sample: Sample) -> Product:
         made = simulate(sample.images["crop"], str(sample.values["simulation"]), sample.seed, self.config.physical)
-        values = _common(sample) | {"method": "physical", "calls": 0, "parameters": _json(made)}
+        values = common(sample) | {"method": "physical", "calls": 0, "parameters": as_json(made)}
         return Product(images={"crop": made.image}, values=values)
 
 
@@ -91,7 +102,7 @@ class Diffusion:
             elif "guide_crop" not in sample.images:
                 outcomes[index] = Reject(Reason.GUIDE, f"style {style} has no guide for this face")
             else:
-                guides[index] = self._guide(sample)
+                guides[index] = guide_of(sample, self.config)
         chosen = [batch[index] for index in guides]
         if chosen:
             made = self._synthesise(chosen, [image for image, _ in guides.values()])
@@ -105,15 +116,6 @@ class Diffusion:
         (low, high), (weak, strong) = self.config.t, self.config.gamma
         t = int(random.integers(low, high + 1))
         return t, float(np.float32(random.uniform(weak, strong)))
-
-    def _guide(self, sample: Sample) -> tuple[RGB, Simulated | None]:
-        """The picture of the style: real, or another person's face under the simulation."""
-        image, style = sample.images["guide_crop"], sample.values["simulation"]
-        if style is None:
-            return image, None
-        seed = sample_seed(sample.seed, "guide", sample.sample_id)
-        made = simulate(image, str(style), seed, self.config.physical)
-        return made.image, made
 
     def _synthesise(self, samples: Sequence[Sample], guides: Sequence[RGB]) -> list[Any]:
         """(H, W, 3) float32 levels for each sample, not yet rounded; not finite where the network failed."""
@@ -160,21 +162,26 @@ class Diffusion:
         if not np.isfinite(levels).all():
             return Reject(Reason.NOT_FINITE, f"the spoof holds values that are not finite ({self.dtype})")
         t, gamma = self.strengths(sample)
-        values: dict[str, Scalar] = _common(sample) | {
+        values: dict[str, Scalar] = common(sample) | {
             "method": "difffas",
             "style_seen": sample.values["style"] in self.known,
             "strength_t": t,
             "gamma": gamma,
             "calls": self.config.steps if t else 0,
-            "parameters": _json(simulated) if simulated else None,
+            "parameters": as_json(simulated) if simulated else None,
         }
         return Product(images={"crop": np.rint(levels).clip(0, 255).astype(np.uint8)}, values=values)
 
 
-def _json(made: Simulated) -> str:
+def as_json(made: Simulated) -> str:
+    """The parameters of a simulation, as the manifest has them."""
     return json.dumps(made.parameters, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def build(config: SynthConfig, device: torch.device) -> Synthesiser:
     """Factory named in the specification."""
+    if config.method == "stdn":
+        from fasgen.stages.synth.transfer import TraceTransfer
+
+        return TraceTransfer(config, device)
     return Physical(config) if config.method == "physical" else Diffusion(config, device)

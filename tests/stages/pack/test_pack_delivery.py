@@ -29,7 +29,7 @@ from fasgen.stages.pack.config import MADE_BY, SPEC, PackConfig
 
 SIZE, UNITS, ROWS = 20, 3, 4
 UPSTREAM: Mapping[str, str] = {"score": "a" * 64, "align": "b" * 64, "defake": "c" * 64, "identify": "d" * 64}
-PACK = "e" * 64
+LGSC, PACK = "9" * 64, "e" * 64
 
 
 def provenance(number: int) -> dict[str, Any]:
@@ -47,14 +47,15 @@ def provenance(number: int) -> dict[str, Any]:
 
 
 def write_upstream(store: Path) -> None:
-    """Units of align, identify and defake as their stages would leave them; row 2 of unit 1 has no face."""
+    """Units of align, identify, defake and lgsc as their stages would leave them; row 2 of unit 1 has no face."""
     wanted = {reads.stage: reads for reads in SPEC.reads}
-    for stage, digest in UPSTREAM.items():
+    for stage, digest in {**UPSTREAM, "lgsc": LGSC}.items():
         reads, folder = wanted[stage], store / f"{stage}-{digest[:8]}"
         own = [name for name in reads.columns if name not in MADE_BY]
         lists = {"box", "landmarks", "transform"}
         columns = [Column(name, "list<float32>" if name in lists else "float64", name) for name in own]
-        arrays = {"residual": "int16"} if stage == "defake" else {"embedding": "float32"} if stage == "identify" else {}
+        kinds = {"residual": "int16", "embedding": "float32", "lgsc": "int16"}
+        arrays = {name: kinds[name] for name in reads.arrays}
         for unit in range(UNITS):
             with UnitWriter(folder, unit, columns=columns, arrays=arrays, plan_hash=digest, weights=f"w-{stage}") as writer:
                 for row in range(ROWS):
@@ -62,6 +63,7 @@ def write_upstream(store: Path) -> None:
                     rng = np.random.default_rng(number)
                     image, made = rng.integers(0, 256, (2, SIZE, SIZE, 3), np.uint8)
                     payload = {"residual": image.astype(np.int16) - made, "embedding": rng.standard_normal(8, np.float32)}
+                    payload["lgsc"] = 128 * (made.astype(np.int16) - 128)
                     identity = Row(f"{number:016x}", row, number + 100, provenance=provenance(number))
                     if (unit, row) == (1, 2):
                         writer.reject(identity, Reason.NO_FACE, "")
@@ -86,9 +88,11 @@ def write_upstream(store: Path) -> None:
         (folder / "plan.json").write_text(json.dumps(plan))
 
 
-def pack(store: Path, **config: Any) -> Path:
+def pack(store: Path, lgsc: bool = False, **config: Any) -> Path:
     """Pack every unit with the worker that every engine uses."""
     folder = store / f"pack-{PACK[:8]}"
+    above = {**UPSTREAM, "lgsc": LGSC} if lgsc else UPSTREAM
+    lane = tuple(reads for reads in SPEC.reads if reads.stage in above)
     worker = Worker()
     for unit in range(UNITS):
         task = UnitTask(
@@ -100,10 +104,8 @@ def pack(store: Path, **config: Any) -> Path:
             weights="",
             batch=2,
             run_seed=0,
-            lanes=(SPEC.reads,),
-            upstream={
-                name: UpstreamUnit(store / f"{name}-{digest[:8]}", "{unit:05d}.tar") for name, digest in UPSTREAM.items()
-            },
+            lanes=(lane,),
+            upstream={name: UpstreamUnit(store / f"{name}-{digest[:8]}", "{unit:05d}.tar") for name, digest in above.items()},
         )
         worker.run(task)
     return folder
@@ -198,6 +200,37 @@ def test_every_form_reads_alike(tmp_path: Path, upstream: Path, delivery: Path, 
     for sample in webdataset.WebDataset(urls, shardshuffle=False).decode("rgb8"):
         cue = sample[f"cue.{cue_format}"]
         assert np.array_equal(sample["png"].astype(np.int16) - cue, sample["reconstruction.png"])
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = tmp_path_factory.mktemp("several")
+    write_upstream(store)
+    folder = pack(store, lgsc=True)
+    finish(folder, {**plan(), "upstream": {**UPSTREAM, "lgsc": LGSC}})
+    return folder
+
+
+def test_several_cues_travel_together_and_the_others_do_not_change(several: Path, delivery: Path) -> None:
+    decoder = SampleDecoder(cues=("cue", "lgsc"), cue_scale="levels")
+    both, one = FasIndex(several, decoder), FasIndex(delivery, SampleDecoder(cue_scale="levels"))
+    assert len(both) == len(one) == UNITS * ROWS - 1
+    for number in range(len(one)):
+        assert torch.equal(both[number]["cue"], one[number]["cue"]) and torch.equal(both[number]["image"], one[number]["image"])
+        lgsc = dict(both[number])["lgsc"]
+        made = ((both[number]["image"] + 1) * 127.5).round() - both[number]["cue"]
+        assert torch.equal(lgsc, 128 * (made - 128))
+    signed = FasIndex(several, SampleDecoder(cues=("lgsc",), cue_scale="signed"))[0]
+    assert "cue" not in signed and torch.allclose(dict(signed)["lgsc"] * 32767, dict(both[0])["lgsc"], atol=1e-2)
+
+
+def test_index_and_card_list_the_cues(several: Path, delivery: Path) -> None:
+    assert json.loads((several / "index.json").read_bytes())["total"]["cues"] == {"lgsc": 11, "residual": 11}
+    assert json.loads((delivery / "index.json").read_bytes())["total"]["cues"] == {"residual": 11}
+    card, plain = (several / "README.md").read_text(), (delivery / "README.md").read_text()
+    for part in ("<id>.cue.npy", "<id>.lgsc.npy", "divide by 32767", 'cues=("cue", "lgsc",), augment'):
+        assert part in card
+        assert part == "<id>.cue.npy" or part not in plain
 
 
 def test_the_index_tells_shards_counts_and_what_was_left_out(delivery: Path) -> None:

@@ -17,8 +17,11 @@ from hypothesis import strategies as st
 
 from fasgen.records import PROVENANCE, Reason, Status
 from fasgen.stages.pack.config import SPEC, PackConfig
+from fasgen.stages.pack.cues import CUES
 from fasgen.stages.pack.stage import Pack, npy_bytes
 from fasgen.stages.stage import Product, Reject, Sample
+
+BEFORE = "6d9c35dd45034bb6ab29d0d1832e7d504f8aaca6ec2f22f5dc6a61c2216a250c"
 
 
 def png(image: np.ndarray) -> bytes:
@@ -102,6 +105,65 @@ def test_labels_and_licences_not_wanted_are_rows_with_a_reason() -> None:
     assert reasons == [Reason.LABEL, Reason.LICENCE, Reason.LICENCE, Reason.LABEL]
     assert all(reason.status is Status.FILTERED for reason in reasons)
     assert all(isinstance(item, Product) for item in Pack(PackConfig())(batch))
+
+
+def with_lgsc(number: int = 0) -> Sample:
+    one = sample(number)
+    one.arrays["lgsc.lgsc"] = np.random.default_rng(number).integers(-32767, 32768, (24, 24, 3)).astype(np.int16)
+    one.values |= {"lgsc.lgsc_score": 0.5, "lgsc.seed": 7, "lgsc.plan_hash": "ef", "lgsc.weights": "gh"}
+    return one
+
+
+@pytest.mark.parametrize("form", ["npy", "npy.gz"])
+def test_a_further_cue_has_its_member_and_its_part_of_the_json(form: str) -> None:
+    one = with_lgsc(3)
+    out = product(one, cue_format=form)
+    assert list(out.files) == ["png", f"cue.{form}", f"lgsc.{form}", "json"]
+    data = out.files[f"lgsc.{form}"]
+    assert np.array_equal(np.load(io.BytesIO(gzip.decompress(data) if form == "npy.gz" else data)), one.arrays["lgsc.lgsc"])
+    told = json.loads(out.files["json"])
+    assert told["cues"] == {
+        "lgsc": {
+            "definition": "spoof cue map: tanh of LGSC's generator, 0 for live", "dtype": "int16", "shape": [24, 24, 3],
+            "one": 32767.0, "lgsc_score": 0.5, "seed": 7, "plan_hash": "ef", "weights": "gh",
+        }
+    }  # fmt: skip
+    assert told["cue"]["mean"] == 0.25
+    assert out.values["cues"] == ["residual", "lgsc"]
+    assert out.values["cue_bytes"] == len(data) + len(out.files[f"cue.{form}"])
+
+
+def test_without_further_cues_every_byte_is_what_it_was() -> None:
+    """Digest of members that the version before there were several cues made."""
+    files = product(sample(3)).files
+    assert "cues" not in json.loads(files["json"])
+    assert {name: files[name] for name in ("png", "cue.npy")} == {
+        name: product(with_lgsc(3)).files[name] for name in ("png", "cue.npy")
+    }
+    assert hashlib.sha256(files["cue.npy"] + files["json"]).hexdigest() == BEFORE
+
+
+def test_the_residual_can_be_left_out() -> None:
+    out = product(with_lgsc(3), cues=("lgsc",), reconstruction=True)
+    assert list(out.files) == ["png", "reconstruction.png", "lgsc.npy", "json"]
+    assert json.loads(out.files["json"])["cue"] is None and out.values["cues"] == ["lgsc"]
+    assert list(product(sample(3), cues=()).files) == ["png", "json"]
+
+
+@pytest.mark.parametrize("cue", [np.zeros((23, 24, 3), np.int16), np.zeros((24, 24), np.int16)])
+def test_a_cue_of_another_crop_is_refused_by_name(cue: np.ndarray) -> None:
+    one = with_lgsc(9)
+    one.arrays["lgsc.lgsc"] = cue
+    with pytest.raises(ValueError, match=f"{one.sample_id}.*lgsc"):
+        product(one)
+
+
+def test_what_is_wanted_decides_what_is_read() -> None:
+    optional = [read for read in SPEC.reads if read.optional]
+    assert [read.stage for read in optional] == [cue.stage for cue in CUES]
+    assert all(SPEC.wants(PackConfig(), read) == "if_on" for read in optional)
+    assert {read.stage: SPEC.wants(PackConfig(cues=("lgsc",)), read) for read in optional}["lgsc"] == "yes"
+    assert all(SPEC.wants(PackConfig(cues=("residual",)), read) == "no" for read in optional)
 
 
 @pytest.mark.parametrize("label, index", [("live", 1), ("spoof", 0), ("unknown", None), (None, None)])

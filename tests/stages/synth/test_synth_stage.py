@@ -14,7 +14,7 @@ from fasgen.errors import ConfigError
 from fasgen.records import Reason
 from fasgen.stages.stage import Product, Reject, Sample
 from fasgen.stages.synth.config import SynthConfig
-from fasgen.stages.synth.stage import Diffusion, build
+from fasgen.stages.synth.stage import Diffusion, build, guide_of
 from tests.stages.synth.difffas import tiny
 
 CPU = torch.device("cpu")
@@ -121,7 +121,7 @@ def test_a_simulated_guide_is_rendered_from_the_sample_and_recorded(folder: Path
     assert isinstance(product, Product)
     assert json.loads(str(product.values["parameters"]))
     assert np.array_equal(pixels(product), pixels(stage([one])[0]))
-    assert not np.array_equal(stage._guide(one)[0], one.images["guide_crop"])
+    assert not np.array_equal(guide_of(one, stage.config)[0], one.images["guide_crop"])
 
 
 def test_the_simulation_needs_no_weights_and_says_what_it_is() -> None:

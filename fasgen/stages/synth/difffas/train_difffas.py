@@ -22,7 +22,7 @@ from fasgen.stages.identify.load import load as load_identity
 from fasgen.stages.synth.difffas.diffusion import Schedule, drop_style, variational_bound
 from fasgen.stages.synth.difffas.model import DiffFAS, scale_of
 from fasgen.stages.synth.difffas.style_encoder import StyleEncoder
-from fasgen.stages.synth.difffas.train_pairs import Pairs, load_galleries
+from fasgen.stages.synth.difffas.train_pairs import Pairs, load_pairs
 from fasgen.stages.synth.difffas.train_transfer import SHIFT, Meetings, Strangers, draw_levels, transfer_loss
 from fasgen.stages.synth.difffas.training_config import DiffFASTraining
 from fasgen.stages.synth.difffas.unet import Prediction, UNet, UNetConfig
@@ -106,7 +106,7 @@ class DiffFASTask:
         self.model = DiffFAS(unet, encoder, schedule)
         self.module: nn.Module = self.model.denoiser
         self.abar = schedule.abar().to(device)
-        train, held = load_galleries(config)
+        train, held = load_pairs(config)
         self.pairs, self.held = Pairs(train), Pairs(held)
         if not len(self.pairs):
             raise SourceError(

@@ -16,8 +16,9 @@ from fasgen.stages.score.brisque import Brisque
 from fasgen.stages.score.config import brisque_files
 from fasgen.stages.score.support_vectors import load as load_support_vectors
 from fasgen.stages.synth.difffas.style_encoder import StyleEncoder, StyleEncoderConfig
-from fasgen.stages.synth.difffas.train_pairs import Gallery, load_galleries
+from fasgen.stages.synth.difffas.train_pairs import load_pairs
 from fasgen.stages.synth.difffas.training_config import StyleTraining
+from fasgen.stages.synth.train_gallery import Gallery
 from fasgen.training.faces import as_input
 
 VALIDATED = 1200
@@ -44,7 +45,7 @@ class StyleTask:
 
     def __init__(self, config: StyleTraining, device: torch.device) -> None:
         self.config, self.device = config, device
-        self.train, self.held = load_galleries(config)
+        self.train, self.held = load_pairs(config)
         styles = tuple(sorted(set(self.train.styles)))
         if len(styles) < 2:
             raise SourceError(f"only the style {', '.join(styles)} is there to learn; two at least are needed")

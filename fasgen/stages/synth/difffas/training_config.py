@@ -7,35 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fasgen.training.config import FacesConfig, LoopConfig, TrainingSpec
-
-
-class SimulationConfig(BaseModel):
-    """Spoofs made of live faces by the physical simulation: pairs without a data set."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    styles: tuple[str, ...] = Field(default=(), description="styles of the physical simulation; empty: all of them")
-    renders: int = Field(default=2, ge=0, description="spoofs made of each live face, each in another style; 0 makes none")
-    looks: int = Field(
-        default=64,
-        ge=0,
-        description="simulated devices a style: faces of one look share every drawn parameter; 0 draws anew a face",
-    )
-    threads: int = Field(default=0, ge=0, description="threads that render; 0 takes one a core")
-    cache: Path | None = Field(default=None, description="folder in which trainings share what is made; none: the run's own")
-
-
-class PairsConfig(BaseModel):
-    """Real pairs: a store with live and spoof crops of the same people."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: Path | None = Field(default=None, description="store with aligned live and spoof crops; none: simulated pairs alone")
-    holdout: tuple[str, ...] = Field(default=(), description="subjects, as the manifests name them, that are never trained on")
-    holdout_share: float = Field(
-        default=0.0, ge=0, lt=1, description="share of subjects held out by hash, where none are named"
-    )
+from fasgen.stages.synth.training_config import GalleryTraining, PairsConfig
+from fasgen.training.config import TrainingSpec
 
 
 class TransferConfig(BaseModel):
@@ -52,12 +25,9 @@ class TransferConfig(BaseModel):
     )
 
 
-class StyleTraining(LoopConfig):
+class StyleTraining(GalleryTraining):
     """Training of the style encoder (DiffFAS 3.1): a classifier of spoofing styles, live ones among them."""
 
-    faces: FacesConfig = Field(FacesConfig(size=256), description="live faces, and what is simulated from them")
-    pairs: PairsConfig = Field(PairsConfig(), description="real live and spoof crops")
-    simulation: SimulationConfig = Field(SimulationConfig(), description="spoofs made of the live faces")
     steps: int = Field(20_000, ge=1, description="optimiser steps")
     batch: int = Field(256, ge=1, description="samples per step over all ranks together")
     lr: float = Field(1e-3, gt=0, description="peak learning rate")
@@ -72,12 +42,10 @@ class StyleTraining(LoopConfig):
     smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing")
 
 
-class DiffFASTraining(LoopConfig):
+class DiffFASTraining(GalleryTraining):
     """Training of DiffFAS's U-Net: spoof reconstruction from pairs (Eqs. 6 and 7); the style encoder is frozen."""
 
-    faces: FacesConfig = Field(FacesConfig(size=256), description="live faces, and what is simulated from them")
     pairs: PairsConfig = Field(PairsConfig(), description="real pairs")
-    simulation: SimulationConfig = Field(SimulationConfig(), description="spoofs made of the live faces")
     transfer: TransferConfig = Field(TransferConfig(), description="styles on faces that have no spoof of their own")
     style_encoder: Path | None = Field(None, description="folder of the trained style encoder; required")
     identity: str = Field("embedded", description="identity network that measures samples: 'embedded', a path, or 'none'")

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fasgen.errors import ConfigError
 from fasgen.seeds import sample_seed
-from fasgen.stages.synth.difffas.training_config import SimulationConfig
+from fasgen.stages.synth.training_config import SimulationConfig
 from fasgen.training.faces import Face, is_first_rank, load_faces, wait_for_ranks
 
 LIVE = "live"

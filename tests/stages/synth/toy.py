@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from fasgen.manifests.plan_file import write_plan
 from fasgen.manifests.shard import Row, UnitWriter
-from fasgen.stages.synth.difffas.train_simulation import Simulate
-from fasgen.stages.synth.difffas.training_config import SimulationConfig
+from fasgen.stages.synth.train_simulation import Simulate
+from fasgen.stages.synth.training_config import SimulationConfig
 
 HASH = "12345678" * 8
 

@@ -1,0 +1,49 @@
+"""Configuration and specification of lgsc."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from fasgen.marks import Term
+from fasgen.records import Column
+from fasgen.stages.stage import ArrayField, Reads, StageConfig, StageSpec
+from fasgen.stages.weights import embedded
+
+
+class LgscConfig(StageConfig):
+    """Which network draws the spoof cue map of a face (LGSC)."""
+
+    enabled: bool = Field(False, description="false leaves the stage out of runs, and its cue out of the shards")
+    weights: str = Field("embedded", description="'embedded', or a folder that `fasgen train lgsc` wrote")
+    overlay: bool = Field(False, description="store a picture too, in which the cue's magnitude is laid over the crop in red")
+    batch: int = Field(32, ge=1, le=1024, description="samples a network call")
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 on CUDA, fp32 elsewhere")
+
+
+def weights_folder(weights: str) -> Path:
+    """Where weights named in a configuration lie."""
+    return embedded("lgsc") if weights == "embedded" else Path(weights)
+
+
+_TERMS: dict[str, Term] = {"lgsc_overlay": "compositeWithTrainedAlgorithmicMedia"}
+
+SPEC = StageSpec(
+    name="lgsc",
+    summary="spoof cue map of each crop by the generator of LGSC, and its mean magnitude as a score",
+    version=1,
+    reads=(Reads("align", images=("crop",)),),
+    also=(Reads("synth", images=("crop",)),),
+    config=LgscConfig,
+    factory="fasgen.stages.lgsc.stage:build",
+    columns=(Column("lgsc_score", "float32", "mean |cue| over pixels and channels; higher is more like a spoof", "[0, 1]"),),
+    images=("lgsc_overlay",),
+    arrays=(ArrayField("lgsc", "int16", "spoof cue map, H x W x 3; value / 32767 is the generator's tanh, in [-1, 1]"),),
+    weights=lambda config: {"lgsc": weights_folder(config.weights)} if config.enabled else {},
+    batch=lambda config: config.batch,
+    device="accelerator",
+    off=lambda config: not config.enabled,
+    synthetic=lambda config: _TERMS,
+)

@@ -1,0 +1,57 @@
+"""Configuration of what is trained for lgsc: the spoof cue generator, with the auxiliary classifier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from fasgen.stages.synth.training_config import GalleryTraining
+from fasgen.training.config import FacesConfig, TrainingSpec
+
+
+class LgscTraining(GalleryTraining):
+    """Training of LGSC's generator: cues of live faces are drawn to zero, those of spoofs are left free.
+
+    Sizes, batch, learning rate and weights of the losses are the paper's; its learning rate falls by 0.95 every 600 steps, here
+    along a cosine.
+    """
+
+    faces: FacesConfig = Field(FacesConfig(size=224), description="live faces, and what is simulated from them")
+    steps: int = Field(30_000, ge=1, description="optimiser steps")
+    lr: float = Field(1e-3, gt=0, description="peak learning rate")
+    schedule: Literal["constant", "cosine"] = Field("cosine", description="after warm-up")
+    warmup: int = Field(1_000, ge=0, description="steps of linear warm-up")
+    weight_decay: float = Field(5e-4, ge=0, description="decoupled weight decay (AdamW)")
+    ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights; 0 keeps the raw ones")
+    stem: int = Field(64, ge=1, description="channels of the encoder's stem")
+    widths: tuple[int, ...] = Field((64, 128, 256, 512), description="channels of the encoder's four layers")
+    blocks: tuple[int, ...] = Field((2, 2, 2, 2), description="basic blocks of the encoder's layers")
+    decoder: tuple[int, ...] = Field((256, 128, 64, 64), description="channels of the first four decoder stages")
+    norm: Literal["instance", "batch"] = Field("instance", description="normalisation in the decoder; instance is the paper's")
+    kernel: int = Field(7, ge=1, description="side of the stems' convolutions")
+    classifier_stem: int = Field(64, ge=1, description="channels of the auxiliary classifier's stem")
+    classifier_widths: tuple[int, ...] = Field((64, 128, 256, 512), description="channels of its four layers")
+    dropout: float = Field(0.5, ge=0, lt=1, description="before the classifier's last layer")
+    init: Path | None = Field(
+        None, description="state dict of an ImageNet ResNet-18 (safetensors) for encoder and classifier; none: from scratch"
+    )
+    patch: int | None = Field(
+        None,
+        ge=32,
+        description="side of random patches cut from the crops, px (the paper: 224 from crops as filmed); null: whole",
+    )
+    photometric: float = Field(
+        0.2, ge=0, lt=1, description="largest change of brightness, contrast and colour, of live and spoof alike"
+    )
+    rescale: float = Field(
+        0.0, ge=0, le=1, description="share of pictures, live and spoof alike, made smaller and large again, and coded as JPEG"
+    )
+    regression: float = Field(5.0, ge=0, description="weight of the mean |cue| of live faces")
+    triplet: float = Field(1.0, ge=0, description="weight of the triplets, on each of five levels")
+    margin: float = Field(0.5, ge=0, description="of the triplets")
+    classification: float = Field(5.0, ge=0, description="weight of the classifier's cross-entropy")
+
+
+SPEC = TrainingSpec("lgsc", "spoof cue generator (LGSC)", LgscTraining, "fasgen.stages.lgsc.train:task")

@@ -1,0 +1,68 @@
+"""Configuration and specification of stdn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from fasgen.records import Column
+from fasgen.stages.stage import ArrayField, Reads, StageConfig, StageSpec
+from fasgen.stages.weights import embedded
+
+STEPS_A_LEVEL = 32
+"""Traces are stored in 1/32 of an 8-bit level: T_A reaches 3 x 255 levels, which then fits 16 bits."""
+
+
+class StdnConfig(StageConfig):
+    """How faces are taken apart into a live face and spoof traces (STDN+)."""
+
+    enabled: bool = Field(False, description="false leaves the stage out of runs, and its cue out of the shards")
+    weights: str = Field("embedded", description="'embedded', or a folder that `fasgen train stdn` wrote")
+    alpha0: float | None = Field(
+        None, ge=0, description="weight of the traces in the score; null: the weights' own; 100 in the paper"
+    )
+    parts: bool = Field(False, description="store B, C and T too, each by itself; traces is their sum within its bands")
+    reconstruction: bool = Field(False, description="store the live counterpart as an image")
+    any_size: bool = Field(False, description="allow crops of another size than the network was trained on")
+    batch: int = Field(16, ge=1, le=1024, description="samples a network call")
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 on CUDA, fp32 elsewhere")
+
+
+def weights_folder(weights: str) -> Path:
+    """Folder of a generator: the embedded one, or that in the folder given."""
+    return (embedded("stdn") if weights == "embedded" else Path(weights)) / "generator"
+
+
+SPEC = StageSpec(
+    name="stdn",
+    summary="spoof traces of each crop by STDN+, its mask and pseudo-depth; live counterpart where asked",
+    version=1,
+    reads=(Reads("align", images=("crop",), columns=("landmarks", "transform")),),
+    also=(Reads("synth", images=("crop",)), Reads("align", columns=("landmarks", "transform"))),
+    config=StdnConfig,
+    factory="fasgen.stages.stdn.stage:build",
+    columns=(
+        Column("stdn_score", "float32", "mean depth / 2 - alpha0 / 2 x mean traces; high for live", "<= 0.5"),
+        Column("stdn_depth", "float32", "mean pseudo-depth over 32 x 32; low for spoofs", "[0, 1]"),
+        Column("stdn_trace", "float32", "mean |B| + mean |C| + mean |T| + mean P, which the score takes", "[0, 4]"),
+        Column("trace_abs_mean", "float32", "mean absolute additive trace", "levels"),
+        Column("trace_energy_face", "float32", "mean square of the additive trace inside the face ellipse", "levels^2"),
+        Column("trace_energy_outside", "float32", "the same outside of it; null where the face fills the crop", "levels^2"),
+        Column("mask_mean", "float32", "mean of the mask P", "[0, 1]"),
+        Column("alpha0", "float32", "weight of the traces in the score"),
+    ),
+    images=("live_counterpart",),
+    arrays=(
+        ArrayField("traces", "int16", "additive trace low(B) + low(C) + T, H x W x 3 RGB, signed, in 1/32 of an 8-bit level"),
+        ArrayField("trace_parts", "int16", "B, C, T before low-passing, H x W x 9, in 1/32 of an 8-bit level; where asked"),
+        ArrayField("trace_mask", "uint8", "mask P, H x W x 1, value / 255: where the face was replaced"),
+        ArrayField("pseudo_depth", "uint8", "M, 32 x 32 x 1, value / 255: 1 nearest to the camera, 0 flat"),
+    ),
+    weights=lambda config: {"generator": weights_folder(config.weights)} if config.enabled else {},
+    batch=lambda config: config.batch,
+    device="accelerator",
+    off=lambda config: not config.enabled,
+    synthetic=lambda config: {"live_counterpart": "compositeWithTrainedAlgorithmicMedia"},
+)

@@ -1,0 +1,159 @@
+"""Batches for STDN+: live faces, spoofs of any people, and what their landmarks say."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fasgen.errors import ConfigError, SourceError
+from fasgen.stages.align.config import AlignConfig
+from fasgen.stages.align.stage import detector
+from fasgen.stages.align.template import TEMPLATES, target
+from fasgen.stages.stdn.geometry import mirrored, pseudo_depth, region_of, untouched
+from fasgen.stages.stdn.warp import offsets
+from fasgen.stages.synth.train_gallery import Gallery
+
+Points = NDArray[np.float64]
+
+
+class Batch(NamedTuple):
+    """What one step learns from; N is half of the batch. Images are in [0, 1].
+
+    Attributes:
+        live: I_j, (N, 3, S, S).
+        spoof: I_i, (N, 3, S, S), of any people.
+        offset: (N, 2, S, S), where each pixel of the live face's geometry reads in the spoof.
+        depth: M0 of the live faces, (N, 1, 32, 32).
+        untouched: P0 of the spoofs, (N, 1, S, S).
+        additive: (N,) true for attacks that replace nothing.
+        parent: (N, 3, S, S), the live face that the spoof was made of or shows, mirrored with it.
+        has_parent: (N,) where there is one.
+    """
+
+    live: Tensor
+    spoof: Tensor
+    offset: Tensor
+    depth: Tensor
+    untouched: Tensor
+    additive: Tensor
+    parent: Tensor
+    has_parent: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on another device."""
+        return Batch(*(part.to(device) for part in self))
+
+
+class Landmarks:
+    """Five points of each picture of a gallery, found when they are first asked for.
+
+    Args:
+        template: name; its points stand for faces that are not found.
+        size: of the crops, px.
+        detect: look for faces; else the template is taken for all.
+
+    Raises:
+        ConfigError: no such template.
+    """
+
+    def __init__(self, template: str, size: int, detect: bool) -> None:
+        if template not in TEMPLATES:
+            raise ConfigError(f"template: no template {template!r}; known are {', '.join(TEMPLATES)}")
+        self._template = target(template, size)
+        self._look = detector(AlignConfig.model_validate({}), torch.device("cpu")) if detect else None
+        self._known: dict[int, Points] = {}
+
+    def of(self, number: int, levels: Tensor) -> Points:
+        """(5, 2) px of picture ``number``, (3, S, S) uint8."""
+        if self._look is None:
+            return self._template
+        if number not in self._known:
+            faces = self._look(np.ascontiguousarray(levels.permute(1, 2, 0).numpy()))
+            found = faces.landmarks[faces.largest()].astype(np.float64) if len(faces) else self._template
+            # Another face at the border of a crop is not the one that it was cut for.
+            far = np.abs(found - self._template).max() > 0.25 * levels.shape[-1]
+            self._known[number] = self._template if far else found
+        return self._known[number]
+
+
+class Draws:
+    """Draws batches out of a gallery.
+
+    Args:
+        gallery: pictures.
+        landmarks: of them.
+
+    Raises:
+        SourceError: if there is no live face, or no spoof.
+    """
+
+    def __init__(self, gallery: Gallery, landmarks: Landmarks) -> None:
+        self.gallery, self.landmarks = gallery, landmarks
+        self.live = [i for i, live in enumerate(gallery.live) if live]
+        by_style: dict[str, list[int]] = defaultdict(list)
+        for index, style in enumerate(gallery.styles):
+            if not gallery.live[index]:
+                by_style[style].append(index)
+        self.spoofs = [by_style[style] for style in sorted(by_style)]
+        if not self.live or not self.spoofs:
+            missing = "live face" if not self.live else "spoof"
+            raise SourceError(
+                f"no {missing} to learn from; simulate spoofs of live faces (faces.path, simulation.renders), or give a store "
+                f"with both (pairs.path)"
+            )
+
+    def spoof(self, coin: torch.Generator) -> int:
+        """A spoof, every style as likely as every other."""
+        style = self.spoofs[_below(len(self.spoofs), coin)]
+        return style[_below(len(style), coin)]
+
+    def batch(self, live: list[int], spoof: list[int], flip: NDArray[np.bool_], coin: torch.Generator) -> Batch:
+        """The batch of these pictures.
+
+        Args:
+            live: numbers of live faces, N.
+            spoof: numbers of spoofs, N.
+            flip: (2, N), which of them are mirrored.
+            coin: draws the parent of a spoof that shows somebody of several live faces.
+        """
+        gallery, count = self.gallery, len(live)
+        parents = [gallery.lives.get(index, []) for index in spoof]
+        chosen = [known[_below(len(known), coin)] if known else live[0] for known in parents]
+        levels = [gallery.take(torch.tensor(numbers)) for numbers in (live, spoof, chosen)]
+        size = levels[0].shape[-1]
+        points = [
+            [self._points(numbers[i], pictures[i], bool(flip[k, i]), size) for i in range(count)]
+            for k, (numbers, pictures) in enumerate(zip((live, spoof), levels[:2], strict=True))
+        ]
+        regions = [region_of(gallery.styles[index].rpartition("|")[2]) for index in spoof]
+        depth = np.stack([pseudo_depth(p, size, size) for p in points[0]])
+        masks = np.stack([untouched(region, p, size, size) for region, p in zip(regions, points[1], strict=True)])
+        images = [_unit(pictures, torch.from_numpy(flip[min(k, 1)])) for k, pictures in enumerate(levels)]
+        return Batch(
+            images[0],
+            images[1],
+            offsets(points[1], points[0], size, size),
+            torch.from_numpy(depth)[:, None],
+            torch.from_numpy(masks)[:, None],
+            torch.tensor([region == "whole" for region in regions]),
+            images[2],
+            torch.tensor([bool(known) for known in parents]),
+        )
+
+    def _points(self, number: int, levels: Tensor, flip: bool, size: int) -> Points:
+        found = self.landmarks.of(number, levels)
+        return mirrored(found, size) if flip else found
+
+
+def _unit(levels: Tensor, flip: Tensor) -> Tensor:
+    x = levels.to(torch.float32) / 255
+    return torch.where(flip[:, None, None, None], x.flip(-1), x)
+
+
+def _below(count: int, generator: torch.Generator) -> int:
+    return int(torch.randint(count, (), generator=generator))

@@ -1,0 +1,68 @@
+"""Configuration of what is trained for STDN+."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from fasgen.stages.synth.training_config import GalleryTraining
+from fasgen.training.config import FacesConfig, TrainingSpec
+
+
+class StdnTraining(GalleryTraining):
+    """Training of STDN+'s generator against its four discriminators, on live and spoof faces that need not be pairs.
+
+    Sizes, weights, steps, batch and learning rate are the paper's, but for its weight of the depth loss, whose sign is a
+    misprint, and for the regulariser, which is apart for live faces and spoofs as in STDN. The paper divides the learning rate
+    by ten every 45,000 steps; here it stays, or falls along a cosine. It does not name the optimiser.
+    """
+
+    faces: FacesConfig = Field(FacesConfig(size=256), description="live faces, and what is simulated from them")
+    steps: int = Field(150_000, ge=1, description="steps of three turns: traces, discriminators, synthesised spoofs")
+    batch: int = Field(8, ge=2, description="samples per step over all ranks together, half of them live")
+    lr: float = Field(5e-5, gt=0, description="peak learning rate of the generator")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (AdamW)")
+    stem: int = Field(32, ge=4, description="channels of the generator at the full side")
+    widths: tuple[int, int, int] = Field((64, 96, 128), description="channels at a half, a quarter and an eighth of the side")
+    blocks: tuple[int, int, int] = Field((1, 2, 6), description="further convolutions at each of them")
+    depth_width: int = Field(64, ge=4, description="channels of the depth head")
+    fold: int = Field(1, ge=1, le=4, description="px folded into channels, each way, at both ends; 1 as in the paper")
+    mask_bias: float = Field(-4.0, description="initial logit of the mask P, so that it begins small")
+    discriminator_width: int = Field(64, ge=4, description="channels of the discriminators' first layers")
+    discriminator_rate: float = Field(0.5, gt=0, description="learning rate of the discriminators, of the generator's")
+    regularise_live: float = Field(10.0, ge=0, description="weight of the square of traces of live faces (L_R)")
+    regularise_spoof: float = Field(1e-4, ge=0, description="the same of spoofs")
+    mask_weight: float = Field(1.0, ge=0, description="weight of the mask's prior (L_P)")
+    gan_weight: float = Field(5.0, ge=0, description="weight of the verdicts of the discriminators (L_G)")
+    depth_weight: float = Field(10.0, ge=0, description="weight of the depth (L_depth)")
+    trace_weight: float = Field(10.0, ge=0, description="weight of traces found again in synthesised spoofs (L_S)")
+    harder_weight: float = Field(1.0, ge=0, description="weight of the depth of synthesised spoofs (L_H)")
+    harder_share: float = Field(0.5, ge=0, le=1, description="share of synthesised spoofs whose traces are weakened at random")
+    paired_weight: float = Field(
+        0.0,
+        ge=0,
+        description="weight of L1 between a spoof's live counterpart and the live face that it was made of, where that is "
+        "known, over the three bands; 0: as the paper has it, which knows no pairs",
+    )
+    landmarks: Literal["detected", "template"] = Field(
+        "detected",
+        description="where traces are warped from and to: points that align's RetinaFace finds in each crop, or the template, "
+        "which is the same for all",
+    )
+    template: str = Field("arcface", description="template of the crops, which also stands in where no face is found")
+
+    @field_validator("batch")
+    @classmethod
+    def _halves(cls, value: int) -> int:
+        if value % 2:
+            raise ValueError(f"{value} is odd; half of a batch is live")
+        return value
+
+
+STDN = TrainingSpec(
+    "stdn",
+    "STDN+: spoof traces, against four discriminators",
+    StdnTraining,
+    "fasgen.stages.stdn.train_stdn:task",
+)

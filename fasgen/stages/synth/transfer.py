@@ -1,0 +1,100 @@
+"""Trace transfer (STDN+): the spoof traces of a guide, warped to the live face's geometry and laid over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fasgen.records import Reason, Scalar
+from fasgen.seeds import sample_seed
+from fasgen.stages.batching import in_slots
+from fasgen.stages.defake.cue import crop_points
+from fasgen.stages.stage import RGB, Product, Reject, Sample
+from fasgen.stages.stdn.config import weights_folder
+from fasgen.stages.stdn.model import Disentangler, finite
+from fasgen.stages.stdn.traces import spoof_of, stacked, unstacked
+from fasgen.stages.stdn.warp import backward_offset, warp
+from fasgen.stages.synth.config import SynthConfig
+from fasgen.stages.synth.physical.simulate import Simulated
+from fasgen.stages.synth.stage import as_json, common, guide_of
+
+
+class TraceTransfer:
+    """Lays a guide's traces over live faces. Styles need not have been trained on.
+
+    Traces are warped by the five landmarks of both crops; a simulated guide keeps those of the face that it is made of.
+
+    Args:
+        config: settings.
+        device: where the network computes.
+
+    Raises:
+        WeightsError: if the weights are missing, unsafe or do not fit.
+    """
+
+    def __init__(self, config: SynthConfig, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.disentangle = Disentangler(weights_folder(config.stdn_weights), device, config.dtype, config.any_size, "synth")
+
+    def __call__(self, batch: Sequence[Sample]) -> list[Product | Reject]:
+        outcomes: dict[int, Product | Reject] = {}
+        guides: dict[int, tuple[RGB, Simulated | None]] = {}
+        for index, sample in enumerate(batch):
+            if "guide_crop" not in sample.images:
+                outcomes[index] = Reject(Reason.GUIDE, f"style {sample.values['style']} has no guide for this face")
+            else:
+                guides[index] = guide_of(sample, self.config)
+        chosen = [batch[index] for index in guides]
+        if chosen:
+            levels, sound = self._transfer(chosen, [image for image, _ in guides.values()])
+            for index, (_, simulated) in guides.items():
+                slot = batch[index].slot
+                outcomes[index] = self._product(batch[index], levels[slot], sound[slot], simulated)
+        return [outcomes[index] for index in range(len(batch))]
+
+    def strength(self, sample: Sample) -> float:
+        """Factor on the traces, drawn evenly in its range by the sample's seed."""
+        random = np.random.Generator(np.random.Philox(key=sample_seed(sample.seed, "strength", sample.sample_id)))
+        return float(np.float32(random.uniform(*self.config.trace_strength)))
+
+    def _transfer(self, samples: Sequence[Sample], guides: Sequence[RGB]) -> tuple[NDArray[np.float32], list[bool]]:
+        """(batch, H, W, 3) levels, not yet rounded, in the samples' slots; and which of them are finite."""
+        size = self.config.batch
+        crops = in_slots(samples, size, lambda sample: sample.images["crop"])
+        spoofs = np.zeros((size, *guides[0].shape), np.uint8)
+        offsets = np.zeros((size, 2, *crops.shape[1:3]), np.float32)
+        strength = torch.zeros(size, 1, 1, 1)
+        for sample, guide in zip(samples, guides, strict=True):
+            spoofs[sample.slot], offsets[sample.slot] = guide, self._offset(sample)
+            strength[sample.slot] = self.strength(sample)
+        live, spoof = self.disentangle.unit(crops), self.disentangle.unit(spoofs)
+        traces, _ = self.disentangle(spoof)
+        moved = warp(torch.cat([stacked(traces), spoof], 1), torch.from_numpy(offsets).to(self.device))
+        put, there = unstacked(moved[:, :-3]), moved[:, -3:]
+        factor = strength.to(self.device)
+        made = spoof_of(live, put._replace(B=factor * put.B, C=factor * put.C, T=factor * put.T), there)
+        return made.permute(0, 2, 3, 1).cpu().numpy() * 255, finite(made)
+
+    def _offset(self, sample: Sample) -> NDArray[np.float32]:
+        mine, theirs = (_points(sample, prefix) for prefix in ("", "guide_"))
+        return backward_offset(theirs, mine, *sample.images["crop"].shape[:2])
+
+    def _product(self, sample: Sample, levels: Any, sound: bool, simulated: Simulated | None) -> Product | Reject:
+        if not sound:
+            return Reject(Reason.NOT_FINITE, f"the spoof holds values that are not finite ({self.disentangle.dtype})")
+        values: dict[str, Scalar] = common(sample) | {
+            "method": "stdn",
+            "trace_strength": self.strength(sample),
+            "calls": 1,
+            "parameters": as_json(simulated) if simulated else None,
+        }
+        return Product(images={"crop": np.rint(levels).clip(0, 255).astype(np.uint8)}, values=values)
+
+
+def _points(sample: Sample, prefix: str) -> NDArray[np.float64]:
+    landmarks, transform = (cast(list[float], sample.values[prefix + name]) for name in ("landmarks", "transform"))
+    return crop_points(landmarks, transform)

@@ -1,0 +1,52 @@
+"""Shapes of the paper's network, any size of crop, and what the classifier sees."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fasgen.stages.lgsc.network import AuxiliaryClassifier, GeneratorConfig, SpoofCueGenerator
+
+from .tiny import SHAPE, generator
+
+
+def test_the_paper_s_network_has_the_shapes_of_the_paper() -> None:
+    with torch.device("meta"):
+        network = SpoofCueGenerator(GeneratorConfig()).eval()
+        x = torch.empty(2, 3, 224, 224)
+        taps = network.encoder.taps(x)
+        cue = network(x)
+        logits = AuxiliaryClassifier().eval()(x + cue.map)
+    assert [tuple(t.shape[1:]) for t in taps] == [(64, 112, 112), (64, 56, 56), (128, 28, 28), (256, 14, 14), (512, 7, 7)]
+    levels = [(512, 7, 7), (256, 14, 14), (128, 28, 28), (64, 56, 56), (64, 112, 112)]
+    assert [tuple(f.shape[1:]) for f in cue.features] == levels
+    assert cue.map.shape == x.shape and logits.shape == (2, 2)
+    assert sum(p.numel() for p in network.encoder.parameters()) == 11_176_512  # ResNet-18 without its last layer
+    assert [stage.up.kernel_size for stage in network.decoder] == [(2, 2)] * 4
+    assert all(isinstance(stage.norm, torch.nn.InstanceNorm2d) for stage in network.decoder)
+
+
+@settings(max_examples=12)
+@given(st.integers(32, 75), st.integers(32, 75), st.sampled_from(["instance", "batch"]))
+def test_any_size_gives_a_map_of_its_own_size(height: int, width: int, norm: str) -> None:
+    x = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    cue = generator(norm=norm)(x)
+    assert cue.map.shape == x.shape and len(cue.features) == 5
+    assert cue.map.abs().max() <= 1 and torch.isfinite(cue.map).all()
+
+
+def test_the_map_has_both_signs_and_its_own_gradient() -> None:
+    network = generator().requires_grad_(True)
+    x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    cue = network(x)
+    assert cue.map.min() < 0 < cue.map.max()
+    cue.map.square().mean().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+@pytest.mark.parametrize("wrong", [{"widths": (8, 8, 8)}, {"kernel": 4}, {"norm": "layer"}, {"stem": 0}])
+def test_shapes_that_fit_nothing_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"need four|positive|norm is"):
+        GeneratorConfig(**(SHAPE | wrong))
