@@ -1,8 +1,8 @@
 """A protocol's own lists, as data sets ship them: which files train, tune and test. They outweigh what rules derive.
 
 Files are told apart by their names: those that begin with train, dev or test are that side's. Read are texts with a name a
-line, alone or behind a label (OULU-NPU: ``+1,1_1_01_1``), and JSON with the path as key (CelebA-Spoof). A name that stands there
-several times weighs more in its authors' sampling and is one file; ``_60`` behind it (SiW) means its first 60 frames.
+line, alone or behind a label (OULU-NPU: ``+1,1_1_01_1``), and JSON with the path as key (CelebA-Spoof). A name that is repeated
+weighs more in its authors' sampling and is one file; ``_60`` behind it (SiW) means its first 60 frames.
 """
 
 from __future__ import annotations
