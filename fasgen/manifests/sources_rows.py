@@ -41,7 +41,7 @@ OWN = frozenset({"sample_id", "path", "size", "frame_k", "marks"})
 
 _KINDS = {column.name: column for column in COLUMNS}
 _SHARED = tuple(column for column in COLUMNS if column.name not in OWN)
-_KEPT = 1 << 16
+_KEPT = 1 << 12
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
@@ -116,9 +116,12 @@ class Checked:
     def __init__(self, name: str, rows: Iterable[Mapping[str, Scalar] | FileRows]) -> None:
         self._name, self._rows = name, rows
         self._seen: dict[int, tuple[Mapping[str, Scalar], dict[str, Scalar]]] = {}
+        self._equal: dict[tuple[Scalar, ...], dict[str, Scalar]] = {}
 
     def __iter__(self) -> Iterator[FileRows]:
         number = 0
+        self._seen.clear()
+        self._equal.clear()
         for given in self._rows:
             rows = given if isinstance(given, FileRows) else FileRows.of_row(given)
             where = f"source {self._name!r}, row {number}"
@@ -142,6 +145,8 @@ class Checked:
         if len(self._seen) >= _KEPT:
             self._seen.clear()
         made = {column.name: _value(column.name, given.get(column.name), where) for column in _SHARED}
+        # Rows that come one by one have a mapping each, and most of them the same values.
+        made = self._equal.setdefault(tuple(made.values()), made)
         self._seen[id(given)] = given, made
         return made
 
