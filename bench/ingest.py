@@ -38,9 +38,11 @@ def ingest(root: str, store: str) -> dict[str, float]:
     """What ``fasgen ingest`` does: list, and write the listing."""
     from fasgen.pipeline.listing import take
     from fasgen.sources.config import SourceConfig
+    from fasgen.sources.sampling import Sampling
 
     began, used = time.perf_counter(), time.process_time()
-    source = SourceConfig(name="bench", path=Path(root), pattern=PATTERN, frames=FRAMES, licence="research-only")
+    frames = Sampling(count=FRAMES)
+    source = SourceConfig(name="bench", path=Path(root), pattern=PATTERN, frames=frames, licence="research-only")
     listing = take([source], 256)
     listing.write(Path(store))
     return _spent(began, used) | {"rows": len(listing.rows)}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from fasgen.commands import options
-from fasgen.commands.text import table
+from fasgen.commands.text import plain, table
+
+if TYPE_CHECKING:
+    from fasgen.pipeline.protocol_sets import Protocol
 
 
 @click.command(short_help="Write the rows that train, tune and test under a protocol: fasgen protocol oulu-1 STORE.")
@@ -20,7 +24,8 @@ from fasgen.commands.text import table
     "--lists",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help="The folder of the data set's own lists, which outweigh the rules; or a CSV of name and split.",
+    help="The folder of the data set's own lists, which outweigh the rules; or a CSV of name and split. Default: where the "
+    "configured source has them.",
 )
 def protocol(
     name: str | None,
@@ -40,10 +45,14 @@ def protocol(
     if name is None:
         click.echo(table(("protocol", "what it is"), [(one.name, one.about) for one in PROTOCOLS.values()]))
         return 0
-    wanted = find_protocol(name)
-    made = lay(options.find_store(config_path, store_argument or store), wanted, _pairs(aliases), lists)
+    wanted, renamed = find_protocol(name), _pairs(aliases)
+    if lists is None:
+        lists = _shipped(wanted, renamed, config_path)
+    made = lay(options.find_store(config_path, store_argument or store), wanted, renamed, lists)
     document = made.document()
     click.echo(f"{wanted.name}: {wanted.about}")
+    if lists is not None:
+        click.echo(f"by the lists in {plain(lists)}")
     rows = [
         (side, one["rows"], one["clips"]["live"], one["clips"]["spoof"], one["subjects"], one["rows_without_subject"])
         for side, one in document["sides"].items()
@@ -68,6 +77,22 @@ def protocol(
     if made.sides.shared or made.synthetic.mixed:
         return 2
     return 0 if made.is_sound else 1
+
+
+def _shipped(wanted: Protocol, aliases: Mapping[str, str], config_path: Path | None) -> Path | None:
+    """The lists that lie in the configured source, where there is a configuration that can be read."""
+    from fasgen.config import load
+    from fasgen.errors import FasgenError
+    from fasgen.pipeline.protocol_sets import find_lists
+
+    path = options.find_config(config_path)
+    if path is None:
+        return None
+    try:
+        return find_lists(wanted, load(path, []).sources, aliases)
+    except FasgenError as error:
+        click.echo(f"note: the sources are not searched for lists: {error}", err=True)
+        return None
 
 
 def _pairs(aliases: Sequence[str]) -> dict[str, str]:

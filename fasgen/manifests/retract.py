@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fasgen.errors import StoreError
 from fasgen.manifests import atomic
@@ -20,6 +20,10 @@ from fasgen.manifests.tombstones import Retracted, Tombstone, read_tombstones, s
 from fasgen.manifests.unit import committed_units, discard, group_path, manifest_path, unit_facts
 from fasgen.records import Reason
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BATCH = 10_000
 _ROLES = ("sample_id", "parent_ids", "subject", "style_subject", "reason")
 _PICTURES = ("*.png", "*.jpg", "*.html", "protocols", "identities", "duplicates.json")
 
@@ -115,15 +119,30 @@ def retract(store: Path, tombstone: Tombstone) -> Tombstone:
             rewrite(folder, unit, retracted.touches, keep_place="sources" in plan.get("upstream", {}))
         take_out(folder, retracted.touches)
     for name in source_names(store):
-        rows: list[dict[str, Any]] = read_sources(store, name).to_pylist()
-        if any(row["path"] is not None and retracted.is_photograph(row["sample_id"], row["subject"]) for row in rows):
-            gone = [blank(row) if retracted.is_photograph(row["sample_id"], row["subject"]) else row for row in rows]
-            write_sources(store, name, gone, read_left_out(store, name))
+        table = read_sources(store, name)
+        people = zip(*(table[column].to_pylist() for column in ("sample_id", "subject", "path")), strict=True)
+        gone = [path is not None and retracted.is_photograph(sample, subject) for sample, subject, path in people]
+        if any(gone):
+            write_sources(store, name, _Without(table, gone), read_left_out(store, name))
     for path in pictures(store):
         atomic.remove(path)
     tombstone = replace(tombstone, done=True)
     write_tombstone(store, tombstone)
     return tombstone
+
+
+class _Without:
+    """Rows of a listing, those of the people who are gone blank, a few at a time and as often as they are asked for."""
+
+    def __init__(self, table: pa.Table, gone: Sequence[bool]) -> None:
+        self._table, self._gone = table, gone
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        number = 0
+        for batch in self._table.to_batches(max_chunksize=_BATCH):
+            for row in batch.to_pylist():
+                yield blank(row) if self._gone[number] else row
+                number += 1
 
 
 def pictures(store: Path) -> list[Path]:

@@ -11,8 +11,9 @@ from fasgen.errors import StoreError
 from fasgen.manifests import atomic
 from fasgen.manifests.parquet import encode_table, read_table
 from fasgen.manifests.schema import text
+from fasgen.manifests.sources_columns import Part
 from fasgen.manifests.sources_rows import COLUMNS as COLUMNS
-from fasgen.manifests.sources_rows import Checked, FileRows, Part, texts
+from fasgen.manifests.sources_rows import Checked, FileRows, texts
 from fasgen.records import Scalar
 
 if TYPE_CHECKING:

@@ -1,19 +1,15 @@
-"""Rows of a listing as they come, a record a file: their columns for parquet, and their text for digests."""
+"""Rows of a listing as they come, a record a file: checked, and as text for digests."""
 
 from __future__ import annotations
 
 import json
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from json.encoder import encode_basestring_ascii
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from fasgen.errors import StoreError
-from fasgen.manifests.schema import checked, field
+from fasgen.manifests.schema import checked
 from fasgen.records import Column, Scalar
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 COLUMNS: tuple[Column, ...] = (
     Column("sample_id", "string", "16 hex digits over data set, path and frame number"),
@@ -45,8 +41,7 @@ OWN = frozenset({"sample_id", "path", "size", "frame_k", "marks"})
 
 _KINDS = {column.name: column for column in COLUMNS}
 _SHARED = tuple(column for column in COLUMNS if column.name not in OWN)
-_KEPT = 1 << 16
-_CHUNK = 10_000
+_KEPT = 1 << 12
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
@@ -121,9 +116,12 @@ class Checked:
     def __init__(self, name: str, rows: Iterable[Mapping[str, Scalar] | FileRows]) -> None:
         self._name, self._rows = name, rows
         self._seen: dict[int, tuple[Mapping[str, Scalar], dict[str, Scalar]]] = {}
+        self._equal: dict[tuple[Scalar, ...], dict[str, Scalar]] = {}
 
     def __iter__(self) -> Iterator[FileRows]:
         number = 0
+        self._seen.clear()
+        self._equal.clear()
         for given in self._rows:
             rows = given if isinstance(given, FileRows) else FileRows.of_row(given)
             where = f"source {self._name!r}, row {number}"
@@ -147,6 +145,8 @@ class Checked:
         if len(self._seen) >= _KEPT:
             self._seen.clear()
         made = {column.name: _value(column.name, given.get(column.name), where) for column in _SHARED}
+        # Rows that come one by one have a mapping each, and most of them the same values.
+        made = self._equal.setdefault(tuple(made.values()), made)
         self._seen[id(given)] = given, made
         return made
 
@@ -173,69 +173,3 @@ def texts(rows: Iterable[FileRows]) -> Iterator[bytes]:
         tail = f"{before_marks}{encode(one.marks)}{end}]\n"
         pairs = zip(one.sample_ids, one.frames, strict=True)
         yield "".join(f"[{start}{encode(sample)}{head}{encode(frame)}{tail}" for sample, frame in pairs).encode("ascii")
-
-
-class Part:
-    """Columns that grow by files: the table of one parquet file."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self._kinds: list[Mapping[str, Scalar]] = []
-        self._kind_of: dict[int, int] = {}
-        self._which, self._repeats = array("i"), array("i")
-        self._paths: list[Any] = []
-        self._sizes: list[Any] = []
-        self._marks: list[Any] = []
-        self._waiting: list[Any] = []
-        self._samples: list[pa.Array] = []
-        self._frames: list[pa.Array] = []
-        self._numbers: list[Any] = []
-
-    def add(self, rows: FileRows) -> None:
-        """Take the rows of one file, checked."""
-        kind = self._kind_of.get(id(rows.alike))
-        if kind is None:
-            kind = self._kind_of[id(rows.alike)] = len(self._kinds)
-            self._kinds.append(rows.alike)
-        self._which.append(kind)
-        self._repeats.append(len(rows.sample_ids))
-        self._paths.append(rows.path)
-        self._sizes.append(rows.size)
-        self._marks.append(rows.marks)
-        self._waiting += rows.sample_ids
-        self._numbers += rows.frames
-        self.rows += len(rows.sample_ids)
-        if len(self._waiting) >= _CHUNK:
-            self._pack()
-
-    def _pack(self) -> None:
-        import pyarrow as pa
-
-        self._samples.append(pa.array(self._waiting, pa.string()))
-        self._frames.append(pa.array(self._numbers, pa.int32()))
-        self._waiting, self._numbers = [], []
-
-    def table(self) -> pa.Table:
-        """The table, each column in one piece."""
-        import numpy as np
-        import pyarrow as pa
-
-        self._pack()
-        schema = pa.schema([field(column) for column in COLUMNS])
-        repeats = np.frombuffer(self._repeats, np.int32) if self._repeats else np.empty(0, np.int32)
-        which = np.frombuffer(self._which, np.int32) if self._which else np.empty(0, np.int32)
-        files = pa.array(np.repeat(np.arange(len(repeats), dtype=np.int32), repeats))
-        kinds = pa.array(np.repeat(which, repeats))
-        own = {"path": self._paths, "size": self._sizes, "marks": self._marks}
-        columns: dict[str, pa.Array] = {
-            "sample_id": pa.concat_arrays(self._samples),
-            "frame_k": pa.concat_arrays(self._frames),
-        }
-        self._samples, self._frames = [], []
-        for name in schema.names:
-            if name in own:
-                columns[name] = pa.array(own.pop(name), schema.field(name).type).take(files)
-            elif name not in columns:
-                values = pa.array([alike.get(name) for alike in self._kinds], schema.field(name).type)
-                columns[name] = values.take(kinds)
-        return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)

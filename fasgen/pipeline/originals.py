@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from fasgen.errors import StoreError
+from fasgen.manifests.parquet import read_table
+from fasgen.manifests.plan_file import latest
 from fasgen.manifests.sources_file import read_sources, source_names
+from fasgen.manifests.unit import committed_units, manifest_path
 from fasgen.sources.config import SourceConfig
 from fasgen.sources.decode import Decoder
 from fasgen.sources.failure import SampleError
@@ -44,19 +47,29 @@ class Originals:
         self._store = store
         self._sources = {source.name: source for source in sources if source.name in there and source.path.is_dir()}
         self._listings: dict[str, pa.Table] = {}
+        self._frames: pa.Table | None = None
 
     def picture(self, dataset: str, sample_id: str) -> RGB | None:
-        """The upright picture, H x W x 3 uint8 RGB; None where there is none any more, or it cannot be decoded."""
+        """The upright picture, H x W x 3 uint8 RGB; None where there is none any more, or it cannot be decoded.
+
+        Of a video it is the frame that align used, which is another than the one asked for where that showed no face.
+        """
         wanted = self._find(dataset, sample_id)
         if wanted is None:
             return None
         source = self._sources[dataset]
         # Settings may have changed since; then rows mean what the listing says of them.
         sampling = source.frames if source.frames.rows == wanted.frame_n else None
+        used = self._used(sample_id) if wanted.kind == "video" else None
+        decoder = Decoder(source.path, source.limits, sampling, source.rotate)
         try:
-            return Decoder(source.path, source.limits, sampling, source.rotate).read(wanted)[0]
+            picture, values = decoder.read(wanted)
         except SampleError:
             return None
+        if used is None or used == values["frame"]:
+            return picture
+        nearby = decoder.nearby(wanted, values)
+        return next((frame for index, frame in (nearby() if nearby else ()) if index == used), None)
 
     def file(self, dataset: str, path: str) -> Path | None:
         """Where a path of a source lies on this machine; None where it leaves the source or is not there."""
@@ -83,6 +96,23 @@ class Originals:
         except OSError:
             return None
         return digest.hexdigest()
+
+    def _used(self, sample_id: str) -> int | None:
+        """Decoded index of the frame that the newest align used; None where it has not."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if self._frames is None:
+            # Rows that were tried again stand in later units, and outweigh the earlier ones.
+            parts = [
+                read_table(manifest_path(one.folder, unit), ("sample_id", "frame")).replace_schema_metadata(None)
+                for one in latest(self._store)
+                if one.stage == "align"
+                for unit in reversed(committed_units(one.folder))
+            ]
+            self._frames = pa.concat_tables(parts) if parts else pa.table({"sample_id": pa.array([], pa.string())})
+        place = pc.index(self._frames["sample_id"], sample_id).as_py()
+        return None if place < 0 else self._frames["frame"][place].as_py()
 
     def _find(self, dataset: str, sample_id: str) -> _Wanted | None:
         if dataset not in self._sources:

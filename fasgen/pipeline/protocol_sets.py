@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,10 @@ from fasgen.manifests.parquet import encode_table, read_table
 from fasgen.manifests.plan_file import latest
 from fasgen.manifests.sources_file import read_sources, source_names
 from fasgen.manifests.unit import canonical_json, committed_units, manifest_path
+from fasgen.sources.config import SourceConfig
 from fasgen.sources.protocols import PROTOCOLS as PROTOCOLS
-from fasgen.sources.protocols import Protocol
-from fasgen.sources.protocols.official import read_lists
+from fasgen.sources.protocols import Protocol as Protocol
+from fasgen.sources.protocols.official import lists_in, read_lists
 from fasgen.sources.protocols.select import Sides, clips, select
 
 if TYPE_CHECKING:
@@ -103,6 +104,13 @@ def find_protocol(name: str) -> Protocol:
         hint = f"; did you mean {', '.join(near)}?" if near else "."
         raise ConfigError(f"there is no protocol {name!r}{hint} `fasgen protocol` lists them")
     return PROTOCOLS[name]
+
+
+def find_lists(protocol: Protocol, sources: Sequence[SourceConfig], aliases: Mapping[str, str]) -> Path | None:
+    """The lists that ship with the protocol's data set, where one of the configured sources is it and has them."""
+    datasets = {part.dataset for parts in protocol.sides.values() for part in parts}
+    wanted = {aliases.get(dataset, dataset) for dataset in datasets} if len(datasets) == 1 else set()
+    return next((found for one in sources if one.name in wanted and (found := lists_in(one.path, protocol.name))), None)
 
 
 def lay(store: Path, protocol: Protocol, aliases: Mapping[str, str] | None = None, lists: Path | None = None) -> ProtocolReport:

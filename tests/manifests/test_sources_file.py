@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from fasgen.errors import StoreError
 from fasgen.manifests import sources_file
-from fasgen.manifests.sources_file import COLUMNS, damaged_files, read_sources, source_names, write_sources
+from fasgen.manifests.retract import retract, who
+from fasgen.manifests.sources_file import COLUMNS, damaged_files, read_left_out, read_sources, source_names, write_sources
+from fasgen.manifests.sources_rows import FileRows
 
 from .units import tree
 
@@ -66,3 +68,28 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
         write_sources(tmp_path, "s", [{"size": "big"}])
     with pytest.raises(StoreError, match="no listing of source 's'"):
         read_sources(tmp_path, "s")
+
+
+def test_taking_somebody_out_keeps_what_nobody_knows(tmp_path: Path) -> None:
+    rows = [{"sample_id": f"{n:016x}", "dataset": "s", "path": f"{n}.png", "subject": f"s/{n % 2}"} for n in range(4)]
+    write_sources(tmp_path, "s", rows, {"odd.png": "no pattern matches it"})
+    retract(tmp_path, who(tmp_path, "s/1"))
+    assert read_left_out(tmp_path, "s") == {"odd.png": "no pattern matches it"}
+    assert read_sources(tmp_path, "s")["path"].to_pylist() == ["0.png", None, "2.png", None]
+    assert damaged_files(tmp_path, "s") == []
+
+
+@pytest.mark.parametrize("part", [1, 3, 4, 100])
+def test_rows_by_file_are_cut_at_any_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int) -> None:
+    """A video whose rows lie in two parquet files, and the same bytes as row by row."""
+    alike = {"dataset": "s", "kind": "video", "frame_n": 3}
+    files = [FileRows(alike, f"{n}.mp4", n, None, [f"{n}{k}" for k in range(3)], range(3)) for n in range(3)]
+    rows = [
+        alike | {"path": one.path, "size": one.size, "sample_id": sample, "frame_k": k}
+        for one in files
+        for k, sample in enumerate(one.sample_ids)
+    ]
+    monkeypatch.setattr(sources_file, "_PART", part)
+    assert write_sources(tmp_path / "a", "s", files) == write_sources(tmp_path / "b", "s", iter(rows))
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
+    assert len(list((tmp_path / "a/sources/s").glob("*.parquet"))) == -(-9 // part)

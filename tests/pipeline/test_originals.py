@@ -9,8 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
+from fasgen.manifests.plan_file import write_plan
+from fasgen.manifests.shard import Row, UnitWriter
 from fasgen.manifests.sources_file import write_sources
 from fasgen.pipeline.originals import Originals
+from fasgen.records import Reason
 from fasgen.sources.config import SourceConfig
 
 
@@ -47,3 +50,24 @@ def test_what_cannot_be_had_is_none(originals: Originals, dataset: str, sample: 
 def test_nothing_outside_the_source_is_read(originals: Originals, path: str) -> None:
     assert originals.file("toy", path) is None
     assert originals.sha256("toy", path) is None
+
+
+@pytest.mark.parametrize(("used", "shown"), [(None, 5), (5, 5), (7, 7), (3, 3), (40, None)])
+def test_of_a_video_the_frame_that_align_used_is_shown(tmp_path: Path, used: int | None, shown: int | None) -> None:
+    """Frames are told apart by their grey; the listing asks for the middle one of eleven."""
+    folder, store = tmp_path / "clips", tmp_path / "store"
+    folder.mkdir()
+    writer = cv2.VideoWriter(str(folder / "a.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 48))
+    for index in range(11):
+        writer.write(np.full((48, 64, 3), 20 * index + 10, np.uint8))
+    writer.release()
+    row = {"sample_id": "a", "dataset": "toy", "path": "a.avi", "size": 1, "kind": "video", "frame_k": 0, "frame_n": 1}
+    write_sources(store, "toy", [row])
+    align = store / "align-aaaaaaaa"
+    if used is not None:
+        with UnitWriter(align, 0, columns=(), arrays={}, plan_hash="a" * 64, weights="") as unit:
+            unit.reject(Row("a", 0, 1, provenance={"frame": used, "frame_requested": 5}), Reason.POSE, "turned away")
+            unit.commit(1)
+        write_plan(align, {"stage": "align", "plan_hash": "a" * 64, "upstream": {"sources": "0" * 64}, "units": 1, "rows": 1})
+    picture = Originals(store, [SourceConfig(name="toy", path=folder, frames=1)]).picture("toy", "a")
+    assert (None if picture is None else round((float(picture.mean()) - 10) / 20)) == shown

@@ -14,11 +14,12 @@ from fasgen.cli import main
 from fasgen.errors import ConfigError, SourceError
 from fasgen.manifests.plan_file import write_plan
 from fasgen.manifests.shard import Row, UnitWriter
-from fasgen.manifests.sources_file import COLUMNS, blank, write_sources
+from fasgen.manifests.sources_file import COLUMNS, blank, read_sources, write_sources
 from fasgen.pipeline.protocol_sets import find_protocol, lay
 from fasgen.sources.protocols import PROTOCOLS
 
 INTRA = PROTOCOLS["celeba-spoof-intra"]
+SPLITS = ("train", "test")
 
 
 def source_row(split: str, subject: str, label: str, dataset: str = "celeba-spoof") -> dict[str, Any]:
@@ -112,6 +113,27 @@ def test_lists_that_ship_with_a_data_set(tmp_path: Path) -> None:
         lists.write_text(text)
         with pytest.raises(SourceError, match=complaint):
             lay(tmp_path, INTRA, lists=lists)
+
+
+def test_the_lists_of_a_configured_source_are_found(
+    store: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shipped with the data set, in its folder: they are preferred, and what they have otherwise than the rules is told."""
+    home = tmp_path_factory.mktemp("home")
+    metas = home / "celeba/metas/intra_test"
+    metas.mkdir(parents=True)
+    rows = {
+        split: [row for row in read_sources(store, "celeba-spoof").to_pylist() if row["split"] == split] for split in SPLITS
+    }
+    for split in SPLITS:
+        (metas / f"{split}_label.json").write_text(json.dumps({row["path"]: [0] * 44 for row in rows[split][:3]}))
+    (home / "fasgen.yaml").write_text(f"store: {store}\nsources: [{{adapter: celeba-spoof, path: celeba}}]\n")
+    monkeypatch.chdir(home)
+    done = CliRunner().invoke(main, ["protocol", "celeba-spoof-intra"])
+    assert done.exit_code == 0, done.output
+    assert "by the lists in" in done.output and "differs: train: its lists leave out" in done.output
+    made = store / "protocols/celeba-spoof-intra"
+    assert [pq.read_table(made / f"{split}.parquet").num_rows for split in SPLITS] == [3, 3]
 
 
 def test_the_nearest_name_is_offered() -> None:

@@ -1,7 +1,7 @@
 """SiW (Liu, Jourabloo and Liu, CVPR 2018): 165 people, two cameras; print and replay in several media.
 
-What the lines of its ``.face`` files hold is documented nowhere public; corners, a line a frame, is what they look like. A
-table that extends this one can say it otherwise.
+The authors document the ``.face`` files nowhere public. Public code reads four integers a line, left, top, right and bottom, a
+line a frame, without area where no face was found; so does this table. One that extends it can say it otherwise.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Names do not tell people: each clip is a subject of its own, flagged as such, so
 
 from __future__ import annotations
 
-from fasgen.sources.adapters.table import Ignored, Lookup, Published, Rule, Table
+from fasgen.sources.adapters.table import Ignored, Lookup, Marks, Published, Rule, Table
 
 _SPOOF = {
     "Paper/Paper": {"attack_family": "print"},
@@ -22,6 +22,8 @@ _SPOOF = {
     "Partial/PaperGlasses/Partial_Paperglass": {"attack_family": "glasses"},
     "Partial/PaperCut/Partial_(?:Eye|Mouth)": {"attack_family": "partial"},
 }
+# Where a release has them: corners, a line a frame, as in SiW.
+_MARKS = (Marks(path="{stem}.face", columns="x y right bottom"),)
 
 TABLE = Table(
     name="siw-m",
@@ -40,12 +42,14 @@ TABLE = Table(
             path=r"Live/(?P<split>Train|Test)/(?P<subject>Live_\d+)",
             extensions=("mov", "mp4"),
             says={"label": "live", "subject_is_pseudo": "true"},
+            marks=_MARKS,
         ),
         Rule(
             path=r"(?P<folder>(?:Paper|Replay|Mask/\w+|Makeup/\w+|Partial/\w+))/(?P<subject>(?P<kind>[A-Za-z]+(?:_[A-Za-z]+)?)_\d+)",
             extensions=("mov", "mp4"),
             says={"label": "spoof", "subject_is_pseudo": "true", "attack_type": "{kind}", "attack_raw": "{kind}"},
             lookups=(Lookup(by="{folder}/{kind}", codes=_SPOOF),),
+            marks=_MARKS,
         ),
     ),
     ignore=(

@@ -6,7 +6,7 @@ its own, flagged as such. The lists of its protocols repeat names to weigh them;
 
 from __future__ import annotations
 
-from fasgen.sources.adapters.table import Ignored, Lookup, Rule, Table
+from fasgen.sources.adapters.table import Ignored, Lookup, Marks, Rule, Table
 
 _SPOOF = {
     "Paper": {"attack_family": "print"},
@@ -20,6 +20,8 @@ _SPOOF = {
     "Partial_(?:Funnyeye|Paperglass)": {"attack_family": "glasses"},
     "Partial_(?:Eye|Mouth)": {"attack_family": "partial"},
 }
+# Where a release has them: corners, a line a frame, as in SiW.
+_MARKS = (Marks(path="{stem}.face", columns="x y right bottom"),)
 
 TABLE = Table(
     name="siw-mv2",
@@ -31,12 +33,14 @@ TABLE = Table(
             path=r"Live/(?:[^/]+/)?(?P<subject>Live_\d+)",
             extensions=("mov", "mp4", "avi"),
             says={"label": "live", "subject_is_pseudo": "true"},
+            marks=_MARKS,
         ),
         Rule(
             path=r"Spoof/(?:[^/]+/){1,2}(?P<subject>(?P<kind>[A-Za-z]+(?:_[A-Za-z]+)?)_\d+)",
             extensions=("mov", "mp4", "avi"),
             says={"label": "spoof", "subject_is_pseudo": "true", "attack_type": "{kind}", "attack_raw": "{kind}"},
             lookups=(Lookup(by="{kind}", codes=_SPOOF),),
+            marks=_MARKS,
         ),
     ),
     ignore=(

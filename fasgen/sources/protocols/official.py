@@ -1,8 +1,8 @@
 """A protocol's own lists, as data sets ship them: which files train, tune and test. They outweigh what rules derive.
 
 Files are told apart by their names: those that begin with train, dev or test are that side's. Read are texts with a name a
-line, alone or behind a label (OULU-NPU: ``+1,1_1_01_1``), and JSON with the path as key (CelebA-Spoof). A name that is there
-several times weighs more in its authors' sampling and is one file; ``_60`` behind it (SiW) means its first 60 frames.
+line, alone or behind a label (OULU-NPU: ``+1,1_1_01_1``), and JSON with the path as key (CelebA-Spoof). A name that is repeated
+weighs more in its authors' sampling and is one file; ``_60`` behind it (SiW) means its first 60 frames.
 """
 
 from __future__ import annotations
@@ -38,6 +38,18 @@ class Listed:
     files: list[str] = field(default_factory=list)
 
 
+def lists_in(root: Path, protocol: str) -> Path | None:
+    """Where a data set that lies at ``root`` has the lists of ``protocol``, as its authors ship it; None where it has none."""
+    if numbered := _NUMBERED.fullmatch(protocol):
+        folder, sought = root / "Protocols", f"Protocols/Protocol_{numbered['protocol']}"
+    elif found := re.fullmatch(r"celeba-spoof-(intra|\d)", protocol):
+        sought = f"metas/{'intra_test' if found[1] == 'intra' else f'protocol{found[1]}'}"
+        folder = root / sought
+    else:
+        return None
+    return folder if (root / sought).is_dir() else None
+
+
 def read_lists(protocol: str, folder: Path) -> Mapping[str, Listed]:
     """The lists of ``protocol`` in a folder, by side.
 
@@ -53,7 +65,9 @@ def read_lists(protocol: str, folder: Path) -> Mapping[str, Listed]:
     inner = folder / f"Protocol_{numbered['protocol']}" if numbered else folder
     sides: dict[str, Listed] = {}
     place = inner if inner.is_dir() else folder
-    for path in sorted(place.iterdir()):
+    # The lists of another protocol are none of this one's.
+    other = numbered is not None and place.name.startswith("Protocol_") and place.name != inner.name
+    for path in () if other else sorted(place.iterdir()):
         match = _SIDE.fullmatch(path.name)
         if match is None or (numbered and match[3] != fold) or not path.is_file():
             continue

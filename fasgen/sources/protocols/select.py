@@ -49,8 +49,8 @@ def select(protocol: Protocol, table: pa.Table, lists: Mapping[str, Listed] | No
         return _by_lists(protocol, table, lists)
     if protocol.by_lists:
         why = f"{protocol.name} is defined by lists that ship with the data set: give their folder by --lists"
-        rows = {side: table.slice(0, 0) for side in protocol.sides}
-        return Sides(rows, (why,), {}, dict.fromkeys(rows, 0))
+        nothing = {side: table.slice(0, 0) for side in protocol.sides}
+        return Sides(nothing, (why,), {}, dict.fromkeys(nothing, 0))
     missing: list[str] = []
     rows: dict[str, pa.Table] = {}
     for side, parts in protocol.sides.items():

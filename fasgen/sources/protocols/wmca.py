@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fasgen.sources.protocols.protocol import SIDES, Condition, Part, Protocol
+from fasgen.sources.protocols.protocol import Condition, Part, Protocol
 
 FAMILIES = {
     "glasses": "glasses",
@@ -45,7 +45,9 @@ def _unseen(name: str) -> Protocol:
 _GRANDTEST = Protocol(
     "wmca-grandtest",
     "WMCA grandtest: all attacks seen",
-    **{side: _part(side) for side in SIDES},
+    train=_part("train"),
+    dev=_part("dev"),
+    test=_part("test"),
     notes=_NOTES,
 )
 _PADISI = (Part("padisi-face"),)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from itertools import islice, product
+from itertools import cycle, islice, product
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from fasgen.sources.adapters import BUILT_IN, open_table
 from fasgen.sources.adapters.engine import Found
 from fasgen.sources.adapters.listing import ingest
 from fasgen.sources.adapters.table import Published
+from fasgen.sources.protocols import PROTOCOLS
+from fasgen.sources.protocols.select import clips, select
 
 
 def msu() -> Iterable[str]:
@@ -51,10 +54,12 @@ def oulu() -> Iterable[str]:
 
 
 def siw() -> Iterable[str]:
-    for number in range(1, 166):
-        split = "Train" if number <= 90 else "Test"
-        yield f"{split}/live/{number:03}/{number:03}-1-1-1-1.mov"
-        yield f"{split}/spoof/{number:03}/{number:03}-1-3-1-1.mov"
+    """Every name that the grammar allows, which are more than there are: who was filmed how often follows from no rule, so that
+    of the published counts people alone are determined."""
+    media = ("1-1", *(f"2-{medium}" for medium in (1, 2)), *(f"3-{medium}" for medium in range(1, 5)))
+    for number, sensor, medium, session in product(range(1, 166), (1, 2), media, (1, 2)):
+        split, kind = "Train" if number <= 90 else "Test", "live" if medium[0] == "1" else "spoof"
+        yield f"{split}/{kind}/{number:03}/{number:03}-{sensor}-{medium}-{session}.mov"
 
 
 def siw_m() -> Iterable[str]:
@@ -71,7 +76,11 @@ def siw_m() -> Iterable[str]:
 
 
 def wmca() -> Iterable[str]:
-    """Not the true list, which has no grammar: as many clips a category as are published, over its codes and 72 people."""
+    """As many clips a category as are published, over all its codes and 72 people.
+
+    Not the true list: which person showed which instrument in which session follows from no rule. What is determined, and what
+    this tests, is that every code of the table falls into its category, and that the categories sum up to the 1,679.
+    """
     people = [f"{number:03}" for number in range(72)]
     for count, codes in (
         (347, ("0_00", "0_01", "0_02")),
@@ -105,8 +114,12 @@ def wffd() -> Iterable[str]:
 
 
 def rose() -> Iterable[str]:
-    for person in (*range(2, 8), *range(9, 19), *range(20, 24)):
-        yield f"{person}/G_NT_HS_g_E_{person}_1.mp4"
+    """Every name of its grammar with one index each. How many indices there are of which follows from no rule, so that of the
+    published counts people alone are determined."""
+    kinds, phones = ("G", "Ps", "Pq", "Vl", "Vm", "Mc", "Mf", "Mu"), ("HS", "HW", "5s", "IP", "ZTE")
+    people = (*range(2, 8), *range(9, 19), *range(20, 24))
+    for number, (person, kind, talks, phone, glasses) in enumerate(product(people, kinds, ("T", "NT"), phones, ("g", "wg"))):
+        yield f"{person}/{kind}_{talks}_{phone}_{glasses}_E_{person}_{number}.mp4"
 
 
 def ffhq() -> Iterable[str]:
@@ -149,6 +162,23 @@ def test_counts_are_the_published_ones(name: str, tmp_path: Path) -> None:
         agrees(stated, files.values())
 
 
+def test_every_code_of_wmca_is_met() -> None:
+    """The pair of type and instrument decides: 61 pairs that are no makeup."""
+    codes = {path[-7:-3] for path in wmca()}
+    assert len(codes) == 3 + 8 + 9 + 7 + 4 + 26 + 12 + 21
+
+
+def test_kinds_of_rose_youtu_and_siw(tmp_path: Path) -> None:
+    """Equal numbers of each kind, as in the lists above: no kind is taken for another."""
+    for name, wanted in (
+        ("rose-youtu", {"live": 1, "print": 2, "replay": 2, "mask_paper": 3}), ("siw", {"live": 1, "print": 2, "replay": 4})
+    ):  # fmt: skip
+        files = found(name, tmp_path)
+        counts = Counter(one.labels.attack_family or one.labels.label for one in files.values())
+        assert counts == {kind: share * len(files) // sum(wanted.values()) for kind, share in wanted.items()}
+        assert len({one.labels.subject for one in files.values()}) == {"rose-youtu": 20, "siw": 165}[name]
+
+
 @pytest.mark.parametrize(
     ("split", "sessions", "live", "spoof"), [("train", "12", 240, 960), ("dev", "12", 180, 720), ("test", "3", 120, 480)]
 )
@@ -166,19 +196,20 @@ def test_casia_fasd_keeps_its_fifty_people_apart(tmp_path: Path) -> None:
     assert by_split["train"] | by_split["test"] == {f"casia-fasd/{number}" for number in range(1, 51)}
 
 
-PADISI = """m50101 25 glasses|m50102 36 glasses|m50103 55 glasses|m50104 24 glasses|m50201 56 print|m50301 71 fake_head
-m50401 27 mask_rigid|m50501 232 mask_rigid|m50601 206 makeup|m50701 33 mask_flexible|m50801 66 glasses|m50901 93 makeup
-m00000 1105 -"""
+PADISI = """25 glasses m50101|36 glasses m50102|55 glasses m50103 m50105 m50106 m50107 m50109 m50110 m50111 m50112
+24 glasses m50104 m50108|56 print m50201 m50202|71 fake_head m50301 m50302 m50303 m50304 m50305 m50306|27 mask_rigid m50401
+232 mask_rigid m50501 m50502 m50503 m50504 m50505 m50506 m50507|206 makeup m50601 m50602 m50603 m50604|33 mask_flexible m50701
+66 glasses m50801 m50802|93 makeup m50901|1105 - m00000"""
 
 
 def test_padisi_face_by_its_table_of_codes(tmp_path: Path) -> None:
-    """The codes of a row of the published table are summed in one of them."""
+    """All codes; the published table counts some of them together, and these are dealt out evenly here."""
     table = "transaction_id,trial_id,trial_name,ground_truth,participant_id\n"
     paths, wanted, number = [], Counter[str](), 0
     for entry in PADISI.replace("\n", "|").split("|"):
-        code, count, family = entry.split()
+        count, family, *codes = entry.split()
         wanted["live" if family == "-" else family] += int(count)
-        for _ in range(int(count)):
+        for code in islice(cycle(codes), int(count)):
             table += f"a{number},b{number},NEUTRAL,{code},p{number % 300}\n"
             paths.append(f"ID_a{number}_b{number}_NEUTRAL.npz")
             number += 1
@@ -186,13 +217,34 @@ def test_padisi_face_by_its_table_of_codes(tmp_path: Path) -> None:
     paths.append("padisi_USC_FACE_ground_truth.csv")
     taken = ingest(open_table("padisi-face"), "padisi-face", tmp_path, dict.fromkeys(paths, 1))
     labels = [one.labels for one, _ in taken.files.values()]
-    assert len(labels) == 2029
+    assert len(labels) == 2029 and not taken.unknown
     assert Counter(one.attack_family or one.label for one in labels) == wanted
     agrees(open_table("padisi-face").published[0], [one for one, _ in taken.files.values()])
     assert [note for note in taken.notes if "split" in note]
 
 
+def test_protocols_of_oulu_npu_from_its_names(tmp_path: Path) -> None:
+    """All 14 folds, as the data set's paper counts their clips, live and spoof, from names to sides."""
+    files = [(path, one.labels) for path, one in found("oulu-npu", tmp_path).items()]
+    columns = ("subject", "label", "device", "session", "split", "attack_raw")
+    values = {name: [getattr(labels, name) for _, labels in files] for name in columns}
+    paths = [path for path, _ in files]
+    rows = pa.table({**values, "path": paths, "sample_id": paths, "dataset": ["oulu-npu"] * len(files)})
+    rows = rows.append_column("frame", pa.nulls(len(files), pa.int32()))
+    wanted = {
+        "1": ((240, 960), (180, 720), (120, 480)), "2": ((360, 720), (270, 540), (360, 720)),
+        "3": ((300, 1200), (225, 900), (60, 240)), "4": ((200, 400), (150, 300), (20, 40)),
+    }  # fmt: skip
+    folds = [name for name in PROTOCOLS if name.startswith("oulu-")]
+    assert len(folds) == 14
+    for name in folds:
+        sides = select(PROTOCOLS[name], rows)
+        counts = tuple((one["live"], one["spoof"]) for one in map(clips, sides.rows.values()))
+        assert counts == wanted[name[5]] and not sides.missing and not sides.shared, name
+
+
 def test_what_has_no_published_counts_is_known() -> None:
-    """SiW-Mv2's authors state two; CelebA-Spoof's 625,537 pictures follow from no grammar."""
+    """SiW-Mv2's authors state several that differ; which of CelebA-Spoof's 10,177 people has how many of its 625,537 pictures
+    follows from no rule, so that a list of that length would test its own making."""
     assert {name for name in BUILT_IN if not open_table(name).published} == {"siw-mv2"}
     assert {name for name in BUILT_IN if name not in LISTS} == {"siw-mv2", "celeba-spoof", "padisi-face"}

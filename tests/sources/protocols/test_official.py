@@ -10,7 +10,7 @@ import pytest
 
 from fasgen.errors import SourceError
 from fasgen.sources.protocols import PROTOCOLS
-from fasgen.sources.protocols.official import read_lists
+from fasgen.sources.protocols.official import lists_in, read_lists
 from fasgen.sources.protocols.select import Sides, clips, select
 from tests.sources.protocols import listings
 
@@ -115,6 +115,10 @@ def test_what_are_no_lists_is_refused(oulu: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no list of oulu-3-1; Protocol_3/Train_1\.txt"):
         (empty := tmp_path / "empty").mkdir()
         read_lists("oulu-3-1", empty)
+    with pytest.raises(SourceError, match=r"no list of oulu-2; Protocol_2/Train\.txt"):
+        read_lists("oulu-2", oulu / "Protocol_1")
+    assert list(read_lists("oulu-1", oulu / "Protocol_1")) == ["dev", "test", "train"]
+    assert lists_in(oulu.parent, "oulu-4-1") == oulu and lists_in(oulu.parent, "siw-1") is None
     (tmp_path / "train_label.json").write_text("[1, 2")
     with pytest.raises(SourceError, match=r"train_label\.json: cannot be read"):
         read_lists("celeba-spoof-1", tmp_path)
