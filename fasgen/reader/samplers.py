@@ -257,7 +257,9 @@ class SubjectSampler(StepSampler):
         elif self._share is not None and (spoof is None) != (made is None):
             self.stood_in[subject] = "synthetic" if spoof is None else "photographed"
         if live is None or (spoof is None and made is None):
-            kind = {0: "photographed spoof", 1: "synthetic spoof"}.get(self._share, "spoof") if live is not None else "live"
+            wanted = {Fraction(0): "photographed spoof", Fraction(1): "synthetic spoof"}
+            spoofs = "spoof" if self._share is None else wanted.get(self._share, "spoof")
+            kind = "live" if live is None else spoofs
             self.left_out[subject] = f"no {kind} sample"
             return None
         return _Part(live, spoof, made)
