@@ -13,7 +13,7 @@ def embedded(name: str) -> Path:
     """Folder of embedded weights.
 
     Args:
-        name: ``identity``, ``dfg`` or ``difffas``.
+        name: ``identity``, ``dfg``, ``difffas`` or ``lgsc``.
 
     Raises:
         WeightsError: if this installation lacks them.
