@@ -159,7 +159,7 @@ def measure(
     """
     report: dict[str, Any] = {"t": settings.t, "steps": settings.steps, "c": penalties[0], "protocols": {}}
     for name in LISTINGS:
-        crops = _crops(data, out, name, settings.device)
+        crops = aligned(data, out, name, settings.device)
         missed = counts(line.rsplit("/", 1)[0] for line in crops.missed)
         pictures = len(crops.images) + len(crops.missed)
         crops = crops.only(spread(len(crops.images), limit))
@@ -178,7 +178,8 @@ def measure(
     return report
 
 
-def _crops(data: Path, out: Path, name: str, device: str) -> Crops:
+def aligned(data: Path, out: Path, name: str, device: str) -> Crops:
+    """The crops of one data set, cut once and kept in ``out``."""
     path = out / f"crops-{name}.npz"
     if not path.exists():
         align(data, LISTINGS[name](data), device, name).save(path)

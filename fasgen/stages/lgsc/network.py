@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from fasgen.stages.lgsc.resnet import BasicBlock, Norm, ResNet
 
 START = 0.1
-"""First scale of the last normalisations."""
+"""First scale of the last instance normalisations."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,9 @@ class GeneratorConfig:
         widths: channels of the encoder's layers.
         blocks: basic blocks of the encoder's layers.
         decoder: channels of the first four decoder stages, the coarsest first.
-        norm: normalisation in the decoder. ``instance`` is the paper's; ``batch`` keeps how strong a feature is in one image
-            beside another, which few training steps need.
+        norm: normalisation in the decoder. ``instance`` is the paper's. ``batch`` keeps how strong a feature is in one image
+            beside another; the map itself is then brought to unit variance over a batch before tanh, so that a short training
+            cannot make live cues small by making all cues small: only by telling live from spoof.
         kernel: side of the stem's convolution.
 
     Raises:
@@ -109,10 +110,11 @@ class SpoofCueGenerator(nn.Module):
             inside = width
         self.decoder = nn.ModuleList(stages)
         self.last = DecoderStage(inside, 0, inside, 3, norm)
-        # The map starts near zero, where live faces are to have it, rather than where tanh is flat.
-        last = (self.last.block1.bn2, self.last.block1.downsample, self.last.block2.bn2, self.last.side)
-        for scale in (m.weight for part in last for m in part.modules() if isinstance(m, nn.BatchNorm2d | nn.InstanceNorm2d)):
-            nn.init.constant_(scale, START)
+        self.scale: nn.Module = nn.Identity()
+        if config.norm == "batch":
+            self.scale = nn.BatchNorm2d(3, affine=False)
+        else:
+            _start_small(self.last)
 
     def forward(self, x: Tensor) -> Cue:
         """Faces (B, 3, H, W) in [-1, 1] to their cue maps and the features that training compares."""
@@ -122,7 +124,16 @@ class SpoofCueGenerator(nn.Module):
             out = stage(out, (tap.shape[2], tap.shape[3]), tap)
             features.append(out)
         # A last ReLU would keep the map from being negative.
-        return Cue(torch.tanh(self.last(out, (x.shape[2], x.shape[3]), None, activate=False)), tuple(features))
+        drawn = self.last(out, (x.shape[2], x.shape[3]), None, activate=False)
+        return Cue(torch.tanh(self.scale(drawn)), tuple(features))
+
+
+def _start_small(last: DecoderStage) -> None:
+    """The map starts near zero, where live faces are to have it, rather than where tanh is flat."""
+    for part in (last.block1.bn2, last.block1.downsample, last.block2.bn2, last.side):
+        for module in part.modules():
+            if isinstance(module, nn.InstanceNorm2d):
+                nn.init.constant_(module.weight, START)
 
 
 def _instance(width: int) -> nn.Module:

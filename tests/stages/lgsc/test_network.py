@@ -46,6 +46,28 @@ def test_the_map_has_both_signs_and_its_own_gradient() -> None:
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
 
 
+def test_under_batch_norm_the_map_cannot_vanish_on_a_whole_batch() -> None:
+    """Before tanh every channel has mean 0 and variance 1 over a batch in training, whatever the layers below do."""
+    network = generator(norm="batch").train()
+    x = torch.rand(4, 3, 48, 48, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.no_grad():
+        for p in network.last.parameters():
+            p.mul_(0.2)
+        seen: list[torch.Tensor] = []
+        network.scale.register_forward_hook(lambda module, inputs, output: seen.append(output))
+        cue = network(x)
+    [drawn] = seen
+    assert torch.equal(cue.map, torch.tanh(drawn))
+    assert torch.allclose(drawn.mean((0, 2, 3)), torch.zeros(3), atol=1e-4)
+    assert torch.allclose(drawn.var((0, 2, 3)), torch.ones(3), atol=0.05)
+    assert not list(network.scale.parameters())
+
+
+def test_the_paper_s_map_starts_small() -> None:
+    x = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    assert 0 < float(generator()(x).map.abs().mean()) < 0.2
+
+
 @pytest.mark.parametrize("wrong", [{"widths": (8, 8, 8)}, {"kernel": 4}, {"norm": "layer"}, {"stem": 0}])
 def test_shapes_that_fit_nothing_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"need four|positive|norm is"):
