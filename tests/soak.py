@@ -20,6 +20,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from fasgen.manifests.shard import committed_units, unit_summary
 from fasgen.manifests.verify import verify
 
 PORTRAITS = Path(__file__).parent.parent / "examples" / "portraits"
@@ -29,6 +30,7 @@ QUICK = (
     "defake.batch=1",
     "identify.batch=1",
     "score.batch=1",
+    "synth.variants=2",
     "synth.steps=4",
     "synth.batch=1",
 )
@@ -98,7 +100,12 @@ def soak(source: Path, folder: Path, kills: int, seed: int, settings: tuple[str,
         said = told.read_text("utf-8", "replace")[-2000:]
         raise SystemExit(f"the undisturbed run ended with code {undisturbed.returncode}: {said}")
     alone = time.perf_counter() - began
-    print(f"undisturbed: {alone:.0f} s, {len(content(folder / 'reference'))} files", flush=True)
+    spoofs = sum(
+        unit_summary(made, unit).ok for made in (folder / "reference").glob("synth-*") for unit in committed_units(made)
+    )
+    if not spoofs and "synth.variants=0" not in settings:
+        raise SystemExit("the undisturbed run made no spoofs: the stages with a roster would go untested")
+    print(f"undisturbed: {alone:.0f} s, {len(content(folder / 'reference'))} files, {spoofs} spoofs", flush=True)
     draw, tally, starts, store = random.Random(seed), Counter[str](), 0, folder / "disturbed"
     process: subprocess.Popen[bytes] | None = None
     known: set[int] = set()

@@ -41,6 +41,18 @@ def resource_options(command: F) -> F:
     )(command)
 
 
+def engine_option(command: F) -> F:
+    """``--engine``."""
+    kinds = click.Choice(["ray", "local"])
+    return click.option("--engine", type=kinds, default="ray", show_default=True, help="Where workers live.")(command)
+
+
+def check_engine(engine: str, address: str) -> None:
+    """Refuse an engine that cannot be where it is asked to be."""
+    if engine == "local" and address:
+        raise click.UsageError("--address needs --engine ray: the local engine has no cluster")
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What the command line asks for.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -11,7 +10,7 @@ import click
 
 from fasgen.commands import options
 from fasgen.commands.plan import make_plan
-from fasgen.commands.run import Remembering, closing, execute, new_run_id, typed
+from fasgen.commands.run import Remembering, carry_out
 
 
 @click.command(cls=Remembering, short_help="Try rows of one reason again under other settings, in an added unit.")
@@ -20,7 +19,7 @@ from fasgen.commands.run import Remembering, closing, execute, new_run_id, typed
 @options.settings
 @options.config_options
 @options.resource_options
-@click.option("--engine", type=click.Choice(["ray", "local"]), default="ray", show_default=True, help="Where workers live.")
+@options.engine_option
 @click.option("--dry-run", is_flag=True, help="Say what would be tried and run nothing.")
 @click.pass_context
 def retry(
@@ -41,7 +40,8 @@ def retry(
     fasgen retry --reason no_face align.min_size=40
 
     They make an added unit (or several) in the generations that are there, and a shard of the delivery; no unit that is there
-    is changed. Their rows have the plan hash of the new settings. Spoofs are not made of them.
+    is changed. Their rows have the plan hash of the new settings. Spoofs are made of the live faces among them of which none
+    was planned yet; spoofs that were rejected are not tried again.
 
     Killed or interrupted, the same command goes on. Exit codes as of `fasgen run`.
     """
@@ -51,21 +51,14 @@ def retry(
 
     if any(setting.partition("=")[0] in {"stage", "stages"} for setting in (*was, *settings)):
         raise ConfigError("retry makes all stages of its rows; leave stage= out")
-    if engine == "local" and address:
-        raise click.UsageError("--address needs --engine ray: the local engine has no cluster")
+    options.check_engine(engine, address)
     base = make_plan(options.read_request(was, config_path, store), gpus, cpus, address)
     request = options.read_request((*was, *settings), config_path, store)
     plan = plan_retry(base, request.config, reason, targets=stages.STAGES)
     rows, units = len(plan.listing.rows), plan.listing.units
     click.echo(f"trying {rows} photographs with the reason {reason} again, in {units} added units from {plan.listing.first} on")
+    if not any(stage.spec.roster for stage in plan.stages.values()):
+        click.echo("no spoofs are made of them: the store has no stage that makes any under these settings")
     if dry_run:
         return 0
-    run_id = new_run_id(plan.store)
-    resume = shlex.join(["fasgen", "retry", *typed(context)])
-    try:
-        result = execute(plan, request, engine, run_id)
-    except KeyboardInterrupt:
-        click.echo(f"interrupted; go on with:\n{resume}")
-        return 130
-    click.echo("\n".join(closing(plan, result, resume, None)))
-    return result.outcome.exit_code
+    return carry_out(context, plan, request, engine, sheet=False)

@@ -39,7 +39,7 @@ class Remembering(click.Command):
 @options.settings
 @options.config_options
 @options.resource_options
-@click.option("--engine", type=click.Choice(["ray", "local"]), default="ray", show_default=True, help="Where workers live.")
+@options.engine_option
 @click.option("--dry-run", is_flag=True, help="Print the plan and run nothing.")
 @click.pass_context
 def run(
@@ -63,8 +63,7 @@ def run(
     Exit codes: 0 finished, 2 refused, 3 finished with more failed samples than the budget allows, 130 interrupted.
     """
     request = options.read_request(settings, config_path, store)
-    if engine == "local" and address:
-        raise click.UsageError("--address needs --engine ray: the local engine has no cluster")
+    options.check_engine(engine, address)
     plan = make_plan(request, gpus, cpus, address)
     if dry_run:
         from fasgen.pipeline.estimate import estimate
@@ -73,22 +72,30 @@ def run(
         return 0
     for note in plan.notes():
         click.echo(f"note: {note}", err=True)
+    return carry_out(context, plan, request, engine, sheet=True)
+
+
+def carry_out(context: click.Context, plan: Plan, request: options.Request, engine: str, *, sheet: bool) -> int:
+    """Run a plan and say what came of it, and how the very command that was typed goes on; the exit code.
+
+    Args:
+        context: of a command that is `Remembering`.
+        plan: what to make.
+        request: what was asked for.
+        engine: ``ray`` or ``local``.
+        sheet: whether a contact sheet is drawn.
+    """
     run_id = new_run_id(plan.store)
-    resume = shlex.join(["fasgen", "run", *typed(context)])
+    resume = shlex.join(["fasgen", str(context.info_name), *context.meta[ARGUMENTS]])
     try:
         result = execute(plan, request, engine, run_id)
     except KeyboardInterrupt:
         # Before the run counts interrupts itself, or after: nothing that is committed is lost.
         click.echo(f"interrupted; go on with:\n{resume}")
         return 130
-    sheet = _sheet(plan, plan.store / "runs" / run_id / "contact-sheet.png")
-    click.echo("\n".join(closing(plan, result, resume, sheet)))
+    drawn = _sheet(plan, plan.store / "runs" / run_id / "contact-sheet.png") if sheet else None
+    click.echo("\n".join(closing(plan, result, resume, drawn)))
     return result.outcome.exit_code
-
-
-def typed(context: click.Context) -> list[str]:
-    """The arguments of the command as they were typed."""
-    return list(context.meta[ARGUMENTS])
 
 
 def execute(plan: Plan, request: options.Request, engine: str, run_id: str) -> RunResult:

@@ -13,6 +13,7 @@ from fasgen.errors import StoreError
 from fasgen.manifests import atomic
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.plan_file import Generation, generations, read_plan
+from fasgen.manifests.report.delivery import FINISH, finish
 from fasgen.manifests.rewrite import exchange, rewrite, unfinished
 from fasgen.manifests.roster_file import rosters, take_out
 from fasgen.manifests.sources_file import blank, read_left_out, read_sources, source_names, write_sources
@@ -92,7 +93,7 @@ def retract(store: Path, tombstone: Tombstone) -> Tombstone:
     """Take a person out. Killed at any moment, it is finished by being given again. The store's lock must be held.
 
     First the tombstone is written, so that no run makes anything of the person any more; then every touched unit is written
-    anew without the person, what was made last first; then rosters and listings.
+    anew without the person, what was made last first; then rosters, listings, and the deliveries' indices and data cards.
 
     Returns:
         the tombstone with what was taken out.
@@ -126,6 +127,11 @@ def retract(store: Path, tombstone: Tombstone) -> Tombstone:
             write_sources(store, name, _Without(table, gone), read_left_out(store, name))
     for path in pictures(store):
         atomic.remove(path)
+    for generation in generations(store):
+        plan = read_plan(generation.folder)
+        # Only this one is called: no file decides which code runs.
+        if plan.get("finish") == FINISH and committed_units(generation.folder):
+            finish(generation.folder, plan)
     tombstone = replace(tombstone, done=True)
     write_tombstone(store, tombstone)
     return tombstone

@@ -6,16 +6,22 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from fasgen.manifests.ledger import Ledger
+from fasgen.manifests.parquet import encode_table, read_table
 from fasgen.manifests.plan_file import write_plan
 from fasgen.manifests.shard import Row, UnitWriter
 from fasgen.manifests.sources_file import write_sources
+from fasgen.manifests.unit import manifest_path
 from fasgen.records import Column, Reason
 
 from .units import plan_hash
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&quot;\"'`${alert(3)}"
+
+HOSTILE_NAME = "<img src=x onerror=alert(5)><svg onload=alert(6)>\"'`&lt;b&gt;"
+"""What a folder may be called."""
 
 SCORES = (
     Column("brisque", "float64", "BRISQUE of the crop", "points, lower is better"),
@@ -35,10 +41,15 @@ def picture(seed: int) -> np.ndarray:
 def provenance(unit: int, row: int, variant: int, hostile: bool) -> dict[str, str | None]:
     strange = HOSTILE if hostile and row == 0 else f"folder/{unit}-{row}.png"
     base = {"dataset": "toy", "path": strange, "subject": f"toy/{row % 2}", "licence": "free", "device": None}
+    if hostile and row == 0:
+        base |= dict.fromkeys(("dataset", "subject", "licence", "device", "split"), HOSTILE)
     if variant == 0:
-        return base | {"label": "live", "domain": "toy|cam|live", "attack_type": None, "style_subject": None}
-    attack = HOSTILE if hostile and variant == 2 else ("print", "replay")[variant - 1]
-    return base | {"label": "spoof", "attack_type": attack, "domain": f"toy|cam|{attack}", "style_subject": "toy/9"}
+        label = HOSTILE if hostile and row == 0 and unit == 1 else "live"
+        return base | {"label": label, "domain": f"toy|cam|{label}", "attack_type": None, "style_subject": None}
+    bad = hostile and variant == 2
+    attack = HOSTILE if bad else ("print", "replay")[variant - 1]
+    base |= {"label": HOSTILE if bad and unit == 1 else "spoof", "style_subject": HOSTILE if bad else "toy/9"}
+    return base | {"attack_type": attack, "domain": f"toy|cam|{attack}"}
 
 
 def make_store(store: Path, *, hostile: bool = False, shift: float = 0.0) -> Path:
@@ -58,9 +69,24 @@ def make_store(store: Path, *, hostile: bool = False, shift: float = 0.0) -> Pat
     for name, folder in folders.items():
         upstream = {above[name]: hashes.get(above[name], "0" * 64)}
         plan = {"stage": name, "plan_hash": hashes[name], "upstream": upstream, "units": UNITS, "rows": UNITS * ROWS}
-        write_plan(folder, plan | {"version": 1, "summary": name, "config": {"limit": 5}, "weights": {"net": "ab" * 32}})
-    _run(store)
+        weights = {HOSTILE if hostile else "net": "ab" * 32}
+        settings = {HOSTILE if hostile else "limit": 5}
+        summary = HOSTILE if hostile else name
+        write_plan(folder, plan | {"version": 1, "summary": summary, "config": settings, "weights": weights})
+    if hostile:
+        _give_reason(folders["score"], HOSTILE)
+    _run(store, "over_budget" + HOSTILE if hostile else "finished", HOSTILE if hostile else "")
     return store
+
+
+def _give_reason(folder: Path, reason: str) -> None:
+    """Put a reason that is none of the closed list into a manifest, as somebody would who alters it on purpose."""
+    path = manifest_path(folder, 1)
+    table = read_table(path)
+    rows = table.to_pylist()
+    for row in rows:
+        row["reason"] = reason if row["reason"] else None
+    path.write_bytes(encode_table(pa.Table.from_pylist(rows, schema=table.schema)))
 
 
 def _unit(folders: dict[str, Path], hashes: dict[str, str], unit: int, hostile: bool, shift: float) -> None:
@@ -95,13 +121,13 @@ def _unit(folders: dict[str, Path], hashes: dict[str, str], unit: int, hostile: 
         scored.commit(2 * VARIANTS)
 
 
-def _run(store: Path) -> None:
+def _run(store: Path, outcome: str, error: str) -> None:
     events = [("begin", {}, 0), ("predicted", {"seconds": 30.0}, 0)]
     for number, name in enumerate(("align", "score", "synth", "synth_score")):
         for unit in range(UNITS):
             fields = {"stage": name, "worker": 0, "unit": unit, "planned": ROWS, "ok": ROWS - 1, "filtered": 1, "failed": 0}
             events.append(("unit", fields | {"seconds": {"compute": 1.0, "wall": 1.5}}, 2 + number * 6 + unit * 2))
-    events.append(("end", {"outcome": "finished", "error": ""}, 26))
+    events.append(("end", {"outcome": outcome, "error": error}, 26))
     with Ledger(store, "20260101-000000") as ledger:
         ledger.summary({"peak_driver": 1, "peak_worker": 2})
     lines = [

@@ -166,15 +166,18 @@ def _members(settings: Mapping[str, Any], cues: Mapping[str, int], form: str) ->
 def _made(stages: Iterable[Mapping[str, Any]]) -> str:
     rows = []
     for stage in stages:
-        weights = ", ".join(f"{role} `{str(digest)[:16]}`" for role, digest in sorted((stage["weights"] or {}).items()))
-        rows.append(
-            [stage["stage"], stage["summary"], stage["version"], f"`{str(stage['plan_hash'])[:16]}`", weights or "none"]
-        )
+        digests = sorted((stage["weights"] or {}).items())
+        weights = ", ".join(f"{name_cell(role)} {code_cell(str(digest)[:16])}" for role, digest in digests)
+        summary = " ".join(str(stage["summary"]).split())
+        names = name_cell(stage["stage"]), summary if _SUMMARY.fullmatch(summary) else plain_cell(summary)
+        rows.append([*names, name_cell(stage["version"]), code_cell(str(stage["plan_hash"])[:16]), weights or "none"])
     return _table(["stage", "what it does", "version", "plan", "weights (SHA-256)"], rows)
 
 
 def _details(stages: Iterable[Mapping[str, Any]]) -> str:
-    lines = [f"{stage['stage']}: {json.dumps(stage['config'], sort_keys=True, ensure_ascii=True)}" for stage in stages]
+    lines = [
+        f"{name_cell(stage['stage'])}: {json.dumps(stage['config'], sort_keys=True, ensure_ascii=True)}" for stage in stages
+    ]
     return "Settings, as they entered the plan hashes:\n\n" + "\n".join(f"    {line}" for line in lines)
 
 
@@ -183,15 +186,20 @@ def _left_out(stages: Sequence[Mapping[str, Any]]) -> str:
     for stage in stages:
         counts = stage["rows"]
         if counts is None:
-            rows.append([stage["stage"], "", "", "", "", "its manifests are no longer in the store"])
+            rows.append([name_cell(stage["stage"]), "", "", "", "", "its manifests are no longer in the store"])
             continue
-        reasons = ", ".join(f"{reason} {count}" for reason, count in counts["reasons"].items())
-        rows.append([stage["stage"], *(counts[name] for name in ("planned", "ok", "filtered", "failed")), reasons or "none"])
+        reasons = ", ".join(f"{name_cell(reason)} {count}" for reason, count in counts["reasons"].items())
+        rows.append(
+            [name_cell(stage["stage"]), *(counts[name] for name in ("planned", "ok", "filtered", "failed")), reasons or "none"]
+        )
     head = ["stage", "planned", "ok", "filtered", "failed", "reasons"]
     return (
         _table(head, rows)
         + "\n\nA stage plans what its upstream finished. `filtered` is what a setting turned away, `failed` what broke."
     )
+
+
+_SUMMARY = re.compile(r"[A-Za-z0-9 ,.:;()/+-]*")
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -202,6 +210,17 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def plain_cell(name: str) -> str:
     """A name from a user's folder as plain text: nothing in it breaks a table or becomes markup."""
     return re.sub(r"([\\`*_\[\]<>|])", r"\\\1", " ".join(name.split()))
+
+
+def name_cell(name: object) -> str:
+    """A name that fasgen itself gave, as it is; anything else that stands in its place, as plain text."""
+    text = str(name)
+    return text if re.fullmatch(r"[A-Za-z0-9_.-]*", text) else plain_cell(text)
+
+
+def code_cell(text: object) -> str:
+    """A text as code, out of which nothing in it can break."""
+    return "`" + " ".join(str(text).split()).replace("`", "'").replace("|", "\\|") + "`"
 
 
 def _size(count: int) -> str:

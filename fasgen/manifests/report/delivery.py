@@ -164,7 +164,8 @@ def _stages(folder: Path, plan: Mapping[str, Any], units: list[int]) -> Iterator
 
 def _chain(folder: Path, plan: Mapping[str, Any], seen: set[Path]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     seen.add(folder)
-    for stage, digest in dict(plan.get("upstream") or {}).items():
+    # In order of names, since a plan that comes from its file has lost any other.
+    for stage, digest in sorted(dict(plan.get("upstream") or {}).items()):
         upstream = folder.parent / f"{stage}-{str(digest)[:8]}"
         record = _plan_of(upstream) if upstream not in seen else None
         if record is not None:

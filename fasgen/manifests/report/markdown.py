@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fasgen.manifests.report.card import plain_cell
+from fasgen.manifests.report.card import code_cell, name_cell, plain_cell
 from fasgen.manifests.report.samples import Samples, worst_first
 
 _WORST = 3
@@ -32,7 +32,7 @@ def markdown(name: str, samples: Samples, stages: Sequence[Mapping[str, Any]], h
         _table(
             ["stage", "units", "from", "passed on", "rows", "ok", "filtered", "failed", "conserved"],
             [
-                [one["stage"], f"{one['units']} of {one['of']}", one["source"], _known(one["given"])]
+                [name_cell(one["stage"]), f"{one['units']} of {one['of']}", name_cell(one["source"]), _known(one["given"])]
                 + [one[name] for name in ("rows", "ok", "filtered", "failed")]
                 + ["yes" if _conserved(one) else "**no**"]
                 for one in stages
@@ -42,7 +42,7 @@ def markdown(name: str, samples: Samples, stages: Sequence[Mapping[str, Any]], h
         _table(
             ["run", "ended", "units", "rows", "predicted", "taken", "rows/s"],
             [
-                [run[name] for name in ("id", "outcome", "units", "planned")]
+                [name_cell(run[name]) for name in ("id", "outcome", "units", "planned")]
                 + [_time(run["predicted"]), _time(run["seconds"]), _rate(run["planned"], run["seconds"])]
                 for run in history[-_MOST:]
             ],
@@ -60,7 +60,7 @@ def _conserved(stage: Mapping[str, Any]) -> bool:
 
 
 def _verdict(stages: Sequence[Mapping[str, Any]]) -> str:
-    lost = [str(one["stage"]) for one in stages if not _conserved(one)]
+    lost = [name_cell(one["stage"]) for one in stages if not _conserved(one)]
     if lost:
         return f"**Rows are missing or miscounted at {', '.join(lost)}: run `fasgen verify`.**"
     return "Every row is accounted for at every stage."
@@ -73,7 +73,10 @@ def _reasons(samples: Samples) -> str:
         key = samples.stages[stage].stage, reason
         counts[key] += 1
         details.setdefault(key, detail)
-    rows = [[stage, reason, count, plain_cell(details[stage, reason])[:120]] for (stage, reason), count in counts.most_common()]
+    rows = [
+        [name_cell(stage), name_cell(reason), count, plain_cell(details[stage, reason][:120])]
+        for (stage, reason), count in counts.most_common()
+    ]
     return _table(["stage", "reason", "samples", "for example"], rows) if rows else "Nothing was rejected."
 
 
@@ -82,8 +85,8 @@ def _scores(samples: Samples) -> str:
     for score in samples.scores:
         values = score.values[np.isfinite(score.values)].astype(np.float64)
         figures = [f"{value:.4g}" for value in np.quantile(values, (0.05, 0.5, 0.95))]
-        worst = ", ".join(f"`{samples.key(number)}`" for number in worst_first(score)[:_WORST])
-        rows.append([score.name, score.better or "-", len(values), *figures, worst])
+        worst = ", ".join(code_cell(samples.key(number)) for number in worst_first(score)[:_WORST])
+        rows.append([name_cell(score.name), score.better or "-", len(values), *figures, worst])
     head = ["score", "better", "samples", "5 %", "median", "95 %", "worst" if rows else ""]
     return _table(head, rows) if rows else "No stage wrote a score."
 

@@ -17,6 +17,16 @@ from fasgen.sources.adapters.table import Table
 _LARGEST = 1 << 20
 
 
+class _Loader(yaml.BaseLoader):
+    """Makes nothing but text, lists and mappings, each as often as it is written."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            # Aliases let a few lines stand for gigabytes, or for themselves.
+            raise yaml.composer.ComposerError(None, None, "aliases (*name) are not supported", self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+        return super().compose_node(parent, index)
+
+
 def read_table(file: Path) -> Table:
     """Read a table from YAML. ``extends: NAME`` takes from a built-in table, or from a file beside this one, what it lacks.
 
@@ -40,8 +50,7 @@ def _mapping(file: Path, above: tuple[Path, ...]) -> dict[str, Any]:
         )
     try:
         text = file.read_bytes()
-        # The base loader makes nothing but text, lists and mappings.
-        data = yaml.load(text, Loader=yaml.BaseLoader) if len(text) <= _LARGEST else None
+        data = yaml.load(text, Loader=_Loader) if len(text) <= _LARGEST else None
     except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(f"adapter {file}: cannot be read as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):

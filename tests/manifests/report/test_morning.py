@@ -14,6 +14,7 @@ import pytest
 
 from fasgen.errors import StoreError
 from fasgen.manifests.report.bundle import Bundle
+from fasgen.manifests.report.card import data_card
 from fasgen.manifests.report.flow import flow
 from fasgen.manifests.report.illustrate import illustrate
 from fasgen.manifests.report.morning import write_report
@@ -21,7 +22,7 @@ from fasgen.manifests.report.night import runs
 from fasgen.manifests.report.samples import collect, worst_first
 from fasgen.manifests.unit import discard
 
-from ..stores import HOSTILE, make_store, sample
+from ..stores import HOSTILE, HOSTILE_NAME, make_store, sample
 
 
 @pytest.fixture(scope="module")
@@ -143,13 +144,37 @@ def test_damaged_pictures_are_counted_and_the_rest_is_shown(tmp_path: Path) -> N
 
 
 def test_hostile_texts_never_stand_in_the_page(tmp_path: Path) -> None:
-    store = make_store(tmp_path / "store", hostile=True)
+    store = make_store(tmp_path / HOSTILE_NAME, hostile=True)
     page = write_report(store, tmp_path).page.read_text()
-    for text in ("alert(", "onerror", HOSTILE):
+    for text in ("alert(", "onerror", HOSTILE, HOSTILE_NAME):
         assert text not in page
     assert page.count("</script>") == page.count("<script")
-    assert HOSTILE in json.dumps(document(page), ensure_ascii=False).replace('\\"', '"')
-    assert "<img src=x" not in (tmp_path / "REPORT.md").read_text().replace("\\<", "")
+    held = document(page)
+    assert HOSTILE in json.dumps(held, ensure_ascii=False).replace('\\"', '"') and held["store"] == HOSTILE_NAME
+    short = (tmp_path / "REPORT.md").read_text()
+    assert "alert" in short and "<img src=x" not in short.replace("\\<", "") and "<svg" not in short.replace("\\<", "")
+    # No text has made a cell, a line or a code span more than the tables have.
+    columns = {line.replace("\\|", "").count("|") for line in short.splitlines() if line.startswith("|")}
+    assert columns <= {5, 8, 10} and all(line.replace("\\`", "").count("`") % 2 == 0 for line in short.splitlines())
+
+
+def test_a_card_holds_hostile_names_as_text() -> None:
+    stage = {"stage": HOSTILE, "summary": HOSTILE, "version": HOSTILE, "plan_hash": HOSTILE, "weights": {HOSTILE: HOSTILE}}
+    stage |= {
+        "config": {HOSTILE: HOSTILE},
+        "rows": {"planned": 1, "ok": 0, "filtered": 1, "failed": 0, "reasons": {HOSTILE: 1}},
+    }
+    counts = {HOSTILE: 1}
+    total = {"samples": 1, "shards": 1, "bytes": 1, "subjects": 0, "samples_without_subject": 1, "synthetic": 0}
+    total |= {"counts": dict.fromkeys(("attack_type", "dataset", "domain", "licence"), counts)}
+    total |= {"labels_by_split": [{"split": HOSTILE, "label": HOSTILE, "samples": 1}]}
+    units = {"planned": 1, "packed": 1}
+    card = data_card({"total": total, "stages": [stage], "plan_hash": "0" * 64, "units": units})
+    # Settings stand in an indented block, which is code to every reader of Markdown.
+    prose = "\n".join(line for line in card.splitlines() if not line.startswith("    "))
+    told = re.sub(r"`[^`\n]*`", "", re.sub(r"\\[<>`]", "", prose.partition("## How to read it")[0]))
+    assert "alert" in told and "<script" not in told and "<img" not in told
+    assert all("\n" not in line and HOSTILE not in line for line in prose.splitlines())
 
 
 def test_a_bundle_comes_back() -> None:

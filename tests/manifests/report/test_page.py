@@ -10,13 +10,13 @@ import pytest
 from fasgen.manifests.report.morning import write_report
 
 from ...browser import Browser
-from ..stores import HOSTILE, make_store, sample
+from ..stores import HOSTILE, HOSTILE_NAME, make_store, sample
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    return write_report(make_store(folder / "toys", hostile=True), folder).page
+    return write_report(make_store(folder / HOSTILE_NAME, hostile=True), folder).page
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,8 @@ def browser(tab: Browser, page: Path) -> Iterator[Browser]:
 
 
 def test_the_overview_counts(browser: Browser) -> None:
-    assert browser.texts("#store") == ["toys"]
+    assert browser.texts("#store") == [HOSTILE_NAME]
+    assert any(HOSTILE in text for text in browser.texts("main"))
     assert "Every row is accounted for" in browser.texts("#verdict")[0]
     assert browser.texts(".figures b")[:4] == ["30", "24", "6", "0"]
     rows = browser.texts("main section:nth-child(2) tbody tr")
@@ -48,6 +49,12 @@ def test_the_overview_counts(browser: Browser) -> None:
 def test_hostile_texts_are_shown_as_they_are(browser: Browser) -> None:
     browser.go("#rejects")
     assert HOSTILE in browser.texts(".example small")
+    # A reason that is none of the closed list, as an altered manifest may have it.
+    assert HOSTILE in browser.texts(".reason h2")
+    # Path, label, data set, subject, licence, device, split, style subject, attack type; and the domain.
+    browser.go(f"#sample/{sample(1, 0)}-2")
+    told = browser.texts("#detail dd")
+    assert told.count(HOSTILE) >= 9 and f"toy|cam|{HOSTILE}" in told
     browser.go(f"#sample/{sample(0, 0)}")
     assert HOSTILE in browser.texts("#detail dd")
     browser.go(f"#sample/{sample(0, 0)}-2")

@@ -243,8 +243,8 @@ def test_the_index_tells_shards_counts_and_what_was_left_out(delivery: Path) -> 
     assert index["total"]["samples"] == 11 and index["total"]["subjects"] == 4
     labels = [provenance(number)["label"] for number in range(12) if number != 6]
     assert index["total"]["counts"]["label"] == {name: labels.count(name) for name in ("live", "spoof", "unknown")}
-    assert [stage["stage"] for stage in index["stages"]] == ["score", "align", "defake", "identify", "pack"]
-    assert index["stages"][1]["rows"]["reasons"] == {"no_face": 1} and index["stages"][-1]["rows"]["planned"] == 11
+    assert [stage["stage"] for stage in index["stages"]] == ["align", "defake", "identify", "score", "pack"]
+    assert index["stages"][0]["rows"]["reasons"] == {"no_face": 1} and index["stages"][-1]["rows"]["planned"] == 11
 
 
 def test_the_card_says_what_was_asked_and_breaks_at_no_name(delivery: Path) -> None:
