@@ -24,7 +24,10 @@ from tests.hostile import write_bad, write_odd
 
 PORTRAITS = Path(__file__).parent.parent / "examples" / "portraits"
 FIVE = ("barack_obama_2009.jpg", "charles_barkla.jpg", "eileen_collins.jpg", "grace_hopper_1984.jpg", "joe_biden_2010.jpg")
-QUICK = ("unit_rows=2", "defake.steps=5", "defake.batch=2", "identify.batch=2", "score.batch=2", "lgsc.batch=2")
+QUICK = (
+    *("unit_rows=2", "defake.steps=5", "defake.batch=2", "identify.batch=2", "score.batch=2"),
+    *("lgsc.enabled=true", "lgsc.batch=2", "stdn.enabled=true", "stdn.batch=2"),
+)
 SPOOFS = ("synth.variants=2", "synth.steps=4", "synth.batch=2", "screen.batch=2", "screen.on_fail=mark")
 STAGES = ("align", "identify", "defake", "score")
 SYNTHETIC = ("synth", "synth_identify", "synth_defake", "screen")
@@ -101,8 +104,9 @@ def test_every_row_of_every_stage_is_ok(undisturbed: Path) -> None:
         assert {row["variant"] for row in table} == {1, 2} and {row["label"] for row in table} == {"spoof"}
     maps = rows(undisturbed, "lgsc")
     assert len(maps) == 3 * len(FIVE) and all(0 < row["lgsc_score"] < 1 for row in maps)
+    assert len(rows(undisturbed, "stdn")) == len(maps)
     packed = rows(undisturbed, "pack")
-    assert all(row["cues"] == ["residual", "lgsc"] for row in packed)
+    assert all(row["cues"] == ["residual", "lgsc", "stdn"] for row in packed)
     assert len(packed) == 3 * len(FIVE) and sum(row["synthetic"] for row in packed) == 2 * len(FIVE)
     parents = {row["sample_id"] for row in rows(undisturbed, "align")}
     assert all(set(row["parent_ids"]) <= parents and len(set(row["parent_ids"])) == 2 for row in rows(undisturbed, "synth"))

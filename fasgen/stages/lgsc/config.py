@@ -16,7 +16,7 @@ from fasgen.stages.weights import embedded
 class LgscConfig(StageConfig):
     """Which network draws the spoof cue map of a face (LGSC)."""
 
-    enabled: bool = Field(True, description="false leaves the stage out of runs, and its cue out of the shards")
+    enabled: bool = Field(False, description="false leaves the stage out of runs, and its cue out of the shards")
     weights: str = Field("embedded", description="'embedded', or a folder that `fasgen train lgsc` wrote")
     overlay: bool = Field(False, description="store a picture too, in which the cue's magnitude is laid over the crop in red")
     batch: int = Field(32, ge=1, le=1024, description="samples a network call")
