@@ -64,6 +64,10 @@ def without(reference: Path, stage: str, store: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def task_of(source: SourceConfig, store: Path, stage: str) -> UnitTask:
+    return plan_of("toys", source, store).task(Assign(0, Key(stage, 0)), store / "runs")
+
+
 @pytest.mark.parametrize(("graph", "stage"), STAGES)
 @pytest.mark.parametrize("fault", ["kill", "power"])
 def test_every_operation_of_a_commit(
