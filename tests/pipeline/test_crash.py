@@ -134,7 +134,7 @@ def test_a_whole_run_killed_at_moments_over_all_of_it(
     with broken(Disk(tmp_path / "whole", "count")) as counted:
         run(tmp_path / "whole")
     assert toy.content(tmp_path / "whole") == wanted
-    for at in range(1 if fault == "kill" else 7, counted.count, counted.count // 16):
+    for at in range(1 if fault == "kill" else 7, counted.count, counted.count // (16 if graph == "toys" else 8)):
         store = tmp_path / str(at)
         store.mkdir()
 
