@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import random
 import signal
@@ -48,7 +49,9 @@ def content(store: Path) -> dict[str, str]:
 
 def start(source: Path, store: Path, settings: tuple[str, ...], told: Path) -> subprocess.Popen[bytes]:
     """The command; what it says goes into the file ``told``, since a pipe that nobody empties would stop it."""
-    command = [sys.executable, "-m", "fasgen", "run", f"sources={source}", *QUICK, *settings, "--store", str(store)]
+    # Spoofs are made of live faces: what has no label has none.
+    faces = json.dumps([{"name": "faces", "path": str(source), "label": "live"}])
+    command = [sys.executable, "-m", "fasgen", "run", f"sources={faces}", *QUICK, *settings, "--store", str(store)]
     with told.open("wb") as out:
         return subprocess.Popen([*command, "--gpus", "0", "--cpus", "2"], stdout=out, stderr=out, start_new_session=True)
 

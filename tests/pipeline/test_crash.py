@@ -64,6 +64,10 @@ def without(reference: Path, stage: str, store: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def task_of(source: SourceConfig, store: Path, stage: str) -> UnitTask:
+    return plan_of("toys", source, store).task(Assign(0, Key(stage, 0)), store / "runs")
+
+
 @pytest.mark.parametrize(("graph", "stage"), STAGES)
 @pytest.mark.parametrize("fault", ["kill", "power"])
 def test_every_operation_of_a_commit(
@@ -130,7 +134,7 @@ def test_a_whole_run_killed_at_moments_over_all_of_it(
     with broken(Disk(tmp_path / "whole", "count")) as counted:
         run(tmp_path / "whole")
     assert toy.content(tmp_path / "whole") == wanted
-    for at in range(1 if fault == "kill" else 7, counted.count, counted.count // 16):
+    for at in range(1 if fault == "kill" else 7, counted.count, counted.count // (16 if graph == "toys" else 8)):
         store = tmp_path / str(at)
         store.mkdir()
 

@@ -53,7 +53,8 @@ def ray_engine(**environment: str) -> RayEngine:
 
 def units(store: Path, stage: str) -> list[UnitReader]:
     (folder,) = store.glob(f"{stage}-*")
-    return [UnitReader(folder, unit) for unit in range(3)]
+    tar = "fas-{unit:06d}.tar" if stage == "collect" else "{unit:05d}.tar"
+    return [UnitReader(folder, unit, tar) for unit in range(3)]
 
 
 def test_variants_are_made_of_their_face_and_a_guide_from_any_unit(reference: Path) -> None:
