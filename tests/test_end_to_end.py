@@ -158,7 +158,7 @@ def test_other_spoofs_leave_the_photographs_alone(portraits: Path, undisturbed: 
     after = contents(store)
     assert {name: digest for name, digest in after.items() if name in before} == before and "contact sheet" in out
     made = {name.split("/")[0].rsplit("-", 1)[0] for name in after.keys() - before.keys()}
-    assert made == {*SYNTHETIC, "pack"}
+    assert made == {*SYNTHETIC, "lgsc", "stdn", "pack"}
     (simulated,) = (one for one in store.glob("synth-*") if one.name != folder(undisturbed, "synth").name)
     assert {row["method"] for row in pq.read_table(simulated / "00000.parquet").to_pylist()} == {"physical"}
 

@@ -91,11 +91,11 @@ def test_what_is_written_is_what_is_planned(sources: list[SourceConfig], tmp_pat
 def test_some_rows(sources: list[SourceConfig]) -> None:
     listing = take(sources, 4)
     wanted = [listing.rows[place].sample_id for place in (13, 2)]
-    some = only(listing, wanted, 9)
+    some = only(listing, wanted, 9, {})
     assert list(some.sample_ids()) == wanted and some.rows == (listing.rows[13], listing.rows[2])
     assert some.slice(9).rows == some.rows and some.units == 1
     with pytest.raises(ConfigError, match="sample 0000 is not among the sources any more"):
-        only(listing, ["0000"], 9)
+        only(listing, ["0000"], 9, {})
 
 
 def test_what_nobody_knows_is_read_back(tmp_path: Path) -> None:

@@ -166,6 +166,7 @@ def test_a_card_holds_hostile_names_as_text() -> None:
     }
     counts = {HOSTILE: 1}
     total = {"samples": 1, "shards": 1, "bytes": 1, "subjects": 0, "samples_without_subject": 1, "synthetic": 0}
+    total |= {"cues": {"residual": 1}}
     total |= {"counts": dict.fromkeys(("attack_type", "dataset", "domain", "licence"), counts)}
     total |= {"labels_by_split": [{"split": HOSTILE, "label": HOSTILE, "samples": 1}]}
     units = {"planned": 1, "packed": 1}
