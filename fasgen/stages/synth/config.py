@@ -63,7 +63,7 @@ class SynthConfig(StageConfig):
     )
     weights: str = Field("embedded", description="'embedded', or a folder that `fasgen train difffas` wrote")
     t: tuple[int, int] = Field((500, 600), description="range of the strength t, 0 to 1000, drawn for each spoof")
-    gamma: tuple[float, float] = Field((1.0, 2.0), description="range of the guidance gamma, drawn for each spoof")
+    gamma: tuple[float, float] = Field((1.0, 1.5), description="range of the guidance gamma, drawn for each spoof")
     steps: int = Field(3, ge=1, le=1000, description="network calls a spoof; guidance makes each of two passes in one batch")
     sampler: Literal["ddim", "ddpm"] = Field("ddim", description="ddim draws no noise on its way down, ddpm does")
     batch: int = Field(16, ge=1, le=1024, description="samples a network call")
