@@ -13,8 +13,13 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fasgen.downstream.evaluate import Evaluation
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -46,7 +51,35 @@ def tables(name: str) -> dict[str, str]:
             runs = [[100 * e.values[figure] for e in found if (e.method, e.protocol) == (method, fold)] for fold in folds]
             rows.append([method, *(spread(values) for values in runs)])
         out[f"{name}/{figure}"] = markdown(rows)
+    out[f"{name}/seeds"] = markdown(paired(found))
     return out
+
+
+def paired(found: Sequence[Evaluation]) -> list[list[str]]:
+    """AUC of each seed over the folds, and Student's t of the gains over seeds: their mean by their standard error."""
+    seeds = list(dict.fromkeys(one.seed for one in found))
+    methods = list(dict.fromkeys(one.method for one in found))
+    rows = [["method", *(f"AUC, seed {seed}" for seed in seeds), "t of HTER gain", "t of AUC gain"]]
+
+    def over_folds(method: str, figure: str) -> list[float]:
+        return [100 * mean(e.values[figure] for e in found if (e.method, e.seed) == (method, seed)) for seed in seeds]
+
+    means = {(figure, method): over_folds(method, figure) for figure in ("hter", "auc") for method in methods}
+    for method in methods:
+        hter, auc = (
+            [sign * (new - old) for new, old in zip(means[figure, method], means[figure, methods[0]], strict=True)]
+            for figure, sign in (("hter", -1), ("auc", 1))
+        )
+        compared = ["-", "-"] if method == methods[0] else [student(hter), student(auc)]
+        rows.append([method, *(f"{value:.2f}" for value in means["auc", method]), *compared])
+    return rows
+
+
+def student(gains: Sequence[float]) -> str:
+    """Mean by standard error; nothing where all are the same."""
+    if len(gains) < 2 or stdev(gains) == 0:
+        return "-"
+    return f"{mean(gains) / (stdev(gains) / len(gains) ** 0.5):+.2f}"
 
 
 def augment() -> dict[str, str]:
@@ -104,8 +137,8 @@ def won(above: Sequence[Sequence[float]], below: Sequence[Sequence[float]]) -> s
 
 
 def fill(text: str, found: dict[str, str]) -> str:
-    """The document with every marked table anew."""
-    return MARK.sub(lambda match: match[1] + "\n" + found[match[2]] + "\n" + match[3], text)
+    """The document with every marked table anew that was found; the others stay."""
+    return MARK.sub(lambda match: f"{match[1]}\n{found[match[2]]}\n{match[3]}" if match[2] in found else match[0], text)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -121,7 +154,17 @@ def main(arguments: Sequence[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     text = DOCUMENT.read_text("utf-8")
-    new = fill(text, tables("replay-lodo") | tables("celeba-folds") | augment())
+    found: dict[str, str] = {}
+    for name, file, make in (
+        ("replay-lodo", "scores.csv", partial(tables, "replay-lodo")),
+        ("celeba-folds", "scores.csv", partial(tables, "celeba-folds")),
+        ("augment", "augment-physical.json", augment),
+    ):
+        if (TABLES / name / file).is_file():
+            found |= make()
+        else:
+            print(f"{TABLES / name / file} is not there: its tables stay as they are", file=sys.stderr)
+    new = fill(text, found)
     if arguments and new != text:
         print(f"{DOCUMENT}: is not what the scores give; run {Path(__file__).name}", file=sys.stderr)
         return 1
