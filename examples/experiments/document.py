@@ -1,0 +1,177 @@
+"""The tables of docs/experiments.md, written between its marks from the scores in out/tables: no figure is typed.
+
+    python examples/experiments/document.py [--check]
+    python examples/experiments/document.py --variants-without difffas FILE
+
+The first fills the document, or says that it is not what the scores give; the second lists the variants of an experiment that
+read no shards of that name, a line each.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from statistics import mean, stdev
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fasgen.downstream.evaluate import Evaluation
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+TABLES = ROOT / "out" / "tables"
+DOCUMENT = ROOT / "docs" / "experiments.md"
+MARK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Rows, the first of them the header, words to the left and figures to the right."""
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    lines.insert(1, "| --- |" + " ---: |" * (len(rows[0]) - 1))
+    return "\n".join(lines) + "\n"
+
+
+def tables(name: str) -> dict[str, str]:
+    """Of the experiment ``name``: the summary, and AUC and HTER of each fold."""
+    from fasgen.downstream.evaluate import Settings, evaluate, trials
+    from fasgen.downstream.scores import read_scores
+    from fasgen.downstream.summary import HEADER, summary_rows
+
+    settings = Settings("frame", "dev-eer", bootstrap=0)
+    found = [evaluate(trial, settings) for trial in trials(read_scores(TABLES / name / "scores.csv"))]
+    out = {f"{name}/summary": markdown([HEADER, *summary_rows(found)])}
+    folds = list(dict.fromkeys(one.protocol for one in found))
+    for figure in ("auc", "hter"):
+        rows = [["method", *(re.sub(r"^leave out replay/| of \d+$", "", fold) for fold in folds)]]
+        for method in dict.fromkeys(one.method for one in found):
+            runs = [[100 * e.values[figure] for e in found if (e.method, e.protocol) == (method, fold)] for fold in folds]
+            rows.append([method, *(spread(values) for values in runs)])
+        out[f"{name}/{figure}"] = markdown(rows)
+    out[f"{name}/seeds"] = markdown(paired(found))
+    return out
+
+
+def paired(found: Sequence[Evaluation]) -> list[list[str]]:
+    """AUC of each seed over the folds, and Student's t of the gains over seeds: their mean by their standard error."""
+    seeds = list(dict.fromkeys(one.seed for one in found))
+    methods = list(dict.fromkeys(one.method for one in found))
+    rows = [["method", *(f"AUC, seed {seed}" for seed in seeds), "t of HTER gain", "t of AUC gain"]]
+
+    def over_folds(method: str, figure: str) -> list[float]:
+        return [100 * mean(e.values[figure] for e in found if (e.method, e.seed) == (method, seed)) for seed in seeds]
+
+    means = {(figure, method): over_folds(method, figure) for figure in ("hter", "auc") for method in methods}
+    for method in methods:
+        hter, auc = (
+            [sign * (new - old) for new, old in zip(means[figure, method], means[figure, methods[0]], strict=True)]
+            for figure, sign in (("hter", -1), ("auc", 1))
+        )
+        compared = ["-", "-"] if method == methods[0] else [student(hter), student(auc)]
+        rows.append([method, *(f"{value:.2f}" for value in means["auc", method]), *compared])
+    return rows
+
+
+def student(gains: Sequence[float]) -> str:
+    """Mean by standard error; nothing where all are the same."""
+    if len(gains) < 2 or stdev(gains) == 0:
+        return "-"
+    return f"{mean(gains) / (stdev(gains) / len(gains) ** 0.5):+.2f}"
+
+
+def augment() -> dict[str, str]:
+    """What simulated spoofs are worth beside all of the real ones: figures, and the relative change of HTER."""
+    report = json.loads((TABLES / "augment" / "augment-physical.json").read_text("utf-8"))
+    out = {}
+    for protocol, found in report.items():
+        if not isinstance(found, dict):
+            continue
+        groups = list(next(iter(found.values())))
+        rows = [
+            ["spoofs", "HTER", "over groups", "relative HTER", "groups won", "AUC", "over groups", "AUC gain", "groups won"]
+        ]
+        rows[0] += [f"HTER {group}" for group in groups]
+        # [group][seed], in %
+        figures = {
+            (arm, key): [[100 * run[key] for run in runs[group]] for group in groups]
+            for arm, runs in found.items()
+            for key in ("hter", "auc")
+        }
+        real = next(iter(found))
+        base, area = figures[real, "hter"], figures[real, "auc"]
+        for arm in found:
+            hter, auc = figures[arm, "hter"], figures[arm, "auc"]
+            seeds = list(zip(seed_means(hter), seed_means(base), strict=True))
+            gain = [new - old for new, old in zip(seed_means(auc), seed_means(area), strict=True)]
+            change, lower = spread([100 * (new / old - 1) for new, old in seeds], "+"), won(base, hter)
+            compared = ["-"] * 4 if arm == real else [change, lower, spread(gain, "+"), won(auc, area)]
+            rows.append(
+                [arm, spread(seed_means(hter)), over(hter), *compared[:2], spread(seed_means(auc)), over(auc), *compared[2:]]
+                + [spread(values) for values in hter]
+            )
+        out["augment/" + ("photographs" if protocol.startswith("photographs") else "replays")] = markdown(rows)
+    return out
+
+
+def spread(values: Sequence[float], sign: str = "") -> str:
+    """Mean and standard deviation of the sample."""
+    return f"{mean(values):{sign}.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
+
+
+def seed_means(values: Sequence[Sequence[float]]) -> list[float]:
+    """[group][seed] to the mean over groups of each seed."""
+    return [mean(group) for group in zip(*values, strict=True)]
+
+
+def over(values: Sequence[Sequence[float]]) -> str:
+    """[group][seed] to the deviation of the groups' means."""
+    return f"{stdev(mean(group) for group in values):.2f}"
+
+
+def won(above: Sequence[Sequence[float]], below: Sequence[Sequence[float]]) -> str:
+    """In how many groups the mean of the first lies above that of the second."""
+    return f"{sum(mean(a) > mean(b) for a, b in zip(above, below, strict=True))} of {len(above)}"
+
+
+def fill(text: str, found: dict[str, str]) -> str:
+    """The document with every marked table anew that was found; the others stay."""
+    return MARK.sub(lambda match: f"{match[1]}\n{found[match[2]]}\n{match[3]}" if match[2] in found else match[0], text)
+
+
+def main(arguments: Sequence[str]) -> int:
+    if arguments[:1] == ["--variants-without"] and len(arguments) == 3:
+        from fasgen.config.variants import load_variants
+        from fasgen.downstream.config import Experiment
+
+        for name, one in load_variants(Experiment, Path(arguments[2])).items():
+            if arguments[1] not in {folder.name for folder in one.data.shards}:
+                print(name)
+        return 0
+    if [*arguments] not in ([], ["--check"]):
+        print(__doc__, file=sys.stderr)
+        return 2
+    text = DOCUMENT.read_text("utf-8")
+    found: dict[str, str] = {}
+    for name, file, make in (
+        ("replay-lodo", "scores.csv", partial(tables, "replay-lodo")),
+        ("celeba-folds", "scores.csv", partial(tables, "celeba-folds")),
+        ("augment", "augment-physical.json", augment),
+    ):
+        if (TABLES / name / file).is_file():
+            found |= make()
+        else:
+            print(f"{TABLES / name / file} is not there: its tables stay as they are", file=sys.stderr)
+    new = fill(text, found)
+    if arguments and new != text:
+        print(f"{DOCUMENT}: is not what the scores give; run {Path(__file__).name}", file=sys.stderr)
+        return 1
+    DOCUMENT.write_text(new, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    sys.exit(main(sys.argv[1:]))

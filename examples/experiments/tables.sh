@@ -1,0 +1,62 @@
+#!/bin/sh
+# Everything behind docs/experiments.md, from pictures to tables; what is complete is not made again.
+#
+#   examples/experiments/tables.sh DATA [STEP]...      from the root of the repository
+#
+# Steps, by default all but difffas: physical, cues, identities (generations of the store, under the names that the experiments
+# read), replay-lodo, celeba-folds (runs), augment, document. `tables.sh DATA difffas replay-lodo celeba-folds document` adds
+# the variants on DiffFAS's spoofs; the experiments leave them out while out/tables/difffas is missing. PYTHON names the interpreter.
+set -eu
+data=${1:?usage: examples/experiments/tables.sh DATA [STEP]...}
+shift
+[ $# -gt 0 ] || set -- physical cues identities replay-lodo celeba-folds augment document
+python=${PYTHON:-python}
+here=examples/experiments
+out=out/tables
+
+# store NAME [KEY=VALUE]...: run the pipeline, and link its pack as out/tables/NAME.
+store() {
+    name=$1
+    shift
+    "$python" -m fasgen run --config $here/store.yaml --engine local "sources.0.path=$data/replay_domains" \
+        "sources.1.path=$data/celeba_spoof_dev" "$@" > $out/$name.log
+    pack=$(awk '$1 == "shards" { $1 = ""; sub(/^ +/, ""); found = $0 } END { print found }' $out/$name.log)
+    ln -sfn "store/$(basename "$pack")" $out/$name
+}
+
+# experiment NAME: every variant, but those whose shards are not there.
+experiment() {
+    name=$1
+    set --
+    if [ ! -e $out/difffas ]; then
+        newline='
+'
+        old=$IFS
+        IFS=$newline
+        for variant in $("$python" $here/document.py --variants-without difffas $here/"$name".yaml); do
+            set -- "$@" --only "$variant"
+        done
+        IFS=$old
+    fi
+    "$python" -m fasgen experiment $here/"$name".yaml --device cpu "$@"
+}
+
+mkdir -p $out
+for step; do
+    case $step in
+        physical) store physical synth.method=physical ;;
+        difffas) store difffas synth.method=difffas ;;
+        cues) store cues lgsc.enabled=true stdn.enabled=true synth.variants=0 ;;
+        identities)
+            "$python" -m fasgen cluster $out/store
+            ln -sfn "store/identities/$(basename $out/store/identities/*.parquet)" $out/identities.parquet
+            ;;
+        replay-lodo | celeba-folds) experiment "$step" ;;
+        augment) FASGEN_DATA=$data "$python" -m bench.quality augment --method physical --seeds 5 --out $out/augment ;;
+        document) "$python" $here/document.py ;;
+        *)
+            echo "no step is called $step" >&2
+            exit 2
+            ;;
+    esac
+done
