@@ -82,9 +82,10 @@ def student(gains: Sequence[float]) -> str:
     return f"{mean(gains) / (stdev(gains) / len(gains) ** 0.5):+.2f}"
 
 
-def augment() -> dict[str, str]:
-    """What simulated spoofs are worth beside all of the real ones: figures, and the relative change of HTER."""
-    report = json.loads((TABLES / "augment" / "augment-physical.json").read_text("utf-8"))
+def augment(method: str = "physical") -> dict[str, str]:
+    """What synthetic spoofs are worth beside all of the real ones: figures, and the relative change of HTER."""
+    report = json.loads((TABLES / "augment" / f"augment-{method}.json").read_text("utf-8"))
+    name = "augment" if method == "physical" else f"augment-{method}"
     out = {}
     for protocol, found in report.items():
         if not isinstance(found, dict):
@@ -112,7 +113,7 @@ def augment() -> dict[str, str]:
                 [arm, spread(seed_means(hter)), over(hter), *compared[:2], spread(seed_means(auc)), over(auc), *compared[2:]]
                 + [spread(values) for values in hter]
             )
-        out["augment/" + ("photographs" if protocol.startswith("photographs") else "replays")] = markdown(rows)
+        out[f"{name}/" + ("photographs" if protocol.startswith("photographs") else "replays")] = markdown(rows)
     return out
 
 
@@ -159,6 +160,7 @@ def main(arguments: Sequence[str]) -> int:
         ("replay-lodo", "scores.csv", partial(tables, "replay-lodo")),
         ("celeba-folds", "scores.csv", partial(tables, "celeba-folds")),
         ("augment", "augment-physical.json", augment),
+        ("augment", "augment-difffas.json", partial(augment, "difffas")),
     ):
         if (TABLES / name / file).is_file():
             found |= make()

@@ -3,8 +3,8 @@
 #
 #   examples/experiments/tables.sh DATA [STEP]...      from the root of the repository
 #
-# Steps, by default all but difffas: physical, cues, identities (generations of the store, under the names that the experiments
-# read), replay-lodo, celeba-folds (runs), augment, document. `tables.sh DATA difffas replay-lodo celeba-folds document` adds
+# Steps, by default all but difffas and augment-difffas: physical, cues, identities (generations of the store, under names that they
+# are read by), replay-lodo, celeba-folds (runs), augment, document. `tables.sh DATA difffas replay-lodo celeba-folds document` adds
 # the variants on DiffFAS's spoofs; the experiments leave them out while out/tables/difffas is missing. PYTHON names the interpreter.
 set -eu
 data=${1:?usage: examples/experiments/tables.sh DATA [STEP]...}
@@ -53,6 +53,7 @@ for step; do
             ;;
         replay-lodo | celeba-folds) experiment "$step" ;;
         augment) FASGEN_DATA=$data "$python" -m bench.quality augment --method physical --seeds 5 --out $out/augment ;;
+        augment-difffas) FASGEN_DATA=$data "$python" -m bench.quality augment --method difffas --seeds 5 --out $out/augment ;;
         document) "$python" $here/document.py ;;
         *)
             echo "no step is called $step" >&2
