@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.harness import Row, median_ratio, table
+from bench.peer import Peer
 
 SIDE, PICTURES, ROUNDS = 224, 16, 5
 NAME, UNIT = f"BRISQUE, {SIDE} px, one thread", "ms an image"
@@ -71,43 +69,6 @@ class Ours:
         return 1e3 * float(np.median(times)), scores
 
 
-class Peer:
-    """A peer in its own process, which waits while others run."""
-
-    def __init__(self, python: Path, name: str, images: Path, folder: Path) -> None:
-        script = Path(__file__).parent / "peers" / "brisque_peer.py"
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-        self._process = subprocess.Popen(
-            [str(python), str(script), name, str(images), str(folder)],
-            env=environment,
-            text=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        self.version: str = self._answer()["version"]
-
-    def __call__(self) -> dict[str, Any]:
-        """One round."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("go\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            _, errors = self._process.communicate()
-            raise ChildProcessError(errors.strip().splitlines()[-1] if errors.strip() else "it ended without a word")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def close(self) -> None:
-        """End the process."""
-        self._process.communicate()
-
-
 def run() -> list[Row]:
     """fasgen beside each peer; rounds alternate, so that a busy machine slows both."""
     from fasgen.stages.score.config import brisque_files
@@ -131,7 +92,7 @@ def _beside(
     try:
         if python is None:
             raise ChildProcessError("no .venv-bench and no FASGEN_BENCH_PYTHON")
-        peer = Peer(python, name, stored, folder)
+        peer = Peer(python, "brisque_peer.py", name, stored, folder)
     except ChildProcessError as error:
         return Row(NAME, ours(images)[0], None, f"{NAMES[name]}: peer not installed ({error})", None, aim, UNIT)
     rounds = [(ours(images), peer()) for _ in range(ROUNDS)]

@@ -6,20 +6,17 @@ The aims in images a second are absolute. augraphy paints effects of the same na
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
-import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.brisque import peer_python
 from bench.harness import Row, median_ratio, table
+from bench.peer import Peer
 
 AIMS = {256: 40.0, 112: 150.0}
 """Images a second and core, by side."""
@@ -39,40 +36,6 @@ def picture(side: int) -> NDArray[np.uint8]:
     image = np.sum(levels, 0)
     image = (image - image.min()) / np.ptp(image) * 235 + 10 + rng.normal(0, 2, image.shape)
     return np.clip(image, 0, 255).astype(np.uint8)
-
-
-class Peer:
-    """augraphy in its own process, which waits while others run."""
-
-    def __init__(self, python: Path, stored: Path) -> None:
-        script = Path(__file__).parent / "peers" / "augraphy_peer.py"
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(
-            [str(python), str(script), str(stored)], env=environment, text=True, stdin=pipe, stdout=pipe, stderr=pipe
-        )
-        self.version: str = self._answer()["version"]
-        self()
-
-    def __call__(self) -> dict[str, float]:
-        """Processor milliseconds an image, by chain."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("go\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            _, errors = self._process.communicate()
-            raise ChildProcessError(errors.strip().splitlines()[-1] if errors.strip() else "it ended without a word")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def close(self) -> None:
-        """End the process."""
-        self._process.communicate()
 
 
 class Ours:
@@ -117,7 +80,8 @@ def _beside(ours: Ours, image: NDArray[np.uint8]) -> list[Row]:
         try:
             if python is None:
                 raise ChildProcessError("no .venv-bench and no FASGEN_BENCH_PYTHON")
-            peer = Peer(python, stored)
+            peer = Peer(python, "augraphy_peer.py", stored)
+            peer()
         except ChildProcessError as error:
             missing = f"augraphy: peer not installed ({error})"
             return [Row(title, 1e3 / ours(image, style), None, missing, None, None, UNIT) for style, title in titles.items()]

@@ -40,7 +40,8 @@ def reproduce(
 
     from fasgen.commands.plan import make_plans
     from fasgen.commands.text import plain
-    from fasgen.pipeline.replay import TOLERANCE, of_sample, write_sample
+    from fasgen.pipeline.comparison import TOLERANCE
+    from fasgen.pipeline.replay import of_sample, write_sample
 
     match = _SAMPLE.fullmatch(sample)
     if not match:

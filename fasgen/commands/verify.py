@@ -57,7 +57,8 @@ def _replay(request: options.Request, count: int, draw: int, gpus: int | None, c
 
     from fasgen.commands.plan import make_plans
     from fasgen.commands.text import plain, tally
-    from fasgen.pipeline.replay import TOLERANCE, choose, replay
+    from fasgen.pipeline.comparison import TOLERANCE
+    from fasgen.pipeline.replay import choose, replay
 
     plans = make_plans(request, gpus, cpus)
     verdicts: Counter[str] = Counter()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 from pathlib import Path
-from typing import overload
 
 from fasgen.errors import ConfigError
 from fasgen.manifests.sources_file import blank, write_sources
@@ -18,7 +16,7 @@ from fasgen.pipeline.engine import Place, SourceSlice
 from fasgen.pipeline.graph import canonical_json
 from fasgen.records import Scalar
 from fasgen.sources.config import SourceConfig
-from fasgen.sources.rows import SourceFile
+from fasgen.sources.rows import LazyRows, SourceFile
 from fasgen.sources.scan import Scan, SourceRow, scan
 
 
@@ -79,31 +77,22 @@ class Listing:
             write_sources(store, name, _ByFile(found), found.unknown)
 
 
-class _Joined(Sequence[SourceRow]):
-    """The rows of several sources, one source after the other; each is made when it is asked for."""
+class _Joined(LazyRows):
+    """The rows of several sources, one source after the other."""
 
     def __init__(self, scans: Iterable[Scan]) -> None:
         self._scans = tuple(scans)
-        self._ends = list(accumulate(map(len, self._scans)))
+        self._found = tuple(accumulate(map(len, self._scans)))
 
-    @overload
-    def __getitem__(self, index: int) -> SourceRow: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[SourceRow, ...]: ...
-    def __getitem__(self, index: int | slice) -> SourceRow | tuple[SourceRow, ...]:
-        if isinstance(index, slice):
-            return tuple(map(self._at, range(len(self))[index]))
-        return self._at(range(len(self))[index])
+    @property
+    def _ends(self) -> Sequence[int]:
+        return self._found
 
-    def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
+    def _in(self, part: int, place: int) -> SourceRow:
+        return self._scans[part][place]
 
     def __iter__(self) -> Iterator[SourceRow]:
         return chain.from_iterable(self._scans)
-
-    def _at(self, place: int) -> SourceRow:
-        at = bisect_right(self._ends, place)
-        return self._scans[at][place - (self._ends[at - 1] if at else 0)]
 
 
 class _ByFile:

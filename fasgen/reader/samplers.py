@@ -11,6 +11,7 @@ and ranks never share a draw. Draws carry the pass they belong to, so that a sam
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,7 +27,7 @@ from fasgen.reader.split import rank_and_world
 from fasgen.reader.table import SampleTable
 
 
-class StepSampler(Sampler[list[Draw]]):
+class StepSampler(Sampler[list[Draw]], ABC):
     """Batches by step.
 
     Args:
@@ -49,9 +50,9 @@ class StepSampler(Sampler[list[Draw]]):
         """The batch of this rank at ``step``."""
         return self._chunk(step * self.world + self.rank)
 
+    @abstractmethod
     def _chunk(self, number: int) -> list[Draw]:
         """Batch ``number`` of those that the ranks take in turn."""
-        raise NotImplementedError
 
     def __iter__(self) -> Iterator[list[Draw]]:
         for step in count(self.start) if self.steps is None else range(self.start, self.steps):

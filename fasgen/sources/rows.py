@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -145,8 +146,37 @@ class SourceFile(NamedTuple):
 _STILL = (None,)
 
 
+class LazyRows(Sequence[SourceRow]):
+    """Rows that are made when they are asked for, kept as parts of known lengths, one behind the other."""
+
+    @property
+    @abstractmethod
+    def _ends(self) -> Sequence[int]:
+        """Number of the row behind each part's last."""
+
+    @abstractmethod
+    def _in(self, part: int, place: int) -> SourceRow:
+        """Row ``place`` of a part."""
+
+    @overload
+    def __getitem__(self, index: int) -> SourceRow: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[SourceRow, ...]: ...
+    def __getitem__(self, index: int | slice) -> SourceRow | tuple[SourceRow, ...]:
+        if isinstance(index, slice):
+            return tuple(map(self._at, range(len(self))[index]))
+        return self._at(range(len(self))[index])
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def _at(self, place: int) -> SourceRow:
+        part = bisect_right(self._ends, place)
+        return self._in(part, place - (self._ends[part - 1] if part else 0))
+
+
 @dataclass(frozen=True)
-class Scan(Sequence[SourceRow]):
+class Scan(LazyRows):
     """The rows of a source, in order of path bytes and frame number, and what was left out.
 
     Rows are made anew whenever they are asked for; what is kept is a record a file.
@@ -172,18 +202,6 @@ class Scan(Sequence[SourceRow]):
     notes: tuple[str, ...] = ()
     taken_out: TakenOut | None = None
 
-    @overload
-    def __getitem__(self, index: int) -> SourceRow: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[SourceRow, ...]: ...
-    def __getitem__(self, index: int | slice) -> SourceRow | tuple[SourceRow, ...]:
-        if isinstance(index, slice):
-            return tuple(map(self._at, range(len(self))[index]))
-        return self._at(range(len(self))[index])
-
-    def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
-
     def __iter__(self) -> Iterator[SourceRow]:
         for file in self.files:
             for frame in file.frames:
@@ -194,10 +212,9 @@ class Scan(Sequence[SourceRow]):
         for file in self.files:
             yield from file.sample_ids()
 
-    def _at(self, place: int) -> SourceRow:
-        at = bisect_right(self._ends, place)
-        file = self.files[at]
-        return self._shown(file.row(file.frames[place - self._ends[at]]))
+    def _in(self, part: int, place: int) -> SourceRow:
+        file = self.files[part]
+        return self._shown(file.row(file.frames[place]))
 
     def _shown(self, row: SourceRow) -> SourceRow:
         return row.blanked() if self.taken_out is not None and self.taken_out(row.sample_id, row.subject) else row
