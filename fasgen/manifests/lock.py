@@ -4,17 +4,23 @@ The lock is a file that appears complete or not at all (a link to a draft) and i
 machine the owner's process tells whether it lives; elsewhere only the heartbeat can. Ages are measured by the file system's
 own clock, and an owner that looks dead by it is watched for a while before it is believed dead, so that neither skewed
 clocks nor one that jumps can take a store from a living driver.
+
+Drivers take turns in looking at the lock, by a lock of the kernel on its folder, which dies with them: of two that find a dead
+owner, the slower one must not move the quicker one's lock away. Where a file system has no such locks, a driver whose lock was
+moved away learns it by its next heartbeat.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
 import socket
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -83,10 +89,11 @@ class StoreLock:
     def __enter__(self) -> Self:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._take()
-            # What drivers that were killed left beside the lock.
-            for path in atomic.leftovers(self._path.parent):
-                atomic.remove(path)
+            with self._turn():
+                self._take()
+                # What drivers that were killed left beside the lock.
+                for path in atomic.leftovers(self._path.parent):
+                    atomic.remove(path)
         except OSError as error:
             raise StoreError(f"{self._path}: cannot be written ({error.strerror}): choose another store") from error
         self._thread.start()
@@ -99,6 +106,16 @@ class StoreLock:
         if held is not None and held.token == self._owner.token:
             with suppress(OSError):
                 self._path.unlink()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            with suppress(OSError):
+                fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def _take(self) -> None:
         draft = self._path.with_name(f".tmp-{self._path.name}-{self._owner.token}")
