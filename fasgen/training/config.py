@@ -34,6 +34,9 @@ class LoopConfig(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device computes in it")
     compile: bool = Field(False, description="torch.compile the networks that are trained")
     threads: int = Field(0, ge=0, description="CPU threads a rank; 0 leaves torch's choice")
+    prefetch: int | None = Field(
+        None, ge=0, le=64, description="threads that make batches ahead of their step; 0 none; null: 4 on a GPU, none on a CPU"
+    )
     stored: Literal["fp32", "fp16"] = Field("fp32", description="precision in which the finished weights are written")
     seed: int = Field(0, description="seed of shuffles, mirrors, noise and initial weights")
     log_every: int = Field(50, ge=1, description="steps between points of the curve")

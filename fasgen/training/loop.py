@@ -10,7 +10,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ from torch import distributed as dist
 from fasgen.errors import WeightsError
 from fasgen.training.config import LoopConfig
 from fasgen.training.curve import Curve
+from fasgen.training.prefetch import Prefetcher
 from fasgen.training.turns import Turn, groups, only, part_of, share_gradients, turns_of
 
 
@@ -35,7 +36,10 @@ class Task(Protocol):
     """Holds every parameter that is trained, and nothing else; `loss` calls it."""
 
     def batches(self, start: int, rank: int, world: int) -> Iterator[Any]:
-        """Endless batches of this rank from step ``start`` on, the same after a resume as without one."""
+        """Endless batches of this rank from step ``start`` on, the same after a resume as without one.
+
+        They draw from generators of their own, never from torch's global one: with ``prefetch`` they are made on other threads.
+        """
         ...
 
     def loss(self, module: nn.Module, batch: Any, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -91,7 +95,8 @@ def _autocast(config: LoopConfig, device: torch.device) -> Any:
     wanted = config.precision
     if wanted == "auto":
         wanted = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-    return torch.autocast(device.type, torch.bfloat16) if wanted == "bf16" else nullcontext()
+    # Without the cache of cast weights: what is cast where no gradient is wanted would be used again where one is, and lose it.
+    return torch.autocast(device.type, torch.bfloat16, cache_enabled=False) if wanted == "bf16" else nullcontext()
 
 
 class Checkpoint:
@@ -207,58 +212,72 @@ def train(
     elif config.compile:
         runner = torch.compile(runner)  # type: ignore[assignment]
     began = time.monotonic() - spent
-    batches = task.batches(step, rank, world)
+
+    def batch_of(step: int) -> Any:
+        with _autocast(config, device):
+            return next(task.batches(step, rank, world))
+
+    def in_turn() -> Iterator[Any]:
+        made = task.batches(step, rank, world)
+        while True:
+            with _autocast(config, device):
+                batch = next(made)
+            yield batch
 
     def progress() -> float:
         by_time = (time.monotonic() - began) / (60 * config.minutes) if config.minutes else 0.0
-        share = torch.tensor(max(step / config.steps, by_time), dtype=torch.float64, device=device)
-        if world > 1 and config.minutes:
-            dist.broadcast(share, 0)
-        return float(share)
+        share = max(step / config.steps, by_time)
+        if world == 1 or not config.minutes:
+            return share
+        agreed = torch.tensor(share, dtype=torch.float64, device=device)
+        dist.broadcast(agreed, 0)
+        return float(agreed)
 
     module.train()
-    while (done := progress()) < 1.0:
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(config, done, step) * group["rate"]
-        # Seeded anew at each step, so that a resumed run draws what the uninterrupted one drew.
-        torch.manual_seed((config.seed * 1_000_003 + step) * world + rank)
-        with _autocast(config, device):
+    with ExitStack() as running:
+        ahead = config.prefetch if config.prefetch is not None else 4 * (device.type == "cuda")
+        batches = running.enter_context(Prefetcher(batch_of, step, ahead)) if ahead else in_turn()
+        while (done := progress()) < 1.0:
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(config, done, step) * group["rate"]
+            # Seeded anew at each step, so that a resumed run draws what the uninterrupted one drew.
+            torch.manual_seed((config.seed * 1_000_003 + step) * world + rank)
             batch = next(batches)
-        told: dict[str, Tensor] = {}
-        for turn in turns:
-            part = part_of(module, turn)
-            with only(module, part):
-                with _autocast(config, device):
-                    turn_loss, named = turn.loss(runner, batch, step)
-                if not torch.isfinite(turn_loss):
-                    raise WeightsError(
-                        f"step {step}: the loss is {turn_loss.item()}; lower lr (now {config.lr}) and start again from "
-                        f"{config.out}"
-                    )
-                optimiser.zero_grad(set_to_none=True)
-                turn_loss.backward()  # type: ignore[no-untyped-call]
-            if alternating and world > 1:
-                share_gradients(part, world)
-            nn.utils.clip_grad_norm_(part.parameters(), config.clip)
-            optimiser.step()
-            told |= {"loss": turn_loss} if turn is turns[0] else {}
-            told |= named
-        decay = ema_decay(config.ema, step) if config.ema else 0.0
-        with torch.no_grad():
-            for key, value in module.state_dict().items():
-                if value.is_floating_point():
-                    ema[key].lerp_(value, 1 - decay)
-                else:
-                    ema[key].copy_(value)
-        step += 1
-        if rank == 0:
-            curve.add(told)
-            if step % config.log_every == 0:
-                curve.point(step, time.monotonic() - began, optimiser.param_groups[0]["lr"])
-            if step % config.checkpoint_every == 0:
-                checkpoint.save(module, ema, optimiser, {"step": step, "seconds": time.monotonic() - began})
-            if step % config.sheet_every == 0:
-                _validate(task, module, ema, config.out, step, curve)
+            told: dict[str, Tensor] = {}
+            for turn in turns:
+                part = part_of(module, turn)
+                with only(module, part):
+                    with _autocast(config, device):
+                        turn_loss, named = turn.loss(runner, batch, step)
+                    if not torch.isfinite(turn_loss):
+                        raise WeightsError(
+                            f"step {step}: the loss is {turn_loss.item()}; lower lr (now {config.lr}) and start again from "
+                            f"{config.out}"
+                        )
+                    optimiser.zero_grad(set_to_none=True)
+                    turn_loss.backward()  # type: ignore[no-untyped-call]
+                if alternating and world > 1:
+                    share_gradients(part, world)
+                nn.utils.clip_grad_norm_(part.parameters(), config.clip)
+                optimiser.step()
+                told |= {"loss": turn_loss} if turn is turns[0] else {}
+                told |= named
+            decay = ema_decay(config.ema, step) if config.ema else 0.0
+            with torch.no_grad():
+                for key, value in module.state_dict().items():
+                    if value.is_floating_point():
+                        ema[key].lerp_(value, 1 - decay)
+                    else:
+                        ema[key].copy_(value)
+            step += 1
+            if rank == 0:
+                curve.add(told)
+                if step % config.log_every == 0:
+                    curve.point(step, time.monotonic() - began, optimiser.param_groups[0]["lr"])
+                if step % config.checkpoint_every == 0:
+                    checkpoint.save(module, ema, optimiser, {"step": step, "seconds": time.monotonic() - began})
+                if step % config.sheet_every == 0:
+                    _validate(task, module, ema, config.out, step, curve)
     folder = config.out / "final"
     if rank == 0:
         checkpoint.save(module, ema, optimiser, {"step": step, "seconds": time.monotonic() - began})

@@ -71,6 +71,25 @@ def test_resumed_is_byte_identical_to_uninterrupted(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "curve.png").stat().st_size > 1000
 
 
+def test_batches_made_ahead_teach_the_same(tmp_path: Path) -> None:
+    plain = train(Line(), config(tmp_path / "a"), torch.device("cpu"))
+    ahead = train(Line(), config(tmp_path / "b", prefetch=3), torch.device("cpu"))
+    assert (plain / "model.safetensors").read_bytes() == (ahead / "model.safetensors").read_bytes()
+
+
+def test_weights_cast_where_no_gradient_is_wanted_keep_it_elsewhere(tmp_path: Path) -> None:
+    class Twice(Line):
+        def loss(self, module: nn.Module, batch: Tensor, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+            with torch.no_grad():
+                module(batch)
+            return super().loss(module, batch, step)
+
+    more = {"precision": "bf16", "steps": 3, "ema": 0.0}
+    folder = train(Twice(), config(tmp_path, **more), torch.device("cpu"))
+    start = Line().module.weight
+    assert not torch.equal(load_file(folder / "model.safetensors")["weight"], start), "the weight has learnt"
+
+
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_resumes_with_gradient_descent_too(tmp_path: Path, momentum: float) -> None:
     more = {"optimiser": "sgd", "betas": (momentum, 0.0)}

@@ -6,8 +6,9 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,9 @@ from fasgen.training.faces import Face, is_first_rank, load_faces, wait_for_rank
 
 LIVE = "live"
 """Style key of the live faces that spoofs are made of."""
+
+PORTION = 256
+"""Spoofs that a process renders at a time; fewer than two portions are rendered by the process that wants them."""
 
 Simulate = Callable[[NDArray[np.uint8], str, int], NDArray[np.uint8]]
 """``simulate(image, style, seed)``: H x W x 3 RGB to the same size."""
@@ -109,7 +113,7 @@ def simulate_faces(faces: Sequence[Face], size: int, config: SimulationConfig, s
         return Simulated(images, subjects, images[:0], [], [], [])
     styles, simulate = physical(config)
     jobs = plan(faces, styles, config, seed, part)
-    spoofs = _render(images, jobs, simulate, config.cache or out, config.threads or os.cpu_count() or 1)
+    spoofs = _render(images, jobs, config, simulate, config.cache or out)
     return Simulated(
         images, subjects, spoofs, [j.parent for j in jobs], [style_key(j.style) for j in jobs], [j.group for j in jobs]
     )
@@ -132,25 +136,24 @@ def physical(config: SimulationConfig) -> tuple[tuple[str, ...], Simulate]:
     return config.styles or known, lambda image, style, seed: simulate(image, style, seed, settings).image
 
 
-def _render(images: Tensor, jobs: Sequence[Job], simulate: Simulate, out: Path, threads: int) -> Tensor:
+def _render(images: Tensor, jobs: Sequence[Job], config: SimulationConfig, simulate: Simulate, out: Path) -> Tensor:
     """(M, 3, S, S) uint8 in a mapped file, named by a digest of faces, jobs and the simulation's answers to two of them."""
     digest = hashlib.sha256(repr((tuple(images.shape), [(j.parent, j.style, j.seed) for j in jobs])).encode())
     for index in np.linspace(0, len(images) - 1, min(64, len(images))).astype(int):
         digest.update(images[int(index)].numpy().tobytes())
     for job in (jobs[0], jobs[-1]):
-        digest.update(_made(images, job, simulate).tobytes())
+        digest.update(_made(images[job.parent].numpy(), job, simulate).tobytes())
     path = out / f"simulated-{digest.hexdigest()[:16]}.npy"
     if is_first_rank() and not path.exists():
         out.mkdir(parents=True, exist_ok=True)
-        new = path.with_suffix(".new")
+        # Trainings that share a cache may render the same at once: each writes a file of its own, and the last one stays.
+        new = path.with_suffix(f".{os.getpid()}.new")
         made = np.lib.format.open_memmap(new, "w+", np.uint8, (len(jobs), *images.shape[1:]))
-
-        def fill(index: int) -> None:
-            made[index] = _made(images, jobs[index], simulate)
-
-        with ThreadPoolExecutor(threads) as pool:
-            for _ in pool.map(fill, range(len(jobs)), chunksize=16):
-                pass
+        workers = min(config.workers or os.cpu_count() or 1, -(-len(jobs) // PORTION))
+        if workers == 1:
+            _fill(made, 0, [images[j.parent].numpy() for j in jobs], jobs, simulate)
+        else:
+            _share_out(new, images, jobs, config, workers)
         made.flush()
         new.rename(path)
     # Rendering can outlast the time-out of a barrier.
@@ -160,6 +163,35 @@ def _render(images: Tensor, jobs: Sequence[Job], simulate: Simulate, out: Path, 
     return torch.from_numpy(np.load(path, mmap_mode="r+", allow_pickle=False))
 
 
-def _made(images: Tensor, job: Job, simulate: Simulate) -> NDArray[np.uint8]:
-    face = np.ascontiguousarray(images[job.parent].numpy().transpose(1, 2, 0))
-    return np.ascontiguousarray(simulate(face, job.style, job.seed).transpose(2, 0, 1))
+def _share_out(path: Path, images: Tensor, jobs: Sequence[Job], config: SimulationConfig, workers: int) -> None:
+    """Render in processes: the simulation is many short calls that hold the interpreter's lock."""
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        parts = []
+        for first in range(0, len(jobs), PORTION):
+            some = jobs[first : first + PORTION]
+            faces = [images[j.parent].numpy() for j in some]
+            parts.append(pool.submit(_render_part, path, first, faces, some, config))
+        for part in parts:
+            part.result()
+
+
+def _render_part(
+    path: Path, first: int, faces: Sequence[NDArray[np.uint8]], jobs: Sequence[Job], config: SimulationConfig
+) -> None:
+    _, simulate = physical(config)
+    made = np.load(path, mmap_mode="r+", allow_pickle=False)
+    _fill(made, first, faces, jobs, simulate)
+    made.flush()
+
+
+def _fill(
+    made: NDArray[np.uint8], first: int, faces: Sequence[NDArray[np.uint8]], jobs: Sequence[Job], simulate: Simulate
+) -> None:
+    for index, (face, job) in enumerate(zip(faces, jobs, strict=True), first):
+        made[index] = _made(face, job, simulate)
+
+
+def _made(face: NDArray[np.uint8], job: Job, simulate: Simulate) -> NDArray[np.uint8]:
+    """(3, S, S) to the same, spoofed."""
+    picture = np.ascontiguousarray(face.transpose(1, 2, 0))
+    return np.ascontiguousarray(simulate(picture, job.style, job.seed).transpose(2, 0, 1))

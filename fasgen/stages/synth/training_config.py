@@ -21,7 +21,7 @@ class SimulationConfig(BaseModel):
         ge=0,
         description="simulated devices a style: faces of one look share every drawn parameter; 0 draws anew a face",
     )
-    threads: int = Field(default=0, ge=0, description="threads that render; 0 takes one a core")
+    workers: int = Field(default=0, ge=0, description="processes that render; 0 takes one a core")
     cache: Path | None = Field(default=None, description="folder in which trainings share what is made; none: the run's own")
 
 

@@ -44,7 +44,7 @@ def settings(live: Path | None, out: Path, **changes: Any) -> LgscTraining:
     values: dict[str, Any] = {
         "out": out, "steps": 4, "batch": 8, "lr": 3e-3, "ema": 0.5, "log_every": 1, "sheet_every": 100, "warmup": 0,
         "schedule": "constant", "faces": {"path": live, "size": 32, "holdout": ["eve"] if live else []},
-        "simulation": {"renders": 2, "looks": 0, "threads": 1}, "rescale": 0.3, "norm": "batch",
+        "simulation": {"renders": 2, "looks": 0, "workers": 1}, "rescale": 0.3, "norm": "batch",
         "classifier_stem": 16, "classifier_widths": (16, 16, 16, 16), **SHAPE,
     }  # fmt: skip
     return LgscTraining.model_validate(values | changes)
@@ -69,7 +69,7 @@ def test_half_of_every_batch_is_live(faces: Path, tmp_path: Path) -> None:
 
 def test_it_learns_to_draw_on_spoofs_alone(faces: Path, tmp_path: Path) -> None:
     config = settings(faces, tmp_path, steps=60, stored="fp16", photometric=0.0, rescale=0.0, simulation={
-        "renders": 2, "looks": 0, "threads": 1, "styles": ["striped"],
+        "renders": 2, "looks": 0, "workers": 1, "styles": ["striped"],
     })  # fmt: skip
     torch.manual_seed(0)
     folder = train(LgscTask(config, CPU), config, CPU)

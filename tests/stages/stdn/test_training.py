@@ -42,7 +42,7 @@ def settings(folder: Path | None, out: Path, **changes: Any) -> StdnTraining:
     values: dict[str, Any] = {
         "out": out, "steps": 4, "batch": 4, "lr": 2e-3, "ema": 0.5, "log_every": 1, "checkpoint_every": 100,
         "sheet_every": 100, "landmarks": "template", "discriminator_width": 4,
-        "faces": {"path": folder, "size": 32, "holdout": ["eve"]}, "simulation": {"renders": 2, "looks": 2, "threads": 1},
+        "faces": {"path": folder, "size": 32, "holdout": ["eve"]}, "simulation": {"renders": 2, "looks": 2, "workers": 1},
         **{key: value for key, value in tiny.GENERATOR.items() if key != "size"},
     }  # fmt: skip
     return StdnTraining.model_validate(values | changes)
@@ -82,7 +82,7 @@ def test_it_learns_to_undo_a_known_spoof(faces: Path, tmp_path: Path) -> None:
     """Known pairs and depth alone, in one style: live counterparts come nearer, and depth tells spoof from live."""
     config = settings(
         faces, tmp_path, steps=40, batch=8, lr=1e-2, gan_weight=0.0, paired_weight=20.0, stem=8,
-        simulation={"renders": 2, "looks": 1, "styles": ["dark"], "threads": 1},
+        simulation={"renders": 2, "looks": 1, "styles": ["dark"], "workers": 1},
     )  # fmt: skip
     train(StdnTask(config, CPU), config, CPU)
     held = points(tmp_path)[-1]
@@ -229,7 +229,7 @@ def test_the_papers_network_takes_a_step(faces: Path, tmp_path: Path) -> None:
     config = StdnTraining.model_validate(
         {
             "out": tmp_path, "batch": 2, "landmarks": "template", "faces": {"path": faces, "size": 64},
-            "simulation": {"renders": 1, "looks": 1, "threads": 1},
+            "simulation": {"renders": 1, "looks": 1, "workers": 1},
         }
     )  # fmt: skip
     torch.manual_seed(0)

@@ -40,7 +40,7 @@ def test_each_face_is_spoofed_in_different_styles_from_shared_seeds() -> None:
 def test_simulation_is_rendered_once_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train_simulation, "physical", toy_physical)
     faces, _ = list_faces(FacesConfig(path=faces_folder(tmp_path / "faces"), size=SIZE))
-    config = SimulationConfig(renders=2, looks=2, threads=2)
+    config = SimulationConfig(renders=2, looks=2, workers=2)
     made = simulate_faces(faces, SIZE, config, 0, "train", tmp_path / "out")
     assert made.spoofs.shape == (2 * len(faces), 3, SIZE, SIZE) and made.spoofs.dtype == torch.uint8
     for i in (0, 5):
@@ -55,3 +55,14 @@ def test_simulation_is_rendered_once_and_read_again(tmp_path: Path, monkeypatch:
     assert torch.equal(again.spoofs, made.spoofs) and file.stat().st_mtime_ns == stamp
     simulate_faces(faces, SIZE, config.model_copy(update={"cache": tmp_path / "shared"}), 1, "train", tmp_path / "out")
     assert len(list((tmp_path / "out").iterdir())) == len(list((tmp_path / "shared").iterdir())) == 1
+
+
+def test_processes_render_what_one_renders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_simulation, "PORTION", 3)
+    faces, _ = list_faces(FacesConfig(path=faces_folder(tmp_path / "faces"), size=SIZE))
+    config = SimulationConfig(renders=1, looks=0, styles=("print", "replay_phone"))
+    made = [
+        simulate_faces(faces, SIZE, config.model_copy(update={"workers": workers}), 0, "train", tmp_path / str(workers)).spoofs
+        for workers in (1, 2)
+    ]
+    assert torch.equal(*made) and not torch.equal(made[0], torch.zeros_like(made[0]))

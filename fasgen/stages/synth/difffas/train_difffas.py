@@ -26,6 +26,7 @@ from fasgen.stages.synth.difffas.train_pairs import Pairs, load_pairs
 from fasgen.stages.synth.difffas.train_transfer import SHIFT, Meetings, Strangers, draw_levels, transfer_loss
 from fasgen.stages.synth.difffas.training_config import DiffFASTraining
 from fasgen.stages.synth.difffas.unet import Prediction, UNet, UNetConfig
+from fasgen.training.draws import normal
 from fasgen.training.faces import as_input, epochs
 from fasgen.training.sheet import save_sheet
 
@@ -128,7 +129,7 @@ class DiffFASTask:
             flip = torch.rand(2, count, generator=coin) < (0.5 if config.faces.flip else 0.0)
             # Live face and target are one person in one pose: they are mirrored together.
             live, spoof, guide = (self._input(x, f) for x, f in ((live, flip[0]), (spoof, flip[0]), (guide, flip[1])))
-            eps = torch.randn(spoof.shape, generator=coin).to(self.device)
+            eps = normal(spoof.shape, coin, self.device)
             # One draw a stratum: the batch covers all noise levels evenly, which takes variance out of the loss.
             share = (torch.randperm(count, generator=coin) + torch.rand(count, generator=coin)) / count
             t = 1 + (share * config.t_max).long().clamp(max=config.t_max - 1)
@@ -143,18 +144,21 @@ class DiffFASTask:
         gallery = self.pairs.gallery
         live, guide = self._input(gallery.take(live_at), flip[0]), self._input(gallery.take(guide_at), flip[1])
         first, t = draw_levels(count, self.config.t_max, coin)
-        first_eps, eps = (torch.randn(live.shape, generator=coin).to(self.device) for _ in range(2))
+        first_eps, eps = (normal(live.shape, coin, self.device) for _ in range(2))
         moves = torch.randint(2 * SHIFT + 1, (count, 2), generator=coin)
+        low, high = self.config.transfer.gamma
+        gamma = (low + (high - low) * torch.rand(count, generator=coin)).to(self.device)
         style, grey = self.model.encode_style(guide), self.model.grey(guide)
         label, first, t = label.to(self.device), first.to(self.device), t.to(self.device)
-        return Strangers(live, guide, style, grey, label, first, first_eps, t, eps, moves)
+        return Strangers(live, guide, style, grey, label, first, first_eps, t, eps, moves, gamma)
 
     def _images(self, pairs: Pairs, index: Sequence[int], coin: torch.Generator) -> list[Tensor]:
         drawn = torch.tensor([pairs.draw(i, coin) for i in index])
         return [pairs.gallery.take(column) for column in drawn.unbind(1)]
 
     def _input(self, levels: Tensor, flip: Tensor | None = None) -> Tensor:
-        return as_input(levels, flip).to(self.device).contiguous(memory_format=torch.channels_last)
+        mirrored = None if flip is None else flip.to(self.device)
+        return as_input(levels.to(self.device), mirrored).contiguous(memory_format=torch.channels_last)
 
     def loss(self, module: nn.Module, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Mean square error of the prediction (Eq. 7), plain or weighted; the variational term where variance is learned."""
@@ -184,8 +188,9 @@ class DiffFASTask:
         return total, parts
 
     def _transfer(self, module: nn.Module, strangers: Strangers) -> tuple[Tensor, Mapping[str, Tensor]]:
-        def denoise(z_t: Tensor, abar_t: Tensor, t: Tensor, who: Strangers) -> Tensor:
-            return cast(Prediction, module(z_t, who.live, t - 1, who.style, None, who.grey)).output
+        def denoise(z_t: Tensor, t: Tensor, who: Strangers, null: bool) -> Tensor:
+            nothing = torch.ones(len(z_t), dtype=torch.bool, device=z_t.device) if null else None
+            return cast(Prediction, module(z_t, who.live, t - 1, who.style, nothing, who.grey)).output
 
         identity = self.identity
         embed = None if identity is None else lambda x: cast(Tensor, identity(x).embedding)

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fasgen.stages.defake.ddim import Prediction, noised, split
+from fasgen.stages.synth.difffas.diffusion import guided
 from fasgen.stages.synth.difffas.style_encoder import Style, StyleEncoder
 from fasgen.stages.synth.difffas.training_config import TransferConfig
 from fasgen.stages.synth.train_gallery import Gallery
@@ -33,8 +34,8 @@ LEAST = 2 / 255 / 12**0.5
 """Deviation that rounding to 8 bits leaves in a flat image."""
 
 T = TypeVar("T")
-Denoise = Callable[[Tensor, Tensor, Tensor, "Strangers"], Tensor]
-"""``denoise(z_t, abar_t, t, strangers)``: what the network predicts, (B, 3, H, W)."""
+Denoise = Callable[[Tensor, Tensor, "Strangers", bool], Tensor]
+"""``denoise(z_t, t, strangers, null)``: what the network predicts under the style, or without it, (B, 3, H, W)."""
 Embed = Callable[[Tensor], Tensor]
 """Images (B, 3, H, W) in [-1, 1] to unit vectors (B, D)."""
 
@@ -53,6 +54,7 @@ class Strangers(NamedTuple):
         t: (B,) levels, 1 to T.
         eps: (B, 3, S, S) noise.
         moves: (B, 2) pixels by which the encoder's view is moved, 0 to 2 `SHIFT`.
+        gamma: (B,) guidance.
     """
 
     live: Tensor
@@ -65,6 +67,7 @@ class Strangers(NamedTuple):
     t: Tensor
     eps: Tensor
     moves: Tensor
+    gamma: Tensor
 
 
 class Meetings:
@@ -129,6 +132,9 @@ def transfer_loss(
 ) -> tuple[Tensor, Mapping[str, Tensor]]:
     """What the clean images lack of the guides' style and of the live people.
 
+    Under guidance, the weights of the style's parts are those of the settings times gamma, that of the identity divided by it.
+    The pass without style learns from pairs alone: it is what is departed from, and no gradient enters it here.
+
     Below the starting levels, z_t is noised from what the network itself makes of the starting level, as in sampling; a live
     face noised a little would ask for the style where sampling never is.
 
@@ -146,10 +152,17 @@ def transfer_loss(
         the weighted sum, and its parts unweighted.
     """
 
+    alone = bool((strangers.gamma == 1).all())
+
     def clean(base: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         abar_t = abar[t].float()[:, None, None, None]
         z_t = noised(base, eps, abar_t)
-        z_0, _ = split(z_t, denoise(z_t, abar_t, t, strangers).float(), abar_t, prediction)
+        output = denoise(z_t, t, strangers, False).float()
+        if not alone:
+            with torch.no_grad():
+                null = denoise(z_t, t, strangers, True).float()
+            output = guided(output, null, strangers.gamma)
+        z_0, _ = split(z_t, output, abar_t, prediction)
         # Shown pictures are clamped; the gradient goes past the clamp, so that saturated pixels can come back.
         return z_0 + (z_0.clamp(-1, 1) - z_0).detach()
 
@@ -158,28 +171,28 @@ def transfer_loss(
     starts = (strangers.t >= FIRST * t_max)[:, None, None, None]
     z_0 = clean(torch.where(starts, strangers.live, made), strangers.eps, strangers.t)
     seen: Style = encoder(moved(z_0, strangers.moves))
-    parts = {
-        "style": F.cross_entropy(seen.logits.float(), strangers.label),
+    found = {
+        "style": F.cross_entropy(seen.logits.float(), strangers.label, reduction="none"),
         "statistics": statistics_loss(seen.features, strangers.style),
+        "bands": bands_loss(z_0, strangers.guide),
     }
-    parts["bands"] = bands_loss(z_0, strangers.guide)
-    total = sum((getattr(config, name) * part for name, part in parts.items()), z_0.new_zeros(()))
+    total = sum((getattr(config, name) * (strangers.gamma * part).mean() for name, part in found.items()), z_0.new_zeros(()))
     if embed is not None and config.identity:
         with torch.no_grad():
             wanted = embed(strangers.live)
-        parts["identity"] = (1 - (embed(z_0) * wanted).sum(1)).mean()
-        total = total + config.identity * parts["identity"]
-    return total, parts
+        found["identity"] = 1 - (embed(z_0) * wanted).sum(1)
+        total = total + config.identity * (found["identity"] / strangers.gamma).mean()
+    return total, {name: part.mean() for name, part in found.items()}
 
 
 def statistics_loss(features: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
-    """Distance of channel means and deviations, each level in units of the wanted features' mean square (AdaIN, Eq. 13)."""
-    total = features[0].new_zeros(())
+    """Distance of channel means and deviations (AdaIN, Eq. 13), each level in units of the wanted mean square: (B,)."""
+    total = features[0].new_zeros(len(features[0]), dtype=torch.float32)
     for found, aim in zip(features, wanted, strict=True):
         found, aim = found.float(), aim.float()
         unit = aim.square().mean().clamp_min(1e-8)
-        means = (found.mean((2, 3)) - aim.mean((2, 3))).square().mean()
-        deviations = (_deviation(found) - _deviation(aim)).square().mean()
+        means = (found.mean((2, 3)) - aim.mean((2, 3))).square().mean(1)
+        deviations = (_deviation(found) - _deviation(aim)).square().mean(1)
         total = total + (means + deviations) / unit
     return total / len(features)
 
@@ -190,9 +203,12 @@ def bands_loss(x: Tensor, wanted: Tensor) -> Tensor:
     Args:
         x: (B, 3, H, W) in [-1, 1].
         wanted: (B, 3, H', W') in [-1, 1].
+
+    Returns:
+        (B,).
     """
     ratios = (_bands(x) / _bands(wanted)).log()
-    return ratios.square().mean()
+    return ratios.square().mean(1)
 
 
 def _bands(x: Tensor) -> Tensor:

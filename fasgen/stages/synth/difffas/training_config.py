@@ -17,6 +17,11 @@ class TransferConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     share: float = Field(default=0.0, ge=0, le=1, description="share of a batch that learns so; 0: as the paper has it")
+    gamma: tuple[float, float] = Field(
+        default=(1.0, 1.0),
+        description="guidance under which they are made, drawn evenly; the weights of the style rise with it and that of the "
+        "identity falls, so that more guidance comes to mean more style; 1 to 1: without guidance",
+    )
     style: float = Field(default=0.2, ge=0, description="weight of the style encoder's cross-entropy")
     statistics: float = Field(default=0.5, ge=0, description="weight of its features' means and deviations")
     bands: float = Field(default=0.3, ge=0, description="weight of the energies of the image's frequency bands")

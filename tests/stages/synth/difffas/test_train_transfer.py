@@ -59,7 +59,7 @@ def test_levels_start_high_and_cover_all() -> None:
 
 def test_statistics_are_means_and_deviations_in_the_wanted_units() -> None:
     x = torch.randn(2, 5, 4, 4, generator=torch.Generator().manual_seed(2))
-    assert float(statistics_loss([x, x], [x, x.flip(2, 3)])) == pytest.approx(0, abs=1e-9), "where things are is free"
+    assert float(statistics_loss([x, x], [x, x.flip(2, 3)]).mean()) == pytest.approx(0, abs=1e-9), "where things are is free"
     aim = torch.zeros(1, 1, 2, 2)
     aim[0, 0] = torch.tensor([[1.0, 1.0], [3.0, 3.0]])  # mean 2, deviation 1, mean square 5
     found = torch.full((1, 1, 2, 2), 4.0)  # mean 4, deviation 0
@@ -68,10 +68,10 @@ def test_statistics_are_means_and_deviations_in_the_wanted_units() -> None:
 
 def test_bands_tell_noise_of_colour_from_what_a_picture_has() -> None:
     x = images(3, 64, seed=7)
-    assert float(bands_loss(x, x.flip(3))) == pytest.approx(0, abs=1e-9), "where things are is free"
+    assert float(bands_loss(x, x.flip(3)).max()) == pytest.approx(0, abs=1e-9), "where things are is free"
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(8)) * 0.1
     grey = noise.mean(1, keepdim=True).expand_as(noise)
-    assert float(bands_loss(x + noise, x)) > float(bands_loss(x + grey, x)) > 0.1
+    assert float(bands_loss(x + noise, x).mean()) > float(bands_loss(x + grey, x).mean()) > 0.1
 
     def checks(amplitude: float) -> torch.Tensor:
         sign = (torch.arange(8)[:, None] + torch.arange(8)[None]) % 2 * 2.0 - 1
@@ -88,13 +88,15 @@ def test_moving_copies_whole_pixels() -> None:
     assert torch.equal(down[0, 0, :5, 2:], x[0, 0, 1:, :4])
 
 
-def strangers(model: Any, count: int = 4) -> Strangers:
+def strangers(model: Any, count: int = 4, gamma: float = 1.0) -> Strangers:
     live, guide = images(count, seed=3), images(count, seed=4)
     first, t = draw_levels(count, T_MAX, torch.Generator().manual_seed(5))
     noise = torch.randn(2, *live.shape, generator=torch.Generator().manual_seed(6))
     moves = torch.full((count, 2), SHIFT)
     label = model.logits(guide).argmax(1)
-    return Strangers(live, guide, model.features(guide), None, label, first, noise[0], t, noise[1], moves)
+    return Strangers(
+        live, guide, model.features(guide), None, label, first, noise[0], t, noise[1], moves, torch.full((count,), gamma)
+    )
 
 
 def test_a_network_that_returns_the_guide_lacks_no_style_and_one_that_returns_the_live_face_no_identity() -> None:
@@ -127,7 +129,8 @@ def test_low_levels_are_noised_from_what_the_network_made_of_the_first() -> None
     made = images(4, seed=9)
     seen: list[Tensor] = []
 
-    def denoise(z_t: Tensor, abar_t: Tensor, t: Tensor, _: Strangers) -> Tensor:
+    def denoise(z_t: Tensor, t: Tensor, _: Strangers, null: bool) -> Tensor:
+        assert not null, "without guidance there is one pass"
         seen.append(z_t)
         return made
 
@@ -144,5 +147,28 @@ def test_saturated_pixels_can_come_back() -> None:
     model, abar = encoder().requires_grad_(False), Schedule().abar()
     answer = torch.full((4, 3, 32, 32), 1.5, requires_grad=True)
     total, _ = transfer_loss(lambda *_: answer, model, None, strangers(model), abar, "sample", TransferConfig(share=1), T_MAX)
+    total.backward()  # type: ignore[no-untyped-call]
+    assert cast(Tensor, answer.grad).abs().max() > 0
+
+
+def test_guidance_goes_from_the_null_pass_through_the_pass_under_the_style_and_weighs_more() -> None:
+    model, abar = encoder().requires_grad_(False), Schedule().abar()
+    plain, guided = strangers(model), strangers(model, gamma=2.0)
+    config = TransferConfig(share=1, style=1, statistics=1, bands=1, identity=1)
+    null, answer = 0.1 * images(4, seed=11), (0.1 * images(4, seed=12)).requires_grad_(True)
+
+    def embed(x: Tensor) -> Tensor:
+        return torch.nn.functional.normalize(x.flatten(1), dim=1)
+
+    def run(who: Strangers, under: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        total, parts = transfer_loss(lambda *a: null if a[3] else under, model, embed, who, abar, "sample", config, T_MAX)
+        return total, dict(parts)
+
+    total, parts = run(guided, answer)
+    _, wanted = run(plain, (2 * answer - null).detach())
+    for name, part in wanted.items():
+        assert float(parts[name].detach()) == pytest.approx(float(part), rel=1e-5), "the image is null + 2 (answer - null)"
+    weighed = 2 * (parts["style"] + parts["statistics"] + parts["bands"]) + parts["identity"] / 2
+    assert float(total.detach()) == pytest.approx(float(weighed.detach()), rel=1e-5)
     total.backward()  # type: ignore[no-untyped-call]
     assert cast(Tensor, answer.grad).abs().max() > 0

@@ -50,7 +50,7 @@ def style_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def style_settings(faces: Path, out: Path, **changes: Any) -> StyleTraining:
     values: dict[str, Any] = {
         "out": out, "steps": 40, "batch": 12, "lr": 5e-3, "ema": 0.5, "shift": 2, "log_every": 10, "sheet_every": 40,
-        "faces": {"path": faces, "size": 32, "holdout": ["eve"]}, "simulation": {"renders": 2, "looks": 2, "threads": 1},
+        "faces": {"path": faces, "size": 32, "holdout": ["eve"]}, "simulation": {"renders": 2, "looks": 2, "workers": 1},
         **ENCODER,
     }  # fmt: skip
     return StyleTraining.model_validate(values | changes)
@@ -60,7 +60,7 @@ def settings(faces: Path, style: Path, out: Path, **changes: Any) -> DiffFASTrai
     values: dict[str, Any] = {
         "out": out, "steps": 4, "batch": 4, "warmup": 0, "lr": 1e-3, "log_every": 1, "sheet_every": 100, "shown_steps": 2,
         "style_encoder": style, "identity": "none", "checkpoint_every": 100,
-        "faces": {"path": faces, "size": 32, "holdout": ["eve"]}, "simulation": {"renders": 2, "looks": 2, "threads": 1},
+        "faces": {"path": faces, "size": 32, "holdout": ["eve"]}, "simulation": {"renders": 2, "looks": 2, "workers": 1},
         **{k: v for k, v in UNET.items() if k not in ("size", "style_channels")},
     }  # fmt: skip
     return DiffFASTraining.model_validate(values | changes)
@@ -203,7 +203,7 @@ def test_the_papers_network_takes_a_training_step_and_a_sampling_step(tmp_path: 
     config = DiffFASTraining.model_validate(
         {
             "out": tmp_path, "batch": 1, "style_encoder": tmp_path / "style", "identity": "none",
-            "faces": {"path": faces, "size": 64}, "simulation": {"renders": 1, "looks": 1, "threads": 1},
+            "faces": {"path": faces, "size": 64}, "simulation": {"renders": 1, "looks": 1, "workers": 1},
         }
     )  # fmt: skip
     task = DiffFASTask(config, CPU)
