@@ -72,15 +72,17 @@ class LgscTask:
         except ValueError as error:
             raise ConfigError(f"the network's settings do not fit each other: {error}") from error
         self.train, self.held = load_galleries(config)
-        self.live = torch.tensor([i for i, live in enumerate(self.train.live) if live])
+        lives = sum(self.train.live)
         spoofs = [i for i, live in enumerate(self.train.live) if not live]
-        if not len(self.live) or not spoofs:
+        if not lives or not spoofs:
             raise SourceError(
-                f"{len(self.live)} live faces and {len(spoofs)} spoofs are there to learn from, both are needed: give live "
+                f"{lives} live faces and {len(spoofs)} spoofs are there to learn from, both are needed: give live "
                 "faces (faces.path) with simulation.renders above 0, or a store with live and spoof crops (pairs.path)"
             )
         styles = sorted({self.train.styles[i] for i in spoofs})
+        partners = self.train.partners()
         self.by_style = [torch.tensor([i for i in spoofs if self.train.styles[i] == style]) for style in styles]
+        self.partners = [torch.tensor(partners[style]) for style in styles]
         both = Both(SpoofCueGenerator(shape), classifier)
         if config.init is not None:
             tensors = _imagenet(config.init)
@@ -89,7 +91,8 @@ class LgscTask:
         self.module: nn.Module = both
 
     def batches(self, start: int, rank: int, world: int) -> Iterator[Batch]:
-        """Batches drawn from the step's own seed; every style of spoof is as likely as every other.
+        """Batches drawn from the step's own seed; every style of spoof is as likely as every other, live faces come from
+        where the spoofs come from.
 
         Raises:
             ConfigError: a rank's share of a batch is odd.
@@ -99,8 +102,8 @@ class LgscTask:
             raise ConfigError(f"batch={config.batch} on {world} ranks: a rank's share is odd, half of it must be live")
         while True:
             coin = torch.Generator().manual_seed(config.seed * 1_000_003 + step * world + rank)
-            live = self.live[torch.randint(len(self.live), (share // 2,), generator=coin)]
             style = torch.randint(len(self.by_style), (share // 2,), generator=coin)
+            live = torch.stack([_any(self.partners[int(s)], coin) for s in style])
             spoof = torch.stack([_any(self.by_style[int(s)], coin) for s in style])
             flip = torch.rand(share, generator=coin) < (0.5 if config.faces.flip else 0.0)
             levels = rescaled(self.train.take(torch.cat([live, spoof])), config.rescale, coin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ class Batch(NamedTuple):
         untouched: P0 of the spoofs, (N, 1, S, S).
         additive: (N,) true for attacks that replace nothing.
         parent: (N, 3, S, S), the live face that the spoof was made of or shows, mirrored with it.
-        has_parent: (N,) where there is one.
+        has_parent: (N,) where it was made of it, pixel by pixel.
     """
 
     live: Tensor
@@ -100,6 +101,7 @@ class Draws:
             if not gallery.live[index]:
                 by_style[style].append(index)
         self.spoofs = [by_style[style] for style in sorted(by_style)]
+        self._partners = gallery.partners()
         if not self.live or not self.spoofs:
             missing = "live face" if not self.live else "spoof"
             raise SourceError(
@@ -111,6 +113,14 @@ class Draws:
         """A spoof, every style as likely as every other."""
         style = self.spoofs[_below(len(self.spoofs), coin)]
         return style[_below(len(style), coin)]
+
+    def partner(self, spoof: int, live: int, coin: torch.Generator) -> int:
+        """A live face of the spoof's origin: ``live`` where it is one, else any."""
+        gallery = self.gallery
+        alike = self._partners[gallery.styles[spoof]]
+        place = bisect_left(alike, live)
+        other = alike[_below(len(alike), coin)]
+        return live if place < len(alike) and alike[place] == live else other
 
     def batch(self, live: list[int], spoof: list[int], flip: NDArray[np.bool_], coin: torch.Generator) -> Batch:
         """The batch of these pictures.
@@ -142,7 +152,7 @@ class Draws:
             torch.from_numpy(masks)[:, None],
             torch.tensor([region == "whole" for region in regions]),
             images[2],
-            torch.tensor([bool(known) for known in parents]),
+            torch.tensor([bool(known) and gallery.exact(index) for known, index in zip(parents, spoof, strict=True)]),
         )
 
     def _points(self, number: int, levels: Tensor, flip: bool, size: int) -> Points:

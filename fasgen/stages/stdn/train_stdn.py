@@ -105,13 +105,16 @@ class StdnTask:
         self.alpha0 = shape.alpha0
 
     def batches(self, start: int, rank: int, world: int) -> Iterator[Batch]:
-        """Batches drawn from the step's own seed: every live face once an epoch, spoofs uniform over styles."""
+        """Batches drawn from the step's own seed: spoofs uniform over styles, live faces of the spoofs' origins.
+
+        Live faces go round in epochs; one that comes from elsewhere than the spoof beside it gives its place to another.
+        """
         config, draws = self.config, self.draws
         chance = 0.5 if config.faces.flip else 0.0
         for step, index in enumerate(epochs(len(draws.live), config.batch // 2, config.seed, start, rank, world), start):
             coin = torch.Generator().manual_seed(config.seed * 1_000_003 + step * world + rank)
-            live = [draws.live[int(i)] for i in index]
-            spoof = [draws.spoof(coin) for _ in live]
+            spoof = [draws.spoof(coin) for _ in index]
+            live = [draws.partner(one, draws.live[int(i)], coin) for one, i in zip(spoof, index, strict=True)]
             flip = (torch.rand(2, len(live), generator=coin) < chance).numpy()
             yield draws.batch(live, spoof, flip, coin).to(self.device)
 

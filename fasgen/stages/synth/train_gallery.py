@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from fasgen.errors import SourceError
-from fasgen.stages.synth.train_simulation import LIVE, Simulated, simulate_faces
+from fasgen.stages.synth.train_simulation import LIVE, SIMULATED, Simulated, simulate_faces
 from fasgen.stages.synth.training_config import GalleryTraining, PairsConfig
 from fasgen.training.crops import Crop, list_crops
 from fasgen.training.faces import is_first_rank, list_faces, load_faces
@@ -61,11 +61,33 @@ class Gallery:
         self.live += [live] * len(images)
         return first
 
+    def partners(self) -> dict[str, list[int]]:
+        """By style of spoof, the live faces of the same origin: what they were simulated from, or data set and capture device.
+
+        Live and spoof drawn so differ by the attack, and not by the camera. Where an origin has no live face, all are taken.
+        """
+        lives: dict[str, list[int]] = defaultdict(list)
+        for index, (style, live) in enumerate(zip(self.styles, self.live, strict=True)):
+            if live:
+                lives[_origin(style)].append(index)
+        everyone = sorted(index for some in lives.values() for index in some)
+        spoofed = {style for style, live in zip(self.styles, self.live, strict=True) if not live}
+        return {style: lives.get(_origin(style)) or everyone for style in sorted(spoofed)}
+
+    def exact(self, index: int) -> bool:
+        """Whether the live faces of a spoof are what it was made of, pixel by pixel: so it is if it was simulated."""
+        return self.styles[index].startswith(SIMULATED)
+
     def take(self, index: Tensor) -> Tensor:
         """(B,) numbers to (B, 3, S, S) uint8."""
         starts = np.cumsum([0, *(len(part) for part in self.parts)])
         which = np.searchsorted(starts, index.numpy(), side="right") - 1
         return torch.stack([self.parts[w][int(i) - int(starts[w])] for i, w in zip(index, which, strict=True)])
+
+
+def _origin(style: str) -> str:
+    """``data set|device`` of a style key; simulated spoofs come from where their live faces do."""
+    return LIVE if style == LIVE or style.startswith(SIMULATED) else style.rpartition("|")[0]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,9 @@ from fasgen.training.faces import Face, is_first_rank, load_faces, wait_for_rank
 LIVE = "live"
 """Style key of the live faces that spoofs are made of."""
 
+SIMULATED = "physical|simulated|"
+"""How style keys of simulated spoofs begin."""
+
 PORTION = 256
 """Spoofs that a process renders at a time; fewer than two portions are rendered by the process that wants them."""
 
@@ -64,7 +67,7 @@ class Job:
 
 def style_key(style: str) -> str:
     """The style key of a simulated style, as manifests carry it."""
-    return f"physical|simulated|{style}"
+    return f"{SIMULATED}{style}"
 
 
 def plan(faces: Sequence[Face], styles: Sequence[str], config: SimulationConfig, seed: int, part: str) -> list[Job]:

@@ -144,7 +144,8 @@ def gallery() -> Gallery:
     found = Gallery()
     images = torch.from_numpy(np.stack([picture(i).transpose(2, 0, 1) for i in range(6)]))
     found.add(images[:2], ["d|c|live"] * 2, ["l"] * 2, ["ann", "bob"], True)
-    found.add(images[2:], ["d|c|print"] * 3 + ["d|c|mask"], ["p"] * 4, ["ann"] * 4, False)
+    styles = ["physical|simulated|print"] + ["d|c|print"] * 2 + ["d|c|mask"]
+    found.add(images[2:], styles, ["p"] * 4, ["ann"] * 4, False)
     found.lives = {2: [0], 5: [0]}
     return found
 
@@ -153,7 +154,9 @@ def test_a_batch_says_what_its_attacks_replace_and_who_they_show() -> None:
     draws = Draws(gallery(), Landmarks("arcface", 32, detect=False))
     flip = np.array([[True, False], [False, True]])
     batch = draws.batch([0, 1], [2, 5], flip, torch.Generator())
-    assert batch.additive.tolist() == [True, False] and batch.has_parent.tolist() == [True, True]
+    assert batch.additive.tolist() == [True, False] and batch.has_parent.tolist() == [True, False], (
+        "a real attack shows ann, but was not made of this very picture"
+    )
     assert bool(batch.untouched[0].all()) and not bool(batch.untouched[1].all())
     first, second = (draws.gallery.take(torch.tensor([i]))[0].float() / 255 for i in (0, 5))
     assert torch.equal(batch.live[0], first.flip(-1)) and torch.equal(batch.spoof[1], second.flip(-1))
@@ -161,6 +164,17 @@ def test_a_batch_says_what_its_attacks_replace_and_who_they_show() -> None:
     assert batch.depth.shape == (2, 1, 32, 32) and float(batch.depth.max()) == 1
     unknown = draws.batch([0], [3], flip[:, :1], torch.Generator())
     assert unknown.has_parent.tolist() == [False]
+
+
+def test_live_faces_come_from_where_the_spoofs_come_from() -> None:
+    draws, coin = Draws(gallery(), Landmarks("arcface", 32, detect=False)), torch.Generator().manual_seed(0)
+    assert draws.partner(3, 1, coin) == 1, "a live face of the same data set and device stays"
+    other = gallery()
+    images = torch.zeros(3, 3, 32, 32, dtype=torch.uint8)
+    other.add(images, ["e|c|live"] * 3, ["e"] * 3, ["eve"] * 3, True)
+    draws = Draws(other, Landmarks("arcface", 32, detect=False))
+    assert draws.partner(3, 1, coin) == 1 and {draws.partner(3, 7, coin) for _ in range(40)} == {0, 1}
+    assert other.partners() == {"d|c|mask": [0, 1], "d|c|print": [0, 1], "physical|simulated|print": [0, 1, 6, 7, 8]}
 
 
 def test_mirrored_landmarks_are_warped_to_each_other() -> None:
