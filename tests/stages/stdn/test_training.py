@@ -190,7 +190,8 @@ def test_spoofs_are_drawn_evenly_over_styles() -> None:
     draws = Draws(gallery(), Landmarks("arcface", 32, detect=False))
     coin = torch.Generator().manual_seed(0)
     drawn = [draws.spoof(coin) for _ in range(300)]
-    assert 110 < drawn.count(5) < 190 and set(drawn) == {2, 3, 4, 5}
+    assert set(drawn) == {2, 3, 4, 5}
+    assert all(70 < count < 130 for count in (drawn.count(2), drawn.count(5), drawn.count(3) + drawn.count(4))), "three styles"
 
 
 def test_real_spoofs_alone_suffice(tmp_path: Path) -> None:
