@@ -52,10 +52,18 @@ class Task(Protocol):
 
 
 def learning_rate(config: LoopConfig, progress: float, step: int) -> float:
-    """Learning rate at ``step``, ``progress`` in [0, 1] through the schedule."""
+    """Learning rate at ``step``, ``progress`` in [0, 1] through the training: by steps, or by time where that ends first.
+
+    A cosine goes with the progress, to a thousandth of the peak; a staircase counts steps from the end of warm-up.
+    """
     warm = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
-    decay = 0.5 * (1 + math.cos(math.pi * min(1.0, progress))) if config.schedule == "cosine" else 1.0
-    return config.lr * warm * max(decay, 1e-3)
+    if config.schedule == "cosine":
+        share = max(0.5 * (1 + math.cos(math.pi * min(1.0, progress))), 1e-3)
+    elif config.schedule == "step":
+        share = config.decay ** (max(step - config.warmup, 0) // config.decay_every)
+    else:
+        share = 1.0
+    return config.lr * warm * share
 
 
 def ema_decay(limit: float, step: int) -> float:
