@@ -15,7 +15,7 @@ from fasgen.errors import WeightsError
 from fasgen.stages.lgsc.training_config import LgscTraining
 from fasgen.stages.stdn.training_config import StdnTraining
 from fasgen.training.config import LoopConfig
-from fasgen.training.loop import ema_decay, learning_rate, memory_format, train
+from fasgen.training.loop import learning_rate, memory_format, train
 
 
 class Line:
@@ -140,11 +140,6 @@ def test_a_staircase_without_its_width_is_refused() -> None:
     for wrong in (0.0, 1.5):
         with pytest.raises(ValueError, match="decay"):
             LoopConfig(schedule="step", decay_every=1, decay=wrong)
-
-
-def test_moving_average_warms_up() -> None:
-    assert ema_decay(0.9999, 0) == pytest.approx(0.1)
-    assert ema_decay(0.9999, 10**7) == 0.9999
 
 
 def test_layout_spares_the_convolutions_whose_backward_pass_crashes() -> None:
