@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from fasgen.training.config import LoopConfig
+from fasgen.training.config import LoopConfig, Schedule
 
 Backbone = Literal["resnet18", "resnet18-small", "resnet18-tiny", "vit-b16", "vit-small", "vit-tiny"]
 
@@ -131,7 +131,7 @@ class TrainerLoop(LoopConfig):
         default=60, ge=2, description="samples a step, live and spoof of all domains (dlif: follows from its subjects)"
     )
     lr: float = Field(default=1e-4, gt=0, description="peak learning rate")
-    schedule: Literal["constant", "cosine"] = Field(default="cosine", description="after warm-up")
+    schedule: Schedule = Field(default="cosine", description="after warm-up")
     warmup: int = Field(default=400, ge=0, description="steps of linear warm-up")
     weight_decay: float = Field(default=5e-4, ge=0, description="weight decay")
     ema: float = Field(default=0.0, ge=0, lt=1, description="decay of the averaged weights; 0 keeps the raw ones")

@@ -178,6 +178,9 @@ def _identity(experiment: Experiment, fold: Fold, seed: int) -> str:
         settings["data"].pop(key)
     for key in ("out", "threads", "log_every", "checkpoint_every", "sheet_every", "compile"):
         settings["loop"].pop(key)
+    if experiment.loop.schedule != "step":
+        for key in ("decay_every", "decay"):
+            settings["loop"].pop(key)
     samples = [list(table.sample_id) for table in (fold.train, fold.dev, fold.test)]
     text = json.dumps([settings, samples, seed], sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

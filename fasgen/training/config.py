@@ -8,7 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Schedule = Literal["constant", "cosine", "step"]
+"""How the learning rate goes on after warm-up."""
 
 
 class LoopConfig(BaseModel):
@@ -24,8 +27,12 @@ class LoopConfig(BaseModel):
     steps: int = Field(150_000, ge=1, description="optimiser steps")
     batch: int = Field(32, ge=1, description="samples per step over all ranks together")
     lr: float = Field(1e-5, gt=0, description="peak learning rate")
-    schedule: Literal["constant", "cosine"] = Field("constant", description="after warm-up")
+    schedule: Schedule = Field("constant", description="after warm-up; step falls by decay every decay_every steps")
     warmup: int = Field(0, ge=0, description="steps of linear warm-up")
+    decay_every: int = Field(
+        0, ge=0, description="schedule=step, which needs it: steps from one fall to the next, counted from the end of warm-up"
+    )
+    decay: float = Field(0.1, gt=0, le=1, description="schedule=step: factor on the learning rate at each fall")
     optimiser: Literal["adamw", "sgd"] = Field("adamw", description="sgd takes its momentum from the first of betas")
     betas: tuple[float, float] = Field((0.9, 0.999), description="decay of the optimiser's moments")
     weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay (AdamW)")
@@ -42,7 +49,15 @@ class LoopConfig(BaseModel):
     log_every: int = Field(50, ge=1, description="steps between points of the curve")
     checkpoint_every: int = Field(1_000, ge=1, description="steps between checkpoints")
     sheet_every: int = Field(5_000, ge=1, description="steps between validations and sheets of samples")
-    minutes: float = Field(0, ge=0, description="stop after so long, finishing the schedule by time; 0 means by steps alone")
+    minutes: float = Field(
+        0, ge=0, description="stop after so long; cosine then falls by the time, step by steps still. 0: by steps alone"
+    )
+
+    @model_validator(mode="after")
+    def _falls_are_known(self) -> LoopConfig:
+        if self.schedule == "step" and not self.decay_every:
+            raise ValueError("schedule=step needs decay_every, the steps from one fall of the learning rate to the next")
+        return self
 
 
 class FacesConfig(BaseModel):

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 WIDTH, HEIGHT, MARGIN = 900, 420, 60
+_KEPT = 64
+"""Steps whose losses stay on the device; each is a small piece of its memory."""
 
 
 class Curve:
@@ -27,16 +30,28 @@ class Curve:
         self._lines, self._picture = folder / "curve.jsonl", folder / "curve.png"
         self._say = say
         self._sums: dict[str, float] = {}
+        self._waiting: dict[str, list[Tensor]] = {}
         self._count = 0
 
     def add(self, losses: Mapping[str, Tensor]) -> None:
-        """Add one step's losses to the running means."""
+        """Add one step's losses to the running means; a GPU that still computes them is not waited for."""
         for name, value in losses.items():
-            self._sums[name] = self._sums.get(name, 0.0) + float(value.detach())
+            self._waiting.setdefault(name, []).append(value.detach().reshape(()).to(torch.float64, copy=True))
         self._count += 1
+        if self._count % _KEPT == 0:
+            self._sum()
+
+    def _sum(self) -> None:
+        for name, values in self._waiting.items():
+            total = self._sums.get(name, 0.0)
+            for value in torch.stack(values).tolist():
+                total += value
+            self._sums[name] = total
+        self._waiting = {}
 
     def point(self, step: int, seconds: float, lr: float) -> None:
         """Write the means since the last point."""
+        self._sum()
         means = {name: round(total / self._count, 6) for name, total in self._sums.items()}
         self._write({"step": step, "seconds": round(seconds, 1), "lr": lr, **means})
         self._sums, self._count = {}, 0

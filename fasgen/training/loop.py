@@ -20,10 +20,12 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from fasgen.errors import WeightsError
+from fasgen.training.average import ema_decay, follow
 from fasgen.training.config import LoopConfig
 from fasgen.training.curve import Curve
 from fasgen.training.prefetch import Prefetcher
 from fasgen.training.turns import Turn, groups, only, part_of, share_gradients, turns_of
+from fasgen.training.watch import Watch
 
 
 class Task(Protocol):
@@ -56,15 +58,18 @@ class Task(Protocol):
 
 
 def learning_rate(config: LoopConfig, progress: float, step: int) -> float:
-    """Learning rate at ``step``, ``progress`` in [0, 1] through the schedule."""
+    """Learning rate at ``step``, ``progress`` in [0, 1] through the training: by steps, or by time where that ends first.
+
+    A cosine goes with the progress, to a thousandth of the peak; a staircase counts steps from the end of warm-up.
+    """
     warm = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
-    decay = 0.5 * (1 + math.cos(math.pi * min(1.0, progress))) if config.schedule == "cosine" else 1.0
-    return config.lr * warm * max(decay, 1e-3)
-
-
-def ema_decay(limit: float, step: int) -> float:
-    """Decay of the moving average at ``step``: rises as (1 + step) / (10 + step), so that early weights are forgotten."""
-    return min(limit, (1 + step) / (10 + step))
+    if config.schedule == "cosine":
+        share = max(0.5 * (1 + math.cos(math.pi * min(1.0, progress))), 1e-3)
+    elif config.schedule == "step":
+        share = config.decay ** (max(step - config.warmup, 0) // config.decay_every)
+    else:
+        share = 1.0
+    return config.lr * warm * share
 
 
 def memory_format(module: nn.Module, device: torch.device) -> torch.memory_format:
@@ -196,7 +201,7 @@ def train(
     ema = {k: v.detach().clone() for k, v in module.state_dict().items()}
     turns, alternating = turns_of(task), hasattr(task, "turns")
     optimiser = _optimiser(module, turns, config)
-    checkpoint, curve = Checkpoint(config.out), Curve(config.out, say)
+    checkpoint, curve, watch = Checkpoint(config.out), Curve(config.out, say), Watch(config, device, world)
     step, spent = 0, 0.0
     if checkpoint.exists():
         state = checkpoint.load(module, ema, optimiser)
@@ -225,13 +230,15 @@ def train(
             yield batch
 
     def progress() -> float:
-        by_time = (time.monotonic() - began) / (60 * config.minutes) if config.minutes else 0.0
-        share = max(step / config.steps, by_time)
-        if world == 1 or not config.minutes:
-            return share
-        agreed = torch.tensor(share, dtype=torch.float64, device=device)
-        dist.broadcast(agreed, 0)
-        return float(agreed)
+        if not config.minutes:
+            return step / config.steps
+        share = max(step / config.steps, (time.monotonic() - began) / (60 * config.minutes))
+        if world > 1:
+            # Clocks differ; ranks must stop at the same step.
+            first = torch.tensor(share, dtype=torch.float64, device=device)
+            dist.broadcast(first, 0)
+            share = float(first)
+        return share
 
     module.train()
     with ExitStack() as running:
@@ -249,11 +256,7 @@ def train(
                 with only(module, part):
                     with _autocast(config, device):
                         turn_loss, named = turn.loss(runner, batch, step)
-                    if not torch.isfinite(turn_loss):
-                        raise WeightsError(
-                            f"step {step}: the loss is {turn_loss.item()}; lower lr (now {config.lr}) and start again from "
-                            f"{config.out}"
-                        )
+                    watch.see(step, turn_loss)
                     optimiser.zero_grad(set_to_none=True)
                     turn_loss.backward()  # type: ignore[no-untyped-call]
                 if alternating and world > 1:
@@ -263,13 +266,10 @@ def train(
                 told |= {"loss": turn_loss} if turn is turns[0] else {}
                 told |= named
             decay = ema_decay(config.ema, step) if config.ema else 0.0
-            with torch.no_grad():
-                for key, value in module.state_dict().items():
-                    if value.is_floating_point():
-                        ema[key].lerp_(value, 1 - decay)
-                    else:
-                        ema[key].copy_(value)
+            follow(ema, module.state_dict(), decay)
             step += 1
+            if any(step % every == 0 for every in (config.log_every, config.checkpoint_every, config.sheet_every)):
+                watch.look()
             if rank == 0:
                 curve.add(told)
                 if step % config.log_every == 0:
@@ -278,6 +278,7 @@ def train(
                     checkpoint.save(module, ema, optimiser, {"step": step, "seconds": time.monotonic() - began})
                 if step % config.sheet_every == 0:
                     _validate(task, module, ema, config.out, step, curve)
+    watch.look()
     folder = config.out / "final"
     if rank == 0:
         checkpoint.save(module, ema, optimiser, {"step": step, "seconds": time.monotonic() - began})

@@ -134,6 +134,10 @@ def test_complete_runs_are_not_run_again_and_others_are_not_mixed_in(three: Path
     said: list[str] = []
     run_experiments({"x": one}, CPU, said.append)
     assert "  already run" in said and not any("step" in line for line in said)
+    said.clear()
+    # What this schedule does not read is no other setting.
+    run_experiments({"x": experiment(three, tmp_path, loop={"steps": 2, "decay": 0.5})}, CPU, said.append)
+    assert "  already run" in said
     with pytest.raises(ConfigError, match="other settings or samples"):
         run(experiment(three, tmp_path, loop={"steps": 3}))
 

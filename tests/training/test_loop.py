@@ -12,8 +12,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from fasgen.errors import WeightsError
+from fasgen.stages.lgsc.training_config import LgscTraining
+from fasgen.stages.stdn.training_config import StdnTraining
 from fasgen.training.config import LoopConfig
-from fasgen.training.loop import ema_decay, learning_rate, memory_format, train
+from fasgen.training.loop import learning_rate, memory_format, train
 
 
 class Line:
@@ -132,9 +134,31 @@ def test_schedules_known_values() -> None:
     assert learning_rate(cosine, 1.0, 100) == pytest.approx(1e-3)
 
 
-def test_moving_average_warms_up() -> None:
-    assert ema_decay(0.9999, 0) == pytest.approx(0.1)
-    assert ema_decay(0.9999, 10**7) == 0.9999
+def test_a_staircase_counts_steps_from_the_end_of_warm_up() -> None:
+    stairs = LoopConfig(lr=1.0, schedule="step", warmup=10, decay_every=100, decay=0.5)
+    assert [learning_rate(stairs, 0.0, step) for step in (4, 9, 10, 109)] == [0.5, 1, 1, 1]
+    assert [learning_rate(stairs, 0.9, step) for step in (110, 209, 210, 1110)] == [0.5, 0.5, 0.25, 2.0**-11]
+
+
+def test_the_schedules_of_the_papers() -> None:
+    """LGSC: 0.95 every 600 steps after warm-up; STDN+: a tenth every 45,000, three times in 150,000."""
+    lgsc, stdn = LgscTraining(), StdnTraining()
+    assert [learning_rate(lgsc, 0, 1000 + step) for step in (0, 599)] == [1e-3, 1e-3]
+    assert learning_rate(lgsc, 0, 1600) == pytest.approx(0.95e-3)
+    assert learning_rate(lgsc, 0, 1000 + 10 * 600) == pytest.approx(1e-3 * 0.95**10)
+    assert learning_rate(stdn, 0, 44_999) == 5e-5
+    assert learning_rate(stdn, 0, 45_000) == pytest.approx(5e-6)
+    assert learning_rate(stdn, 0, 149_999) == pytest.approx(5e-8)
+
+
+def test_a_staircase_without_its_width_is_refused() -> None:
+    with pytest.raises(ValueError, match="schedule=step needs decay_every"):
+        LoopConfig(schedule="step")
+    with pytest.raises(ValueError, match="schedule=step needs decay_every"):
+        LgscTraining(decay_every=0)
+    for wrong in (0.0, 1.5):
+        with pytest.raises(ValueError, match="decay"):
+            LoopConfig(schedule="step", decay_every=1, decay=wrong)
 
 
 def test_layout_spares_the_convolutions_whose_backward_pass_crashes() -> None:

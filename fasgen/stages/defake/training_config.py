@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fasgen.training.config import FacesConfig, LoopConfig, TrainingSpec
+from fasgen.training.config import FacesConfig, LoopConfig, Schedule, TrainingSpec
 
 
 class AutoencoderTraining(LoopConfig):
@@ -15,7 +15,7 @@ class AutoencoderTraining(LoopConfig):
 
     faces: FacesConfig = Field(FacesConfig(), description="the faces to learn from")
     lr: float = Field(1e-3, gt=0, description="peak learning rate")
-    schedule: Literal["constant", "cosine"] = Field("cosine", description="after warm-up")
+    schedule: Schedule = Field("cosine", description="after warm-up")
     widths: tuple[int, int] = Field((96, 160), description="channels at 1/4 and at 1/8 of the resolution")
     blocks: int = Field(2, ge=1, le=8, description="residual blocks at each of the two, in encoder and decoder alike")
     latent_channels: int = Field(12, ge=1, le=64, description="channels of the latent")

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fasgen.training.config import FacesConfig, LoopConfig, TrainingSpec
+from fasgen.training.config import FacesConfig, LoopConfig, Schedule, TrainingSpec
 
 
 class IdentityTraining(LoopConfig):
@@ -17,7 +17,7 @@ class IdentityTraining(LoopConfig):
         FacesConfig(size=112), description="the faces to learn from; they are read at 112 px whatever size says"
     )
     lr: float = Field(1e-3, gt=0, description="peak learning rate")
-    schedule: Literal["constant", "cosine"] = Field("cosine", description="after warm-up")
+    schedule: Schedule = Field("cosine", description="after warm-up")
     depth: Literal[18, 34, 50, 100] | None = Field(
         18, description="a published depth and width; null: blocks, widths and head count"
     )

@@ -8,21 +8,23 @@ from typing import Literal
 from pydantic import Field
 
 from fasgen.stages.synth.training_config import GalleryTraining
-from fasgen.training.config import FacesConfig, TrainingSpec
+from fasgen.training.config import FacesConfig, Schedule, TrainingSpec
 
 
 class LgscTraining(GalleryTraining):
     """Training of LGSC's generator: cues of live faces are drawn to zero, those of spoofs are left free.
 
-    Sizes, batch, learning rate and weights of the losses are the paper's; its learning rate falls by 0.95 every 600 steps, here
-    along a cosine.
+    Sizes, batch, learning rate, its fall by 0.95 every 600 steps, and weights of the losses are the paper's. It warms up in its
+    first epoch, whose length it does not say; 1,000 steps are those of the published code.
     """
 
     faces: FacesConfig = Field(FacesConfig(size=224), description="live faces, and what is simulated from them")
     steps: int = Field(30_000, ge=1, description="optimiser steps")
     lr: float = Field(1e-3, gt=0, description="peak learning rate")
-    schedule: Literal["constant", "cosine"] = Field("cosine", description="after warm-up")
+    schedule: Schedule = Field("step", description="after warm-up; step falls by decay every decay_every steps")
     warmup: int = Field(1_000, ge=0, description="steps of linear warm-up")
+    decay_every: int = Field(600, ge=0, description="schedule=step: steps from one fall to the next")
+    decay: float = Field(0.95, gt=0, le=1, description="schedule=step: factor on the learning rate at each fall")
     weight_decay: float = Field(5e-4, ge=0, description="decoupled weight decay (AdamW)")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights; 0 keeps the raw ones")
     stem: int = Field(64, ge=1, description="channels of the encoder's stem")

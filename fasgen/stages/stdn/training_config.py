@@ -7,21 +7,24 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from fasgen.stages.synth.training_config import GalleryTraining
-from fasgen.training.config import FacesConfig, TrainingSpec
+from fasgen.training.config import FacesConfig, Schedule, TrainingSpec
 
 
 class StdnTraining(GalleryTraining):
     """Training of STDN+'s generator against its four discriminators, on live and spoof faces that need not be pairs.
 
-    Sizes, weights, steps, batch and learning rate are the paper's, but for its weight of the depth loss, whose sign is a
-    misprint, and for the regulariser, which is apart for live faces and spoofs as in STDN. The paper divides the learning rate
-    by ten every 45,000 steps; here it stays, or falls along a cosine. It does not name the optimiser.
+    Sizes, weights, steps, batch, learning rate and its fall to a tenth every 45,000 steps are the paper's, but for its weight
+    of the depth loss, whose sign is a misprint, and for the regulariser, which is apart for live faces and spoofs as in STDN.
+    The paper does not name the optimiser.
     """
 
     faces: FacesConfig = Field(FacesConfig(size=256), description="live faces, and what is simulated from them")
     steps: int = Field(150_000, ge=1, description="steps of three turns: traces, discriminators, synthesised spoofs")
     batch: int = Field(8, ge=2, description="samples per step over all ranks together, half of them live")
     lr: float = Field(5e-5, gt=0, description="peak learning rate of the generator")
+    schedule: Schedule = Field("step", description="after warm-up; step falls by decay every decay_every steps")
+    decay_every: int = Field(45_000, ge=0, description="schedule=step: steps from one fall to the next")
+    decay: float = Field(0.1, gt=0, le=1, description="schedule=step: factor on the learning rate at each fall")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (AdamW)")
     stem: int = Field(32, ge=4, description="channels of the generator at the full side")
     widths: tuple[int, int, int] = Field((64, 96, 128), description="channels at a half, a quarter and an eighth of the side")

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from fasgen.stages.synth.training_config import GalleryTraining, PairsConfig
-from fasgen.training.config import TrainingSpec
+from fasgen.training.config import Schedule, TrainingSpec
 
 
 class TransferConfig(BaseModel):
@@ -36,7 +36,7 @@ class StyleTraining(GalleryTraining):
     steps: int = Field(20_000, ge=1, description="optimiser steps")
     batch: int = Field(256, ge=1, description="samples per step over all ranks together")
     lr: float = Field(1e-3, gt=0, description="peak learning rate")
-    schedule: Literal["constant", "cosine"] = Field("cosine", description="after warm-up")
+    schedule: Schedule = Field("cosine", description="after warm-up")
     weight_decay: float = Field(5e-3, ge=0, description="decoupled weight decay (AdamW)")
     blocks: tuple[int, ...] = Field((3, 4, 6, 3), description="residual blocks per stage")
     widths: tuple[int, ...] = Field((64, 256, 512, 512), description="channels per stage")
