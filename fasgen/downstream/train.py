@@ -87,6 +87,9 @@ def scoring(config: ScoringConfig) -> Settings:
 def _ranks(device: torch.device) -> tuple[int, int]:
     """This rank and their number; under a launcher the group is joined."""
     rank, world = rank_and_world(None, None)
+    if device.type == "cuda" and device.index is not None:
+        # What names no device, as NCCL's barrier does not, means the current one: the first, for every rank.
+        torch.cuda.set_device(device)
     if world > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", rank=rank, world_size=world)
     return rank, world

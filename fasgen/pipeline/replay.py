@@ -143,6 +143,9 @@ class Replayer:
             self._held = None
             free_memory()
             torch.set_num_threads(self._plans[0].resources.threads)
+            if task.accelerator:
+                # As the worker has it: else convolutions may sum in another order than they did.
+                torch.backends.cudnn.deterministic = True
             device = torch.device("cuda" if task.accelerator else "cpu")
             self._held = task.plan_hash, task.batch, spec.build(task.config, device)
         return self._held[2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from datetime import timedelta
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,9 @@ from torch.multiprocessing.spawn import start_processes
 from fasgen.errors import ConfigError, ResourceError
 from fasgen.training.config import LoopConfig, TrainingSpec, trainings
 from fasgen.training.loop import Task, train
+
+PATIENCE = timedelta(hours=6)
+"""How long a rank waits for another."""
 
 
 def launch(spec: TrainingSpec, config: LoopConfig, gpus: int, ranks: int = 1) -> Path:
@@ -63,7 +67,9 @@ def _rank(rank: int, world: int, name: str, config: LoopConfig, on_gpu: bool, po
         torch.set_num_threads(config.threads)
     if world > 1:
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-        dist.init_process_group("nccl" if on_gpu else "gloo", rank=rank, world_size=world)
+        # Others wait while the first rank reads faces or validates, which can take longer than NCCL's ten minutes; a rank that
+        # dies ends the others without that.
+        dist.init_process_group("nccl" if on_gpu else "gloo", rank=rank, world_size=world, timeout=PATIENCE)
     try:
         # Every rank starts from the same weights; ranks part only after the networks are built.
         torch.manual_seed(config.seed)

@@ -110,7 +110,7 @@ class DFGTask:
         tokens: nn.Module = LearnedTokens(width=width) if config.projection == "learned" else PaddedTokens(width)
         self.module: nn.Module = Denoiser(unet, tokens)
         self.dfg = DFG(self.latents, unet, tokens, SCHEDULER | {"prediction_type": config.prediction})
-        self.abar = self.dfg.abar.float()
+        self.abar = self.dfg.abar.float().to(device)
         self.faces = load_faces(train, size, config.out)
         stride = max(1, len(held) // SHOWN)
         self.shown = load_faces(held[::stride][:SHOWN], size)
@@ -176,7 +176,7 @@ class DFGTask:
 
     def loss(self, module: nn.Module, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Mean square error of the prediction, plain (AG-FAS) or weighted."""
-        abar_t = self.abar.to(self.device)[batch.t][:, None, None, None]
+        abar_t = self.abar[batch.t][:, None, None, None]
         z_t = noised(batch.z_0, batch.eps, abar_t)
         output = module(z_t, batch.t, batch.tokens)
         error = (
@@ -185,7 +185,9 @@ class DFGTask:
             .mean(1)
         )
         high = batch.t >= self.config.t_max // 2
-        parts = {"plain": error.mean(), "high_noise": error[high].mean() if high.any() else error.mean()}
+        # Of all samples where none is high. Masked, not chosen: a GPU would be waited for to know how many there are.
+        of_high = torch.where(high, error, 0.0).sum() / high.sum().clamp(min=1)
+        parts = {"plain": error.mean(), "high_noise": torch.where(high.any(), of_high, error.mean())}
         if self.config.min_snr:
             error = error * truncated_weight(abar_t.flatten(), self.config.min_snr, self.config.prediction)
         return error.mean(), parts

@@ -46,6 +46,8 @@ class ArcFaceNetwork(nn.Module):
 
 def arcface_logits(cosine: Tensor, subject: Tensor, s: float, m: float) -> Tensor:
     """ArcFace (Deng et al. 2019, Eq. 3): the target's angle grows by ``m``, clamped to pi; all logits are scaled by ``s``."""
+    # In bfloat16 the limits of the clamp would be 1 themselves, where the slope of the arc cosine is infinite.
+    cosine = cosine.float()
     theta = torch.acos(cosine.clamp(-1 + 1e-6, 1 - 1e-6))
     target = F.one_hot(subject, cosine.shape[1]).bool()
     return s * torch.where(target, torch.cos((theta + m).clamp(max=torch.pi)), cosine)

@@ -64,4 +64,5 @@ class Disentangler:
 def finite(*tensors: Tensor) -> list[bool]:
     """Of each sample, whether all of its numbers are finite."""
     ok = torch.stack([torch.isfinite(tensor).flatten(1).all(1) for tensor in tensors]).all(0)
-    return [bool(one) for one in ok]
+    found: list[bool] = ok.tolist()
+    return found

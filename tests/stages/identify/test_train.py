@@ -37,6 +37,12 @@ def test_angle_never_passes_pi() -> None:
     assert float(out[0, 0]) == pytest.approx(-1, abs=1e-6)
 
 
+def test_the_slope_is_finite_at_a_perfect_match_in_half_precision_too() -> None:
+    cosine = torch.tensor([[1.0, -1.0], [0.999, 1.0]], dtype=torch.bfloat16, requires_grad=True)
+    arcface_logits(cosine, torch.tensor([0, 1]), 64.0, 0.5).sum().backward()  # type: ignore[no-untyped-call]
+    assert cosine.grad is not None and bool(cosine.grad.isfinite().all())
+
+
 @pytest.fixture
 def faces(tmp_path: Path) -> Path:
     generator = np.random.default_rng(0)

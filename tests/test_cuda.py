@@ -1,0 +1,272 @@
+"""What needs a CUDA device: every training takes steps there, and stages and detectors find there what they find on a CPU.
+
+Skipped where there is none; BRISQUE's own comparison lies in `tests/stages/score/test_brisque.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from fasgen.stages.align.boxes import Faces
+from fasgen.stages.align.config import AlignConfig
+from fasgen.stages.align.stage import Align, detector, found
+from fasgen.stages.defake.autoencoder import PatchAutoencoder
+from fasgen.stages.defake.config import DefakeConfig
+from fasgen.stages.defake.model import DFG, load_module
+from fasgen.stages.defake.stage import Defake
+from fasgen.stages.defake.training_config import AutoencoderTraining
+from fasgen.stages.identify.config import IdentifyConfig
+from fasgen.stages.identify.load import load as load_identity
+from fasgen.stages.identify.stage import Identify
+from fasgen.stages.lgsc.config import LgscConfig
+from fasgen.stages.lgsc.network import GeneratorConfig, SpoofCueGenerator
+from fasgen.stages.lgsc.stage import Lgsc
+from fasgen.stages.stage import Product, Sample, Stage
+from fasgen.stages.stdn.config import STEPS_A_LEVEL, StdnConfig
+from fasgen.stages.stdn.generator import Generator
+from fasgen.stages.stdn.stage import Stdn
+from fasgen.stages.synth import train_simulation
+from fasgen.stages.synth.config import SynthConfig
+from fasgen.stages.synth.difffas.folder import load_network
+from fasgen.stages.synth.difffas.model import DiffFAS
+from fasgen.stages.synth.difffas.style_encoder import StyleEncoder
+from fasgen.stages.synth.stage import build as build_synth
+from fasgen.training.config import LoopConfig, trainings
+from fasgen.training.launch import build_task
+from fasgen.training.loop import train
+from tests.stages.align.pictures import PORTRAITS, read
+from tests.stages.defake.test_training import dfg_settings
+from tests.stages.identify.test_train import config as identity_settings
+from tests.stages.lgsc.test_training import settings as lgsc_settings
+from tests.stages.stdn.test_training import settings as stdn_settings
+from tests.stages.synth.difffas import tiny
+from tests.stages.synth.difffas.test_training import settings as difffas_settings
+from tests.stages.synth.difffas.test_training import style_settings
+from tests.stages.synth.toy import faces_folder, toy_physical
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+STEPS, BATCH = 3, 4
+PATHS = sorted(PORTRAITS.glob("*.jpg"))
+
+
+@pytest.fixture(params=[False, True], ids=["exact", "tf32"])
+def tf32(request: pytest.FixtureRequest) -> Iterator[None]:
+    """float32 as such, and with the ten bits of mantissa that cuDNN's convolutions take by default."""
+    yield from _tf32(request.param)
+
+
+@pytest.fixture
+def exact() -> Iterator[None]:
+    yield from _tf32(False)
+
+
+def _tf32(allowed: bool) -> Iterator[None]:
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = allowed
+    yield
+    torch.backends.cudnn.allow_tf32 = before
+
+
+# Trainings.
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return faces_folder(tmp_path_factory.mktemp("faces"))
+
+
+def _autoencoder(faces: Path, out: Path, **more: Any) -> LoopConfig:
+    shape = {"widths": (16, 16), "blocks": 1, "latent_channels": 4}
+    held = {"path": faces, "size": 32, "holdout": ("eve",)}
+    return AutoencoderTraining.model_validate({"out": out, "faces": held, **shape} | more)
+
+
+def _dfg(faces: Path, out: Path, **more: Any) -> LoopConfig:
+    return dfg_settings(faces, Path("embedded"), Path("embedded"), out, **more)
+
+
+def _difffas(faces: Path, out: Path, **more: Any) -> LoopConfig:
+    tiny.encoder().save(out.parent / "style")
+    return difffas_settings(faces, out.parent / "style", out, **more)
+
+
+def _autoencoder_of(folder: Path) -> nn.Module:
+    module: nn.Module = load_module(PatchAutoencoder, folder)
+    return module
+
+
+Settings = Callable[..., LoopConfig]
+TRAINED: dict[str, tuple[Settings, Callable[[Path], nn.Module]]] = {
+    "identity": (identity_settings, load_identity),
+    "autoencoder": (_autoencoder, _autoencoder_of),
+    "dfg": (_dfg, DFG.load),
+    "style": (style_settings, StyleEncoder.load),
+    "difffas": (_difffas, DiffFAS.load),
+    "lgsc": (lgsc_settings, lambda folder: load_network(folder, SpoofCueGenerator, GeneratorConfig)),
+    "stdn": (stdn_settings, lambda folder: Generator.load(folder / "generator")),
+}
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in trainings()),
+    ("dfg", {"cache": True}),
+    ("difffas", {"batch": 6, "prediction": "sample", "transfer": {"share": 0.5}, "identity": "embedded"}),
+    ("difffas", {"prediction": "sample", "anchor": 0.25, "modulated": True, "null": "grey", "learned_variance": False}),
+    ("lgsc", {"norm": "instance", "schedule": "step", "decay_every": 1}),
+    ("stdn", {"paired_weight": 5.0, "optimiser": "sgd"}),
+]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(("name", "more"), VARIANTS, ids=lambda x: x if isinstance(x, str) else "-".join(x) or "plain")
+def test_every_training_takes_steps_and_goes_on(
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, more: dict[str, Any], precision: str
+) -> None:
+    """Three steps, and after the checkpoint a fourth; losses are finite, and what is exported loads on a CPU."""
+    monkeypatch.setattr(train_simulation, "physical", toy_physical)
+    settings, load = TRAINED[name]
+    for steps in (STEPS, STEPS + 1):
+        own = {"steps": steps, "log_every": 1, "checkpoint_every": 2, "sheet_every": 2, "precision": precision, "warmup": 0}
+        config = settings(faces, tmp_path / "out", **own | more)
+        torch.manual_seed(0)
+        folder = train(build_task(trainings()[name], config, CUDA), config, CUDA)
+    points = [json.loads(line) for line in (tmp_path / "out" / "curve.jsonl").read_text().splitlines()]
+    assert [point["step"] for point in points if "loss" in point] == list(range(1, STEPS + 2))
+    assert all(math.isfinite(value) for point in points for value in point.values())
+    tensors = load(folder).state_dict().values()
+    assert all(value.device == CPU and bool(value.isfinite().all()) for value in tensors)
+
+
+# Stages with the embedded weights.
+
+
+@pytest.fixture(scope="module")
+def samples() -> list[Sample]:
+    """Aligned portraits with their identity maps, each with the next one as a guide under a simulated print."""
+    align = Align(AlignConfig(), CPU)
+    made = align([Sample(f"{i:016x}", i, i, images={"image": read(path)}) for i, path in enumerate(PATHS[::3][:BATCH])])
+    aligned = [product for product in made if isinstance(product, Product)]
+    assert len(aligned) == BATCH
+    found = []
+    for i, product in enumerate(aligned):
+        guide = aligned[(i + 1) % BATCH]
+        values = {name: product.values[name] for name in ("landmarks", "transform")}
+        values |= {f"guide_{name}": guide.values[name] for name in ("landmarks", "transform")}
+        values |= {"style": "physical|simulated|print", "simulation": "print", "guide_unit": 0, "guide_row": i, "place": i}
+        images = {"crop": product.images["crop"], "guide_crop": guide.images["crop"]}
+        found.append(Sample(f"{i:016x}", 100 + i, i, images=images, values=values, variant=1))
+    identify = Identify(IdentifyConfig.model_validate({"batch": BATCH}), CPU)
+    for sample, product in zip(found, identify(found), strict=True):
+        assert isinstance(product, Product)
+        sample.arrays.update(product.arrays)
+    return found
+
+
+def _defake(device: torch.device, dtype: str) -> Stage:
+    own = {"batch": BATCH, "dtype": dtype, "compile": "off", "reconstruction": True}
+    return Defake(DefakeConfig.model_validate(own), device)
+
+
+def _synth(method: str, **more: Any) -> Callable[[torch.device, str], Stage]:
+    def make(device: torch.device, dtype: str) -> Stage:
+        own = {"method": method, "batch": BATCH, "dtype": dtype, "compile": "off", **more}
+        return build_synth(SynthConfig.model_validate(own), device)
+
+    return make
+
+
+def _lgsc(device: torch.device, dtype: str) -> Stage:
+    return Lgsc(LgscConfig.model_validate({"enabled": True, "batch": BATCH, "dtype": dtype}), device)
+
+
+def _stdn(device: torch.device, dtype: str) -> Stage:
+    own = {"enabled": True, "batch": BATCH, "dtype": dtype, "reconstruction": True}
+    return Stdn(StdnConfig.model_validate(own), device)
+
+
+MADE: dict[str, tuple[Callable[[torch.device, str], Stage], Callable[[Product], NDArray[Any]], float]] = {
+    "defake": (_defake, lambda product: product.images["reconstruction"], 1.0),
+    "difffas": (_synth("difffas"), lambda product: product.images["crop"], 1.0),
+    "difffas-ddpm": (_synth("difffas", sampler="ddpm"), lambda product: product.images["crop"], 1.0),
+    "transfer": (_synth("stdn"), lambda product: product.images["crop"], 1.0),
+    "lgsc": (_lgsc, lambda product: product.arrays["lgsc"], 127.5 / 32767),
+    "stdn": (_stdn, lambda product: product.arrays["traces"], 1 / STEPS_A_LEVEL),
+    "stdn-live": (_stdn, lambda product: product.images["live_counterpart"], 1.0),
+}
+"""By name: a stage of a device and a dtype, what it made, and how many levels of 255 a unit of that is."""
+
+
+def made(name: str, device: torch.device, dtype: str, samples: list[Sample]) -> NDArray[np.float64]:
+    build, of, unit = MADE[name]
+    products = build(device, dtype)(samples)
+    assert all(isinstance(product, Product) for product in products), products
+    return np.stack([of(product) for product in products if isinstance(product, Product)]).astype(np.float64) * unit
+
+
+@pytest.mark.usefixtures("tf32")
+@pytest.mark.parametrize("name", MADE)
+def test_stages_make_on_cuda_what_they_make_on_a_cpu(name: str, samples: list[Sample]) -> None:
+    """Within a level on average: kernels sum in other orders, and diffusion carries that on from step to step."""
+    difference = np.abs(made(name, CUDA, "fp32", samples) - made(name, CPU, "fp32", samples))
+    print(f"{name}: mean {difference.mean():.4f}, largest {difference.max():.2f} levels")
+    assert difference.mean() < 1
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_stage_gives_the_same_bytes_again(name: str, samples: list[Sample]) -> None:
+    """As the worker has it: deterministic kernels, and a sample that stands alone in its batch."""
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    try:
+        whole = made(name, CUDA, "fp32", samples)
+        assert np.array_equal(made(name, CUDA, "fp32", samples), whole)
+        assert np.array_equal(made(name, CUDA, "fp32", samples[1:2])[0], whole[1])
+    finally:
+        torch.backends.cudnn.deterministic = before
+
+
+@pytest.mark.usefixtures("tf32")
+def test_identities_are_those_of_a_cpu(samples: list[Sample]) -> None:
+    products = Identify(IdentifyConfig.model_validate({"batch": BATCH}), CUDA)(samples)
+    for sample, product in zip(samples, products, strict=True):
+        assert isinstance(product, Product)
+        assert float(product.arrays["embedding"] @ sample.arrays["embedding"]) > 0.9999
+        # In half precision; values are about 1.
+        wanted = sample.arrays["identity_map"].astype(np.float64)
+        assert np.abs(product.arrays["identity_map"] - wanted).mean() < 0.02
+
+
+# Detectors.
+
+
+def matched(faces: Faces, wanted: Faces) -> float:
+    """Largest distance of a coordinate of boxes and landmarks, px; faces of both in order of their place."""
+    parts = []
+    for one in (faces, wanted):
+        order = np.lexsort(one.boxes.round().T)
+        parts.append(np.concatenate([one.boxes[order], one.landmarks[order].reshape(len(one), -1)], 1))
+    return float(np.abs(parts[0] - parts[1]).max())
+
+
+@pytest.mark.usefixtures("exact")
+@pytest.mark.parametrize("name", ["retinaface", "mtcnn"])
+def test_detectors_find_the_same_faces(name: str) -> None:
+    config = AlignConfig.model_validate({"detector": name})
+    on_cuda, on_cpu = detector(config, CUDA), detector(config, CPU)
+    for path in PATHS[::2]:
+        image = read(path)
+        faces, wanted = (found(look, image, config.detect_side) for look in (on_cuda, on_cpu))
+        sure = [Faces(*(part[one.scores > 0.9] for part in (one.boxes, one.scores, one.landmarks))) for one in (faces, wanted)]
+        assert len(sure[0]) == len(sure[1]) > 0, path.name
+        assert matched(*sure) < 1, path.name
+        assert np.abs(np.sort(sure[0].scores) - np.sort(sure[1].scores)).max() < 0.01
