@@ -12,6 +12,7 @@ import pytest
 from fasgen.downstream.scores import Score, write_scores
 
 ROOT = Path(__file__).resolve().parents[1]
+TABLES = ("summary", "seeds", "control", "auc")
 
 
 @pytest.fixture
@@ -51,6 +52,39 @@ def test_tables_of_an_experiment(document: ModuleType, tmp_path: Path, monkeypat
     assert "| both | 75.00 ± 35.36 | 75.00 ± 35.36 |" in found["x/auc"]
 
 
+def test_a_cue_is_compared_with_the_image_twice_in_its_own_network(
+    document: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(document, "TABLES", tmp_path)
+    (tmp_path / "x").mkdir()
+    # AUC is 1/2 where the second spoof lies above both live faces, 3/4 where above one of them, 1 where above neither.
+    spoofs = {
+        "image": (0.95, 0.95),
+        "image and residual, two branches": (0.1, 0.85),
+        "image twice, two branches": (0.85, 0.95),
+        "image and traces, two branches": (0.85, 0.95),
+        "image twice, OA-Net": (0.1, 0.1),
+        "image and traces, OA-Net": (0.95, 0.85),
+        "image and traces, OA-Net, SSDG": (0.1, 0.1),
+    }
+    rows = [
+        row
+        for fold in ("fold 1 of 2", "fold 2 of 2")
+        for method, of_seeds in spoofs.items()
+        for seed, spoof in enumerate(of_seeds)
+        for row in scored(method, fold, seed, spoof)
+    ]
+    write_scores(tmp_path / "x" / "scores.csv", rows)
+    lines = document.tables("x")["x/control"].splitlines()[2:]
+    assert [line.split(" | ")[0] for line in lines] == [
+        "| image and residual, two branches",
+        "| image and traces, two branches",
+        "| image and traces, OA-Net",
+    ]
+    assert lines[0].endswith("| +25.00 ± 0.00 | 2 of 2 | - |") and lines[1].endswith("| +0.00 ± 0.00 | 0 of 2 | - |")
+    assert lines[2].endswith("| -37.50 ± 17.68 | 0 of 2 | -3.00 |")
+
+
 def test_relative_change_is_of_the_means_over_groups(
     document: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,6 +108,6 @@ def test_only_marked_tables_are_written(document: ModuleType) -> None:
 
 def test_every_table_of_the_document_is_marked(document: ModuleType) -> None:
     names = [match[2] for match in document.MARK.finditer((ROOT / "docs" / "experiments.md").read_text("utf-8"))]
-    experiments = [f"{name}/{table}" for name in ("replay-lodo", "celeba-folds") for table in ("summary", "seeds", "auc")]
+    experiments = [f"{name}/{table}" for name in ("replay-lodo", "celeba-folds") for table in TABLES]
     augment = [f"{name}/{table}" for name in ("augment", "augment-difffas") for table in ("replays", "photographs")]
     assert sorted(names) == sorted([*experiments, "replay-lodo/hter", *augment])

@@ -52,7 +52,8 @@ def tables(name: str) -> dict[str, str]:
             rows.append([method, *(spread(values) for values in runs)])
         out[f"{name}/{figure}"] = markdown(rows)
     out[f"{name}/seeds"] = markdown(paired(found))
-    return out
+    against = controlled(found)
+    return out | ({f"{name}/control": markdown(against)} if len(against) > 1 else {})
 
 
 def paired(found: Sequence[Evaluation]) -> list[list[str]]:
@@ -72,6 +73,20 @@ def paired(found: Sequence[Evaluation]) -> list[list[str]]:
         )
         compared = ["-", "-"] if method == methods[0] else [student(hter), student(auc)]
         rows.append([method, *(f"{value:.2f}" for value in means["auc", method]), *compared])
+    return rows
+
+
+def controlled(found: Sequence[Evaluation]) -> list[list[str]]:
+    """What a cue gains on the same network with the image twice: figures as in the summary, t as by seeds."""
+    from fasgen.downstream.summary import summary_rows
+
+    rows = [["method", "HTER gain", "folds won", "t", "AUC gain", "folds won", "t"]]
+    for network in ("two branches", "OA-Net"):
+        control = [one for one in found if one.method == f"image twice, {network}"]
+        cues = [one for one in found if re.fullmatch(f"image and .+, {network}", one.method)]
+        if control and cues:
+            figures, gains = summary_rows(control + cues)[1:], paired(control + cues)[2:]
+            rows += [[f[0], *f[6:8], t[-2], *f[8:10], t[-1]] for f, t in zip(figures, gains, strict=True)]
     return rows
 
 

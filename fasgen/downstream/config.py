@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fasgen.training.config import LoopConfig, Schedule
 
+IMAGE = "image"
+"""Name in ``data.cues`` of the image itself: a second input without a cue."""
+
 Backbone = Literal["resnet18", "resnet18-small", "resnet18-tiny", "vit-b16", "vit-small", "vit-tiny"]
 
 
@@ -25,7 +28,9 @@ class DataConfig(_Frozen):
     )
     size: int = Field(default=224, ge=16, le=1024, description="side to which images and cues are resized, px")
     cues: tuple[str, ...] = Field(
-        default=("cue",), description="members <name>.npy that are cues; they are stacked as channels"
+        default=("cue",),
+        description="members <name>.npy that are cues; they are stacked as channels. image: no cue but the image itself, "
+        "scaled as they are, by which to tell what a cue brings from what a second network does",
     )
     cue_scale: Literal["standardised", "signed"] = Field(
         default="standardised", description="standardised: per image, as AG-FAS; signed: levels / 127.5"
@@ -186,6 +191,11 @@ class Experiment(_Frozen):
             raise ValueError(f"model.use=cross_attention needs a vit; model.backbone is {self.model.backbone}")
         if self.method == "fas" and self.model.use != "image" and not self.data.cues:
             raise ValueError(f"model.use={self.model.use} needs at least one of data.cues")
+        if self.method == "fas" and self.model.use == "cue" and set(self.data.cues) == {IMAGE}:
+            raise ValueError(
+                f"model.use=cue with data.cues=[{IMAGE}] has no cue: take model.use=image for the image alone, two_branch or "
+                "cross_attention for the image twice"
+            )
         if self.method == "dlif" and vit:
             raise ValueError(f"method=dlif needs a resnet; model.backbone is {self.model.backbone}")
         if self.scoring.threshold == "dev-eer" and not (self.protocol.dev_share or self.protocol.kind == "splits"):

@@ -9,15 +9,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from fasgen.downstream.config import DataConfig
+from fasgen.downstream.config import IMAGE, DataConfig
 from fasgen.downstream.identities import Identities
 from fasgen.reader import (
+    CueScale,
     Draw,
     FasIndex,
     JointAugment,
     SampleDecoder,
     SampleTable,
     collate,
+    scale_cue,
 )
 
 
@@ -37,11 +39,12 @@ class Shards:
         names = config.cues if cues else ()
         augment = JointAugment(config.flip, config.degrees, config.scale, config.shift)
         size = (config.size, config.size)
-        self._cues = names
+        self._cues, self._scale = names, config.cue_scale
         self._workers = config.workers
+        members = tuple(name for name in names if name != IMAGE)
         self._train = FasIndex(
             config.shards,
-            SampleDecoder(names, cue_scale=config.cue_scale, size=size, augment=augment, seed=seed),
+            SampleDecoder(members, cue_scale=config.cue_scale, size=size, augment=augment, seed=seed),
             keep=config.keep,
         )
         self._plain = self._train.unaugmented()
@@ -72,7 +75,7 @@ class Shards:
         loader: DataLoader[Any] = DataLoader(
             index, batch_sampler=batches, num_workers=self._workers, collate_fn=collate, generator=torch.Generator()
         )
-        yield from (Batch(loaded, self._cues, device) for loaded in loader)
+        yield from (Batch(loaded, self._cues, self._scale, device) for loaded in loader)
 
     def numbers(self, batch: Batch, key: str, of: dict[str, int]) -> Tensor:
         """(B,) numbers that ``of`` gives for the samples' values of ``key``; subjects are those of ``data.identities`` too."""
@@ -85,13 +88,20 @@ class Batch:
 
     Attributes:
         image: (B, 3, H, W) in [-1, 1].
-        cue: (B, C, H, W), all cues stacked; None without any.
+        cue: (B, C, H, W), all cues stacked; None without any. A cue named ``image`` is the image as it was moved, scaled like
+            a cue.
         label: (B,), 1 live, 0 spoof.
         meta: JSON of each sample.
     """
 
-    def __init__(self, loaded: dict[str, Any], cues: Sequence[str], device: torch.device) -> None:
+    def __init__(self, loaded: dict[str, Any], cues: Sequence[str], scale: CueScale, device: torch.device) -> None:
         self.image: Tensor = loaded["image"].to(device, non_blocking=True)
-        self.cue: Tensor | None = torch.cat([loaded[name] for name in cues], 1).to(device) if cues else None
+        stack = [_as_cue(loaded[name], scale) if name == IMAGE else loaded[name] for name in cues]
+        self.cue: Tensor | None = torch.cat(stack, 1).to(device) if stack else None
         self.label: Tensor = loaded["label"].to(device)
         self.meta: list[dict[str, Any]] = loaded["meta"]
+
+
+def _as_cue(images: Tensor, scale: CueScale) -> Tensor:
+    """Images (B, 3, H, W) in [-1, 1], each scaled like a cue in which 1 stands for 1."""
+    return torch.stack([scale_cue(image, scale, 1.0) for image in images])

@@ -16,7 +16,7 @@ This package knows the packed format only: it imports no stage, no store and no 
 from fasgen.reader.augment import JointAugment, Move, resize
 from fasgen.reader.collate import collate
 from fasgen.reader.dataset import FasDataset
-from fasgen.reader.decode import FasSample, SampleDecoder, scale_cue
+from fasgen.reader.decode import CueScale, FasSample, SampleDecoder, scale_cue
 from fasgen.reader.index import Draw, FasIndex
 from fasgen.reader.samplers import BalancedSampler, SubjectSampler
 from fasgen.reader.shards import Shard, list_shards
@@ -25,6 +25,7 @@ from fasgen.reader.tar import RawSample, ShardError, read_samples
 
 __all__ = [
     "BalancedSampler",
+    "CueScale",
     "Draw",
     "FasDataset",
     "FasIndex",

@@ -21,10 +21,10 @@ from fasgen.stages.defake.train_dfg import build_unet
 from fasgen.stages.defake.training_config import DFGTraining
 from fasgen.stages.identify.iresnet import DEPTHS, INPUT_SIZE, IResNet, IResNetConfig
 from fasgen.stages.lgsc.network import GeneratorConfig, SpoofCueGenerator
+from fasgen.stages.network_folder import read_config_of
 from fasgen.stages.stdn.discriminators import Discriminators
 from fasgen.stages.stdn.generator import Generator
 from fasgen.stages.stdn.generator import GeneratorConfig as TraceConfig
-from fasgen.stages.synth.difffas.folder import read_config_of
 from fasgen.stages.synth.difffas.style_encoder import StyleEncoder, StyleEncoderConfig
 from fasgen.stages.synth.difffas.unet import UNet, UNetConfig
 from fasgen.stages.weights import WEIGHTS

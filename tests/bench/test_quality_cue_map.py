@@ -11,7 +11,7 @@ from bench.quality.crops import Crops
 from bench.quality.cue_map import measure, text
 from bench.quality.probe import LISTINGS
 from fasgen.stages.lgsc.config import LgscConfig
-from fasgen.stages.synth.difffas.folder import save_network
+from fasgen.stages.network_folder import save_network
 from tests.stages.lgsc.tiny import generator
 
 

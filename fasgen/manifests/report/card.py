@@ -158,7 +158,11 @@ def _members(settings: Mapping[str, Any], cues: Mapping[str, int], form: str) ->
     if settings.get("embedding"):
         rows.append(["`<id>.embedding.npy`", "identity embedding, float32"])
     rows.append(
-        ["`<id>.json`", "labels, geometry, quality, cue statistics, seed, plan hash and weights digest of the generator"]
+        [
+            "`<id>.json`",
+            "labels, geometry, quality, cue statistics, seed, plan hash and weights digest of the generator; of a synthetic "
+            "sample, under `synthesis`, method, style, strengths (`strength_t` and `gamma`, or `trace_strength`) and parents",
+        ]
     )
     return _table(["member", "content"], rows)
 

@@ -15,8 +15,8 @@ from fasgen.stages.defake.stage import resolve_dtype
 from fasgen.stages.lgsc.config import LgscConfig, weights_folder
 from fasgen.stages.lgsc.cue import overlay, score, to_integers
 from fasgen.stages.lgsc.network import GeneratorConfig, SpoofCueGenerator
+from fasgen.stages.network_folder import load_network
 from fasgen.stages.stage import Product, Reject, Sample
-from fasgen.stages.synth.difffas.folder import load_network
 
 MIN_SIDE = 32
 """Below it the encoder's last map would be smaller than a pixel of its stride."""

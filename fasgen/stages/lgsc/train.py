@@ -20,7 +20,7 @@ from fasgen.stages.lgsc.network import AuxiliaryClassifier, Cue, GeneratorConfig
 from fasgen.stages.lgsc.resnet import ResNet
 from fasgen.stages.lgsc.train_views import patches, photometric, rescaled
 from fasgen.stages.lgsc.training_config import LgscTraining
-from fasgen.stages.synth.difffas.folder import save_network
+from fasgen.stages.network_folder import save_network
 from fasgen.stages.synth.train_gallery import Gallery, load_galleries
 from fasgen.training.faces import as_input
 from fasgen.training.loop import memory_format

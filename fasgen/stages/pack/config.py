@@ -33,7 +33,17 @@ SCREENED = (
 )
 """Columns of screen that go into the JSON of what was synthesised."""
 
-SYNTHESIS = ("parent_ids", "method", "style", "simulation", "style_seen", "strength_t", "gamma", "parameters")
+SYNTHESIS = (
+    "parent_ids",
+    "method",
+    "style",
+    "simulation",
+    "style_seen",
+    "strength_t",
+    "gamma",
+    "trace_strength",
+    "parameters",
+)
 """Columns of synth that go into the JSON of what was synthesised."""
 
 CUE = ("residual_mean", "residual_std", "residual_abs_mean", "residual_energy_face", "t", "calls")
@@ -85,7 +95,7 @@ _FURTHER = tuple(cue.reads(MADE_BY) for cue in CUES)
 SPEC = StageSpec(
     name="pack",
     summary="accepted samples into WebDataset shards: image, cue, JSON of labels and provenance",
-    version=3,
+    version=4,
     reads=(
         Reads("score", columns=QUALITY),
         Reads("align", encoded=("crop",), columns=GEOMETRY),

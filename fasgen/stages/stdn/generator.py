@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fasgen.stages.network_folder import load_network, save_network
 from fasgen.stages.stdn.bands import banded
 from fasgen.stages.stdn.geometry import DEPTH_SIDE
 from fasgen.stages.stdn.traces import Traces
-from fasgen.stages.synth.difffas.folder import load_network, save_network
 
 SPREAD = 0.02
 """Deviation of initial weights."""

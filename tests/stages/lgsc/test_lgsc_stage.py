@@ -22,8 +22,8 @@ from fasgen.stages import STAGES, specs
 from fasgen.stages.lgsc.config import SPEC, LgscConfig
 from fasgen.stages.lgsc.cue import from_integers, overlay, score
 from fasgen.stages.lgsc.stage import Lgsc
+from fasgen.stages.network_folder import save_network
 from fasgen.stages.stage import Product, Reject, Sample
-from fasgen.stages.synth.difffas.folder import save_network
 
 from .tiny import generator
 

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fasgen.records import PROVENANCE, Reason, Status
-from fasgen.stages.pack.config import SPEC, PackConfig
+from fasgen.stages import specs
+from fasgen.stages.pack.config import SPEC, SYNTHESIS, PackConfig
 from fasgen.stages.pack.cues import CUES
 from fasgen.stages.pack.stage import Pack, npy_bytes
 from fasgen.stages.stage import Product, Reject, Sample
@@ -174,13 +175,23 @@ def test_label_index(label: str | None, index: int | None) -> None:
 def test_what_was_synthesised_is_marked() -> None:
     one = sample(1, style_subject="d/7", style="d|cam|print", parameters='{"pitch":0.5}', parent_ids=["a", "b"], synth_seed=7)
     one.variant = 2
+    one.values |= {"method": "stdn", "trace_strength": 0.75}
     out = product(one)
     told = json.loads(out.files["json"])
     assert told["synthetic"] is True and out.values["synthetic"] is True
     assert told["synthesis"]["variant"] == 2 and told["synthesis"]["parent_ids"] == ["a", "b"]
     assert told["synthesis"]["simulation_parameters"] == {"pitch": 0.5} and told["synthesis"]["seed"] == 7
+    assert told["synthesis"]["trace_strength"] == 0.75 and told["synthesis"]["gamma"] is None
     assert "guide_similarity" in told["quality"] and "brisque_reconstruction" not in told["quality"]
     assert json.loads(product(sample(1)).files["json"])["synthesis"] is None
+
+
+def test_all_that_was_drawn_for_a_spoof_is_read() -> None:
+    """Every column of synth but the places of rows and the cost."""
+    columns = {column.name for column in specs()["synth"].columns}
+    assert columns - set(SYNTHESIS) == {"place", "guide_unit", "guide_row", "calls"}
+    [read] = [read for read in SPEC.also if read.stage == "synth" and not read.prefix]
+    assert read.columns == SYNTHESIS
 
 
 def test_every_licence_of_what_was_synthesised_has_to_be_allowed() -> None:

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from fasgen.errors import WeightsError
 from fasgen.stages.defake.ddim import Prediction as PredictionType
+from fasgen.stages.network_folder import read_json, write_json
 from fasgen.stages.synth.difffas.diffusion import Passes, Sampler, Schedule, StepNoise, sample
-from fasgen.stages.synth.difffas.folder import read_json, write_json
 from fasgen.stages.synth.difffas.style_encoder import StyleEncoder
 from fasgen.stages.synth.difffas.unet import Prediction, UNet
 

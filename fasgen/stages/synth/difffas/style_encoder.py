@@ -13,7 +13,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from fasgen.stages.synth.difffas.folder import load_network, save_network
+from fasgen.stages.network_folder import load_network, save_network
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,6 @@ class StyleEncoder(nn.Module):
         """From a folder that `save` wrote.
 
         Raises:
-            WeightsError: see `fasgen.stages.synth.difffas.folder.load_network`.
+            WeightsError: see `fasgen.stages.network_folder.load_network`.
         """
         return load_network(folder, cls, StyleEncoderConfig)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fasgen.stages.synth.difffas.folder import load_network, save_network
+from fasgen.stages.network_folder import load_network, save_network
 from fasgen.stages.synth.difffas.stfm import STFM
 
 
@@ -299,6 +299,6 @@ class UNet(nn.Module):
         """From a folder that `save` wrote.
 
         Raises:
-            WeightsError: see `fasgen.stages.synth.difffas.folder.load_network`.
+            WeightsError: see `fasgen.stages.network_folder.load_network`.
         """
         return load_network(folder, cls, UNetConfig)
