@@ -31,13 +31,13 @@ from fasgen.stages.identify.stage import Identify
 from fasgen.stages.lgsc.config import LgscConfig
 from fasgen.stages.lgsc.network import GeneratorConfig, SpoofCueGenerator
 from fasgen.stages.lgsc.stage import Lgsc
+from fasgen.stages.network_folder import load_network
 from fasgen.stages.stage import Product, Sample, Stage
 from fasgen.stages.stdn.config import STEPS_A_LEVEL, StdnConfig
 from fasgen.stages.stdn.generator import Generator
 from fasgen.stages.stdn.stage import Stdn
 from fasgen.stages.synth import train_simulation
 from fasgen.stages.synth.config import SynthConfig
-from fasgen.stages.synth.difffas.folder import load_network
 from fasgen.stages.synth.difffas.model import DiffFAS
 from fasgen.stages.synth.difffas.style_encoder import StyleEncoder
 from fasgen.stages.synth.stage import build as build_synth
