@@ -1,4 +1,4 @@
-"""``python -m bench.quality [identity|probe|synthesis|augment|lgsc|all] --weights FOLDER --data FOLDER --out FOLDER``."""
+"""``python -m bench.quality [identity|probe|synthesis|augment|lgsc|stdn|all] --weights FOLDER --data FOLDER --out FOLDER``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from bench.quality.generator import Settings
 from bench.quality.teacher import Teacher
 from fasgen.errors import FasgenError
 from fasgen.stages.lgsc.config import LgscConfig
+from fasgen.stages.lgsc.stage import Lgsc
+from fasgen.stages.stdn.config import StdnConfig
+from fasgen.stages.stdn.stage import Stdn
 from fasgen.stages.synth.config import SynthConfig
 from fasgen.stages.synth.difffas.style_encoder import StyleEncoder
 
@@ -23,7 +26,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command(help="Measure the generator on real faces and real attacks. Rendered faces are written to --out.")
-@click.argument("what", type=click.Choice(["identity", "probe", "synthesis", "augment", "lgsc", "all"]), default="all")
+@click.argument("what", type=click.Choice(["identity", "probe", "synthesis", "augment", "lgsc", "stdn", "all"]), default="all")
 @click.option("--weights", default="embedded", show_default=True, help="generator: 'embedded' or a diffusers folder")
 @click.option("--identity", default="embedded", show_default=True, help="identity network that the generator is conditioned by")
 @click.option("--data", type=FOLDER, default=lambda: os.environ.get("FASGEN_DATA"), help="data sets  [default: FASGEN_DATA]")
@@ -43,6 +46,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--synth-gamma", type=float, nargs=2, default=None, help="synthesis, augment: range of the guidance gamma")
 @click.option("--synth-steps", type=int, default=None, help="synthesis, augment: network calls")
 @click.option("--lgsc-weights", default="embedded", show_default=True, help="lgsc: the generator's weights")
+@click.option("--stdn-weights", default="embedded", show_default=True, help="stdn: the generator's weights")
 @click.option(
     "--seeds", type=click.IntRange(1), default=augment.SEEDS, show_default=True, help="augment: trainings of each kind"
 )
@@ -75,6 +79,7 @@ def main(
     synth_gamma: tuple[float, float] | None,
     synth_steps: int | None,
     lgsc_weights: str,
+    stdn_weights: str,
     seeds: int,
     method: augment.Method,
     no_generator: bool,
@@ -104,7 +109,14 @@ def main(
             print(augment.text(augment.measure(data, out, synth, method=method, device=device, seeds=seeds)), flush=True)
         if what in ("lgsc", "all"):
             lgsc = LgscConfig.model_validate({"weights": lgsc_weights, "batch": batch})
-            print(cue_map.text(cue_map.measure(data, out, lgsc, device=device)), flush=True)
+            cue = Lgsc(lgsc, torch.device(device))
+            rows = cue_map.measure(data, out, cue, "lgsc_score", batch, spoof_is_high=True, device=device)
+            print(cue_map.text(rows), end="\n\n", flush=True)
+        if what in ("stdn", "all"):
+            stdn = StdnConfig.model_validate({"weights": stdn_weights, "batch": batch})
+            traces = Stdn(stdn, torch.device(device))
+            rows = cue_map.measure(data, out, traces, "stdn_score", batch, spoof_is_high=False, device=device)
+            print(cue_map.text(rows), flush=True)
     except FasgenError as error:
         print(f"bench.quality: {error}", file=sys.stderr)
         sys.exit(2)

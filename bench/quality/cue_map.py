@@ -1,21 +1,22 @@
-"""Does the score of LGSC's map tell real attacks from live faces? Area under the ROC curve, domain by domain."""
+"""Do the scores of LGSC's map and of STDN+ tell real attacks from live faces? Area under the ROC curve, domain by domain."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from bench.quality.crops import Crops
 from bench.quality.metrics import auc
 from bench.quality.probe import LISTINGS, aligned
-from fasgen.stages.lgsc.config import LgscConfig
-from fasgen.stages.lgsc.stage import Lgsc
-from fasgen.stages.stage import Product, Sample
+from fasgen.stages.align.template import target
+from fasgen.stages.stage import Product, Reject, Sample
+
+Stage = Callable[[Sequence[Sample]], list[Product | Reject]]
 
 
 @dataclass(frozen=True)
@@ -41,38 +42,46 @@ class Row:
     spoof_score: float
 
 
-def measure(data: Path, out: Path, config: LgscConfig, *, device: str) -> list[Row]:
+def measure(data: Path, out: Path, stage: Stage, score: str, batch: int, *, spoof_is_high: bool, device: str) -> list[Row]:
     """Score the pictures of both data sets as the stage does.
 
     Args:
         data: folder of the data sets.
         out: folder that keeps the crops.
-        config: the stage's settings.
-        device: torch's name of the device.
+        stage: takes crops and gives the score as a value.
+        score: name of that value.
+        batch: samples a call.
+        spoof_is_high: whether the score of attacks should be the higher one; else areas are those of its negative.
+        device: torch's name of the device that aligns.
     """
-    stage = Lgsc(config, torch.device(device))
     rows: list[Row] = []
     for name in LISTINGS:
         crops = aligned(data, out, name, device)
-        scores = _scores(stage, crops)
-        rows += [_row(name, str(group), scores, crops, crops.groups == group) for group in np.unique(crops.groups)]
-        rows.append(_row(name, "", scores, crops, np.ones(len(scores), np.bool_)))
+        scores = _scores(stage, crops, score, batch)
+        whole = np.ones(len(scores), np.bool_)
+        parts = [(str(group), crops.groups == group) for group in np.unique(crops.groups)] + [("", whole)]
+        rows += [_row(name, group, scores, crops, chosen, spoof_is_high) for group, chosen in parts]
     return rows
 
 
-def _scores(stage: Lgsc, crops: Crops) -> NDArray[np.float64]:
-    batch = stage.config.batch
+def _scores(stage: Stage, crops: Crops, score: str, batch: int) -> NDArray[np.float64]:
+    side = crops.images.shape[1]
+    where: dict[str, Any] = {"landmarks": target("arcface", side).ravel().tolist(), "transform": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]}
     found: list[float] = []
     for first in range(0, len(crops.images), batch):
         part = crops.images[first : first + batch]
-        made = stage([Sample(str(first + i), 0, i, {"crop": image}) for i, image in enumerate(part)])
-        found += [float(str(one.values["lgsc_score"])) if isinstance(one, Product) else np.nan for one in made]
+        made = stage([Sample(str(first + i), 0, i, {"crop": image}, values=dict(where)) for i, image in enumerate(part)])
+        found += [float(str(one.values[score])) if isinstance(one, Product) else np.nan for one in made]
     return np.array(found)
 
 
-def _row(name: str, group: str, scores: NDArray[np.float64], crops: Crops, chosen: NDArray[np.bool_]) -> Row:
+def _row(
+    name: str, group: str, scores: NDArray[np.float64], crops: Crops, chosen: NDArray[np.bool_], spoof_is_high: bool
+) -> Row:
     live, spoof = scores[chosen & ~crops.spoof], scores[chosen & crops.spoof]
-    area = auc(spoof, live) if live.size and spoof.size else None
+    area = None
+    if live.size and spoof.size:
+        area = auc(spoof, live) if spoof_is_high else auc(live, spoof)
     means = (float(part.mean()) if part.size else float("nan") for part in (live, spoof))
     return Row(name, group, len(live), len(spoof), area, *means)
 
