@@ -41,8 +41,8 @@ from fasgen.training.sheet import save_sheet
 Images = NDArray[np.uint8]
 Vectors = NDArray[np.float32]
 LEVELS = (50, 100, 200, 300, 400, 500)
-GAMMAS = (0.0, 1.0, 1.5, 2.0, 3.0, 4.0)
-SWEPT = 48
+GAMMAS = (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
+SWEPT = 96
 
 
 @dataclass(frozen=True)

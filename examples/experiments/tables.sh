@@ -46,7 +46,13 @@ for step; do
     case $step in
         physical) store physical synth.method=physical ;;
         difffas) store difffas synth.method=difffas ;;
-        cues) store cues lgsc.enabled=true stdn.enabled=true synth.variants=0 ;;
+        cues)
+            # LGSC and STDN+ must not have met what they are measured on: the embedded weights know replays, those beside this
+            # script do not.
+            store cues-for-photographs lgsc.enabled=true stdn.enabled=true synth.variants=0
+            store cues-for-replays lgsc.enabled=true "lgsc.weights=$PWD/$here/weights/lgsc" \
+                stdn.enabled=true "stdn.weights=$PWD/$here/weights/stdn" synth.variants=0
+            ;;
         identities)
             "$python" -m fasgen cluster $out/store
             ln -sfn "store/identities/$(basename $out/store/identities/*.parquet)" $out/identities.parquet

@@ -35,9 +35,8 @@ def attack_types() -> dict[str, str]:
 class SynthConfig(StageConfig):
     """How live faces become spoof faces (DiffFAS, STDN+, or a simulation), and in which styles.
 
-    The default strengths suit the embedded network: it had half an hour of two CPU cores, which taught it more of strong noise
-    than of weak. From far up and in few calls it gives clean faces, while a long walk down leaves noise in them. The paper
-    takes t = 250, gamma = 2 and 25 calls.
+    The default strengths suit the embedded network, which learnt to start from far up and to arrive in few calls: a long walk
+    down leaves noise in its faces. The paper takes t = 250, gamma = 2 and 25 calls.
     """
 
     method: Literal["difffas", "physical", "stdn"] = Field(
@@ -62,8 +61,8 @@ class SynthConfig(StageConfig):
         "reject", description="styles that the weights were not trained on: rejected, or only marked in style_seen"
     )
     weights: str = Field("embedded", description="'embedded', or a folder that `fasgen train difffas` wrote")
-    t: tuple[int, int] = Field((500, 600), description="range of the strength t, 0 to 1000, drawn for each spoof")
-    gamma: tuple[float, float] = Field((1.0, 1.5), description="range of the guidance gamma, drawn for each spoof")
+    t: tuple[int, int] = Field((400, 600), description="range of the strength t, 0 to 1000, drawn for each spoof")
+    gamma: tuple[float, float] = Field((1.5, 2.5), description="range of the guidance gamma, drawn for each spoof")
     steps: int = Field(3, ge=1, le=1000, description="network calls a spoof; guidance makes each of two passes in one batch")
     sampler: Literal["ddim", "ddpm"] = Field("ddim", description="ddim draws no noise on its way down, ddpm does")
     batch: int = Field(16, ge=1, le=1024, description="samples a network call")
