@@ -140,9 +140,12 @@ class TrainerLoop(LoopConfig):
     warmup: int = Field(default=400, ge=0, description="steps of linear warm-up")
     weight_decay: float = Field(default=5e-4, ge=0, description="weight decay")
     ema: float = Field(default=0.0, ge=0, lt=1, description="decay of the averaged weights; 0 keeps the raw ones")
+    prefetch: int | None = Field(default=0, ge=0, description="stays 0: data.workers read ahead of their step")
 
     @model_validator(mode="after")
     def _left_to_the_experiment(self) -> TrainerLoop:
+        if self.prefetch:
+            raise ValueError("loop.prefetch is for trainings on faces in memory: shards are read ahead by data.workers")
         given = sorted({"out", "seed"} & self.model_fields_set)
         if given:
             raise ValueError(

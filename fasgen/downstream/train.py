@@ -179,7 +179,7 @@ def _identity(experiment: Experiment, fold: Fold, seed: int) -> str:
     settings = experiment.model_dump(mode="json", exclude={"out": True, "scoring": True, "seeds": True, "protocol": True})
     for key in ("shards", "workers", "keep"):
         settings["data"].pop(key)
-    for key in ("out", "threads", "log_every", "checkpoint_every", "sheet_every", "compile"):
+    for key in ("out", "threads", "log_every", "checkpoint_every", "sheet_every", "compile", "prefetch"):
         settings["loop"].pop(key)
     if experiment.loop.schedule != "step":
         for key in ("decay_every", "decay"):

@@ -212,6 +212,7 @@ def test_one_file_and_one_command_give_the_table(three: Path, tmp_path: Path, mo
         ("lop: {steps: 1}", "lop: unknown key; did you mean loop?"),
         ("variants: {v: {model: {use: image, backbone: vit-small, embed: 3}}}", "line 2: model.embed: unknown key"),
         ("loop: {out: x}", "loop.out is set by the experiment"),
+        ("loop: {prefetch: 2}", "shards are read ahead by data.workers"),
         ("method: dlif", "needs a resnet"),
         ("model: {backbone: resnet18}", "cross_attention needs a vit"),
         ("scoring: {threshold: dev-eer}", "needs protocol.dev_share"),
