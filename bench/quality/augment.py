@@ -29,7 +29,7 @@ from bench.quality.metrics import text_table
 from bench.quality.synthesis import Pairs, kept, synthesise
 from fasgen.downstream.metrics import auc, eer_threshold, rates, roc
 from fasgen.seeds import sample_seed
-from fasgen.stages.synth.config import SynthConfig, simulated_key
+from fasgen.stages.synth.config import SynthConfig
 from fasgen.stages.synth.physical.config import STYLES
 from fasgen.stages.synth.physical.simulate import simulate
 from fasgen.stages.synth.stage import Diffusion
@@ -171,21 +171,17 @@ class Spoofs:
         return np.stack(made)
 
     def diffused(self, crops: Crops, part: NDArray[np.bool_], stage: Diffusion) -> Images:
-        """Two of each chosen live face: one under an attack of the part, one under a simulated guide."""
-        attacks, lives = np.flatnonzero(part & crops.spoof), np.flatnonzero(part & ~crops.spoof)
+        """Two of each chosen live face, under attacks of the part."""
+        attacks = np.flatnonzero(part & crops.spoof)
         live, guide, style, names = [], [], [], []
         for i in self._chosen(crops, part):
-            name = str(crops.names[i])
-            seed = sample_seed(0, "augment.guide", name)
-            live += [crops.images[i]] * 2
-            real = attacks[seed % len(attacks)]
-            guide.append(crops.images[real])
-            style.append(_key(str(crops.names[real]), str(crops.groups[real])))
-            look = STYLES[seed % len(STYLES)]
-            other = lives[(seed >> 8) % len(lives)]
-            guide.append(simulate(crops.images[other], look, seed, self._config.physical).image)
-            style.append(simulated_key(look))
-            names += [f"{name}/1", f"{name}/2"]
+            for v in range(2):
+                name = f"{crops.names[i]}/{v + 1}"
+                chosen = attacks[sample_seed(0, "augment.guide", name) % len(attacks)]
+                live.append(crops.images[i])
+                guide.append(crops.images[chosen])
+                style.append(_key(str(crops.names[chosen]), str(crops.groups[chosen])))
+                names.append(name)
         return synthesise(stage, Pairs(np.stack(live), np.stack(guide), style, names, names))
 
     def _chosen(self, crops: Crops, part: NDArray[np.bool_]) -> list[int]:
