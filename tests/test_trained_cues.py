@@ -60,7 +60,7 @@ def trained(name: str, out: Path, store: Path, **own: Any) -> Path:
     """The folder that a training on the store's live crops says it wrote."""
     common = {"steps": STEPS, "batch": 4, "lr": 1e-2, "ema": 0.5, "log_every": 1, "sheet_every": STEPS, "threads": 1}
     told = [f"out={out}", f"faces.path={store}", f"faces.size={SIDE}"]
-    simulated = ["simulation.renders=2", "simulation.looks=1", "simulation.threads=1"]
+    simulated = ["simulation.renders=2", "simulation.looks=1", "simulation.workers=1"]
     said = fasgen("train", name, *told, *simulated, *settings(common | own), "--gpus", "0")
     return Path(said.split("trained: ")[1].strip())
 

@@ -3,13 +3,13 @@
 #
 #   examples/experiments/tables.sh DATA [STEP]...      from the root of the repository
 #
-# Steps, by default all but difffas and augment-difffas: physical, cues, identities (generations of the store, under names that they
-# are read by), replay-lodo, celeba-folds (runs), augment, document. `tables.sh DATA difffas replay-lodo celeba-folds document` adds
-# the variants on DiffFAS's spoofs; the experiments leave them out while out/tables/difffas is missing. PYTHON names the interpreter.
+# Steps, by default all in this order: physical, cues, difffas, identities (generations of the store, under names that they are read
+# by), replay-lodo, celeba-folds (runs), augment, augment-difffas, document. Experiments leave the variants on DiffFAS's spoofs out
+# while out/tables/difffas is missing. PYTHON names the interpreter. All of it takes about an hour of two cores.
 set -eu
 data=${1:?usage: examples/experiments/tables.sh DATA [STEP]...}
 shift
-[ $# -gt 0 ] || set -- physical cues identities replay-lodo celeba-folds augment document
+[ $# -gt 0 ] || set -- physical cues difffas identities replay-lodo celeba-folds augment augment-difffas document
 python=${PYTHON:-python}
 here=examples/experiments
 out=out/tables
