@@ -103,6 +103,7 @@ class DiffFASTask:
             raise WeightsError("style_encoder is not set; `fasgen train style` makes one: style_encoder=FOLDER")
         encoder = StyleEncoder.load(config.style_encoder).to(device)
         unet = UNet.load(config.init).requires_grad_(True) if config.init else build_unet(config, encoder.config.tap_channels)
+        self.blend = None if config.blend is None else partner_of(unet, config.blend)
         schedule = Schedule(prediction_type=config.prediction)
         self.model = DiffFAS(unet, encoder, schedule)
         self.module: nn.Module = self.model.denoiser
@@ -244,7 +245,30 @@ class DiffFASTask:
 
     def export(self, module: nn.Module, folder: Path) -> None:
         """Write the whole model in the diffusers layout; ``module`` is the model's own denoiser."""
+        if self.blend is not None:
+            average(self.model.unet, self.blend)
         self.model.save(folder)
+
+
+def partner_of(unet: UNet, folder: Path) -> UNet:
+    """The network of ``folder``, with which ``unet`` can be averaged.
+
+    Raises:
+        WeightsError: it has another shape.
+    """
+    other = UNet.load(folder)
+    if other.config != unet.config:
+        raise WeightsError(f"blend: {folder}: has another shape than the network that is trained; take the one of init")
+    return other
+
+
+@torch.no_grad()
+def average(network: nn.Module, other: nn.Module) -> None:
+    """Make every weight and running statistic of ``network`` the mean of both; whole numbers stay its own."""
+    theirs = other.state_dict()
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(theirs[name].to(value), 0.5)
 
 
 def _psnr(a: Tensor, b: Tensor) -> float:

@@ -55,6 +55,11 @@ class DiffFASTraining(GalleryTraining):
     style_encoder: Path | None = Field(None, description="folder of the trained style encoder; required")
     identity: str = Field("embedded", description="identity network that measures samples: 'embedded', a path, or 'none'")
     init: Path | None = Field(None, description="U-Net folder to start from, whose shape is then used; none: from scratch")
+    blend: Path | None = Field(
+        None,
+        description="U-Net folder, usually that of init, of which the finished network is the mean with what was learnt since: "
+        "between both in what they do, and in few steps steadier (Wortsman et al. 2022)",
+    )
     steps: int = Field(600_000, ge=1, description="optimiser steps; the paper's 400 epochs of 5912 pairs")
     batch: int = Field(4, ge=1, description="samples per step over all ranks together")
     warmup: int = Field(5_000, ge=0, description="steps of linear warm-up")

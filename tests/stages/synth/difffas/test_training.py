@@ -20,7 +20,7 @@ from fasgen.stages.synth.difffas.style_encoder import StyleEncoder, StyleEncoder
 from fasgen.stages.synth.difffas.train_difffas import Batch, DiffFASTask
 from fasgen.stages.synth.difffas.train_style import StyleTask, shifted
 from fasgen.stages.synth.difffas.training_config import DiffFASTraining, StyleTraining
-from fasgen.stages.synth.difffas.unet import UNet
+from fasgen.stages.synth.difffas.unet import UNet, UNetConfig
 from fasgen.training.config import trainings
 from fasgen.training.loop import train
 
@@ -118,6 +118,30 @@ def test_difffas_trains_and_loads(faces: Path, style_folder: Path, tmp_path: Pat
     assert out.shape == (1, 3, 32, 32)
     assert list((tmp_path / "sheets").glob("*.png"))
     assert {"held_out_psnr", "held_out_psnr_live", "held_out_style", "held_out_style_target"} <= held_out(tmp_path).keys()
+
+
+def test_the_finished_network_is_the_mean_with_that_of_blend(faces: Path, style_folder: Path, tmp_path: Path) -> None:
+    def trained(name: str, **changes: Any) -> Path:
+        config = settings(faces, style_folder, tmp_path / name, steps=2, **changes)
+        torch.manual_seed(0)
+        return train(DiffFASTask(config, CPU), config, CPU) / "unet"
+
+    first = trained("first")
+    alone, blended = trained("alone", init=first), trained("blended", init=first, blend=first)
+    weights = [load_file(folder / "model.safetensors") for folder in (first, alone, blended)]
+    moved = 0
+    for name, start in weights[0].items():
+        end, mean = weights[1][name], weights[2][name]
+        if start.is_floating_point():
+            torch.testing.assert_close(mean, (start + end) / 2)
+            moved += not torch.equal(start, end)
+        else:
+            assert torch.equal(mean, end)
+    assert moved
+    (tmp_path / "wider").mkdir()
+    UNet(UNetConfig(**{**UNET, "base": 16})).save(tmp_path / "wider")
+    with pytest.raises(WeightsError, match=r"blend: .*another shape"):
+        DiffFASTask(settings(faces, style_folder, tmp_path / "x", blend=tmp_path / "wider"), CPU)
 
 
 def test_difffas_learns(faces: Path, style_folder: Path, tmp_path: Path) -> None:
