@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fasgen.errors import ConfigError
+from fasgen.errors import ConfigError, ResourceError
 from fasgen.seeds import sample_seed
 from fasgen.stages.synth.training_config import SimulationConfig
 from fasgen.training.faces import Face, is_first_rank, load_faces, wait_for_ranks
@@ -167,15 +168,24 @@ def _render(images: Tensor, jobs: Sequence[Job], config: SimulationConfig, simul
 
 
 def _share_out(path: Path, images: Tensor, jobs: Sequence[Job], config: SimulationConfig, workers: int) -> None:
-    """Render in processes: the simulation is many short calls that hold the interpreter's lock."""
+    """Render in processes: the simulation is many short calls that hold the interpreter's lock.
+
+    Raises:
+        ResourceError: a process died.
+    """
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         parts = []
         for first in range(0, len(jobs), PORTION):
             some = jobs[first : first + PORTION]
             faces = [images[j.parent].numpy() for j in some]
             parts.append(pool.submit(_render_part, path, first, faces, some, config))
-        for part in parts:
-            part.result()
+        try:
+            for part in parts:
+                part.result()
+        except BrokenProcessPool as error:
+            raise ResourceError(
+                f"one of {workers} processes that render spoofs was ended, for want of memory perhaps: lower simulation.workers"
+            ) from error
 
 
 def _render_part(

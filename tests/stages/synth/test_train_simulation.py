@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from fasgen.errors import ResourceError
 from fasgen.stages.synth import train_simulation
 from fasgen.stages.synth.train_simulation import plan, simulate_faces
 from fasgen.stages.synth.training_config import SimulationConfig
@@ -66,3 +68,17 @@ def test_processes_render_what_one_renders(tmp_path: Path, monkeypatch: pytest.M
         for workers in (1, 2)
     ]
     assert torch.equal(*made) and not torch.equal(made[0], torch.zeros_like(made[0]))
+
+
+def die(*_: object) -> None:
+    os._exit(9)
+
+
+def test_a_process_that_dies_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_simulation, "PORTION", 3)
+    monkeypatch.setattr(train_simulation, "_render_part", die)
+    faces, _ = list_faces(FacesConfig(path=faces_folder(tmp_path / "faces"), size=SIZE))
+    config = SimulationConfig(renders=1, looks=0, styles=("print",), workers=2)
+    with pytest.raises(ResourceError, match=r"lower simulation\.workers"):
+        simulate_faces(faces, SIZE, config, 0, "train", tmp_path / "out")
+    assert not list((tmp_path / "out").glob("simulated-*.npy")), "half of a file is none"
