@@ -100,8 +100,7 @@ def _autocast(config: LoopConfig, device: torch.device) -> Any:
     wanted = config.precision
     if wanted == "auto":
         wanted = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-    # Without the cache of cast weights: what is cast where no gradient is wanted would be used again where one is, and lose it.
-    return torch.autocast(device.type, torch.bfloat16, cache_enabled=False) if wanted == "bf16" else nullcontext()
+    return torch.autocast(device.type, torch.bfloat16) if wanted == "bf16" else nullcontext()
 
 
 class Checkpoint:
