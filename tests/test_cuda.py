@@ -120,7 +120,7 @@ TRAINED: dict[str, tuple[Settings, Callable[[Path], nn.Module]]] = {
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in trainings()),
     ("dfg", {"cache": True}),
-    ("difffas", {"batch": 6, "prediction": "sample", "transfer": {"share": 0.5}, "identity": "embedded"}),
+    ("difffas", {"batch": 6, "prediction": "sample", "transfer": {"share": 0.5, "gamma": (1, 3)}, "identity": "embedded"}),
     ("difffas", {"prediction": "sample", "anchor": 0.25, "modulated": True, "null": "grey", "learned_variance": False}),
     ("lgsc", {"norm": "instance", "schedule": "step", "decay_every": 1}),
     ("stdn", {"paired_weight": 5.0, "optimiser": "sgd"}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from fasgen.stages.synth.training_config import GalleryTraining, PairsConfig
 from fasgen.training.config import Schedule, TrainingSpec
@@ -28,6 +28,13 @@ class TransferConfig(BaseModel):
     identity: float = Field(
         default=0.5, ge=0, description="weight of the identity that is lost; needs identity other than none"
     )
+
+    @field_validator("gamma")
+    @classmethod
+    def _rises_above_zero(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < value[0] <= value[1]:
+            raise ValueError(f"{list(value)} is no range above 0: give the smaller one first; without guidance it is [1, 1]")
+        return value
 
 
 class StyleTraining(GalleryTraining):

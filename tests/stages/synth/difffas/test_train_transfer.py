@@ -154,21 +154,28 @@ def test_saturated_pixels_can_come_back() -> None:
 def test_guidance_goes_from_the_null_pass_through_the_pass_under_the_style_and_weighs_more() -> None:
     model, abar = encoder().requires_grad_(False), Schedule().abar()
     plain, guided = strangers(model), strangers(model, gamma=2.0)
-    config = TransferConfig(share=1, style=1, statistics=1, bands=1, identity=1)
+    without = TransferConfig(share=1, style=1, statistics=1, bands=1, identity=1)
+    under_two = without.model_copy(update={"gamma": (2.0, 2.0)})
     null, answer = 0.1 * images(4, seed=11), (0.1 * images(4, seed=12)).requires_grad_(True)
 
     def embed(x: Tensor) -> Tensor:
         return torch.nn.functional.normalize(x.flatten(1), dim=1)
 
-    def run(who: Strangers, under: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def run(who: Strangers, under: Tensor, config: TransferConfig) -> tuple[Tensor, dict[str, Tensor]]:
         total, parts = transfer_loss(lambda *a: null if a[3] else under, model, embed, who, abar, "sample", config, T_MAX)
         return total, dict(parts)
 
-    total, parts = run(guided, answer)
-    _, wanted = run(plain, (2 * answer - null).detach())
+    total, parts = run(guided, answer, under_two)
+    _, wanted = run(plain, (2 * answer - null).detach(), without)
     for name, part in wanted.items():
         assert float(parts[name].detach()) == pytest.approx(float(part), rel=1e-5), "the image is null + 2 (answer - null)"
     weighed = 2 * (parts["style"] + parts["statistics"] + parts["bands"]) + parts["identity"] / 2
     assert float(total.detach()) == pytest.approx(float(weighed.detach()), rel=1e-5)
     total.backward()  # type: ignore[no-untyped-call]
     assert cast(Tensor, answer.grad).abs().max() > 0
+
+
+@pytest.mark.parametrize("gamma", [(0.0, 2.0), (3.0, 1.0)])
+def test_guidance_that_is_no_range_above_zero_is_refused(gamma: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="no range above 0"):
+        TransferConfig(gamma=gamma)

@@ -246,7 +246,14 @@ def test_the_papers_network_takes_a_training_step_and_a_sampling_step(tmp_path: 
 
 def test_strangers_are_learnt_from_beside_pairs(faces: Path, style_folder: Path, tmp_path: Path) -> None:
     config = settings(
-        faces, style_folder, tmp_path, steps=6, batch=6, prediction="sample", transfer={"share": 0.5}, identity="embedded"
+        faces,
+        style_folder,
+        tmp_path,
+        steps=6,
+        batch=6,
+        prediction="sample",
+        transfer={"share": 0.5, "gamma": (1, 3)},
+        identity="embedded",
     )
     train(DiffFASTask(config, CPU), config, CPU)
     points = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
