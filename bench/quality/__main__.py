@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import get_args
 
 import click
 import cv2
@@ -13,6 +14,7 @@ import torch
 from bench.quality import augment, cue_map, probe, synthesis
 from bench.quality import identity as faces
 from bench.quality.generator import Settings
+from bench.quality.live import LiveSet
 from bench.quality.teacher import Teacher
 from fasgen.errors import FasgenError
 from fasgen.stages.lgsc.config import LgscConfig
@@ -37,7 +39,17 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--limit", type=click.IntRange(2), default=None, help="samples of each data set, evenly spread  [default: all]")
 @click.option("--device", default="cpu", show_default=True, help="torch's name of the device")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads")
-@click.option("--subjects", default=",".join(faces.SUBJECTS), show_default=True, help="identity: people held out of training")
+@click.option(
+    "--faces",
+    "live_set",
+    type=click.Choice(get_args(LiveSet)),
+    default="celebrities",
+    show_default=True,
+    help="identity: which live faces",
+)
+@click.option(
+    "--subjects", default=",".join(faces.SUBJECTS), show_default=True, help="identity: celebrities held out of training"
+)
 @click.option("--teacher", type=click.Path(path_type=Path), default=None, help="identity: independent face recogniser, ONNX")
 @click.option("--teacher-node", default="665", show_default=True, help="identity: its embedding's name in the graph")
 @click.option("--style-judge", type=FOLDER, default=None, help="synthesis: style encoder that the model was not trained with")
@@ -70,6 +82,7 @@ def main(
     limit: int | None,
     device: str,
     threads: int,
+    live_set: LiveSet,
     subjects: str,
     teacher: Path | None,
     teacher_node: str,
@@ -97,7 +110,7 @@ def main(
     try:
         if what in ("identity", "all"):
             people = [name.strip() for name in subjects.split(",") if name.strip()]
-            found = faces.measure(data, out, settings, subjects=people, limit=limit, teacher=judge)
+            found = faces.measure(data, out, settings, faces=live_set, subjects=people, limit=limit, teacher=judge)
             print(faces.text(found), end="\n\n", flush=True)
         if what in ("probe", "all"):
             print(probe.text(probe.measure(data, out, settings, limit=limit, generator=not no_generator)), flush=True)

@@ -20,8 +20,11 @@ from fasgen.stages.align.config import AlignConfig
 from fasgen.stages.align.stage import Align
 from fasgen.stages.stage import Product, Sample
 
-REPLAYS, PHOTOGRAPHS = "replay_domains", "celeba_spoof_dev"
+REPLAYS, PHOTOGRAPHS, WEBCAM = "replay_domains", "celeba_spoof_dev", "nuaa"
 FOLDS = 5
+ONE_PERSON = {"d8": "d1", "d9": "d1", "d10": "d1"}
+"""Domains of replays that show the person of another one: they are held out with it."""
+
 KINDS = ("live", "spoof")
 
 
@@ -70,7 +73,7 @@ class Crops:
 
 
 def list_replays(data: Path) -> list[Picture]:
-    """Frames of the replay domains; a group is a domain.
+    """Frames of the replay domains; a group is a domain, or all that show one person.
 
     Raises:
         SourceError: there are none.
@@ -78,7 +81,7 @@ def list_replays(data: Path) -> list[Picture]:
     root = data / REPLAYS
     return _any(
         [
-            Picture(path.relative_to(data).as_posix(), kind == "spoof", domain.name)
+            Picture(path.relative_to(data).as_posix(), kind == "spoof", ONE_PERSON.get(domain.name, domain.name))
             for domain in sorted(p for p in root.glob("*") if p.is_dir())
             for kind in KINDS
             for path in sorted((domain / kind).glob("*.jpg"))
@@ -103,9 +106,26 @@ def list_photographs(data: Path) -> list[Picture]:
     return _any(pictures, root)
 
 
+def list_webcam(data: Path) -> list[Picture]:
+    """Frames of a webcam, of faces and of printed photographs; a group is a person.
+
+    Raises:
+        SourceError: there are none.
+    """
+    root = data / WEBCAM
+    return _any(
+        [
+            Picture(path.relative_to(data).as_posix(), kind == "spoof", path.parent.name)
+            for kind in KINDS
+            for path in sorted((root / kind).glob("*/*.jpg"))
+        ],
+        root,
+    )
+
+
 def _any(pictures: list[Picture], root: Path) -> list[Picture]:
     if not pictures:
-        raise SourceError(f"--data: no live/*.jpg and spoof/*.jpg below {root}; name the folder of the data sets")
+        raise SourceError(f"--data: no pictures in live and spoof below {root}; name the folder of the data sets")
     return pictures
 
 

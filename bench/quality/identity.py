@@ -22,24 +22,14 @@ import torch
 from numpy.typing import NDArray
 
 from bench.quality.generator import Generator, Settings
+from bench.quality.live import SUBJECTS, LiveSet, live_faces, spread
 from bench.quality.metrics import QUANTILES, Distribution, auc, psnr, text_table
 from bench.quality.teacher import Teacher
-from fasgen.errors import SourceError
-from fasgen.training.config import FacesConfig
-from fasgen.training.faces import list_faces, load_faces
 from fasgen.training.sheet import save_sheet
 
-SUBJECTS = ("Barack_Obama", "Keira_Knightley", "Hugh_Laurie", "Jennifer_Lopez")
-FOLDER = "live_aligned_112"
-SHOWN = 32
+SHOWN = 24
 
 Vectors = NDArray[np.float32]
-
-
-def spread(count: int, limit: int | None) -> NDArray[np.int64]:
-    """``limit`` indices evenly over ``count``, all of them where ``limit`` is None or larger."""
-    wanted = count if limit is None else min(limit, count)
-    return np.arange(wanted, dtype=np.int64) * count // max(wanted, 1)
 
 
 def similarities(x: Vectors, y: Vectors, alone: Vectors, subjects: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
@@ -97,37 +87,37 @@ def measure(
     out: Path,
     settings: Settings,
     *,
+    faces: LiveSet = "celebrities",
     subjects: Sequence[str] = SUBJECTS,
     limit: int | None = None,
     teacher: Teacher | None = None,
 ) -> dict[str, Any]:
-    """Reconstruct the subjects' faces, write ``identity.json`` and ``identity.png`` to ``out``, and return the figures.
+    """Reconstruct live faces, write ``identity-<faces>.json`` and ``.png`` to ``out``, and return the figures.
+
+    The sheet shows face, reconstruction and residual (grey is none), side by side.
 
     Args:
-        data: folder that holds ``live_aligned_112/<subject>/*.jpg``.
+        data: folder of the data sets.
         out: folder to write to; it will hold rendered faces.
         settings: the generator.
-        subjects: names of folders; two at least, none of them used in training.
+        faces: which of `bench.quality.live`'s sets.
+        subjects: of celebrities, who; two at least, none of them used in training.
         limit: use so many faces, evenly spread.
         teacher: independent network.
 
     Raises:
         SourceError: the faces are missing.
     """
-    if len(set(subjects)) < 2:
-        raise SourceError("--subjects: name two or more, or there is no other person to compare with")
-    _, held = list_faces(FacesConfig.model_validate({"path": data / FOLDER, "size": 112, "holdout": tuple(subjects)}))
-    faces = [held[i] for i in spread(len(held), limit)]
-    crops = np.ascontiguousarray(load_faces(faces, 112).permute(0, 2, 3, 1).numpy())
-    names = [face.name for face in faces]
+    shown = live_faces(faces, data, out, subjects=subjects, device=settings.device, limit=limit)
+    crops, who = shown.crops, shown.subjects
     generator = Generator(settings)
-    made = generator.reconstruct(crops, names, told="identity")
-    alone = generator.reconstruct(crops, names, 0)
+    made = generator.reconstruct(crops, shown.names, told=faces)
+    alone = generator.reconstruct(crops, shown.names, 0)
     networks = {"conditioning network": generator.embeddings} | ({"independent network": teacher.embeddings} if teacher else {})
-    who = np.array([face.subject for face in faces])
     report: dict[str, Any] = {
-        "faces": len(faces),
-        "subjects": sorted(set(who)),
+        "set": faces,
+        "faces": len(crops),
+        "people": len(set(who.tolist())),
         "t": settings.t,
         "calls": made.calls,
         "ms_per_image": made.milliseconds,
@@ -139,16 +129,17 @@ def measure(
         },
     }
     out.mkdir(parents=True, exist_ok=True)
-    (out / "identity.json").write_text(json.dumps(report, indent=2) + "\n")
-    shown = spread(len(crops), SHOWN)
-    save_sheet(out / "identity.png", [_signed(crops[shown]), _signed(made.images[shown])])
+    (out / f"identity-{faces}.json").write_text(json.dumps(report, indent=2) + "\n")
+    few = spread(len(crops), SHOWN)
+    before, after = _signed(crops[few]), _signed(made.images[few])
+    save_sheet(out / f"identity-{faces}.png", [before, after, (before - after).clamp(-1, 1)], across=6)
     return report
 
 
 def text(report: dict[str, Any]) -> str:
     """The report as text."""
     lines = [
-        f"{report['faces']} faces of {len(report['subjects'])} people, t = {report['t']}, {report['calls']} calls, "
+        f"{report['set']}: {report['faces']} faces of {report['people']} people, t = {report['t']}, {report['calls']} calls, "
         f"{report['ms_per_image']:.1f} ms an image",
         f"PSNR {report['psnr']['mean']:.2f} dB (sd {report['psnr']['sd']:.2f}); "
         f"autoencoder alone {report['psnr_autoencoder_alone']['mean']:.2f} dB",

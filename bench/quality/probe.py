@@ -1,10 +1,10 @@
 """Does the cue help to tell attacks? One light probe on the image, on the cue, and on both.
 
 The probe is logistic regression on standardised features that are not learned (`bench.quality.features`). What is left out is
-always a whole group: a domain of the replays, or a fifth of the photographs in order of their numbers, because neighbours show
-the same person. Two trivial cues are probed beside that of the generator, in place of it and with just as many features: what
-a Gaussian low pass takes away, and what the generator's autoencoder alone does not give back. What the image plus the cue
-gains over the image plus one of these is what the diffusion adds.
+always a whole group: a domain of the replays, a fifth of the photographs in order of their numbers, because neighbours show the
+same person, or a person before the webcam. Two trivial cues are probed beside that of the generator, in place of it and with
+just as many features: what a Gaussian low pass takes away, and what the generator's autoencoder alone does not give back. What
+the image plus the cue gains over the image plus one of these is what the diffusion adds.
 
 ``image + cue`` is one probe on the features of both. ``image | cue`` is the mean of two probes' scores, each standardised over
 what it was trained on: with a handful of domains to learn from, twice the features cost a single probe more than they bring.
@@ -21,10 +21,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.quality.crops import Crops, align, counts, list_photographs, list_replays
+from bench.quality.crops import Crops, align, counts, list_photographs, list_replays, list_webcam
 from bench.quality.features import features
 from bench.quality.generator import Generator, Settings
-from bench.quality.identity import spread
+from bench.quality.live import spread
 from bench.quality.metrics import auc, text_table
 from fasgen.manifests.weights import digest_weights
 from fasgen.stages.defake.config import SPEC, DefakeConfig
@@ -40,8 +40,12 @@ SIGMA = 2.0
 
 PENALTIES = (1.0, 0.01, 0.1, 10.0)
 
-LISTINGS = {"replays": list_replays, "photographs": list_photographs}
-PROTOCOLS = {"replays": "leave one domain out", "photographs": "five contiguous folds"}
+LISTINGS = {"replays": list_replays, "photographs": list_photographs, "webcam": list_webcam}
+PROTOCOLS = {
+    "replays": "leave one domain out, or all of one person",
+    "photographs": "five contiguous folds",
+    "webcam": "leave one person out",
+}
 
 
 def low_pass(images: NDArray[np.uint8]) -> NDArray[np.int16]:
@@ -145,12 +149,12 @@ def measure(
     penalties: Sequence[float] = PENALTIES,
     generator: bool = True,
 ) -> dict[str, Any]:
-    """Probe both data sets, write ``probe.json`` to ``out``, and return the figures.
+    """Probe the data sets, write ``probe.json`` to ``out``, and return the figures.
 
     Crops and reconstructions are kept in ``out`` and used again where data set, weights and settings are the same.
 
     Args:
-        data: folder that holds ``replay_domains`` and ``celeba_spoof_dev``.
+        data: folder that holds the data sets.
         out: folder to write to; it will hold crops and reconstructions.
         settings: the generator.
         limit: use so many crops of each data set, evenly spread.

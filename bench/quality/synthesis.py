@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.quality.crops import Crops, align, list_photographs, list_replays
-from bench.quality.identity import FOLDER, SUBJECTS, spread
+from bench.quality.live import CELEBRITIES, SUBJECTS, spread
 from bench.quality.metrics import Distribution, text_table
 from bench.quality.teacher import Teacher
 from fasgen.errors import SourceError
@@ -147,7 +147,7 @@ def measure(
 
 def make_pairs(data: Path, out: Path, stage: Diffusion, subjects: Sequence[str], limit: int) -> Pairs:
     """Held-out live faces, each with a guide of one of the styles that the weights know."""
-    _, held = list_faces(FacesConfig.model_validate({"path": data / FOLDER, "size": 112, "holdout": tuple(subjects)}))
+    _, held = list_faces(FacesConfig.model_validate({"path": data / CELEBRITIES, "size": 112, "holdout": tuple(subjects)}))
     faces = [held[i] for i in spread(len(held), limit)]
     live = np.ascontiguousarray(load_faces(faces, 112).permute(0, 2, 3, 1).numpy())
     known = [name for name in STYLES if simulated_key(name) in stage.known]
@@ -174,10 +174,11 @@ def real_guides(data: Path, out: Path, stage: Diffusion) -> dict[str, Images]:
     """Attacks of the data by style key, those that the weights know. The keys are those of `examples/train-embedded.yaml`."""
     found: dict[str, Images] = {}
     replays = kept(data, out, "replays", list_replays)
-    for domain in np.unique(replays.groups):
+    domains = np.array([name.split("/")[1] for name in replays.names.tolist()])
+    for domain in np.unique(domains):
         key = f"replay|{domain}|replay"
         if key in stage.known:
-            found[key] = replays.images[replays.spoof & (replays.groups == domain)]
+            found[key] = replays.images[replays.spoof & (domains == domain)]
     photographs = kept(data, out, "photographs", list_photographs)
     if "celebaspoof|celeba|photo" in stage.known:
         found["celebaspoof|celeba|photo"] = photographs.images[photographs.spoof]

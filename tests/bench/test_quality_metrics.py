@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bench.quality.identity import spread
+from bench.quality.live import spread
 from bench.quality.metrics import Distribution, auc, psnr
 
 SCORES = arrays(np.float64, st.integers(1, 30), elements=st.integers(-3, 3).map(float))

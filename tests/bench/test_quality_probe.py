@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.quality.crops import FOLDS, Crops, list_photographs, list_replays
+from bench.quality.crops import FOLDS, Crops, list_photographs, list_replays, list_webcam
 from bench.quality.probe import AUTOENCODER, CUE, IMAGE, LOW_PASS, compare, feature_sets, leave_one_out, low_pass
 from fasgen.errors import SourceError
 
@@ -89,6 +89,21 @@ def test_domains_are_the_groups_of_replays(tmp_path: Path) -> None:
     touch(tmp_path / "replay_domains" / "d1" / "live" / "0001.jpg")
     touch(tmp_path / "replay_domains" / "d2" / "spoof" / "0001.jpg")
     assert [(p.group, p.spoof) for p in list_replays(tmp_path)] == [("d1", False), ("d2", True)]
+
+
+def test_domains_of_one_person_are_held_out_together(tmp_path: Path) -> None:
+    for domain in ("d1", "d7", "d8", "d9", "d10"):
+        touch(tmp_path / "replay_domains" / domain / "live" / "0001.jpg")
+    groups = {p.path.split("/")[1]: p.group for p in list_replays(tmp_path)}
+    assert groups == {"d1": "d1", "d7": "d7", "d8": "d1", "d9": "d1", "d10": "d1"}
+
+
+def test_people_are_the_groups_before_the_webcam(tmp_path: Path) -> None:
+    for kind in ("live", "spoof"):
+        for person in ("nuaa_0001", "nuaa_0002"):
+            touch(tmp_path / "nuaa" / kind / person / "1.jpg")
+    found = [(p.group, p.spoof) for p in list_webcam(tmp_path)]
+    assert found == [("nuaa_0001", False), ("nuaa_0002", False), ("nuaa_0001", True), ("nuaa_0002", True)]
 
 
 def test_missing_data_is_named(tmp_path: Path) -> None:
