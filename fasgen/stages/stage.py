@@ -184,6 +184,11 @@ def no_weights(config: Any) -> dict[str, Path]:
     return {}
 
 
+def never_refuses(config: Any, others: Mapping[str, Any]) -> str:
+    """For stages that run on whatever they get."""
+    return ""
+
+
 def no_marks(config: Any) -> dict[str, Term]:
     """For stages that generate no image."""
     return {}
@@ -218,6 +223,10 @@ class StageSpec:
         off: from a config, whether the stage is left out of runs altogether, with all that cannot do without it.
         wants: from a config, whether one of the optional reads is wanted.
         synthetic: from a config, those of its images that are generated, with the term of the mark that their files get.
+        refusal: from its configuration and those of the other stages of the run, by name, why it cannot run with them; empty where
+            it can. Asked when a run is planned, before anything is made, so it reads configurations of weights and no weights.
+        rehearse: ``module:function``, called as ``rehearse(stage, size)``: one full batch of made-up crops of ``size`` px. For
+            stages whose batch may be found by trying; empty for others.
         finish: ``module:function``, called in the driver as ``finish(folder, plan)`` when a run has nothing more to do for
             the stage: ``folder`` is its generation in the store, ``plan`` what its ``plan.json`` holds. It may be called again.
     """
@@ -244,6 +253,8 @@ class StageSpec:
     off: Callable[[Any], bool] = never_off
     wants: Callable[[Any, Reads], Want] = if_on
     synthetic: Callable[[Any], Mapping[str, Term]] = no_marks
+    refusal: Callable[[Any, Mapping[str, Any]], str] = never_refuses
+    rehearse: str = ""
 
     @property
     def key(self) -> str:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fasgen.stages.defake.ddim import Prediction, noised, split
+from fasgen.stages.denoising.schedule import Prediction, noised, split
 from fasgen.stages.synth.difffas.diffusion import guided
 from fasgen.stages.synth.difffas.style_encoder import Style, StyleEncoder
 from fasgen.stages.synth.difffas.training_config import TransferConfig

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fasgen.stages.defake.ddim import noised
+from fasgen.stages.denoising.schedule import noised
 from fasgen.stages.synth.difffas.diffusion import Schedule
 from fasgen.stages.synth.difffas.train_transfer import (
     FIRST,
