@@ -223,8 +223,8 @@ class StageSpec:
         off: from a config, whether the stage is left out of runs altogether, with all that cannot do without it.
         wants: from a config, whether one of the optional reads is wanted.
         synthetic: from a config, those of its images that are generated, with the term of the mark that their files get.
-        refusal: from its configuration and those of the other stages of the run, by name, why it cannot run with them; empty where
-            it can. Asked when a run is planned, before anything is made, so it reads configurations of weights and no weights.
+        refusal: from its configuration and those of the other stages of the run, by name, why it cannot run with them; empty
+            where it can. Asked when a run is planned, before anything is made: it reads what weights say of themselves.
         rehearse: ``module:function``, called as ``rehearse(stage, size)``: one full batch of made-up crops of ``size`` px. For
             stages whose batch may be found by trying; empty for others.
         finish: ``module:function``, called in the driver as ``finish(folder, plan)`` when a run has nothing more to do for

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
@@ -22,8 +22,6 @@ from fasgen.stages.defake.tokens import LearnedTokens, PaddedTokens, identity_to
 from fasgen.stages.denoising.grids import agfas_grid
 from fasgen.stages.denoising.samplers import Sampler, advance, walk_table
 from fasgen.stages.denoising.schedule import Prediction, abar_schedule, noised
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 AUTOENCODERS: dict[str, Any] = {
     "AutoencoderKL": AutoencoderKL,
@@ -189,7 +187,7 @@ class DFG(nn.Module):
         """Time steps of AG-FAS's grid; see `fasgen.stages.denoising.grids.agfas_grid`."""
         return agfas_grid(t, steps, self.train_steps, self.offset)
 
-    def compile(self, how: Callable[[Function], Function]) -> None:
+    def compile(self, how: Callable[[Any], Any]) -> None:
         """Put ``how`` of encoding, decoding and the step of a walk in their places."""
         self._encode, self._decode, self._step = how(self.latents.encode), how(self.latents.decode), how(self.step)
 

@@ -92,7 +92,8 @@ class Defake:
         identity_map = to_device(maps, self.device).to(self.dtype)
         noise = to_device(eps, self.device).flatten(0, 1)
         y: Tensor = self.dfg.reconstruct(x, identity_map, noise, self.points, self.config.sampler)
-        y = ((y[..., :height, :width].float() + 1) * 127.5).unflatten(0, (-1, draws)).permute(0, 1, 3, 4, 2)
+        y = ((y[..., :height, :width].float() + 1) * 127.5).permute(0, 2, 3, 1)
+        y = y.reshape(-1, draws, *y.shape[1:])
         mean = y.mean(1) if draws > 1 else y[:, 0]
         finite = mean.isfinite().flatten(1).all(1)
         reconstructions = mean.nan_to_num().round().clamp(0, 255).to(torch.uint8)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 Spacing = Literal["even", "quadratic"]
-"""How the levels of a grid lie (Song et al., ICLR 2021, appendix D.2): as the numbers 1 to N, or as their squares, which spends more
-of the calls near the clean image."""
+"""How the levels of a grid lie (Song et al., ICLR 2021, appendix D.2): as the numbers 1 to N, or as their squares, which spends
+more of the calls near the clean image."""
 
 
 def levels(t: Tensor, calls: int, spacing: Spacing = "even") -> Tensor:
@@ -46,8 +46,8 @@ def exact_grid(t: int, calls: int, spacing: Spacing = "even", train_steps: int =
 def agfas_grid(t: int, steps: int, train_steps: int = 1000, offset: int = 1) -> list[int]:
     """AG-FAS's grid: that of Stable Diffusion 1.x over the whole range, of which the part up to t is walked.
 
-    ``steps`` points lie ``train_steps // steps`` apart, shifted by ``offset``; those up to ``t + offset`` are walked. For t = 800
-    of 1000 and 50 points that is 801, 781, ..., 1: 41 network calls. A t between two points begins at the lower one.
+    ``steps`` points lie ``train_steps // steps`` apart, shifted by ``offset``; those up to ``t + offset`` are walked. For t =
+    800 of 1000 and 50 points that is 801, 781, ..., 1: 41 network calls. A t between two points begins at the lower one.
 
     Args:
         t: strength in [0, train_steps]; 0 returns no point at all, so that the image comes back as it is.

@@ -1,8 +1,9 @@
 """Deterministic samplers as tables of weights.
 
-A step of each of them, from level t to a lower level s, is one affine move: ``z_s = A z_t + B z_0 + C z_0'``, with z_0 the clean
-image that the network sees at t, itself affine in z_t and the network's output, and z_0' the one it saw a step before. The weights
-follow from the grid alone. So a walk is a table made once, and its step runs on the device without a question to the host.
+A step of each of them, from level t to a lower level s, is one affine move: ``z_s = A z_t + B z_0 + C z_0'``, with z_0 the
+clean image that the network sees at t, itself affine in z_t and the network's output, and z_0' the one it saw a step before.
+The weights follow from the grid alone. So a walk is a table made once, and its step runs on the device without a question to
+the host.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ def ddim(abar: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def dpmpp_2m(abar: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """DPM-Solver++(2M) (Lu et al. 2022, Algorithm 2): z_0 is continued along the line through its last two values.
 
-    The line is drawn over the half log signal-to-noise ratio lambda. The first step, and the last, in which lambda has no bound,
-    are of first order, which is DDIM.
+    The line is drawn over the half log signal-to-noise ratio lambda. The first step, and the last, in which lambda has no
+    bound, are of first order, which is DDIM.
 
     Args:
         abar: (N + 1, ...) float64, by level of the grid; not falling.

@@ -101,7 +101,7 @@ def gaussian(points: list[int], sampler: Sampler) -> float:
 
 
 def test_the_second_order_and_the_quadratic_grid_pay() -> None:
-    """On a flow that is known: more calls come nearer, the second order nearer than the first, the quadratic grid nearer still."""
+    """On a flow that is known: more calls come nearer, the second order nearer, the quadratic grid nearer still."""
     for sampler in NAMES:
         errors = [gaussian(exact_grid(800, calls), sampler) for calls in (5, 10, 20, 40)]
         assert errors == sorted(errors, reverse=True)
