@@ -14,11 +14,11 @@ from fasgen.errors import ConfigError
 from fasgen.records import Reason, Scalar
 from fasgen.seeds import normal_noise, sample_seed
 from fasgen.stages.batching import in_slots, resolve_dtype, to_signed
+from fasgen.stages.physical.simulate import Simulated, simulate
 from fasgen.stages.stage import RGB, Product, Reject, Sample
 from fasgen.stages.synth.config import SynthConfig, model_folder
 from fasgen.stages.synth.difffas.diffusion import Passes
 from fasgen.stages.synth.difffas.model import DiffFAS
-from fasgen.stages.synth.physical.simulate import Simulated, simulate
 
 
 class Synthesiser(Protocol):
