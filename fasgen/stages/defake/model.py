@@ -72,9 +72,17 @@ def load_module(kind: Any, folder: Path) -> Any:
     if not list(folder.glob("*.safetensors")):
         hint = "; it holds a pickle, which is never loaded: convert it to safetensors" if list(folder.glob("*.bin")) else ""
         raise WeightsError(f"{folder}: no *.safetensors file{hint}")
+    # Public folders often hold half precision beside single, or alone.
+    single = list(folder.glob("*_model.safetensors*")) + list(folder.glob("*_model-*.safetensors"))
+    variant = None if single or not list(folder.glob("*.fp16*.safetensors")) else "fp16"
     try:
         module, info = kind.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, output_loading_info=True, low_cpu_mem_usage=False
+            folder,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+            low_cpu_mem_usage=False,
+            variant=variant,
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{folder}: does not load as {kind.__name__}: {str(error).splitlines()[0]}") from error

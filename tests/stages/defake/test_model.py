@@ -124,6 +124,14 @@ def test_pickles_are_refused_by_name(stable: Path, tmp_path: Path) -> None:
         DFG.load(stable, unet)
 
 
+def test_half_precision_alone_is_found(stable: Path, tmp_path: Path) -> None:
+    """As public folders have it: diffusion_pytorch_model.fp16.safetensors."""
+    DFG.load(stable).unet.half().save_pretrained(tmp_path / "unet", variant="fp16", safe_serialization=True)
+    assert [path.name for path in (tmp_path / "unet").glob("*.safetensors")] == ["diffusion_pytorch_model.fp16.safetensors"]
+    wanted = DFG.load(stable).unet.conv_in.weight
+    assert torch.equal(DFG.load(stable, tmp_path / "unet").unet.conv_in.weight, wanted.half().float())
+
+
 def test_foreign_unet_beside_the_folder(stable: Path, tmp_path: Path) -> None:
     tiny_unet(4, 4, 768).save_pretrained(tmp_path / "unet_ema", safe_serialization=True)
     assert DFG.load(stable, tmp_path / "unet_ema").unet.config.cross_attention_dim == 768
