@@ -153,6 +153,8 @@ def loaded_by(code: str) -> set[str]:
             {"torch", "ray", "cv2", "diffusers", "pyarrow", "zarr", "duckdb", "onnx"},
         ),
         ("import fasgen.config; fasgen.config.root_model()", {"torch", "ray", "cv2", "diffusers", "pyarrow", "zarr", "duckdb"}),
+        ("import fasgen.stages.lgsc.stage", {"diffusers", "pyarrow", "ray", "zarr", "duckdb", "onnx"}),
+        ("import fasgen.stages.stdn.stage", {"diffusers", "pyarrow", "ray", "zarr", "duckdb", "onnx"}),
         ("import fasgen.reader", {"ray", "pyarrow", "zarr", "duckdb", "pydantic", "diffusers", "webdataset"}),
     ],
 )

@@ -25,6 +25,16 @@ def in_slots(samples: Sequence[Sample], batch: int, take: Callable[[Sample], NDA
     return out
 
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
+    """``auto`` is bf16 where CUDA computes in it and fp32 elsewhere: on CPUs bf16 is several times slower."""
+    if name != "auto":
+        return DTYPES[name]
+    return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+
+
 def to_signed(images: NDArray[np.uint8], device: torch.device, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Levels (B, H, W, 3) uint8 to (B, 3, H, W) in [-1, 1], as diffusion and ArcFace networks take them."""
     x = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).to(torch.float32)

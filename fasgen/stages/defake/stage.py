@@ -14,21 +14,12 @@ from torch.nn import functional as F
 from fasgen.errors import ConfigError
 from fasgen.records import Reason
 from fasgen.seeds import normal_noise
-from fasgen.stages.batching import in_slots, to_signed
+from fasgen.stages.batching import in_slots, resolve_dtype, to_signed
 from fasgen.stages.defake.config import DefakeConfig
 from fasgen.stages.defake.cue import crop_points, face_ellipse, residual, statistics
 from fasgen.stages.defake.model import DFG
 from fasgen.stages.stage import Product, Reject, Sample
 from fasgen.stages.weights import embedded
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
-    """``auto`` is bf16 where CUDA computes in it and fp32 elsewhere: on CPUs bf16 is several times slower."""
-    if name != "auto":
-        return DTYPES[name]
-    return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
 
 
 class Defake:

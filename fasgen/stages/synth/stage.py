@@ -12,8 +12,7 @@ from torch import Tensor
 from fasgen.errors import ConfigError
 from fasgen.records import Reason, Scalar
 from fasgen.seeds import normal_noise, sample_seed
-from fasgen.stages.batching import in_slots, to_signed
-from fasgen.stages.defake.stage import resolve_dtype
+from fasgen.stages.batching import in_slots, resolve_dtype, to_signed
 from fasgen.stages.physical.simulate import Simulated, simulate
 from fasgen.stages.stage import RGB, Product, Reject, Sample
 from fasgen.stages.synth.config import SynthConfig, model_folder
