@@ -14,7 +14,8 @@ from fasgen.manifests.plan_file import latest
 from fasgen.manifests.sources_file import read_sources, source_names
 from fasgen.manifests.unit import committed_units, manifest_path
 from fasgen.records import Reason
-from fasgen.sources.adapters import BUILT_IN, open_table
+from fasgen.sources.adapters import open_table
+from fasgen.sources.adapters.built_in import BUILT_IN
 from fasgen.sources.adapters.table import Published
 
 WHOLE = "all"

@@ -20,7 +20,7 @@ from fasgen.stages.stdn.model import Disentangler, finite
 from fasgen.stages.stdn.traces import spoof_of, stacked, unstacked
 from fasgen.stages.stdn.warp import backward_offset, warp
 from fasgen.stages.synth.config import SynthConfig
-from fasgen.stages.synth.stage import as_json, common, guide_of
+from fasgen.stages.synth.sample import as_json, common, guide_of
 
 
 class TraceTransfer:
