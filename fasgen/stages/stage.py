@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,6 +172,24 @@ class Stage(Protocol):
 
     def __call__(self, batch: Sequence[Sample]) -> list[Product | Reject]:
         """Map up to ``batch`` samples to as many products or rejects, in order."""
+        ...
+
+
+Collect = Callable[[], "list[Product | Reject]"]
+"""Waits for what was launched and gives its products or rejects, in order."""
+
+
+@runtime_checkable
+class Launchable(Stage, Protocol):
+    """A stage that can launch a batch and let go of it. The worker launches the next one before it collects this one, so that
+    the device goes on while the host makes products.
+
+    Called as a whole it is ``start(batch)()``. A launched batch is collected once, in any order relative to other launches and
+    possibly while another thread launches one; or never, where something else went wrong.
+    """
+
+    def start(self, batch: Sequence[Sample]) -> Collect:
+        """Launch all that the device has to do for ``batch``; returns what waits for it and builds the products."""
         ...
 
 
