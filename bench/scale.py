@@ -172,7 +172,7 @@ def _pictures() -> tuple[str, list[NDArray[np.uint8]]]:
 
 def ask(store: str, filter_sql: str) -> dict[str, float]:
     """One query with every column, as ``fasgen show`` asks it."""
-    from fasgen.manifests.query import show
+    from fasgen.audit.query import show
     from fasgen.pipeline.resources import peak_rss
 
     began, used = time.perf_counter(), time.process_time()
@@ -183,7 +183,7 @@ def ask(store: str, filter_sql: str) -> dict[str, float]:
 
 def report(store: str) -> dict[str, float]:
     """The morning report."""
-    from fasgen.manifests.report.morning import write_report
+    from fasgen.audit.report.morning import write_report
     from fasgen.pipeline.resources import peak_rss
 
     began, used = time.perf_counter(), time.process_time()

@@ -44,8 +44,8 @@ class Ours:
     def __init__(self) -> None:
         import cv2
 
-        from fasgen.stages.synth.physical.config import STYLES, PhysicalConfig
-        from fasgen.stages.synth.physical.simulate import simulate
+        from fasgen.stages.physical.config import STYLES, PhysicalConfig
+        from fasgen.stages.physical.simulate import simulate
 
         cv2.setNumThreads(1)
         self.styles, self._config, self._simulate, self._seed = STYLES, PhysicalConfig(), simulate, 0

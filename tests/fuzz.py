@@ -28,11 +28,11 @@ sys.path.insert(0, str(Path(__file__).parent / "pipeline"))
 import mixing
 import toy
 
+from fasgen.audit.verify import verify
 from fasgen.cli import main as cli
 from fasgen.config import load as load_config
 from fasgen.errors import FasgenError
 from fasgen.manifests.shard import UnitReader, committed_units
-from fasgen.manifests.verify import verify
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.plan import Plan, build_plan
 from fasgen.pipeline.resources import Resources

@@ -21,8 +21,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from fasgen.audit.verify import verify
 from fasgen.manifests.shard import committed_units, unit_summary
-from fasgen.manifests.verify import verify
 
 PORTRAITS = Path(__file__).parent.parent / "examples" / "portraits"
 QUICK = (

@@ -25,6 +25,7 @@ from fasgen.stages.defake.config import DefakeConfig
 from fasgen.stages.defake.model import DFG, load_module
 from fasgen.stages.defake.stage import Defake
 from fasgen.stages.defake.training_config import AutoencoderTraining
+from fasgen.stages.gallery import train_simulation
 from fasgen.stages.identify.config import IdentifyConfig
 from fasgen.stages.identify.load import load as load_identity
 from fasgen.stages.identify.stage import Identify
@@ -36,7 +37,6 @@ from fasgen.stages.stage import Product, Sample, Stage
 from fasgen.stages.stdn.config import STEPS_A_LEVEL, StdnConfig
 from fasgen.stages.stdn.generator import Generator
 from fasgen.stages.stdn.stage import Stdn
-from fasgen.stages.synth import train_simulation
 from fasgen.stages.synth.config import SynthConfig
 from fasgen.stages.synth.difffas.model import DiffFAS
 from fasgen.stages.synth.difffas.style_encoder import StyleEncoder
@@ -46,13 +46,13 @@ from fasgen.training.launch import build_task
 from fasgen.training.loop import train
 from tests.stages.align.pictures import PORTRAITS, read
 from tests.stages.defake.test_training import dfg_settings
+from tests.stages.gallery.toy import faces_folder, toy_physical
 from tests.stages.identify.test_train import config as identity_settings
 from tests.stages.lgsc.test_training import settings as lgsc_settings
 from tests.stages.stdn.test_training import settings as stdn_settings
 from tests.stages.synth.difffas import tiny
 from tests.stages.synth.difffas.test_training import settings as difffas_settings
 from tests.stages.synth.difffas.test_training import style_settings
-from tests.stages.synth.toy import faces_folder, toy_physical
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 

@@ -29,9 +29,9 @@ from bench.quality.metrics import text_table
 from bench.quality.synthesis import Pairs, kept, synthesise
 from fasgen.downstream.metrics import auc, eer_threshold, rates, roc
 from fasgen.seeds import sample_seed
+from fasgen.stages.physical.config import STYLES
+from fasgen.stages.physical.simulate import simulate
 from fasgen.stages.synth.config import SynthConfig
-from fasgen.stages.synth.physical.config import STYLES
-from fasgen.stages.synth.physical.simulate import simulate
 from fasgen.stages.synth.stage import Diffusion
 
 Images = NDArray[np.uint8]

@@ -28,11 +28,11 @@ from fasgen.seeds import sample_seed
 from fasgen.stages.batching import to_signed
 from fasgen.stages.identify.config import weights_path
 from fasgen.stages.identify.load import load as load_identity
+from fasgen.stages.physical.config import STYLES
+from fasgen.stages.physical.simulate import simulate
 from fasgen.stages.stage import Product, Sample
 from fasgen.stages.synth.config import SynthConfig, simulated_key
 from fasgen.stages.synth.difffas.style_encoder import StyleEncoder
-from fasgen.stages.synth.physical.config import STYLES
-from fasgen.stages.synth.physical.simulate import simulate
 from fasgen.stages.synth.stage import Diffusion
 from fasgen.training.config import FacesConfig
 from fasgen.training.faces import list_faces, load_faces

@@ -37,7 +37,7 @@ def cluster(
     sample id (`data.identities`). Where subjects are known, how far the clusters agree with them is told: purity, NMI, F1
     over pairs.
     """
-    from fasgen.manifests.identities_file import read_embedded, write_identities
+    from fasgen.audit.likeness.identities import read_embedded, write_identities
     from fasgen.stages.identify.agreement import agreement
     from fasgen.stages.identify.clusters import cluster as agglomerate
 

@@ -13,7 +13,7 @@ from fasgen.commands import options
 from fasgen.commands.text import plain, table
 
 if TYPE_CHECKING:
-    from fasgen.manifests.compare import StageDiff
+    from fasgen.audit.compare import StageDiff
     from fasgen.manifests.plan_file import Generation
 
 FEW = 5
@@ -33,7 +33,7 @@ def diff(first: str, second: str, config_path: Path | None, store: Path | None, 
 
     Exit codes: 0 rows, bytes and scores are the same, 1 they differ, 2 refused.
     """
-    from fasgen.manifests.compare import compare
+    from fasgen.audit.compare import compare
 
     found = compare(*(_side(name, config_path, store) for name in (first, second)))
     for line in _jsonl(found) if style == "jsonl" else _text(found):
@@ -42,7 +42,7 @@ def diff(first: str, second: str, config_path: Path | None, store: Path | None, 
 
 
 def _side(name: str, config_path: Path | None, store: Path | None) -> list[Generation]:
-    from fasgen.manifests.compare import side
+    from fasgen.audit.compare import side
 
     path = Path(name)
     if path.is_dir():

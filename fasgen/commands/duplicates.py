@@ -37,7 +37,7 @@ def duplicates(
 
     Exit codes: 0 nothing leaks, 1 something is on two sides.
     """
-    from fasgen.manifests.likeness.duplicates import find_duplicates
+    from fasgen.audit.likeness.duplicates import find_duplicates
 
     found = options.find_store(config_path, store_argument or store)
     sides = _sides(found, protocol) if protocol else None

@@ -64,7 +64,7 @@ def ingest(
 
 def summary(store: Path, source: str) -> str:
     """The table of one source."""
-    from fasgen.pipeline.inventory import inventory
+    from fasgen.audit.inventory import inventory
 
     return counted([one for one in inventory(store) if one.dataset == source])
 
@@ -83,7 +83,7 @@ def unknown(files: Mapping[str, str], most: int | None) -> list[str]:
 
 def known() -> str:
     """The data sets that there are adapters for."""
-    from fasgen.pipeline.inventory import adapters
+    from fasgen.audit.inventory import adapters
 
     rows = [(name, about, licence) for name, about, licence in adapters()]
     return table(("data set", "what it is", "licence"), rows)

@@ -12,7 +12,7 @@ from fasgen.commands import options
 from fasgen.commands.text import plain, table
 
 if TYPE_CHECKING:
-    from fasgen.pipeline.protocol_sets import Protocol
+    from fasgen.audit.protocol_sets import Protocol
 
 
 @click.command(short_help="Write the rows that train, tune and test under a protocol: fasgen protocol oulu-1 STORE.")
@@ -40,7 +40,7 @@ def protocol(
     Synthetic rows join the train side where everybody they were made from is on it, and no other.
     Exit codes: 0 complete and disjoint, 1 something is missing, 2 somebody is on two sides.
     """
-    from fasgen.pipeline.protocol_sets import PROTOCOLS, find_protocol, lay
+    from fasgen.audit.protocol_sets import PROTOCOLS, find_protocol, lay
 
     if name is None:
         click.echo(table(("protocol", "what it is"), [(one.name, one.about) for one in PROTOCOLS.values()]))
@@ -81,9 +81,9 @@ def protocol(
 
 def _shipped(wanted: Protocol, aliases: Mapping[str, str], config_path: Path | None) -> Path | None:
     """The lists that lie in the configured source, where there is a configuration that can be read."""
+    from fasgen.audit.protocol_sets import find_lists
     from fasgen.config import load
     from fasgen.errors import FasgenError
-    from fasgen.pipeline.protocol_sets import find_lists
 
     path = options.find_config(config_path)
     if path is None:

@@ -11,7 +11,7 @@ from fasgen.commands import options
 from fasgen.commands.text import size
 
 if TYPE_CHECKING:
-    from fasgen.pipeline.originals import Originals
+    from fasgen.audit.originals import Originals
 
 
 @click.command(short_help="Write the morning report: one HTML page and a short REPORT.md.")
@@ -33,7 +33,7 @@ def report(folder: Path | None, config_path: Path | None, store: Path | None, ou
     all pictures of the samples at either end of every score, and all samples with their provenance. Where the configuration
     names the sources and they are there, files that were rejected are shown as well.
     """
-    from fasgen.manifests.report.morning import write_report
+    from fasgen.audit.report.morning import write_report
 
     found = options.find_store(config_path, folder or store)
     originals = find_originals(found, config_path)
@@ -52,8 +52,8 @@ def find_originals(store: Path, config_path: Path | None) -> Originals | None:
     path = options.find_config(config_path)
     if path is None:
         return None
+    from fasgen.audit.originals import Originals
     from fasgen.config import load
-    from fasgen.pipeline.originals import Originals
 
     try:
         return Originals(store, load(path, []).sources)

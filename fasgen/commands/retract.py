@@ -21,9 +21,9 @@ def retract(subject: str, config_path: Path | None, store: Path | None, dry_run:
     verify` checks that nobody is left who was taken out. Contact sheets and reports are removed. What has left the store, and
     weights that were trained on the person, are beyond its reach.
     """
-    from fasgen.manifests.retract import pictures, touched, who
+    from fasgen.audit.retract import pictures, touched, who
+    from fasgen.audit.retract import retract as take_out
     from fasgen.manifests.tombstones import Retracted
-    from fasgen.pipeline.retract import retract as take_out
 
     found = options.find_store(config_path, store)
     tombstone = who(found, subject)

@@ -187,8 +187,8 @@ def _whereabouts(plan: Plan) -> list[str]:
 
 def _sheet(plan: Plan, out: Path) -> Path | None:
     """The contact sheet of what has a cue; None if nothing has one yet."""
+    from fasgen.audit.report.run_sheet import write_sheet
     from fasgen.errors import FasgenError
-    from fasgen.pipeline.sheet import write_sheet
 
     folders = {name: stage.folder for name, stage in plan.stages.items() if stage.folder.is_dir()}
     if not {"align", "defake"} <= folders.keys():

@@ -37,7 +37,7 @@ def sheet(
 
     Exit codes: 0 written, 1 no sample with a picture passes.
     """
-    from fasgen.manifests.report.sample_sheet import write_filtered
+    from fasgen.audit.report.sample_sheet import write_filtered
 
     found = options.find_store(config_path, store)
     named = [name.strip() for name in figures.split(",") if name.strip()] if figures else []

@@ -43,7 +43,7 @@ def show(
 
     `stage` is a column like any other: fasgen show 'stage = "align" and reason = "no_face"'.
     """
-    from fasgen.manifests.query import show as query
+    from fasgen.audit.query import show as query
 
     found = options.find_store(config_path, store)
     wanted = [name.strip() for name in columns.split(",") if name.strip()] if columns else None

@@ -12,7 +12,7 @@ from fasgen.commands import options
 from fasgen.commands.text import table, tally
 
 if TYPE_CHECKING:
-    from fasgen.pipeline.inventory import Count
+    from fasgen.audit.inventory import Count
 
 HEADER = ("data set", "split", "videos", "pictures", "frames", "subjects", "live", "spoof", "no face", "published", "families")
 
@@ -26,7 +26,7 @@ def sources(where: Path | None, config_path: Path | None, store: Path | None) ->
     The column `published` says whether the counts are those that the authors state, or which are not. Subjects in brackets
     are clips or pictures that stand for people, where a data set does not tell people.
     """
-    from fasgen.pipeline.inventory import inventory
+    from fasgen.audit.inventory import inventory
 
     click.echo(counted(inventory(options.find_store(config_path, where or store))))
 

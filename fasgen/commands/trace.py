@@ -14,8 +14,8 @@ from fasgen.commands.report import find_originals
 from fasgen.commands.text import plain, table
 
 if TYPE_CHECKING:
-    from fasgen.manifests.lineage import Step, Trace
-    from fasgen.pipeline.originals import Originals
+    from fasgen.audit.lineage import Step, Trace
+    from fasgen.audit.originals import Originals
 
 SHOWN = ("status", "reason", "detail", "seed", "plan_hash", "weights", "payload_digest")
 """Columns of a row that are printed, in this order, where they are not empty."""
@@ -34,7 +34,7 @@ def trace(sample: str | None, subject: str | None, config_path: Path | None, sto
     """
     if (sample is None) == (subject is None):
         raise click.UsageError("give a sample, or --subject")
-    from fasgen.manifests.lineage import trace_sample, trace_subject
+    from fasgen.audit.lineage import trace_sample, trace_subject
 
     found = options.find_store(config_path, store)
     answer = trace_sample(found, sample) if sample is not None else trace_subject(found, str(subject))

@@ -34,7 +34,7 @@ def verify(
 
     Exit codes: 0 all is well (warnings allowed), 2 something is damaged, or a row came out different.
     """
-    from fasgen.manifests.verify import verify as check
+    from fasgen.audit.verify import verify as check
 
     if settings and not replay:
         raise click.UsageError("settings are for --replay N; without it, verify needs --store or --config alone")

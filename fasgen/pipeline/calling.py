@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from fasgen.records import Reason, Scalar
 from fasgen.stages.stage import Product, Reject, Sample, Stage, StageConfig, StageSpec
 
 Outcome = Product | Reject
+
+NO_SAMPLES_FAULT = (ConfigError, WeightsError, ResourceError)
+"""Errors of a stage that end the unit."""
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
 _DETAIL = 200
@@ -47,6 +50,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 def is_poison(error: BaseException) -> bool:
     """Whether the CUDA context is lost: every later call would fail, whatever the sample."""
     return not is_out_of_memory(error) and (type(error).__name__ == "AcceleratorError" or "CUDA error:" in str(error))
+
+
+def raise_if_lost(error: Exception) -> None:
+    """Raise `DeviceLostError` for an error after which nothing can be believed."""
+    if is_poison(error):
+        raise DeviceLostError(one_line(error)) from error
 
 
 def ladder(spec: StageSpec, config: StageConfig, batch: int) -> list[tuple[int, StageConfig]]:
@@ -87,14 +96,13 @@ def call(stage: Stage, spec: StageSpec, samples: Sequence[Sample], *, divisible:
     if not samples:
         return []
     try:
-        return _checked(stage, spec, samples)
-    except (ConfigError, WeightsError, ResourceError):
+        return checked_outcomes(spec, stage(samples), len(samples))
+    except NO_SAMPLES_FAULT:
         raise
     except StageError as error:
         return [Reject(Reason.STAGE_ERROR, one_line(error))] * len(samples)
     except Exception as error:
-        if is_poison(error):
-            raise DeviceLostError(one_line(error)) from error
+        raise_if_lost(error)
         if is_out_of_memory(error):
             if divisible:
                 raise TooLargeError(one_line(error)) from None
@@ -123,10 +131,15 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _checked(stage: Stage, spec: StageSpec, samples: Sequence[Sample]) -> list[Outcome]:
-    outcomes = list(stage(samples))
-    if len(outcomes) != len(samples):
-        raise StageError(f"{spec.name} returned {len(outcomes)} results for {len(samples)} samples")
+def checked_outcomes(spec: StageSpec, returned: Iterable[object], count: int) -> list[Outcome]:
+    """What a stage returned for ``count`` samples, each a product as declared, or a reject.
+
+    Raises:
+        StageError: they are not as many.
+    """
+    outcomes = list(returned)
+    if len(outcomes) != count:
+        raise StageError(f"{spec.name} returned {len(outcomes)} results for {count} samples")
     return [_check(spec, outcome) for outcome in outcomes]
 
 

@@ -57,6 +57,12 @@ class Channel(Generic[T]):
             self._held = 0
             self._change.notify_all()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether the next item, or the end, is there already."""
+        with self._change:
+            return bool(self._items) or self._closed
+
     def __iter__(self) -> Iterator[T]:
         while True:
             with self._change:
@@ -94,6 +100,18 @@ class Ahead(Generic[T]):
             self._channel.close(error)
         else:
             self._channel.close()
+
+    def eagerly(self) -> Iterator[T | None]:
+        """The items, with a ``None`` wherever the next one is yet to come, so that something else can be done meanwhile."""
+        items = iter(self._channel)
+        while True:
+            if not self._channel.waiting:
+                yield None
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            yield item
 
     def __enter__(self) -> Iterator[T]:
         self._thread.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from fasgen.manifests.shard import UnitSummary
 from fasgen.pipeline.schedule import Joined, Key
@@ -92,6 +92,17 @@ class UnitTask:
     crumb: Path | None = None
 
 
+What = Literal["starting", "building", "compiling", "computing", "idle"]
+"""What a worker does: it comes up, loads a stage's model, compiles, computes, or waits for a unit or its samples."""
+
+
+class State(NamedTuple):
+    """What a worker does, and for which unit."""
+
+    key: Key | None
+    what: What
+
+
 @dataclass(frozen=True, slots=True)
 class UnitReport:
     """What a worker says of a committed unit.
@@ -99,7 +110,8 @@ class UnitReport:
     Attributes:
         key: stage and unit.
         summary: the counts that were committed.
-        seconds: by phase: ``load``, ``build``, ``compute``, ``write`` and ``wall``. Phases overlap.
+        seconds: by phase: ``load``, ``build``, ``compile``, ``compute``, ``write`` and ``wall``. Loading and writing overlap
+            with the others; building, compiling and computing are of one unit of a worker at a time.
         peak_rss: the worker process's peak resident memory so far, in bytes.
         micro_batch: samples a call, where memory was too small for the batch of the plan; else ``None``.
     """

@@ -71,7 +71,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class _Rates:
-    """Per planned row: seconds of one worker, payload bytes, and the share that passes; and seconds to load the model."""
+    """Per planned row: seconds of one worker, payload bytes, and the share that passes; seconds until the model is ready."""
 
     seconds: float
     bytes: float
@@ -189,7 +189,7 @@ def _rates(
         seconds / planned,
         sum(summary.bytes for summary, _ in measured) / planned,
         sum(summary.ok for summary, _ in measured) / planned,
-        max(times.get("build", 0.0) for _, times in measured),
+        max(times.get("build", 0.0) + times.get("compile", 0.0) for _, times in measured),
         basis,
     )
 

@@ -237,8 +237,8 @@ class Crumb(Protocol):
 class Limit(Protocol):
     """Ends what takes longer than so many samples may."""
 
-    def __call__(self, samples: int) -> AbstractContextManager[None]:
-        """The context in which ``samples`` are worked on."""
+    def __call__(self, samples: int, spent: float = 0.0) -> AbstractContextManager[None]:
+        """The context in which ``samples`` are worked on; ``spent`` seconds of their time are used up already."""
         ...
 
 
@@ -247,7 +247,7 @@ def batches(
     batch: int,
     excluded: Mapping[int, Reject],
     crumb: Crumb | None = None,
-    limit: Limit = lambda _: nullcontext(),
+    limit: Limit = lambda samples, spent=0.0: nullcontext(),
 ) -> Iterator[list[Loaded]]:
     """The unit's rows, loaded, a batch at a time: rows with equal ``place // batch``.
 

@@ -228,7 +228,7 @@ def build_plan(
         targets: stage name to ``module:attribute`` of its specification.
 
     Raises:
-        ConfigError: a stage is not known, or no source is configured.
+        ConfigError: a stage is not known or cannot run with these settings, or no source is configured.
         SourceError: a source cannot be used.
         WeightsError: a stage's weights are not there.
     """
@@ -240,6 +240,10 @@ def build_plan(
             raise ConfigError(f"there is no stage {name!r}; the stages are {', '.join(specs)}, or all")
         if name not in wired:
             raise ConfigError(f"stage {name} is switched off by the configuration; see the keys below {specs[name].key}")
+    sections = {name: getattr(config, specs[name].key) for name in wired}
+    for name in names:
+        if why := specs[name].refusal(sections[name], sections):
+            raise ConfigError(why)
     resources = resources or claim(machine())
     store = store.absolute()
     rows = listing.take(config.sources, config.unit_rows, Retracted(read_tombstones(store)))

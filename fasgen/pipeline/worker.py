@@ -5,67 +5,37 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-import time
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 
 from fasgen.errors import StoreError
 from fasgen.manifests.shard import UnitWriter
 from fasgen.pipeline.calling import Outcome, TooLargeError, call, free_memory, ladder, one_line
 from fasgen.pipeline.channel import Ahead, Behind
 from fasgen.pipeline.crumbs import CrumbFile, forget, late_mark
-from fasgen.pipeline.engine import UnitReport, UnitTask
+from fasgen.pipeline.engine import State, UnitReport, UnitTask
 from fasgen.pipeline.graph import resolve
+from fasgen.pipeline.launching import Aloft, Launcher, Written
 from fasgen.pipeline.loading import Limit, Loaded, batches, loaded_bytes, open_input
 from fasgen.pipeline.resources import peak_rss
+from fasgen.pipeline.timing import Clock, Turns
 from fasgen.pipeline.watchdog import Watchdog
 from fasgen.records import Reason
+from fasgen.stages.compiled import compiling
 from fasgen.stages.stage import Product, Reject, Sample, Stage, StageSpec
 
 AHEAD_BYTES = 256 << 20
 """Loaded samples that may wait for the stage, and products that may wait to be written, for each unit in flight."""
 
-Written = tuple[Loaded, Outcome]
-
-
-class Clock:
-    """Seconds spent in named phases, added up over threads."""
-
-    def __init__(self) -> None:
-        self._began = time.perf_counter()
-        self._seconds: defaultdict[str, float] = defaultdict(float)
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Add the time spent inside to ``name``; one thread at a time has a phase."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._seconds[name] += time.perf_counter() - began
-
-    def running(self, name: str, items: Iterator[list[Loaded]]) -> Iterator[list[Loaded]]:
-        """``items``, with the time it takes to make each added to ``name``."""
-        while True:
-            with self.phase(name):
-                item = next(items, None)
-            if item is None:
-                return
-            yield item
-
-    def seconds(self) -> dict[str, float]:
-        """All phases, and ``wall`` since the clock was made."""
-        phases = {name: self._seconds[name] for name in ("load", "build", "compute", "write")}
-        return phases | {"wall": time.perf_counter() - self._began}
-
 
 class Worker:
     """Holds one stage at a time and runs units of it.
 
-    Several threads may call :meth:`run` at once: one computes while others load and write.
+    Several threads may call :meth:`run` at once: one computes while others load and write. A unit's turn to compute ends when
+    its last batch is launched; the next unit launches its first while that one is collected.
 
     Args:
         accelerator: whether this worker has a GPU to itself.
@@ -75,7 +45,10 @@ class Worker:
 
     def __init__(self, *, accelerator: bool = False, threads: int = 1, watchdog: Watchdog | None = None) -> None:
         self._accelerator, self._threads, self._watchdog = accelerator, threads, watchdog
-        self._compute = threading.Lock()
+        self._turn = threading.RLock()
+        self._turns = Turns()
+        self._aloft = Aloft()
+        self._doing: State | None = None
         self._held: tuple[str, int, Stage] | None = None
         self._rungs: dict[str, int] = {}
 
@@ -98,7 +71,7 @@ class Worker:
                 report = self._run(smaller, spec, clock, batch if rung else None, rung + 1 < len(rungs))
             except TooLargeError:
                 rung += 1
-                with self._compute:
+                with self._turn:
                     self._held = None
                     free_memory()
                 continue
@@ -106,10 +79,11 @@ class Worker:
                 self._rungs[task.plan_hash] = rung
             return report
 
-    def _limit(self, task: UnitTask, samples: int) -> AbstractContextManager[None]:
+    def _limit(self, task: UnitTask, samples: int, spent: float = 0.0) -> AbstractContextManager[None]:
         if self._watchdog is None or task.time_limit is None:
             return nullcontext()
-        return self._watchdog.over(samples * task.time_limit, task.key, late_mark(task.crumb) if task.crumb else None)
+        seconds = max(0.0, samples * task.time_limit - spent)
+        return self._watchdog.over(seconds, task.key, late_mark(task.crumb) if task.crumb else None)
 
     def _run(self, task: UnitTask, spec: StageSpec, clock: Clock, micro_batch: int | None, divisible: bool) -> UnitReport:
         crumb = CrumbFile(task.crumb) if task.crumb else None
@@ -136,20 +110,12 @@ class Worker:
                         for loaded, outcome in group:
                             _write(writer, loaded, outcome)
 
-                ahead: AbstractContextManager[Iterator[list[Loaded]]]
                 # In quarantine nothing overlaps, so that the rows in hand are the rows at fault.
-                ahead = nullcontext(loading) if crumb else Ahead(loading, loaded_bytes, AHEAD_BYTES)
+                ahead = None if crumb else Ahead(loading, loaded_bytes, AHEAD_BYTES)
                 behind = None if crumb else Behind(write, _written_bytes, AHEAD_BYTES)
-                with behind or nullcontext(), ahead as groups, self._compute:
-                    put = behind.put if behind else write
-                    stage: Stage | None = None
-                    for group in groups:
-                        if stage is None:
-                            with clock.phase("build"):
-                                stage = self._hold(task, spec)
-                        with clock.phase("compute"):
-                            outcomes = _outcomes(stage, spec, group, frozenset(task.suspects), crumb, limit, divisible)
-                        put(list(zip(group, outcomes, strict=True)))
+                with behind or nullcontext(), ahead or nullcontext():
+                    groups = ahead.eagerly() if ahead else loading
+                    self._compute(task, spec, clock, groups, behind.put if behind else write, crumb, divisible)
                 summary = writer.commit(len(unit.places), clock.seconds())
         finally:
             unit.close()
@@ -157,20 +123,72 @@ class Worker:
             forget(task.crumb)
         return UnitReport(task.key, summary, clock.seconds(), peak_rss(), micro_batch)
 
-    def _hold(self, task: UnitTask, spec: StageSpec) -> Stage:
+    def _compute(
+        self,
+        task: UnitTask,
+        spec: StageSpec,
+        clock: Clock,
+        groups: Iterator[list[Loaded] | None],
+        put: Callable[[list[Written]], None],
+        crumb: CrumbFile | None,
+        divisible: bool,
+    ) -> None:
+        """Put the outcomes of all groups, in order."""
+        limit, timed = partial(self._limit, task), partial(self._turns.computing, clock)
+
+        def plainly(group: Sequence[Loaded]) -> list[Outcome]:
+            with self._turn:
+                stage = self._hold(task, spec, clock)
+                with timed():
+                    return _outcomes(stage, spec, group, frozenset(task.suspects), crumb, limit, divisible)
+
+        first = next((group for group in groups if group is not None), None)
+        if first is None:
+            return
+        last: list[Written] = []
+        try:
+            with ExitStack() as stack:
+                with self._turn:
+                    stage, ahead = self._hold(task, spec, clock), not (crumb or task.suspects)
+                    launcher = stack.enter_context(Launcher(stage, spec, plainly, limit, timed, self._aloft, ahead=ahead))
+                    del stage
+                    flight = launcher.run(chain([first], groups), put)
+                if flight is not None:
+                    # The next unit's turn: it launches while this one's last batch is collected.
+                    last = launcher.land(flight)
+        finally:
+            if self._doing and self._doing.key == task.key:
+                self._doing = None
+        if last:
+            put(last)
+
+    def state(self) -> State:
+        """What the worker does at this moment; may be asked from any thread."""
+        doing = self._doing
+        if doing is None:
+            return State(None, "idle")
+        return State(doing.key, "compiling") if compiling().under_way else doing
+
+    def _hold(self, task: UnitTask, spec: StageSpec, clock: Clock) -> Stage:
         """The stage of ``task``, built now unless it is the one held."""
         if self._held is None or self._held[:2] != (task.plan_hash, task.batch):
-            import torch
-
-            self._held = None
-            gc.collect()
-            if self._accelerator:
-                torch.cuda.empty_cache()
-                torch.backends.cudnn.deterministic = True
-            _limit_threads(self._threads)
-            device = torch.device("cuda" if self._accelerator and task.accelerator else "cpu")
-            self._held = (task.plan_hash, task.batch, spec.build(task.config, device))
+            self._doing = State(task.key, "building")
+            self._aloft.wait()
+            with clock.phase("build"):
+                self._held = None
+                self._held = task.plan_hash, task.batch, self._built(task, spec)
+        self._doing = State(task.key, "computing")
         return self._held[2]
+
+    def _built(self, task: UnitTask, spec: StageSpec) -> Stage:
+        import torch
+
+        gc.collect()
+        if self._accelerator:
+            torch.cuda.empty_cache()
+            torch.backends.cudnn.deterministic = True
+        _limit_threads(self._threads)
+        return spec.build(task.config, torch.device("cuda" if self._accelerator and task.accelerator else "cpu"))
 
 
 def _limit_threads(threads: int) -> None:

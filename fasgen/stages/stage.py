@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,6 +175,24 @@ class Stage(Protocol):
         ...
 
 
+Collect = Callable[[], "list[Product | Reject]"]
+"""Waits for what was launched and gives its products or rejects, in order."""
+
+
+@runtime_checkable
+class Launchable(Stage, Protocol):
+    """A stage that can launch a batch and let go of it. The worker launches the next one before it collects this one, so that
+    the device goes on while the host makes products.
+
+    Called as a whole it is ``start(batch)()``. A launched batch is collected once, in any order relative to other launches and
+    possibly while another thread launches one; or never, where something else went wrong.
+    """
+
+    def start(self, batch: Sequence[Sample]) -> Collect:
+        """Launch all that the device has to do for ``batch``; returns what waits for it and builds the products."""
+        ...
+
+
 StageFactory = Callable[[Any, "torch.device"], Stage]
 """``factory(config, device)``: loads weights onto ``device`` and returns the callable stage."""
 
@@ -182,6 +200,11 @@ StageFactory = Callable[[Any, "torch.device"], Stage]
 def no_weights(config: Any) -> dict[str, Path]:
     """For stages without weights."""
     return {}
+
+
+def never_refuses(config: Any, others: Mapping[str, Any]) -> str:
+    """For stages that run on whatever they get."""
+    return ""
 
 
 def no_marks(config: Any) -> dict[str, Term]:
@@ -218,6 +241,10 @@ class StageSpec:
         off: from a config, whether the stage is left out of runs altogether, with all that cannot do without it.
         wants: from a config, whether one of the optional reads is wanted.
         synthetic: from a config, those of its images that are generated, with the term of the mark that their files get.
+        refusal: from its configuration and those of the other stages of the run, by name, why it cannot run with them; empty
+            where it can. Asked when a run is planned, before anything is made: it reads what weights say of themselves.
+        rehearse: ``module:function``, called as ``rehearse(stage, size)``: one full batch of made-up crops of ``size`` px. For
+            stages whose batch may be found by trying; empty for others.
         finish: ``module:function``, called in the driver as ``finish(folder, plan)`` when a run has nothing more to do for
             the stage: ``folder`` is its generation in the store, ``plan`` what its ``plan.json`` holds. It may be called again.
     """
@@ -244,6 +271,8 @@ class StageSpec:
     off: Callable[[Any], bool] = never_off
     wants: Callable[[Any, Reads], Want] = if_on
     synthetic: Callable[[Any], Mapping[str, Term]] = no_marks
+    refusal: Callable[[Any, Mapping[str, Any]], str] = never_refuses
+    rehearse: str = ""
 
     @property
     def key(self) -> str:

@@ -10,9 +10,9 @@ import mixing
 import pytest
 import toy
 
+from fasgen.audit.verify import verify
 from fasgen.manifests.plan_file import sweep
 from fasgen.manifests.shard import committed_units
-from fasgen.manifests.verify import verify
 from fasgen.pipeline.engine import UnitTask
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.plan import Plan, build_plan

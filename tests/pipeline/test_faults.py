@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import toy
 
+from fasgen.audit.verify import verify
 from fasgen.errors import FasgenError, SourceError
 from fasgen.manifests.ledger import Ledger, read_ledger
 from fasgen.manifests.plan_file import latest, write_plan
 from fasgen.manifests.shard import committed_units
-from fasgen.manifests.verify import verify
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.plan import Plan
 from fasgen.pipeline.progress import Silent

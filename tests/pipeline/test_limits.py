@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import toy
 
+from fasgen.audit.verify import verify
 from fasgen.errors import StoreError
 from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.shard import UnitReader, unit_facts
-from fasgen.manifests.verify import verify
 from fasgen.pipeline.calling import ladder
 from fasgen.pipeline.crumbs import late_mark
 from fasgen.pipeline.local_engine import LocalEngine

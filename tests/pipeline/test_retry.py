@@ -11,11 +11,11 @@ import mixing
 import pytest
 import toy
 
+from fasgen.audit.verify import verify
 from fasgen.errors import ConfigError, StoreError
 from fasgen.manifests.added_file import read_added
 from fasgen.manifests.roster_file import rosters
 from fasgen.manifests.shard import UnitReader
-from fasgen.manifests.verify import verify
 from fasgen.pipeline.addition import additions
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.plan import Plan, build_plan

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import toy
 
+from fasgen.audit.verify import verify
 from fasgen.errors import ConfigError
 from fasgen.manifests.roster_file import read_roster, write_roster
 from fasgen.manifests.shard import UnitReader
-from fasgen.manifests.verify import verify
 from fasgen.pipeline.engine import Engine
 from fasgen.pipeline.estimate import estimate
 from fasgen.pipeline.local_engine import LocalEngine

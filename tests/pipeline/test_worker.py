@@ -38,7 +38,7 @@ def test_quarantine_changes_no_byte_and_leaves_no_word(made: Plan, tmp_path: Pat
     task = made.task(Assign(0, Key("shrink", 0)), tmp_path)
     report = worker.run(task)
     assert report.summary.planned == 8 and report.peak_rss > 0
-    assert set(report.seconds) == {"load", "build", "compute", "write", "wall"}
+    assert set(report.seconds) == {"load", "build", "compile", "compute", "write", "wall"}
     assert (task.folder / "00000.timing.parquet").is_file()
     alone = replace(made.task(quarantined(made, "shrink", (0, 1, 5)), tmp_path), folder=tmp_path / "alone")
     worker.run(alone)

@@ -23,8 +23,8 @@ from fasgen.training import watch
 from fasgen.training.config import LoopConfig
 from fasgen.training.loop import train
 from fasgen.training.turns import Turn
+from tests.stages.gallery.toy import crop_store
 from tests.stages.stdn import tiny
-from tests.stages.synth.toy import crop_store
 
 BATCH, STEPS, WORLD = 8, 6, 2
 

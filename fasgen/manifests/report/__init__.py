@@ -1,1 +1,1 @@
-"""What a store shows to people: the delivery's index and data card, and sheets of pictures."""
+"""What a delivery says of itself: its index and its data card."""

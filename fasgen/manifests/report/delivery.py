@@ -18,7 +18,10 @@ from fasgen.manifests.unit import canonical_json, committed_units, manifest_path
 FORMAT = "fasgen-index/1"
 
 FINISH = "fasgen.manifests.report.delivery:finish"
-"""How a specification names `finish`; a plan that has it leads to an index and a card that can be checked."""
+"""How a specification names `finish`; a plan that has it leads to an index and a card that can be checked.
+
+It stands in the ``plan.json`` of stores: under another name their deliveries would be known to nobody.
+"""
 
 INDEX, CARD = "index.json", "README.md"
 

@@ -2,29 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 
+from fasgen.sources.adapters.built_in import BUILT_IN, built_in
 from fasgen.sources.adapters.table import Table
-
-BUILT_IN: dict[str, str] = {
-    "msu-mfsd": "fasgen.sources.adapters.msu_mfsd",
-    "casia-fasd": "fasgen.sources.adapters.casia_fasd",
-    "replay-attack": "fasgen.sources.adapters.replay_attack",
-    "oulu-npu": "fasgen.sources.adapters.oulu_npu",
-    "siw": "fasgen.sources.adapters.siw",
-    "siw-m": "fasgen.sources.adapters.siw_m",
-    "siw-mv2": "fasgen.sources.adapters.siw_mv2",
-    "wmca": "fasgen.sources.adapters.wmca",
-    "padisi-face": "fasgen.sources.adapters.padisi_face",
-    "hkbu-mars-v1": "fasgen.sources.adapters.hkbu_mars_v1",
-    "hkbu-mars-v2": "fasgen.sources.adapters.hkbu_mars_v2",
-    "wffd": "fasgen.sources.adapters.wffd",
-    "rose-youtu": "fasgen.sources.adapters.rose_youtu",
-    "celeba-spoof": "fasgen.sources.adapters.celeba_spoof",
-    "ffhq": "fasgen.sources.adapters.ffhq",
-}
-"""Data set to the module whose ``TABLE`` it is."""
 
 
 def open_table(adapter: str | Path) -> Table:
@@ -34,8 +15,7 @@ def open_table(adapter: str | Path) -> Table:
         SourceError: there is neither, or the file is no table.
     """
     if str(adapter) in BUILT_IN:
-        table: Table = import_module(BUILT_IN[str(adapter)]).TABLE
-        return table
+        return built_in(str(adapter))
     from fasgen.sources.adapters.written import read_table
 
     return read_table(Path(adapter))

@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from fasgen.errors import SourceError
-from fasgen.sources.adapters import BUILT_IN, open_table
+from fasgen.sources.adapters.built_in import BUILT_IN, built_in
 from fasgen.sources.adapters.table import Table
 
 _LARGEST = 1 << 20
@@ -59,7 +59,7 @@ def _mapping(file: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     if base is None:
         return data
     if str(base) in BUILT_IN:
-        below: Mapping[str, Any] = open_table(str(base)).model_dump(exclude_unset=True)
+        below: Mapping[str, Any] = built_in(str(base)).model_dump(exclude_unset=True)
     else:
         below = _mapping((file.parent / str(base)).absolute(), (*above, file))
     return {**below, **data}

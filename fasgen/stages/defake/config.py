@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from fasgen.records import Column
 from fasgen.stages.stage import ArrayField, Reads, StageConfig, StageSpec
 from fasgen.stages.weights import embedded
+
+AUTO_BATCH = 16
+"""Faces a call where nothing was measured: what two CPU cores like."""
 
 
 class DefakeConfig(StageConfig):
@@ -24,12 +29,35 @@ class DefakeConfig(StageConfig):
     t: int = Field(
         800, ge=0, le=1000, description="strength: the noise level from which the face is made anew; 0 leaves it as it is"
     )
-    steps: int = Field(
-        50, ge=1, le=1000, description="grid points over 0..1000; those up to t are walked (800 of 50: 41 calls)"
+    calls: int = Field(40, ge=1, le=1000, description="network calls of a walk, on a grid that begins exactly at t")
+    sampler: Literal["ddim", "dpmpp_2m"] = Field(
+        "ddim", description="way of walking: ddim (AG-FAS), or DPM-Solver++(2M), which comes as near in fewer calls"
     )
-    batch: int = Field(16, ge=1, le=1024, description="samples a network call")
+    spacing: Literal["even", "quadratic"] = Field(
+        "even", description="strides of the grid: all alike, or shorter the nearer to the clean face"
+    )
+    steps: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="AG-FAS's grid in place of calls and spacing: grid points over 0..1000, shifted by one, of which those up "
+        "to t are walked (50 and t = 800: 41 calls from 801 on); null: the exact grid",
+    )
+    draws: int = Field(
+        1, ge=1, le=64, description="noise draws a face; the residual is that of their mean (AG-FAS: 1). They share a batch"
+    )
+    deviation: bool = Field(False, description="store how much the draws deviate from each other, pixel by pixel")
+    batch: int | Literal["auto"] = Field(
+        "auto",
+        description="faces a call, each with all of its draws; auto: what the GPU at hand is fastest with, measured once and "
+        f"recorded, {AUTO_BATCH} on CPUs",
+    )
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 on CUDA, fp32 elsewhere")
-    compile: Literal["auto", "on", "off"] = Field("auto", description="compiled denoising step; auto: on CUDA, where it pays")
+    compile: Literal["auto", "off", "on", "max"] = Field(
+        "auto",
+        description="compiled networks; auto: on CUDA; max: kernels chosen by timing, which another machine may choose "
+        "otherwise",
+    )
     any_size: bool = Field(False, description="allow crops of another size than the U-Net was trained on")
     reconstruction: bool = Field(
         False, description="store the reconstruction as an image too (crop - residual gives it anyway)"
@@ -37,14 +65,31 @@ class DefakeConfig(StageConfig):
 
     @field_validator("steps")
     @classmethod
-    def _divides(cls, value: int) -> int:
-        if 1000 % value:
+    def _divides(cls, value: int | None) -> int | None:
+        if value and 1000 % value:
             raise ValueError(f"{value} does not divide 1000; take for example 20, 25, 40, 50 or 100")
         return value
 
+    @field_validator("batch")
+    @classmethod
+    def _positive(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and not 1 <= value <= 1024:
+            raise ValueError(f"{value} is not within 1 to 1024")
+        return value
+
+
+def batch_size(config: Any) -> int:
+    """Faces a call, of a configuration with ``batch``."""
+    return AUTO_BATCH if config.batch == "auto" else int(config.batch)
+
+
+def model_folder(config: DefakeConfig) -> Path:
+    """Folder of the generator: the embedded one, or the one given."""
+    return embedded("dfg") if config.weights == "embedded" else Path(config.weights)
+
 
 def _weights(config: DefakeConfig) -> dict[str, Path]:
-    folder = embedded("dfg") if config.weights == "embedded" else Path(config.weights)
+    folder = model_folder(config)
     parts = {part: folder / part for part in ("vae", "scheduler")}
     parts["unet"] = config.unet or folder / "unet"
     if (folder / "projection").is_dir():
@@ -52,10 +97,40 @@ def _weights(config: DefakeConfig) -> dict[str, Path]:
     return parts
 
 
+def trained_size(config: DefakeConfig) -> int | None:
+    """Side of the crops that the U-Net was trained on, px; ``None`` where it takes any.
+
+    Generators that were trained here say so. What a folder of Stable Diffusion says is the size of pictures from words; as a
+    start for faces it is used at others (AG-FAS: 224 px).
+    """
+    folder = model_folder(config)
+    try:
+        index = json.loads((folder / "model_index.json").read_text("utf-8"))
+        size = json.loads(((config.unet or folder / "unet") / "config.json").read_text("utf-8")).get("sample_size")
+        vae = json.loads((folder / "vae" / "config.json").read_text("utf-8"))
+    except (OSError, ValueError, AttributeError):
+        # Weights that cannot be read are refused where they are loaded, with what is wrong with them.
+        return None
+    if index.get("_class_name") != "DeFakeFaceGenerator" or config.unet is not None or not isinstance(size, int):
+        return None
+    return size * (2 ** (len(vae["block_out_channels"]) - 1) if "block_out_channels" in vae else 8)
+
+
+def refusal(config: DefakeConfig, others: Mapping[str, Any]) -> str:
+    """Why the crops of this run cannot be de-faked by these weights; empty where they can."""
+    size, trained = getattr(others.get("align"), "size", None), trained_size(config)
+    if config.any_size or size is None or trained is None or size == trained:
+        return ""
+    return (
+        f"defake: the crops are {size} px wide (align.size) but the generator in {config.weights} was trained on {trained}; "
+        f"set align.size={trained}, give other defake.weights, or allow it with defake.any_size=true"
+    )
+
+
 SPEC = StageSpec(
     name="defake",
     summary="the real version of each face by latent diffusion, and the residual cue",
-    version=2,
+    version=3,
     reads=(
         Reads("identify", arrays=("identity_map",)),
         Reads("align", images=("crop",), columns=("landmarks", "transform")),
@@ -67,13 +142,21 @@ SPEC = StageSpec(
         Column("residual_std", "float32", "standard deviation of the residual over pixels and channels", "levels"),
         Column("residual_abs_mean", "float32", "mean absolute residual", "levels"),
         Column("residual_energy_face", "float32", "mean square of the residual inside the face ellipse", "levels^2"),
-        Column("t", "int32", "noise level from which the face was made anew", "[0, 1000]"),
-        Column("calls", "int32", "network calls"),
+        Column("t", "int32", "noise level from which the face was to be made anew", "[0, 1000]"),
+        Column("start", "int32", "time step at which the walk began; null for t = 0", "[0, 999]"),
+        Column("calls", "int32", "network calls of each draw"),
+        Column("draws", "int32", "noise draws whose mean the reconstruction is"),
+        Column("draw_deviation", "float32", "mean standard deviation over the draws; null for one draw", "levels"),
     ),
     images=("reconstruction",),
-    arrays=(ArrayField("residual", "int16", "crop - reconstruction, H x W x 3 RGB, signed 8-bit levels, exact"),),
+    arrays=(
+        ArrayField("residual", "int16", "crop - reconstruction, H x W x 3 RGB, signed 8-bit levels, exact"),
+        ArrayField("deviation", "float16", "standard deviation over the draws, H x W x 3 RGB, levels"),
+    ),
     weights=_weights,
-    batch=lambda config: config.batch,
+    batch=batch_size,
     device="accelerator",
     synthetic=lambda config: {"reconstruction": "compositeWithTrainedAlgorithmicMedia"},
+    refusal=refusal,
+    rehearse="fasgen.stages.defake.stage:rehearse",
 )

@@ -8,6 +8,7 @@ safetensors are read: a pickle could run code.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,8 +18,10 @@ from torch import Tensor, nn
 
 from fasgen.errors import WeightsError
 from fasgen.stages.defake.autoencoder import PatchAutoencoder
-from fasgen.stages.defake.ddim import Prediction, abar_schedule, denoise, grid, noised
 from fasgen.stages.defake.tokens import LearnedTokens, PaddedTokens, identity_tokens
+from fasgen.stages.denoising.grids import agfas_grid
+from fasgen.stages.denoising.samplers import Sampler, advance, walk_table
+from fasgen.stages.denoising.schedule import Prediction, abar_schedule, noised
 
 AUTOENCODERS: dict[str, Any] = {
     "AutoencoderKL": AutoencoderKL,
@@ -69,9 +72,17 @@ def load_module(kind: Any, folder: Path) -> Any:
     if not list(folder.glob("*.safetensors")):
         hint = "; it holds a pickle, which is never loaded: convert it to safetensors" if list(folder.glob("*.bin")) else ""
         raise WeightsError(f"{folder}: no *.safetensors file{hint}")
+    # Public folders often hold half precision beside single, or alone.
+    single = list(folder.glob("*_model.safetensors*")) + list(folder.glob("*_model-*.safetensors"))
+    variant = None if single or not list(folder.glob("*.fp16*.safetensors")) else "fp16"
     try:
         module, info = kind.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, output_loading_info=True, low_cpu_mem_usage=False
+            folder,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+            low_cpu_mem_usage=False,
+            variant=variant,
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{folder}: does not load as {kind.__name__}: {str(error).splitlines()[0]}") from error
@@ -140,6 +151,10 @@ class DFG(nn.Module):
         self.prediction = cast(Prediction, scheduler.get("prediction_type", "epsilon"))
         self.offset = int(scheduler.get("steps_offset", 1))
         self.last = torch.ones((), dtype=torch.float64) if scheduler.get("set_alpha_to_one", True) else self.abar[0]
+        self._encode: Callable[[Tensor], Tensor] = latents.encode
+        self._decode: Callable[[Tensor], Tensor] = latents.decode
+        self._step = self.step
+        self._walks: dict[tuple[object, ...], list[tuple[Tensor, Tensor]]] = {}
 
     @classmethod
     def load(cls, folder: Path, unet: Path | None = None) -> DFG:
@@ -176,40 +191,62 @@ class DFG(nn.Module):
         scheduler = read_config(folder / "scheduler") if (folder / "scheduler").is_dir() else SCHEDULER
         return cls(latents, network, tokens, scheduler)
 
-    def points(self, t: int, steps: int) -> list[int]:
-        """Grid of time steps for strength ``t``; see `fasgen.stages.defake.ddim.grid`."""
-        return grid(t, steps, self.train_steps, self.offset)
+    def paper_grid(self, t: int, steps: int) -> list[int]:
+        """Time steps of AG-FAS's grid; see `fasgen.stages.denoising.grids.agfas_grid`."""
+        return agfas_grid(t, steps, self.train_steps, self.offset)
+
+    def compile(self, how: Callable[[Any], Any]) -> None:
+        """Put ``how`` of encoding, decoding and the step of a walk in their places."""
+        self._encode, self._decode, self._step = how(self.latents.encode), how(self.latents.decode), how(self.step)
 
     def predict(self, z_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
         """One network call: (B, C, h, w), (B,) or scalar time, (B, 49, width) to (B, C, h, w)."""
         return cast(Tensor, self.unet(z_t, t, encoder_hidden_states=condition, return_dict=False)[0])
 
-    def reconstruct(self, x: Tensor, identity_map: Tensor, eps: Tensor, t: int, steps: int) -> Tensor:
-        """AG-FAS's inference: encode, noise to the first grid point, DDIM back under the face's own identity, decode.
+    def step(self, z_t: Tensor, before: Tensor, t: Tensor, condition: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of a walk, the network's call and the move; see `fasgen.stages.denoising.samplers.advance`."""
+        output = self.predict(z_t.to(condition.dtype), t, condition)
+        return advance(z_t, before, output, weights)
+
+    def _walk(self, points: Sequence[int], sampler: Sampler, batch: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+        """Time (B,) and weights (5,) of every step, on the device."""
+        key = (tuple(points), sampler, batch, device)
+        if key not in self._walks:
+            abar = torch.cat([self.abar[list(points)], self.last[None]])
+            table = walk_table(abar, self.prediction, sampler).to(device)
+            times = torch.tensor(points, device=device)[:, None].expand(-1, batch).contiguous()
+            # Each row in memory of its own: compiled kernels copy inputs that do not lie on a boundary.
+            self._walks[key] = [(t.clone(), weights.clone()) for t, weights in zip(times, table, strict=True)]
+        return self._walks[key]
+
+    def reconstruct(
+        self, x: Tensor, identity_map: Tensor, eps: Tensor, points: Sequence[int], sampler: Sampler = "ddim"
+    ) -> Tensor:
+        """AG-FAS's inference: encode, noise to the first grid point, walk back under the face's own identity, decode.
+
+        Nothing in it waits for the device.
 
         Args:
             x: (B, 3, H, W) in [-1, 1]; H and W multiples of the autoencoder's factor.
             identity_map: (B, 512, 7, 7).
-            eps: (B, C, H / f, W / f) standard normal, one seed a sample.
-            t: strength, 800 in the paper.
-            steps: grid points over the whole range, 50 in the paper.
+            eps: (B K, C, H / f, W / f) standard normal, the K draws of a face one after the other.
+            points: descending time steps; none: the autoencoder alone.
+            sampler: way of walking.
 
         Returns:
-            (B, 3, H, W) in [-1, 1].
+            (B K, 3, H, W) in [-1, 1].
         """
-        condition = self.tokens(identity_tokens(identity_map))
-        z = self.latents.encode(x)
-        points = self.points(t, steps)
+        draws = len(eps) // len(x)
+        condition = self.tokens(identity_tokens(identity_map)).repeat_interleave(draws, 0)
+        z = self._encode(x).repeat_interleave(draws, 0)
+        dtype = z.dtype
         if points:
-            z_t = noised(z.float(), eps.to(z.device, torch.float32), self.abar[points[0]].to(z.device, torch.float32))
-            z_t = z_t.contiguous(memory_format=torch.channels_last)
-
-            def predict(z_now: Tensor, point: int) -> Tensor:
-                time = torch.full((len(z_now),), point, device=z_now.device)
-                return self.predict(z_now.to(z.dtype), time, condition).float()
-
-            z = denoise(predict, z_t, points, self.abar, self.prediction, self.last).to(z.dtype)
-        return self.latents.decode(z)
+            abar = self.abar[points[0]].to(torch.float32)
+            z = noised(z.float(), eps.to(z.device, torch.float32), abar).contiguous(memory_format=torch.channels_last)
+            before = torch.zeros_like(z)
+            for t, weights in self._walk(points, sampler, len(z), z.device):
+                z, before = self._step(z, before, t, condition, weights)
+        return self._decode(z.to(dtype))
 
     def save(self, folder: Path, scheduler: dict[str, Any] | None = None) -> None:
         """Write the diffusers layout."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -13,22 +13,14 @@ from torch.nn import functional as F
 
 from fasgen.errors import ConfigError
 from fasgen.records import Reason
-from fasgen.seeds import normal_noise
-from fasgen.stages.batching import in_slots, to_signed
-from fasgen.stages.defake.config import DefakeConfig
-from fasgen.stages.defake.cue import crop_points, face_ellipse, residual, statistics
+from fasgen.seeds import normal_noise, sample_seed
+from fasgen.stages.batching import Fetched, in_slots, resolve_dtype, signed, to_device
+from fasgen.stages.compiled import compiled
+from fasgen.stages.defake.config import DefakeConfig, batch_size, model_folder, trained_size
+from fasgen.stages.defake.cue import crop_points, face_ellipses, residuals, statistics, sums
 from fasgen.stages.defake.model import DFG
+from fasgen.stages.denoising.grids import exact_grid
 from fasgen.stages.stage import Product, Reject, Sample
-from fasgen.stages.weights import embedded
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
-    """``auto`` is bf16 where CUDA computes in it and fp32 elsewhere: on CPUs bf16 is several times slower."""
-    if name != "auto":
-        return DTYPES[name]
-    return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
 
 
 class Defake:
@@ -43,59 +35,112 @@ class Defake:
     """
 
     def __init__(self, config: DefakeConfig, device: torch.device) -> None:
-        self.config, self.device = config, device
+        self.config, self.device, self.batch = config, device, batch_size(config)
         self.dtype = resolve_dtype(config.dtype, device)
-        folder = embedded("dfg") if config.weights == "embedded" else Path(config.weights)
-        self.dfg = DFG.load(folder, config.unet).to(device, self.dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if config.compile == "on" or (config.compile == "auto" and device.type == "cuda"):
-            # No CUDA graphs: their trees belong to one thread, and units of one worker are computed by several in turn.
-            self.dfg.unet = cast(Any, torch.compile(self.dfg.unet, dynamic=False))
-        self.trained = getattr(self.dfg.unet.config, "sample_size", None)
-        self.calls = len(self.dfg.points(config.t, config.steps))
+        self.dfg = DFG.load(model_folder(config), config.unet).to(device, self.dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.dfg.compile(partial(compiled, setting=config.compile, device=device))
+        self.points = (
+            exact_grid(config.t, config.calls, config.spacing, self.dfg.train_steps)
+            if config.steps is None
+            else self.dfg.paper_grid(config.t, config.steps)
+        )
+        self.calls = len(self.points)
 
     def __call__(self, batch: Sequence[Sample]) -> list[Product | Reject]:
-        crops = in_slots(batch, self.config.batch, lambda sample: sample.images["crop"])
+        return self.start(batch)()
+
+    def start(self, batch: Sequence[Sample]) -> Callable[[], list[Product | Reject]]:
+        """Launch a batch on the device; what is returned waits for it and makes the products."""
+        crops = in_slots(batch, self.batch, lambda sample: sample.images["crop"])
         height, width = crops.shape[1:3]
         factor = self.dfg.latents.factor
         latent = (-(-height // factor), -(-width // factor))
-        self._check_size(latent, factor)
-        maps = in_slots(batch, self.config.batch, lambda sample: sample.arrays["identity_map"])
-        channels = self.dfg.unet.config.in_channels
-        eps = in_slots(batch, self.config.batch, lambda sample: normal_noise(sample.seed, (channels, *latent)))
-        levels = self._reconstruct(crops, maps, eps, latent, factor)
-        return [self._product(sample, levels[sample.slot]) for sample in batch]
+        self._check_size(height, width)
+        maps = in_slots(batch, self.batch, lambda sample: sample.arrays["identity_map"])
+        shape = (self.dfg.unet.config.in_channels, *latent)
+        eps = in_slots(batch, self.batch, lambda sample: self._noise(sample, shape))
+        points = in_slots(batch, self.batch, _points)
+        fetched = self._launch(crops, maps, eps, points, latent)
+        return lambda: self._products(batch, fetched())
 
-    def _check_size(self, latent: tuple[int, int], factor: int) -> None:
-        trained = (self.trained, self.trained) if isinstance(self.trained, int) else tuple(self.trained or latent)
-        if latent != trained and not self.config.any_size:
+    def _noise(self, sample: Sample, shape: tuple[int, ...]) -> Any:
+        """(K, *shape): the first draw is that of a single one."""
+        others = range(1, self.config.draws)
+        seeds = [sample.seed, *(sample_seed(sample.seed, "draw", sample.sample_id, k) for k in others)]
+        return np.stack([normal_noise(seed, shape) for seed in seeds])
+
+    def _check_size(self, height: int, width: int) -> None:
+        trained = trained_size(self.config)
+        if not self.config.any_size and trained is not None and (height, width) != (trained, trained):
             raise ConfigError(
-                f"defake: the crops are {latent[1] * factor} px wide but the U-Net was trained on {trained[1] * factor}; "
-                f"set align.size={trained[1] * factor}, give other defake.weights, or allow it with defake.any_size=true"
+                f"defake: the crops are {width} x {height} px but the generator was trained on {trained}; "
+                f"set align.size={trained}, give other defake.weights, or allow it with defake.any_size=true"
             )
 
     @torch.no_grad()
-    def _reconstruct(self, crops: Any, maps: Any, eps: Any, latent: tuple[int, int], factor: int) -> Any:
-        """(B, H, W, 3) float32 levels, not yet rounded; not finite where the network failed."""
+    def _launch(self, crops: Any, maps: Any, eps: Any, points: Any, latent: tuple[int, int]) -> Fetched:
+        """Everything from crops to residuals, on the device."""
         height, width = crops.shape[1:3]
-        x = to_signed(crops, self.device, self.dtype)
-        x = F.pad(x, (0, latent[1] * factor - width, 0, latent[0] * factor - height), mode="replicate")
+        factor, draws = self.dfg.latents.factor, self.config.draws
+        levels = to_device(crops, self.device)
+        x = F.pad(
+            signed(levels, self.dtype),
+            (0, latent[1] * factor - width, 0, latent[0] * factor - height),
+            mode="replicate",
+        )
         x = x.contiguous(memory_format=torch.channels_last)
-        identity_map = torch.from_numpy(maps).to(self.device, self.dtype)
-        noise = torch.from_numpy(eps).to(self.device)
-        y: Tensor = self.dfg.reconstruct(x, identity_map, noise, self.config.t, self.config.steps)
-        y = (y[..., :height, :width].float() + 1) * 127.5
-        return y.permute(0, 2, 3, 1).cpu().numpy()
+        identity_map = to_device(maps, self.device).to(self.dtype)
+        noise = to_device(eps, self.device).flatten(0, 1)
+        y: Tensor = self.dfg.reconstruct(x, identity_map, noise, self.points, self.config.sampler)
+        y = ((y[..., :height, :width].float() + 1) * 127.5).permute(0, 2, 3, 1)
+        y = y.reshape(-1, draws, *y.shape[1:])
+        mean = y.mean(1) if draws > 1 else y[:, 0]
+        finite = mean.isfinite().flatten(1).all(1)
+        reconstructions = mean.nan_to_num().round().clamp(0, 255).to(torch.uint8)
+        cues = residuals(levels, reconstructions)
+        out = {
+            "residual": cues,
+            "finite": finite,
+            "sums": sums(cues, face_ellipses(to_device(points, self.device), height, width)),
+        }
+        if draws > 1:
+            spread = y.std(1)
+            out["draw_deviation"] = spread.double().flatten(1).mean(1)
+            if self.config.deviation:
+                out["deviation"] = spread.half()
+        if self.config.reconstruction:
+            out["reconstruction"] = reconstructions
+        return Fetched(out)
 
-    def _product(self, sample: Sample, levels: Any) -> Product | Reject:
-        if not np.isfinite(levels).all():
+    def _products(self, batch: Sequence[Sample], made: dict[str, Any]) -> list[Product | Reject]:
+        return [self._product({name: part[sample.slot] for name, part in made.items()}) for sample in batch]
+
+    def _product(self, made: dict[str, Any]) -> Product | Reject:
+        if not made["finite"]:
             return Reject(Reason.NOT_FINITE, f"the reconstruction holds values that are not finite ({self.dtype})")
-        crop = sample.images["crop"]
-        reconstruction = np.rint(levels).clip(0, 255).astype(np.uint8)
-        cue = residual(crop, reconstruction)
-        points = crop_points(cast(list[float], sample.values["landmarks"]), cast(list[float], sample.values["transform"]))
-        figures = statistics(cue, face_ellipse(points, *crop.shape[:2]))
-        images = {"reconstruction": reconstruction} if self.config.reconstruction else {}
-        return Product(images=images, arrays={"residual": cue}, values={**figures, "t": self.config.t, "calls": self.calls})
+        values = statistics(made["sums"], made["residual"].size) | {
+            "t": self.config.t,
+            "start": self.points[0] if self.points else None,
+            "calls": self.calls,
+            "draws": self.config.draws,
+            "draw_deviation": float(made["draw_deviation"]) if "draw_deviation" in made else None,
+        }
+        return Product(
+            images={name: made[name] for name in ("reconstruction",) if name in made},
+            arrays={name: made[name] for name in ("residual", "deviation") if name in made},
+            values=values,
+        )
+
+
+def _points(sample: Sample) -> Any:
+    return crop_points(cast(list[float], sample.values["landmarks"]), cast(list[float], sample.values["transform"]))
+
+
+def rehearse(stage: Defake, size: int) -> None:
+    """One full batch of grey crops of ``size`` px, to the end."""
+    values: dict[str, Any] = {"landmarks": [0.0] * 10, "transform": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]}
+    images, arrays = {"crop": np.full((size, size, 3), 128, np.uint8)}, {"identity_map": np.zeros((512, 7, 7), np.float16)}
+    stage([Sample(f"{slot:016x}", slot, slot, images, arrays, values=values) for slot in range(stage.batch)])
 
 
 def build(config: DefakeConfig, device: torch.device) -> Defake:

@@ -19,10 +19,11 @@ from torch.nn import functional as F
 
 from fasgen.errors import WeightsError
 from fasgen.seeds import normal_noise, sample_seed
-from fasgen.stages.defake.ddim import noised, target
 from fasgen.stages.defake.model import AUTOENCODERS, DFG, SCHEDULER, Latents, load_module, read_config
 from fasgen.stages.defake.tokens import LearnedTokens, PaddedTokens, identity_tokens
 from fasgen.stages.defake.training_config import DFGTraining
+from fasgen.stages.denoising.grids import exact_grid
+from fasgen.stages.denoising.schedule import noised, target
 from fasgen.stages.identify.config import weights_path
 from fasgen.stages.identify.load import load as load_identity
 from fasgen.stages.weights import embedded
@@ -193,14 +194,15 @@ class DFGTask:
         return error.mean(), parts
 
     def validate(self, module: nn.Module, folder: Path, step: int) -> Mapping[str, float]:
-        """Identity cosine and PSNR of held-out faces and their reconstructions at t = 800 on a grid of 25; a sheet of both."""
+        """Identity cosine and PSNR of held-out faces and their reconstructions at t = 800 in 20 calls; a sheet of both."""
         if not len(self.shown):
             return {}
         x = as_input(self.shown).to(self.device)
         z = self.latents.encode(x)
         seeds = [sample_seed(self.config.seed, "validate", str(i)) for i in range(len(x))]
         eps = torch.stack([torch.from_numpy(normal_noise(s, tuple(z.shape[1:]))) for s in seeds])
-        y = self.dfg.reconstruct(x, self.identity(x).map, eps, min(800, self.config.t_max - 1), 25)
+        points = exact_grid(min(800, self.config.t_max - 1), 20, train_steps=self.dfg.train_steps)
+        y = self.dfg.reconstruct(x, self.identity(x).map, eps, points)
         save_sheet(folder / f"{step:07d}.png", [x, y])
         same = (self.identity(x).embedding * self.identity(y).embedding).sum(1)
         other = (self.identity(x).embedding * self.identity(y).embedding.roll(len(x) // 2, 0)).sum(1)

@@ -10,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from fasgen.records import Reason
-from fasgen.stages.batching import in_slots, to_signed
-from fasgen.stages.defake.stage import resolve_dtype
+from fasgen.stages.batching import in_slots, resolve_dtype, to_signed
 from fasgen.stages.lgsc.config import LgscConfig, weights_folder
 from fasgen.stages.lgsc.cue import overlay, score, to_integers
 from fasgen.stages.lgsc.network import GeneratorConfig, SpoofCueGenerator

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fasgen.errors import ConfigError, SourceError, WeightsError
+from fasgen.stages.gallery.train_gallery import Gallery, load_galleries
 from fasgen.stages.lgsc.losses import all_triplets, regression
 from fasgen.stages.lgsc.network import AuxiliaryClassifier, Cue, GeneratorConfig, SpoofCueGenerator
 from fasgen.stages.lgsc.resnet import ResNet
 from fasgen.stages.lgsc.train_views import patches, photometric, rescaled
 from fasgen.stages.lgsc.training_config import LgscTraining
 from fasgen.stages.network_folder import save_network
-from fasgen.stages.synth.train_gallery import Gallery, load_galleries
 from fasgen.training.faces import as_input
 from fasgen.training.loop import memory_format
 from fasgen.training.sheet import save_sheet

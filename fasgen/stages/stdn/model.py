@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fasgen.errors import ConfigError
-from fasgen.stages.defake.stage import resolve_dtype
+from fasgen.stages.batching import resolve_dtype
 from fasgen.stages.stdn.generator import Analysis, Generator
 
 

@@ -15,9 +15,9 @@ from fasgen.errors import ConfigError, SourceError
 from fasgen.stages.align.config import AlignConfig
 from fasgen.stages.align.stage import detector
 from fasgen.stages.align.template import TEMPLATES, target
+from fasgen.stages.gallery.train_gallery import Gallery
 from fasgen.stages.stdn.geometry import mirrored, pseudo_depth, region_of, untouched
 from fasgen.stages.stdn.warp import offsets
-from fasgen.stages.synth.train_gallery import Gallery
 
 Points = NDArray[np.float64]
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fasgen.errors import ConfigError
+from fasgen.stages.gallery.train_gallery import load_galleries
 from fasgen.stages.stdn.bands import cuts, low
 from fasgen.stages.stdn.discriminators import Discriminators
 from fasgen.stages.stdn.generator import Analysis, Generator, GeneratorConfig
@@ -32,7 +33,6 @@ from fasgen.stages.stdn.traces import Traces, additive, hierarchy, live_of, spoo
 from fasgen.stages.stdn.train_faces import Batch, Draws, Landmarks
 from fasgen.stages.stdn.training_config import StdnTraining
 from fasgen.stages.stdn.warp import warp
-from fasgen.stages.synth.train_gallery import load_galleries
 from fasgen.training.faces import epochs
 from fasgen.training.sheet import save_sheet
 from fasgen.training.turns import Turn

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from fasgen.stages.synth.training_config import GalleryTraining
+from fasgen.stages.gallery.training_config import GalleryTraining
 from fasgen.training.config import FacesConfig, Schedule, TrainingSpec
 
 

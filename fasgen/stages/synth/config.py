@@ -13,9 +13,9 @@ from fasgen.marks import Term
 from fasgen.records import Column
 from fasgen.stages.defake.config import SPEC as DEFAKE
 from fasgen.stages.identify.config import SPEC as IDENTIFY
+from fasgen.stages.physical.config import ATTACK_TYPE, PhysicalConfig
 from fasgen.stages.stage import Reads, Roster, StageConfig, StageSpec
 from fasgen.stages.stdn.config import weights_folder
-from fasgen.stages.synth.physical.config import ATTACK_TYPE, PhysicalConfig
 from fasgen.stages.weights import embedded
 
 SIMULATED_DEVICE = "simulated"

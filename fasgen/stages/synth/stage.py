@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -13,13 +12,13 @@ from torch import Tensor
 from fasgen.errors import ConfigError
 from fasgen.records import Reason, Scalar
 from fasgen.seeds import normal_noise, sample_seed
-from fasgen.stages.batching import in_slots, to_signed
-from fasgen.stages.defake.stage import resolve_dtype
+from fasgen.stages.batching import in_slots, resolve_dtype, to_signed
+from fasgen.stages.physical.simulate import Simulated, simulate
 from fasgen.stages.stage import RGB, Product, Reject, Sample
 from fasgen.stages.synth.config import SynthConfig, model_folder
 from fasgen.stages.synth.difffas.diffusion import Passes
 from fasgen.stages.synth.difffas.model import DiffFAS
-from fasgen.stages.synth.physical.simulate import Simulated, simulate
+from fasgen.stages.synth.sample import as_json, common, guide_of
 
 
 class Synthesiser(Protocol):
@@ -28,21 +27,6 @@ class Synthesiser(Protocol):
     def __call__(self, batch: Sequence[Sample]) -> list[Product | Reject]:
         """One product or reject for each sample, in order."""
         ...
-
-
-def common(sample: Sample) -> dict[str, Scalar]:
-    """What every synthesiser says of a sample."""
-    return {name: sample.values[name] for name in ("style", "simulation", "guide_unit", "guide_row", "place")}
-
-
-def guide_of(sample: Sample, config: SynthConfig) -> tuple[RGB, Simulated | None]:
-    """The picture of the style: real, or another person's face under the simulation."""
-    image, style = sample.images["guide_crop"], sample.values["simulation"]
-    if style is None:
-        return image, None
-    seed = sample_seed(sample.seed, "guide", sample.sample_id)
-    made = simulate(image, str(style), seed, config.physical)
-    return made.image, made
 
 
 class Physical:
@@ -171,11 +155,6 @@ class Diffusion:
             "parameters": as_json(simulated) if simulated else None,
         }
         return Product(images={"crop": np.rint(levels).clip(0, 255).astype(np.uint8)}, values=values)
-
-
-def as_json(made: Simulated) -> str:
-    """The parameters of a simulation, as the manifest has them."""
-    return json.dumps(made.parameters, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def build(config: SynthConfig, device: torch.device) -> Synthesiser:

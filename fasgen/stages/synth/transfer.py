@@ -13,14 +13,14 @@ from fasgen.records import Reason, Scalar
 from fasgen.seeds import sample_seed
 from fasgen.stages.batching import in_slots
 from fasgen.stages.defake.cue import crop_points
+from fasgen.stages.physical.simulate import Simulated
 from fasgen.stages.stage import RGB, Product, Reject, Sample
 from fasgen.stages.stdn.config import weights_folder
 from fasgen.stages.stdn.model import Disentangler, finite
 from fasgen.stages.stdn.traces import spoof_of, stacked, unstacked
 from fasgen.stages.stdn.warp import backward_offset, warp
 from fasgen.stages.synth.config import SynthConfig
-from fasgen.stages.synth.physical.simulate import Simulated
-from fasgen.stages.synth.stage import as_json, common, guide_of
+from fasgen.stages.synth.sample import as_json, common, guide_of
 
 
 class TraceTransfer:

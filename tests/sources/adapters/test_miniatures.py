@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fasgen.errors import SourceError
-from fasgen.sources.adapters import BUILT_IN
+from fasgen.sources.adapters.built_in import BUILT_IN
 from fasgen.sources.config import Adapter, SourceConfig
 from fasgen.sources.decode import Decoder
 from fasgen.sources.scan import Scan, SourceRow, scan

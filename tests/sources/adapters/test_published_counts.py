@@ -10,7 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from fasgen.sources.adapters import BUILT_IN, open_table
+from fasgen.sources.adapters import open_table
+from fasgen.sources.adapters.built_in import BUILT_IN
 from fasgen.sources.adapters.engine import Found
 from fasgen.sources.adapters.listing import ingest
 from fasgen.sources.adapters.table import Published

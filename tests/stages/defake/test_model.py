@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from fasgen.errors import WeightsError
-from fasgen.stages.defake.ddim import noised, target
 from fasgen.stages.defake.model import DFG
+from fasgen.stages.denoising.grids import exact_grid
+from fasgen.stages.denoising.samplers import Sampler
+from fasgen.stages.denoising.schedule import noised, target
 from tests.stages.defake.tiny import tiny_unet, write_patch, write_stable
 
 
@@ -40,7 +42,7 @@ def test_saved_and_loaded_is_the_same(kind: str, request: pytest.FixtureRequest,
     x, m = torch.rand(2, 3, 32, 32) * 2 - 1, torch.randn(2, 512, 7, 7)
     eps = torch.randn(2, 4, 4, 4)
     with torch.no_grad():
-        a, b = (model.reconstruct(x, m, eps, 800, 10) for model in (first, again))
+        a, b = (model.reconstruct(x, m, eps, exact_grid(800, 8)) for model in (first, again))
     assert torch.equal(a, b) and a.shape == x.shape and a.abs().max() <= 1
     assert str(folder) not in "".join(path.read_text() for path in tmp_path.rglob("*.json"))
 
@@ -55,7 +57,7 @@ def test_oracle_gives_back_the_autoencoders_own_image(patch: Path) -> None:
             return target(z_0, eps, dfg.abar[int(t[0])].float(), dfg.prediction)
 
         dfg.predict = oracle  # type: ignore[method-assign]
-        out = dfg.reconstruct(x, torch.zeros(1, 512, 7, 7), eps, 800, 50)
+        out = dfg.reconstruct(x, torch.zeros(1, 512, 7, 7), eps, dfg.paper_grid(800, 50))
         assert torch.allclose(out, dfg.latents.decode(z_0), atol=1e-3)
 
 
@@ -63,7 +65,7 @@ def test_strength_zero_is_the_autoencoder_alone(stable: Path) -> None:
     dfg = DFG.load(stable)
     x = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
-        out = dfg.reconstruct(x, torch.zeros(1, 512, 7, 7), torch.randn(1, 4, 4, 4), 0, 50)
+        out = dfg.reconstruct(x, torch.zeros(1, 512, 7, 7), torch.randn(1, 4, 4, 4), [])
         assert torch.equal(out, dfg.latents.decode(dfg.latents.encode(x)))
 
 
@@ -81,7 +83,7 @@ def test_odd_latent_sizes_work(side: int, tmp_path: Path) -> None:
     dfg = DFG.load(write_stable(tmp_path, side, levels=4))
     x = torch.rand(1, 3, 8 * side, 8 * side)
     with torch.no_grad():
-        out = dfg.reconstruct(x, torch.randn(1, 512, 7, 7), torch.randn(1, 4, side, side), 800, 5)
+        out = dfg.reconstruct(x, torch.randn(1, 512, 7, 7), torch.randn(1, 4, side, side), exact_grid(800, 4))
     assert out.shape == x.shape
 
 
@@ -96,9 +98,23 @@ def test_noise_level_of_the_start(patch: Path) -> None:
     dfg.predict = spy  # type: ignore[method-assign]
     x, eps = torch.rand(1, 3, 32, 32), torch.randn(1, 4, 4, 4)
     with torch.no_grad():
-        dfg.reconstruct(x, torch.zeros(1, 512, 7, 7), eps, 800, 50)
+        dfg.reconstruct(x, torch.zeros(1, 512, 7, 7), eps, dfg.paper_grid(800, 50))
         assert [t for t, _ in seen] == list(range(801, 0, -20))
         assert torch.allclose(seen[0][1], noised(dfg.latents.encode(x), eps, dfg.abar[801].float()))
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m"])
+def test_draws_share_a_batch_and_do_not_meet(patch: Path, sampler: Sampler) -> None:
+    dfg = DFG.load(patch)
+    x, m, eps = torch.rand(2, 3, 32, 32), torch.randn(2, 512, 7, 7), torch.randn(6, 4, 4, 4)
+    with torch.no_grad():
+        together = dfg.reconstruct(x, m, eps, exact_grid(800, 5), sampler)
+        assert together.shape == (6, 3, 32, 32)
+        for face in range(2):
+            for draw in range(3):
+                at = 3 * face + draw
+                alone = dfg.reconstruct(x[face : face + 1], m[face : face + 1], eps[at : at + 1], exact_grid(800, 5), sampler)
+                assert torch.allclose(alone[0], together[at], atol=1e-5)
 
 
 def test_pickles_are_refused_by_name(stable: Path, tmp_path: Path) -> None:
@@ -106,6 +122,14 @@ def test_pickles_are_refused_by_name(stable: Path, tmp_path: Path) -> None:
     tiny_unet(4, 4, 768).save_pretrained(unet, safe_serialization=False)
     with pytest.raises(WeightsError, match="pickle, which is never loaded"):
         DFG.load(stable, unet)
+
+
+def test_half_precision_alone_is_found(stable: Path, tmp_path: Path) -> None:
+    """As public folders have it: diffusion_pytorch_model.fp16.safetensors."""
+    DFG.load(stable).unet.half().save_pretrained(tmp_path / "unet", variant="fp16", safe_serialization=True)
+    assert [path.name for path in (tmp_path / "unet").glob("*.safetensors")] == ["diffusion_pytorch_model.fp16.safetensors"]
+    wanted = DFG.load(stable).unet.conv_in.weight
+    assert torch.equal(DFG.load(stable, tmp_path / "unet").unet.conv_in.weight, wanted.half().float())
 
 
 def test_foreign_unet_beside_the_folder(stable: Path, tmp_path: Path) -> None:

@@ -14,17 +14,17 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fasgen.errors import ConfigError, SourceError, WeightsError
+from fasgen.stages.gallery import train_simulation
 from fasgen.stages.lgsc.config import LgscConfig
 from fasgen.stages.lgsc.network import GeneratorConfig
 from fasgen.stages.lgsc.stage import Lgsc
 from fasgen.stages.lgsc.train import LgscTask, area
 from fasgen.stages.lgsc.training_config import LgscTraining
-from fasgen.stages.synth import train_simulation
 from fasgen.training.config import trainings
 from fasgen.training.launch import build_task
 from fasgen.training.loop import train
 
-from ..synth.toy import crop_store, faces_folder, toy_physical
+from ..gallery.toy import crop_store, faces_folder, toy_physical
 from .tiny import SHAPE, generator
 
 CPU = torch.device("cpu")

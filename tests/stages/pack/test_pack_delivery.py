@@ -16,10 +16,11 @@ import webdataset
 from torch.utils.data import DataLoader
 
 from fasgen.errors import StoreError
-from fasgen.manifests.report.delivery import build_index, finish
+from fasgen.manifests.report.delivery import FINISH, build_index, finish
 from fasgen.manifests.schema import COMMON
 from fasgen.manifests.shard import Row, UnitReader, UnitWriter
 from fasgen.pipeline.engine import UnitTask, UpstreamUnit
+from fasgen.pipeline.graph import resolve
 from fasgen.pipeline.schedule import Key
 from fasgen.pipeline.worker import Worker
 from fasgen.reader import FasDataset, FasIndex, SampleDecoder, collate
@@ -147,6 +148,11 @@ def test_all_that_pack_reads_is_declared_upstream() -> None:
         spec = specs()[reads.stage]
         assert set(reads.columns) <= {column.name for column in (*COMMON, *spec.columns)}
         assert set(reads.encoded) <= set(spec.images) and set(reads.arrays) <= {array.name for array in spec.arrays}
+
+
+def test_the_name_in_the_plans_of_stores_leads_to_what_finishes_them() -> None:
+    assert SPEC.finish == FINISH == "fasgen.manifests.report.delivery:finish"
+    assert resolve(FINISH) is finish
 
 
 def test_plain_webdataset_reads_every_byte_of_the_store(upstream: Path, delivery: Path) -> None:

@@ -12,16 +12,16 @@ import torch
 from safetensors.torch import load_file
 
 from fasgen.errors import ConfigError, SourceError
+from fasgen.stages.gallery import train_simulation
+from fasgen.stages.gallery.train_gallery import Gallery
 from fasgen.stages.stdn.generator import Generator
 from fasgen.stages.stdn.traces import live_of
 from fasgen.stages.stdn.train_faces import Draws, Landmarks
 from fasgen.stages.stdn.train_stdn import StdnTask, area
 from fasgen.stages.stdn.training_config import StdnTraining
-from fasgen.stages.synth import train_simulation
-from fasgen.stages.synth.train_gallery import Gallery
 from fasgen.training.config import trainings
 from fasgen.training.loop import train
-from tests.stages.synth.toy import crop_store, faces_folder, picture, toy_physical
+from tests.stages.gallery.toy import crop_store, faces_folder, picture, toy_physical
 
 from . import tiny
 

@@ -14,7 +14,8 @@ from fasgen.errors import ConfigError
 from fasgen.records import Reason
 from fasgen.stages.stage import Product, Reject, Sample
 from fasgen.stages.synth.config import SynthConfig
-from fasgen.stages.synth.stage import Diffusion, build, guide_of
+from fasgen.stages.synth.sample import guide_of
+from fasgen.stages.synth.stage import Diffusion, build
 from tests.stages.synth.difffas import tiny
 
 CPU = torch.device("cpu")

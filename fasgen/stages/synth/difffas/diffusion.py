@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from fasgen.stages.defake.ddim import Prediction, abar_schedule, noised, split
+from fasgen.stages.denoising.schedule import Prediction, abar_schedule, noised, split
 
 Passes = Literal["auto", "conditional", "null", "both"]
 Sampler = Literal["ddim", "ddpm"]

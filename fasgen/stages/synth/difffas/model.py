@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fasgen.errors import WeightsError
-from fasgen.stages.defake.ddim import Prediction as PredictionType
+from fasgen.stages.denoising.schedule import Prediction as PredictionType
 from fasgen.stages.network_folder import read_json, write_json
 from fasgen.stages.synth.difffas.diffusion import Passes, Sampler, Schedule, StepNoise, sample
 from fasgen.stages.synth.difffas.style_encoder import StyleEncoder

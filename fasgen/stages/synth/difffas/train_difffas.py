@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from fasgen.errors import SourceError, WeightsError
 from fasgen.seeds import normal_noise, sample_seed
-from fasgen.stages.defake.ddim import noised, target
 from fasgen.stages.defake.train_dfg import truncated_weight
+from fasgen.stages.denoising.schedule import noised, target
 from fasgen.stages.identify.config import weights_path
 from fasgen.stages.identify.load import load as load_identity
 from fasgen.stages.synth.difffas.diffusion import Schedule, drop_style, variational_bound

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fasgen.stages.synth.train_gallery import Gallery, load_galleries
-from fasgen.stages.synth.training_config import GalleryTraining
+from fasgen.stages.gallery.train_gallery import Gallery, load_galleries
+from fasgen.stages.gallery.training_config import GalleryTraining
 
 
 class Pairs:

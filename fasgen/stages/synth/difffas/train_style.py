@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fasgen.errors import SourceError
+from fasgen.stages.gallery.train_gallery import Gallery
 from fasgen.stages.score.brisque import Brisque
 from fasgen.stages.score.config import brisque_files
 from fasgen.stages.score.support_vectors import load as load_support_vectors
 from fasgen.stages.synth.difffas.style_encoder import StyleEncoder, StyleEncoderConfig
 from fasgen.stages.synth.difffas.train_pairs import load_pairs
 from fasgen.stages.synth.difffas.training_config import StyleTraining
-from fasgen.stages.synth.train_gallery import Gallery
 from fasgen.training.faces import as_input
 
 VALIDATED = 1200

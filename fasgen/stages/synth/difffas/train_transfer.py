@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fasgen.stages.defake.ddim import Prediction, noised, split
+from fasgen.stages.denoising.schedule import Prediction, noised, split
+from fasgen.stages.gallery.train_gallery import Gallery
 from fasgen.stages.synth.difffas.diffusion import guided
 from fasgen.stages.synth.difffas.style_encoder import Style, StyleEncoder
 from fasgen.stages.synth.difffas.training_config import TransferConfig
-from fasgen.stages.synth.train_gallery import Gallery
 
 FIRST = 0.8
 """Share of the highest trained level from which on samples start, as they do from a noised live face."""

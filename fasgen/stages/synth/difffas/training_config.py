@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from fasgen.stages.synth.training_config import GalleryTraining, PairsConfig
+from fasgen.stages.gallery.training_config import GalleryTraining, PairsConfig
 from fasgen.training.config import Schedule, TrainingSpec
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fasgen.stages.defake.ddim import target
+from fasgen.stages.denoising.schedule import target
 from fasgen.stages.synth.difffas.diffusion import (
     Schedule,
     drop_style,
@@ -141,7 +141,7 @@ def test_guiding_the_prediction_guides_the_noise(kind: Any) -> None:
     def noise(z_0: Tensor) -> Tensor:
         return (z_t - a.sqrt() * z_0) / (1 - a).sqrt()
 
-    from fasgen.stages.defake.ddim import split
+    from fasgen.stages.denoising.schedule import split
 
     said = guided(target(one, noise(one), a, kind), target(two, noise(two), a, kind), gamma)
     g = gamma[:, None, None, None]

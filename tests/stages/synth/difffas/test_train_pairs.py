@@ -9,11 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fasgen.stages.gallery.train_gallery import Gallery
 from fasgen.stages.synth.difffas.train_pairs import Pairs, load_pairs
 from fasgen.stages.synth.difffas.training_config import DiffFASTraining
-from fasgen.stages.synth.train_gallery import Gallery
-
-from ..toy import crop_store
+from tests.stages.gallery.toy import crop_store
 
 SIZE = 32
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fasgen.stages.defake.ddim import noised
+from fasgen.stages.denoising.schedule import noised
+from fasgen.stages.gallery.train_gallery import Gallery
 from fasgen.stages.synth.difffas.diffusion import Schedule
 from fasgen.stages.synth.difffas.train_transfer import (
     FIRST,
@@ -24,7 +25,6 @@ from fasgen.stages.synth.difffas.train_transfer import (
     transfer_loss,
 )
 from fasgen.stages.synth.difffas.training_config import TransferConfig
-from fasgen.stages.synth.train_gallery import Gallery
 
 from .tiny import STYLES, encoder, images
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from fasgen.errors import SourceError, WeightsError
-from fasgen.stages.synth import train_simulation
+from fasgen.stages.gallery import train_simulation
 from fasgen.stages.synth.difffas.diffusion import Schedule
 from fasgen.stages.synth.difffas.model import DiffFAS
 from fasgen.stages.synth.difffas.style_encoder import StyleEncoder, StyleEncoderConfig
@@ -23,8 +23,8 @@ from fasgen.stages.synth.difffas.training_config import DiffFASTraining, StyleTr
 from fasgen.stages.synth.difffas.unet import UNet, UNetConfig
 from fasgen.training.config import trainings
 from fasgen.training.loop import train
+from tests.stages.gallery.toy import crop_store, faces_folder, toy_physical
 
-from ..toy import crop_store, faces_folder, toy_physical
 from .tiny import ENCODER, STYLES, UNET, encoder, images
 
 CPU = torch.device("cpu")

@@ -1,0 +1,1 @@
+"""What a store shows to people: the morning report, and sheets of pictures."""

@@ -1,0 +1,112 @@
+"""Conservation: how many rows each stage got, kept and turned away, and whether any went missing on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fasgen.audit.stage_rows import StageRows
+from fasgen.manifests.sources_file import read_sources, source_names
+from fasgen.manifests.unit import unit_facts
+
+_UNIT, _ROW, _VARIANT = 40, 16, (1 << 16) - 1
+
+
+class _Given(NamedTuple):
+    source: str
+    given: int | None
+    missing: int
+    makes: bool = False
+
+
+def flow(store: Path, stages: Sequence[StageRows]) -> list[dict[str, Any]]:
+    """One plain document a stage, in order.
+
+    Keys: ``stage``, ``folder``, ``summary``, ``plan_hash``, ``version``, ``units`` committed, ``of`` units planned, ``rows``
+    (= ok + filtered + failed), ``ok``, ``filtered``, ``failed``, ``reasons``, ``bytes``, ``weights`` by role, ``settings``,
+    ``source``: the upstream whose ok rows these are, ``given``: how many rows that one passed on in the units both have
+    (None where its generation was deleted), ``missing``: how many of those have no row here,
+    ``makes``: whether its rows are new samples, of which one row above gives several or none, ``sound``: whether footers and
+    rows give the same counts and these add up.
+    """
+    named = {stage.stage: stage for stage in stages}
+    listed = sum(read_sources(store, name).num_rows for name in source_names(store))
+    return [_stage(stage, named, listed) for stage in stages]
+
+
+def _stage(stage: StageRows, named: Mapping[str, StageRows], listed: int) -> dict[str, Any]:
+    summaries = [unit_facts(stage.folder, unit).summary for unit in stage.units]
+    counted: dict[str, int] = {}
+    for name in stage.table["status"].to_pylist():
+        counted[name] = counted.get(name, 0) + 1
+    reasons: dict[str, int] = {}
+    for summary in summaries:
+        for reason, count in summary.reasons.items():
+            reasons[reason] = reasons.get(reason, 0) + count
+    told = {name: sum(getattr(each, name) for each in summaries) for name in ("ok", "filtered", "failed")}
+    got = _given(stage, named, listed)
+    return {
+        "stage": stage.stage,
+        "folder": stage.folder.name,
+        "summary": str(stage.plan.get("summary") or ""),
+        "plan_hash": str(stage.plan.get("plan_hash") or ""),
+        "version": stage.plan.get("version"),
+        "units": len(stage.units),
+        "of": stage.plan.get("units"),
+        "rows": stage.table.num_rows,
+        **{name: counted.get(name, 0) for name in ("ok", "filtered", "failed")},
+        "reasons": dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
+        "bytes": sum(each.bytes for each in summaries),
+        "weights": {str(role): str(digest) for role, digest in dict(stage.plan.get("weights") or {}).items()},
+        "settings": stage.plan.get("config") or {},
+        "source": got.source,
+        "given": got.given,
+        "missing": got.missing,
+        "makes": got.makes,
+        "sound": told == {name: counted.get(name, 0) for name in told} and sum(told.values()) == stage.table.num_rows,
+    }
+
+
+def _given(stage: StageRows, named: Mapping[str, StageRows], listed: int) -> _Given:
+    """What this stage got, and what of it is missing here.
+
+    Of several upstreams it is the one that fits best, and of equals the last in order: the plan does not say which is primary.
+    """
+    if not stage.upstream:
+        planned = stage.plan.get("rows")
+        whole = stage.plan.get("units") == len(stage.units)
+        given = listed if whole and listed == planned else stage.table.num_rows
+        return _Given("sources", given, max(0, given - stage.table.num_rows))
+    mine = _places(stage, only_ok=False)
+    best: tuple[int, _Given] | None = None
+    for above in reversed(list(named.values())):
+        if above.stage not in stage.upstream:
+            continue
+        passed = _places(above, only_ok=True)
+        passed = passed[np.isin(passed >> _UNIT, stage.units)]
+        made = not np.isin(mine & _VARIANT, passed & _VARIANT).all()
+        if made:
+            # Which rows are made into new ones is the stage's choice, so none can be called missing.
+            used = len(np.unique(mine >> _ROW))
+            found = 0, _Given(above.stage, used, 0, makes=True)
+        else:
+            both = len(np.union1d(passed, mine))
+            missing, extra = both - len(mine), both - len(passed)
+            found = missing + extra, _Given(above.stage, len(passed), missing)
+        if best is None or found[0] < best[0]:
+            best = found
+    return best[1] if best else _Given(", ".join(stage.upstream), None, 0)
+
+
+def _places(stage: StageRows, *, only_ok: bool) -> NDArray[np.int64]:
+    """Each different (unit, row, variant) of a stage as one number."""
+    unit, row, variant = (stage.table[name].to_numpy().astype(np.int64) for name in ("unit", "row", "variant"))
+    places = unit << _UNIT | row << _ROW | variant & _VARIANT
+    if only_ok:
+        places = places[np.asarray(stage.table["status"].to_pylist()) == "ok"]
+    found: NDArray[np.int64] = np.unique(places)
+    return found

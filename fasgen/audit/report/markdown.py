@@ -1,0 +1,111 @@
+"""The morning report in a few lines of Markdown, for a terminal, a mail or a pull request."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fasgen.audit.report.samples import Samples, worst_first
+from fasgen.manifests.report.card import code_cell, name_cell, plain_cell
+
+_WORST = 3
+_MOST = 20
+
+
+def markdown(name: str, samples: Samples, stages: Sequence[Mapping[str, Any]], history: Sequence[Mapping[str, Any]]) -> str:
+    """Counts and their conservation, times, reasons, scores and their worst samples.
+
+    Args:
+        name: the store's name.
+        samples: the samples.
+        stages: what ``flow`` says.
+        history: what ``night.runs`` says.
+    """
+    counts = np.bincount(samples.status, minlength=3)
+    parts = [
+        f"# {plain_cell(name)}",
+        f"{len(samples)} samples: {counts[0]} ok, {counts[1]} filtered, {counts[2]} failed. {_verdict(stages)}",
+        "## Rows",
+        _table(
+            ["stage", "units", "from", "passed on", "rows", "ok", "filtered", "failed", "conserved"],
+            [
+                [name_cell(one["stage"]), f"{one['units']} of {one['of']}", name_cell(one["source"]), _known(one["given"])]
+                + [one[name] for name in ("rows", "ok", "filtered", "failed")]
+                + ["yes" if _conserved(one) else "**no**"]
+                for one in stages
+            ],
+        ),
+        "## Runs",
+        _table(
+            ["run", "ended", "units", "rows", "predicted", "taken", "rows/s"],
+            [
+                [name_cell(run[name]) for name in ("id", "outcome", "units", "planned")]
+                + [_time(run["predicted"]), _time(run["seconds"]), _rate(run["planned"], run["seconds"])]
+                for run in history[-_MOST:]
+            ],
+        ),
+        "## Reasons",
+        _reasons(samples),
+        "## Scores",
+        _scores(samples),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _conserved(stage: Mapping[str, Any]) -> bool:
+    return bool(stage["sound"]) and not stage["missing"]
+
+
+def _verdict(stages: Sequence[Mapping[str, Any]]) -> str:
+    lost = [name_cell(one["stage"]) for one in stages if not _conserved(one)]
+    if lost:
+        return f"**Rows are missing or miscounted at {', '.join(lost)}: run `fasgen verify`.**"
+    return "Every row is accounted for at every stage."
+
+
+def _reasons(samples: Samples) -> str:
+    counts: Counter[tuple[str, str]] = Counter()
+    details: dict[tuple[str, str], str] = {}
+    for _, stage, reason, detail in samples.rejects():
+        key = samples.stages[stage].stage, reason
+        counts[key] += 1
+        details.setdefault(key, detail)
+    rows = [
+        [name_cell(stage), name_cell(reason), count, plain_cell(details[stage, reason][:120])]
+        for (stage, reason), count in counts.most_common()
+    ]
+    return _table(["stage", "reason", "samples", "for example"], rows) if rows else "Nothing was rejected."
+
+
+def _scores(samples: Samples) -> str:
+    rows = []
+    for score in samples.scores:
+        values = score.values[np.isfinite(score.values)].astype(np.float64)
+        figures = [f"{value:.4g}" for value in np.quantile(values, (0.05, 0.5, 0.95))]
+        worst = ", ".join(code_cell(samples.key(number)) for number in worst_first(score)[:_WORST])
+        rows.append([name_cell(score.name), score.better or "-", len(values), *figures, worst])
+    head = ["score", "better", "samples", "5 %", "median", "95 %", "worst" if rows else ""]
+    return _table(head, rows) if rows else "No stage wrote a score."
+
+
+def _known(value: object) -> object:
+    return "?" if value is None else value
+
+
+def _rate(rows: int, seconds: float) -> str:
+    return f"{rows / seconds:.2f}" if seconds else "-"
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines: list[Sequence[object]] = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)

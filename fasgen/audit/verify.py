@@ -1,0 +1,116 @@
+"""Does a store hold what its manifests say? Reads every byte; changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from fasgen.audit.retract import left
+from fasgen.audit.verification.chain import check_chain, check_descent
+from fasgen.audit.verification.claims import plan_claims
+from fasgen.audit.verification.delivery import check_delivery
+from fasgen.audit.verification.findings import Finding, Learnt, remark, wrong
+from fasgen.audit.verification.unit import check_unit
+from fasgen.audit.verification.weights import check_weights
+from fasgen.errors import StoreError
+from fasgen.manifests.added_file import Added, read_added
+from fasgen.manifests.atomic import leftovers
+from fasgen.manifests.plan_file import Generation, generations, is_as_written, read_plan
+from fasgen.manifests.roster_file import damaged_rosters
+from fasgen.manifests.sources_file import damaged_files, folder_of, source_names
+from fasgen.manifests.tombstones import read_tombstones
+from fasgen.manifests.unit import committed_units, manifest_path
+
+__all__ = ["Finding", "verify"]
+
+
+def verify(store: Path) -> list[Finding]:
+    """Check sources, plans, and every committed unit of every generation.
+
+    Checked are: the digest of every file; every row's payload against its digest; ``planned = ok + filtered + failed``;
+    uniqueness of samples; every plan against its hash, and the chain of plans; that each downstream unit planned exactly
+    the ok rows of its primaries, or the entries of its roster; every seed against its derivation; every weights digest against
+    the plan, and against the weights themselves where a ledger says where they lie; that all parents exist and are of the split
+    of what was made of them; index and data card of a delivery against the manifests; and that nobody is left who was taken
+    out.
+
+    Args:
+        store: the store.
+
+    Returns:
+        what is wrong; empty for a sound store.
+
+    Raises:
+        StoreError: if there is no such store.
+    """
+    if not store.is_dir():
+        raise StoreError(f"{store}: is not there: give the folder that `fasgen run` wrote")
+    findings: list[Finding] = []
+    for name in source_names(store):
+        findings += _source(store, name)
+    stages: dict[str, Learnt] = {}
+    try:
+        added = read_added(store)
+    except StoreError as error:
+        added = []
+        findings.append(wrong(store / "added", str(error)))
+    for generation in generations(store):
+        findings += _generation(generation, stages, added)
+    for stage in stages.values():
+        findings += check_chain(stage, stages)
+    findings += check_descent(stages)
+    for stage in stages.values():
+        findings += check_delivery(stage)
+    findings += check_weights(store, stages)
+    findings += _left(store)
+    return findings
+
+
+def _source(store: Path, name: str) -> Iterator[Finding]:
+    for path in damaged_files(store, name):
+        yield wrong(path, f"has other bytes than were written: remove {folder_of(store, name)}, `fasgen run` writes it again")
+
+
+def _generation(generation: Generation, stages: dict[str, Learnt], added: Sequence[Added]) -> Iterator[Finding]:
+    folder = generation.folder
+    try:
+        plan = read_plan(folder)
+    except StoreError as error:
+        yield wrong(folder, str(error))
+        return
+    plan_hash = str(plan.get("plan_hash", ""))
+    if plan.get("stage") != generation.stage or plan_hash[:8] != folder.name[-8:]:
+        yield wrong(folder / "plan.json", "is not the plan of this folder: stage or plan hash differ from the folder's name")
+    if not is_as_written(folder):
+        yield wrong(folder / "plan.json", "has other bytes than were written: `fasgen run` writes it again")
+    for roster in damaged_rosters(folder):
+        yield wrong(roster, "has other bytes than were written: the units that follow it cannot be checked")
+    for claim in plan_claims(plan):
+        yield wrong(folder / "plan.json", f"{claim}: `fasgen run` with the settings that it was made with writes it again")
+    stage = Learnt(plan, folder)
+    stages[plan_hash] = stage
+    for addition in added:
+        if own := addition.plans.get(folder.name):
+            stage.added |= dict.fromkeys(addition.numbers, own)
+            for claim in plan_claims(own):
+                yield wrong(folder.parent / "added" / f"{addition.name}.json", claim)
+    for path in leftovers(folder):
+        yield remark(path, "left by a writer that was killed: the next run of this unit removes it")
+    for unit in committed_units(folder):
+        yield from check_unit(stage, unit)
+    yield from _hollow(folder)
+
+
+def _hollow(folder: Path) -> Iterator[Finding]:
+    """Payload without a manifest."""
+    for path in sorted(folder.glob("*.zarr")):
+        if path.stem.isdigit() and not manifest_path(folder, int(path.stem)).exists():
+            yield remark(path, "belongs to no committed unit: the next run of this unit replaces it")
+
+
+def _left(store: Path) -> Iterator[Finding]:
+    """Nobody is left who was taken out."""
+    try:
+        yield from (wrong(where, what) for where, what in left(store, read_tombstones(store)))
+    except StoreError as error:
+        yield wrong(store / "retracted", str(error))

@@ -1,0 +1,1 @@
+"""What all diffusion here shares: noise levels, grids, and samplers."""

@@ -1,0 +1,1 @@
+"""Live and spoof faces that several trainings learn from: real crops of stores, and spoofs simulated from live faces."""
