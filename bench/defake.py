@@ -101,7 +101,7 @@ def generator(scratch: Path) -> Iterator[tuple[str, Path]]:
     from fasgen.stages.defake.autoencoder import PatchAutoencoder
     from fasgen.stages.defake.model import DFG, SCHEDULER, Latents
     from fasgen.stages.defake.tokens import LearnedTokens
-    from fasgen.stages.defake.train_dfg import build_unet
+    from fasgen.stages.defake.train_start import build_unet
     from fasgen.stages.defake.training_config import DFGTraining
 
     torch.manual_seed(0)

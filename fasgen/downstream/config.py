@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from fasgen.training.config import LoopConfig, Schedule
+from fasgen.training.config import Compile, LoopConfig, Schedule
 
 IMAGE = "image"
 """Name in ``data.cues`` of the image itself: a second input without a cue."""
@@ -140,6 +140,9 @@ class TrainerLoop(LoopConfig):
     warmup: int = Field(default=400, ge=0, description="steps of linear warm-up")
     weight_decay: float = Field(default=5e-4, ge=0, description="weight decay")
     ema: float = Field(default=0.0, ge=0, lt=1, description="decay of the averaged weights; 0 keeps the raw ones")
+    compile: Compile = Field(
+        default="off", description="compile the network; runs are many and short, so that it seldom pays: auto means on a GPU"
+    )
     prefetch: int | None = Field(default=0, ge=0, description="stays 0: data.workers read ahead of their step")
 
     @model_validator(mode="after")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -19,11 +19,15 @@ from fasgen.errors import SourceError
 from fasgen.manifests.plan_file import latest
 from fasgen.manifests.shard import UnitReader, committed_units
 from fasgen.training.config import FacesConfig
+from fasgen.training.draws import CPU
+from fasgen.training.residency import sent
 
 Filled = TypeVar("Filled", bound=NDArray[np.uint8])
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 IN_MEMORY = 1 << 30
 """Bytes above which the faces are kept in a mapped file, which all ranks of a machine share."""
+_KEPT = 1
+"""Epochs before and after one that are kept as well: batches made ahead may lie in the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,31 +189,51 @@ def wait_for_ranks() -> None:
         dist.barrier()
 
 
-def epochs(count: int, batch: int, seed: int, start: int, rank: int, world: int) -> Iterator[Tensor]:
-    """Endless index batches of this rank, shuffled anew each epoch, resumable at any step.
+class Views(NamedTuple):
+    """Items to look at, (B,) numbers, and which of them (B,) are mirrored."""
+
+    items: Tensor
+    mirrored: Tensor
+
+
+class Epochs:
+    """Items and their mirror coins by step, drawn anew each epoch: a step's follow from the step alone, whichever came before.
+
+    An epoch is drawn once, on the host, and then lies where it is used: steps take slices of it. So items come in the same
+    order on every kind of device, and wherever their data lies.
 
     Args:
         count: items of an epoch.
-        batch: items per step over all ranks; divisible by ``world``.
-        seed: of the shuffles.
-        start: step to resume at; what earlier steps drew is skipped, not drawn again.
-        rank: this rank.
-        world: number of ranks.
-
-    Yields:
-        (batch // world,) int64 indices; every item appears once an epoch, whatever the number of ranks.
+        batch: items per step over all ranks; divisible by their number.
+        seed: of the draws.
+        flip: mirror about half of the items.
+        device: where the numbers are used.
     """
-    step, share = start, batch // world
-    while True:
-        first = step * batch
-        wanted = np.arange(first, first + batch)
-        indices = np.empty(batch, np.int64)
-        for epoch in np.unique(wanted // count):
-            order = np.random.Generator(np.random.Philox(key=[seed, int(epoch)])).permutation(count)
-            inside = wanted // count == epoch
-            indices[inside] = order[wanted[inside] % count]
-        yield torch.from_numpy(indices[rank * share : (rank + 1) * share])
-        step += 1
+
+    def __init__(self, count: int, batch: int, seed: int, flip: bool = False, device: torch.device = CPU) -> None:
+        self._count, self._batch, self._seed, self._flip, self._device = count, batch, seed, flip, device
+        self._drawn: dict[int, Views] = {}
+
+    def at(self, step: int, rank: int, world: int) -> Views:
+        """The (batch // world,) of a rank; every item appears once an epoch, whatever the number of ranks."""
+        share = self._batch // world
+        place, pieces = step * self._batch + rank * share, []
+        while share:
+            epoch, first = divmod(place, self._count)
+            piece = Views(*(values[first : first + share] for values in self._epoch(epoch)))
+            pieces.append(piece)
+            place, share = place + len(piece.items), share - len(piece.items)
+        return pieces[0] if len(pieces) == 1 else Views(*map(torch.cat, zip(*pieces, strict=True)))
+
+    def _epoch(self, epoch: int) -> Views:
+        # Threads that make batches ahead may both find an epoch missing; each then draws the same.
+        drawn = self._drawn
+        if epoch not in drawn:
+            random = np.random.Generator(np.random.Philox(key=[self._seed, epoch]))
+            order, mirrored = random.permutation(self._count), random.random(self._count) < 0.5 * self._flip
+            views = Views(*(sent(torch.from_numpy(values), self._device) for values in (order, mirrored)))
+            self._drawn = drawn = {e: v for e, v in drawn.items() if abs(e - epoch) <= _KEPT} | {epoch: views}
+        return drawn[epoch]
 
 
 def as_input(levels: Tensor, flip: Tensor | None = None) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -17,7 +16,7 @@ from fasgen.manifests.plan_file import write_plan
 from fasgen.manifests.shard import Row, UnitWriter
 from fasgen.records import Column, Reason
 from fasgen.training.config import FacesConfig
-from fasgen.training.faces import as_input, epochs, list_faces, load_faces
+from fasgen.training.faces import Epochs, as_input, list_faces, load_faces
 
 
 @pytest.fixture
@@ -64,12 +63,29 @@ def test_loads_levels_and_resizes(folder: Path) -> None:
 def test_each_epoch_shows_each_face_once(count: int, world: int, per_rank: int, start: int) -> None:
     batch = world * per_rank
     steps = -(-2 * count // batch)
-    ranks = [list(islice(epochs(count, batch, 7, 0, r, world), steps)) for r in range(world)]
+    epochs = Epochs(count, batch, 7)
+    ranks = [[epochs.at(step, r, world).items for step in range(steps)] for r in range(world)]
     seen = torch.cat([torch.cat([ranks[r][s] for r in range(world)]) for s in range(steps)])
     assert sorted(seen[:count].tolist()) == list(range(count))
     assert sorted(seen[count : 2 * count].tolist()) == list(range(count))
     if start < steps:
-        assert torch.equal(next(epochs(count, batch, 7, start, 0, world)), ranks[0][start])
+        assert torch.equal(Epochs(count, batch, 7).at(start, 0, world).items, ranks[0][start])
+
+
+@given(st.integers(1, 50), st.integers(1, 3), st.integers(1, 6), st.integers(0, 9))
+def test_mirror_coins_are_the_epochs_own_whatever_the_ranks(count: int, world: int, per_rank: int, step: int) -> None:
+    batch = world * per_rank
+    whole = Epochs(count, batch, 7, flip=True).at(step, 0, 1)
+    ranks = [Epochs(count, batch, 7, flip=True).at(step, rank, world) for rank in range(world)]
+    assert torch.equal(torch.cat([views.items for views in ranks]), whole.items)
+    assert torch.equal(torch.cat([views.mirrored for views in ranks]), whole.mirrored)
+    assert not Epochs(count, batch, 7).at(step, 0, 1).mirrored.any()
+
+
+def test_about_half_is_mirrored_and_other_pictures_in_another_epoch() -> None:
+    epochs = Epochs(1000, 1000, 3, flip=True)
+    first, second = ({int(i) for i in epochs.at(step, 0, 1).items[epochs.at(step, 0, 1).mirrored]} for step in (0, 1))
+    assert 440 < len(first) < 560 and 180 < len(first & second) < 320
 
 
 def test_input_range_and_mirror() -> None:

@@ -12,7 +12,8 @@ import torch
 
 from fasgen.stages.defake.model import DFG
 from fasgen.stages.defake.train_autoencoder import AutoencoderTask, edges, psnr
-from fasgen.stages.defake.train_dfg import DFGTask, build_unet, truncated_weight
+from fasgen.stages.defake.train_dfg import DFGTask, truncated_weight
+from fasgen.stages.defake.train_start import build_unet
 from fasgen.stages.defake.training_config import AutoencoderTraining, DFGTraining
 from fasgen.stages.denoising.schedule import abar_schedule
 from fasgen.stages.identify.iresnet import IResNet, IResNetConfig

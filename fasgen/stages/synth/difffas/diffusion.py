@@ -240,4 +240,4 @@ def level_likelihood(x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
 
 def drop_style(count: int, share: float, generator: torch.Generator) -> Tensor:
     """(count,) true for the samples that learn without a style; their live face stays (Eq. 12's unconditional branch)."""
-    return torch.rand(count, generator=generator) < share
+    return torch.rand(count, generator=generator, device=generator.device) < share

@@ -6,7 +6,7 @@ read: a pickle could run code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -72,8 +72,13 @@ class Denoiser(nn.Module):
     def __init__(self, unet: UNet, schedule: Schedule) -> None:
         super().__init__()
         self.unet = unet
-        # No buffer: one would be rounded with the weights.
         self._abar = schedule.abar().float()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Denoiser:
+        # The schedule goes where the weights go, but is not rounded with them, as a buffer would be.
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self._abar = self._abar.to(self.unet.stem.weight.device)
+        return self
 
     def forward(
         self,
@@ -100,7 +105,7 @@ class Denoiser(nn.Module):
         dtype, anchor = self.unet.stem.weight.dtype, self.unet.config.anchor
         if not anchor:
             return cast(Prediction, self.unet(z_t.to(dtype), live.to(dtype), step, style, null))
-        abar_t = self._abar.to(step.device)[step + 1][:, None, None, None]
+        abar_t = self._abar[step + 1][:, None, None, None]
         seen = difference(z_t.float(), live.float(), abar_t, anchor)
         said = cast(Prediction, self.unet(seen.to(dtype), live.to(dtype), step, style, null))
         z_0 = anchored(said.output.float(), z_t.float(), live.float(), abar_t, self.unet.config.anchor)
@@ -212,7 +217,9 @@ class DiffFAS(nn.Module):
         grey: Sequence[Tensor] | None = None,
     ) -> Prediction:
         """One call of the network; see `Denoiser`."""
-        return cast(Prediction, (self._compiled or self.denoiser)(z_t, live, step, style, null, grey))
+        # A compiled module has a length, so it is not asked for its truth: it has none unless it wraps a list.
+        network = self.denoiser if self._compiled is None else self._compiled
+        return cast(Prediction, network(z_t, live, step, style, null, grey))
 
     @torch.no_grad()
     def synthesise(
