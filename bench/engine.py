@@ -95,6 +95,10 @@ def _ray(plan: Plan) -> Engine:
     return RayEngine(plan.resources, environment={"PYTHONPATH": str(Path(__file__).resolve().parent.parent)})
 
 
+ENGINES = {"local": _local, "ray": _ray}
+"""Engines by name, made for a plan."""
+
+
 def _engine(name: str, plan: Plan, make: Callable[[Plan], Engine]) -> Overhead:
     times = UnitTimes()
     began = time.perf_counter()
