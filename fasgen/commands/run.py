@@ -14,6 +14,7 @@ import click
 
 from fasgen.commands import options
 from fasgen.commands.plan import describe, make_plan
+from fasgen.commands.text import duration
 
 if TYPE_CHECKING:
     from fasgen.manifests.ledger import Ledger
@@ -163,6 +164,7 @@ def closing(plan: Plan, result: RunResult, resume: str, sheet: Path | None) -> l
     lines = [f"{result.outcome.replace('_', ' ')}: {result.units} units, {counts}"]
     if result.deaths:
         lines.append(f"{result.deaths} workers died and were replaced; see {plan.store / 'runs'}")
+    lines += _time(result)
     lines += _whereabouts(plan)
     if sheet:
         lines.append(f"contact sheet  {sheet}")
@@ -176,6 +178,20 @@ def closing(plan: Plan, result: RunResult, resume: str, sheet: Path | None) -> l
         lines.append(f"{result.remaining} units are left; go on with:")
         lines.append(resume)
     return lines
+
+
+def _time(result: RunResult) -> list[str]:
+    """What the workers' time went into, and how soon there was something; nothing where no unit was made."""
+    use = result.use
+    if use is None or result.first_unit is None:
+        return []
+    lost = {"starting": use.start + use.build, "compiling": use.compile, "waiting": use.wait}
+    parts = ", ".join(f"{duration(seconds)} {name}" for name, seconds in lost.items())
+    workers = f"{use.workers} worker" + ("" if use.workers == 1 else "s")
+    return [
+        f"{use.device} time       {100 * use.utilisation:.0f} % computing of {duration(use.wall)}, {workers}; lost: {parts}",
+        f"first unit     after {duration(result.first_unit)}",
+    ]
 
 
 def _whereabouts(plan: Plan) -> list[str]:

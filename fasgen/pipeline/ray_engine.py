@@ -10,11 +10,12 @@ import itertools
 import logging
 import os
 import time
+from contextlib import suppress
 from typing import Any
 
 from fasgen.errors import FasgenError, ResourceError
 from fasgen.pipeline.calling import DeviceLostError, one_line
-from fasgen.pipeline.engine import EngineEvent, Failed, Finished, Lost, UnitReport, UnitTask
+from fasgen.pipeline.engine import Doing, EngineEvent, Failed, Finished, Lost, State, UnitReport, UnitTask
 from fasgen.pipeline.resources import Have, Resources
 from fasgen.pipeline.schedule import Joined, Key, Kind
 from fasgen.pipeline.watchdog import Watchdog
@@ -22,6 +23,9 @@ from fasgen.pipeline.worker import Worker
 
 CONCURRENCY = 3
 """Threads of an actor: one unit loads, one computes, one writes."""
+
+POLL = 1.0
+"""Seconds between two questions to a worker what it does."""
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -83,6 +87,10 @@ class _Actor:
             # Nothing this process computes from here on can be believed; the engine replaces it.
             os._exit(86)
 
+    def state(self) -> State:
+        """Answered by a thread that has no unit, whatever the others do."""
+        return self._worker.state()
+
 
 class RayEngine:
     """Actors under numbers. One that dies is reported and replaced.
@@ -104,6 +112,9 @@ class RayEngine:
         self._actors: dict[int, tuple[Any, Kind]] = {}
         self._pending: dict[Any, tuple[int, Key]] = {}
         self._events: list[EngineEvent] = []
+        self._asked: dict[Any, int] = {}
+        self._told: dict[int, State] = {}
+        self._ask_at = 0.0
         for kind in resources.kinds:
             self._hire(kind)
 
@@ -124,7 +135,8 @@ class RayEngine:
             num_gpus=1 if kind == "accelerator" else 0,
             max_restarts=0,
             max_task_retries=0,
-            max_concurrency=max(CONCURRENCY, self.depth),
+            # And one that says what they do.
+            max_concurrency=max(CONCURRENCY, self.depth) + 1,
             runtime_env={"env_vars": variables},
         )
         number = next(self._numbers)
@@ -152,8 +164,35 @@ class RayEngine:
                     self._take(reference)
         elif timeout:
             time.sleep(timeout)
+        self._hear()
+        self._ask()
         events, self._events = self._events, []
         return events
+
+    def _ask(self) -> None:
+        """Ask the workers what they do, once in a while; one that has not answered yet is not asked again."""
+        if time.monotonic() < self._ask_at:
+            return
+        self._ask_at = time.monotonic() + POLL
+        waiting = set(self._asked.values())
+        for number, (actor, _) in self._actors.items():
+            if number not in waiting:
+                self._asked[actor.state.remote()] = number
+
+    def _hear(self) -> None:
+        """Take in what has been answered. A worker that cannot answer any more is found by its tasks."""
+        import ray
+
+        if not self._asked:
+            return
+        ready, _ = ray.wait(list(self._asked), num_returns=len(self._asked), timeout=0)
+        for reference in ready:
+            number = self._asked.pop(reference)
+            with suppress(ray.exceptions.RayError):
+                state = ray.get(reference)
+                if number in self._actors and self._told.get(number) != state:
+                    self._told[number] = state
+                    self._events.append(Doing(number, state))
 
     def _take(self, reference: Any) -> None:
         import ray
@@ -193,5 +232,6 @@ class RayEngine:
             ray.kill(actor)
         self._actors.clear()
         self._pending.clear()
+        self._asked.clear()
         if not self._keep:
             ray.shutdown()

@@ -91,6 +91,24 @@ def test_the_night_is_read_from_the_ledger(store: Path) -> None:
     assert run["stages"]["align"] == {"units": 3, "rows": 18, "workers": 1, "from": 0.5, "to": 6.0, "busy": 4.5, "seconds": 5.5}
 
 
+def test_the_night_says_where_the_time_of_gpus_went(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    (silent,) = runs(store)
+    assert (silent["use"], silent["first_unit"]) == (None, None)
+    path = store / "runs" / "20260101-000000" / "ledger.jsonl"
+    *before, last = [line for line in path.read_text().splitlines() if line.endswith("}")]
+    spent = {"wall": 7200.0, "start": 60.0, "build": 30.0, "compile": 120.0, "compute": 6480.0, "wait": 510.0}
+    use = {"device": "GPU", "workers": 2, **spent, "utilisation": 0.9, "unheard of": [1]}
+    path.write_text("\n".join([*before, json.dumps({**json.loads(last), "use": use, "first_unit": 75.5})]) + "\n")
+    (run,) = runs(store)
+    assert run["first_unit"] == 75.5 and run["use"]["device"] == "GPU" and "unheard of" not in run["use"]
+    written = write_report(store, tmp_path / "out")
+    assert "| 2 GPU | 2:00:00 | 90 % | 0:01:30 | 0:02:00 | 0:08:30 |" in written.short.read_text()
+    path.write_text("\n".join([*before, json.dumps({**json.loads(last), "use": {"wall": "x"}, "first_unit": []})]) + "\n")
+    (odd,) = runs(store)
+    assert odd["use"]["wall"] == 0.0 and odd["first_unit"] is None
+
+
 def test_a_run_that_foretold_nothing_is_reckoned_from_its_first_units(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     ledger = store / "runs" / "20260101-000000" / "ledger.jsonl"
