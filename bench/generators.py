@@ -20,7 +20,7 @@ def defake(folder: Path, *, side: int, tiny: bool = False, device: str = "cpu") 
 
     from fasgen.stages.defake.model import DFG, SCHEDULER, Latents
     from fasgen.stages.defake.tokens import PaddedTokens
-    from fasgen.stages.defake.train_dfg import build_unet
+    from fasgen.stages.defake.train_start import build_unet
     from fasgen.stages.defake.training_config import DFGTraining
 
     shape: dict[str, Any] = (
