@@ -28,7 +28,7 @@ from fasgen.pipeline.resources import Resources
 from fasgen.pipeline.run import run as drive
 from fasgen.records import Column
 from fasgen.sources.config import SourceConfig
-from fasgen.stages.defake.config import DefakeConfig
+from fasgen.stages.defake.config import AUTO_BATCH, DefakeConfig
 from fasgen.stages.stage import ArrayField, Product, Reads, Reject, Sample, StageConfig, StageSpec
 from fasgen.stages.weights import embedded
 
@@ -137,11 +137,11 @@ def bare_loop(stage: Any, samples: Sequence[Sample]) -> Callable[[], None]:
     from fasgen.stages.batching import to_signed
     from fasgen.stages.defake.tokens import identity_tokens
 
-    config, dfg = stage.config, stage.dfg
+    dfg = stage.dfg
     x = to_signed(np.stack([sample.images["crop"] for sample in samples]), stage.device, stage.dtype)
     x = x.contiguous(memory_format=torch.channels_last)
     known = torch.from_numpy(np.stack([sample.arrays["identity_map"] for sample in samples])).to(stage.device, stage.dtype)
-    times = [torch.full((len(samples),), point, device=stage.device) for point in dfg.points(config.t, config.steps)]
+    times = [torch.full((len(samples),), point, device=stage.device) for point in stage.points]
 
     @torch.no_grad()
     def loop() -> None:
@@ -216,7 +216,7 @@ def run(**changes: Any) -> list[Row]:
     torch.set_num_threads(1)
     try:
         with tempfile.TemporaryDirectory() as name, generator(Path(name) / "weights") as (what, weights):
-            config = DefakeConfig.model_validate({"weights": str(weights)} | changes)
+            config = DefakeConfig.model_validate({"weights": str(weights), "batch": AUTO_BATCH} | changes)
             stage = Defake(config, device)
             samples = batch_of(pictures(config.batch))
             bare = bare_loop(stage, samples)
