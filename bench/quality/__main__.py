@@ -1,22 +1,26 @@
-"""``python -m bench.quality [identity|probe|synthesis|augment|lgsc|stdn|all] --weights FOLDER --data FOLDER --out FOLDER``."""
+"""``python -m bench.quality [WHAT] --weights FOLDER --data FOLDER --out FOLDER``."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
 import click
 import cv2
 import torch
+import yaml
+from pydantic import ValidationError
 
-from bench.quality import augment, cue_map, probe, synthesis
+from bench.quality import augment, calls, cue_map, probe, synthesis
 from bench.quality import identity as faces
 from bench.quality.generator import Settings
 from bench.quality.live import LiveSet
 from bench.quality.teacher import Teacher
 from fasgen.errors import FasgenError
+from fasgen.stages.defake.config import DefakeConfig
 from fasgen.stages.lgsc.config import LgscConfig
 from fasgen.stages.lgsc.stage import Lgsc
 from fasgen.stages.stdn.config import StdnConfig
@@ -24,17 +28,17 @@ from fasgen.stages.stdn.stage import Stdn
 from fasgen.stages.synth.config import SynthConfig
 from fasgen.stages.synth.difffas.style_encoder import StyleEncoder
 
+WHAT = ("identity", "probe", "calls", "synthesis", "augment", "lgsc", "stdn", "all")
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command(help="Measure the generator on real faces and real attacks. Rendered faces are written to --out.")
-@click.argument("what", type=click.Choice(["identity", "probe", "synthesis", "augment", "lgsc", "stdn", "all"]), default="all")
+@click.argument("what", type=click.Choice(WHAT), default="all")
 @click.option("--weights", default="embedded", show_default=True, help="generator: 'embedded' or a diffusers folder")
 @click.option("--identity", default="embedded", show_default=True, help="identity network that the generator is conditioned by")
 @click.option("--data", type=FOLDER, default=lambda: os.environ.get("FASGEN_DATA"), help="data sets  [default: FASGEN_DATA]")
 @click.option("--out", type=FOLDER, required=True, help="where reports, crops and reconstructions go")
-@click.option("--t", "strength", type=click.IntRange(0, 1000), default=800, show_default=True, help="strength")
-@click.option("--steps", type=click.IntRange(1, 1000), default=50, show_default=True, help="grid points over the whole range")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="a setting of defake, such as t=400 or draws=4")
 @click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="samples a call")
 @click.option("--limit", type=click.IntRange(2), default=None, help="samples of each data set, evenly spread  [default: all]")
 @click.option("--device", default="cpu", show_default=True, help="torch's name of the device")
@@ -69,6 +73,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
     show_default=True,
     help="augment: spoofs by simulation, by DiffFAS, or both",
 )
+@click.option("--untimed", is_flag=True, help="calls: leave speeds out, which want an otherwise idle machine")
 @click.option("--no-generator", is_flag=True, help="probe: the trivial cues alone")
 def main(
     what: str,
@@ -76,8 +81,7 @@ def main(
     identity: str,
     data: Path | None,
     out: Path,
-    strength: int,
-    steps: int,
+    changes: tuple[str, ...],
     batch: int,
     limit: int | None,
     device: str,
@@ -95,6 +99,7 @@ def main(
     stdn_weights: str,
     seeds: int,
     method: augment.Method,
+    untimed: bool,
     no_generator: bool,
 ) -> None:
     """Run the evaluations and print their tables."""
@@ -102,7 +107,7 @@ def main(
         raise click.UsageError(f"--data: {data or 'nothing given and FASGEN_DATA unset'}; name the folder of the data sets")
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
-    settings = Settings(weights, identity, strength, steps, batch, device)
+    settings = Settings(_defake(changes, weights, batch), identity, device)
     given = {"t": synth_t, "gamma": synth_gamma, "steps": synth_steps}
     chosen = {name: value for name, value in given.items() if value is not None}
     synth = SynthConfig.model_validate({"weights": synth_weights, "batch": batch} | chosen)
@@ -114,6 +119,8 @@ def main(
             print(faces.text(found), end="\n\n", flush=True)
         if what in ("probe", "all"):
             print(probe.text(probe.measure(data, out, settings, limit=limit, generator=not no_generator)), flush=True)
+        if what in ("calls", "all"):
+            print(calls.text(calls.measure(data, out, settings, timed=not untimed)), end="\n\n", flush=True)
         if what in ("synthesis", "all"):
             encoder = StyleEncoder.load(style_judge) if style_judge else None
             shown = synthesis.measure(data, out, synth, device=device, limit=limit or 200, teacher=judge, style_judge=encoder)
@@ -133,6 +140,21 @@ def main(
     except FasgenError as error:
         print(f"bench.quality: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def _defake(changes: Sequence[str], weights: str, batch: int) -> DefakeConfig:
+    """Settings of the stage from ``KEY=VALUE``."""
+    values: dict[str, object] = {"weights": weights, "batch": batch}
+    for change in changes:
+        key, sign, value = change.partition("=")
+        if not sign:
+            raise click.UsageError(f"--set {change}: give KEY=VALUE, for example --set t=400")
+        values[key] = yaml.safe_load(value)
+    try:
+        return DefakeConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise click.UsageError(f"--set {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 if __name__ == "__main__":

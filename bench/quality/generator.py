@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from fasgen.errors import SourceError
+from fasgen.manifests.weights import digest_weights
 from fasgen.seeds import sample_seed
 from fasgen.stages.align.template import ARCFACE
-from fasgen.stages.defake.config import DefakeConfig
+from fasgen.stages.defake.config import SPEC, DefakeConfig, batch_size
 from fasgen.stages.defake.stage import Defake
-from fasgen.stages.identify.config import IdentifyConfig
+from fasgen.stages.identify.config import IdentifyConfig, weights_path
 from fasgen.stages.identify.stage import Identify
 from fasgen.stages.stage import Product, Sample
 
@@ -27,20 +28,34 @@ class Settings:
     """Which generator, and how it runs.
 
     Attributes:
-        weights: ``embedded`` or the generator's folder in the diffusers layout.
+        defake: settings of the stage.
         identity: ``embedded`` or the identity network that the generator was trained with.
-        t: strength.
-        steps: grid points over the whole range of noise.
-        batch: samples a call.
         device: torch's name of the device.
     """
 
-    weights: str = "embedded"
+    defake: DefakeConfig = field(default_factory=DefakeConfig)
     identity: str = "embedded"
-    t: int = 800
-    steps: int = 50
-    batch: int = 16
     device: str = "cpu"
+
+    def walking(self, **changes: object) -> Settings:
+        """The same with other settings of the stage."""
+        return replace(self, defake=DefakeConfig.model_validate(self.defake.model_dump() | changes))
+
+    def key(self) -> str:
+        """Of the weights and of the settings that decide a reconstruction; at t = 0 of the autoencoder alone."""
+        walk = self.defake
+        paths = SPEC.weights(walk) | {"identity": weights_path(self.identity)}
+        if walk.t == 0:
+            return f"{digest_weights({'vae': paths['vae']})['vae'][:8]}-t0"
+        digests = "".join(digest[:4] for digest in digest_weights(paths).values())
+        return f"{digests}-t{walk.t}-{walk_name(walk).replace(' ', '-')}"
+
+
+def walk_name(walk: DefakeConfig) -> str:
+    """Draws, calls and sampler in words, as in ``4 x 10 ddim``; AG-FAS's grid is named."""
+    grid = f"agfas-{walk.steps}" if walk.steps is not None else str(walk.calls)
+    spacing = "" if walk.steps is not None or walk.spacing == "even" else f" {walk.spacing}"
+    return f"{walk.draws} x {grid} {walk.sampler}{spacing}"
 
 
 @dataclass(frozen=True)
@@ -50,6 +65,12 @@ class Reconstructed:
     images: Images
     calls: int
     milliseconds: float
+
+
+def noise_seed(name: str, draw: int = 0) -> int:
+    """Seed under which the stage's only draw is the one that it makes as number ``draw`` of several."""
+    seed = sample_seed(0, "defake", name)
+    return sample_seed(seed, "draw", name, draw) if draw else seed
 
 
 class Generator:
@@ -63,43 +84,44 @@ class Generator:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+        self.settings, self._batch = settings, batch_size(settings.defake)
         self.device = torch.device(settings.device)
-        self._identify = Identify(
-            IdentifyConfig.model_validate({"weights": settings.identity, "batch": settings.batch}), self.device
-        )
+        values = {"weights": settings.identity, "batch": self._batch}
+        self._identify = Identify(IdentifyConfig.model_validate(values), self.device)
         self._defake: dict[int, Defake] = {}
 
     def _stage(self, t: int) -> Defake:
         if t not in self._defake:
-            s = self.settings
-            values = {"weights": s.weights, "t": t, "steps": s.steps, "batch": s.batch, "reconstruction": True}
-            self._defake[t] = Defake(DefakeConfig.model_validate(values), self.device)
+            config = self.settings.walking(t=t, batch=self._batch, reconstruction=True).defake
+            self._defake[t] = Defake(config, self.device)
         return self._defake[t]
 
     def embeddings(self, crops: Images) -> NDArray[np.float32]:
         """Unit embeddings (N, 512) by the network that conditions the generator."""
-        samples = [Sample(str(i), 0, i % self.settings.batch, images={"crop": c}) for i, c in enumerate(crops)]
+        samples = [Sample(str(i), 0, i % self._batch, images={"crop": c}) for i, c in enumerate(crops)]
         return np.stack([p.arrays["embedding"] for p in self._run(self._identify, samples)])
 
-    def reconstruct(self, crops: Images, names: Sequence[str], t: int | None = None, told: str = "") -> Reconstructed:
+    def reconstruct(
+        self, crops: Images, names: Sequence[str], t: int | None = None, *, draw: int = 0, told: str = ""
+    ) -> Reconstructed:
         """The real version of each crop.
 
         Args:
             crops: (N, H, W, 3).
             names: one a crop; its noise comes from it alone.
             t: strength, that of the settings where not given; 0 is the autoencoder alone.
+            draw: which of the face's noise draws is the first: with one draw a walk, that draw alone.
             told: where not empty, progress is printed under this name.
         """
-        stage = self._stage(self.settings.t if t is None else t)
-        batch, size = self.settings.batch, crops.shape[1]
+        stage = self._stage(self.settings.defake.t if t is None else t)
+        batch, size = self._batch, crops.shape[1]
         # The crops lie on the template already, and defake asks for the points only to weigh its statistics.
         values: dict[str, list[float]] = {"landmarks": (ARCFACE * size).ravel().tolist(), "transform": [1, 0, 0, 0, 1, 0]}
         out, spent = np.empty_like(crops), 0.0
         for first in range(0, len(crops), batch):
             part = crops[first : first + batch]
             samples = [
-                Sample(name, sample_seed(0, "defake", name), slot, images={"crop": crop}, values=dict(values))
+                Sample(name, noise_seed(name, draw), slot, images={"crop": crop}, values=dict(values))
                 for slot, (name, crop) in enumerate(zip(names[first : first + batch], part, strict=True))
             ]
             for sample, product in zip(samples, self._run(self._identify, samples), strict=True):
@@ -115,8 +137,8 @@ class Generator:
 
     def _run(self, stage: Identify | Defake, samples: list[Sample]) -> list[Product]:
         products: list[Product] = []
-        for first in range(0, len(samples), self.settings.batch):
-            part = samples[first : first + self.settings.batch]
+        for first in range(0, len(samples), self._batch):
+            part = samples[first : first + self._batch]
             for sample, product in zip(part, stage(part), strict=True):
                 if not isinstance(product, Product):
                     raise SourceError(f"sample {sample.sample_id}: {product.reason.value}, {product.detail}")

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.quality.generator import Generator, Settings
+from bench.quality.generator import Generator, Settings, walk_name
 from bench.quality.live import SUBJECTS, LiveSet, live_faces, spread
 from bench.quality.metrics import QUANTILES, Distribution, auc, psnr, text_table
 from bench.quality.teacher import Teacher
@@ -118,7 +118,8 @@ def measure(
         "set": faces,
         "faces": len(crops),
         "people": len(set(who.tolist())),
-        "t": settings.t,
+        "t": settings.defake.t,
+        "walk": walk_name(settings.defake),
         "calls": made.calls,
         "ms_per_image": made.milliseconds,
         "psnr": Distribution.of(psnr(crops, made.images)).to_dict(),
@@ -139,7 +140,7 @@ def measure(
 def text(report: dict[str, Any]) -> str:
     """The report as text."""
     lines = [
-        f"{report['set']}: {report['faces']} faces of {report['people']} people, t = {report['t']}, {report['calls']} calls, "
+        f"{report['set']}: {report['faces']} faces of {report['people']} people, t = {report['t']}, {report['walk']}, "
         f"{report['ms_per_image']:.1f} ms an image",
         f"PSNR {report['psnr']['mean']:.2f} dB (sd {report['psnr']['sd']:.2f}); "
         f"autoencoder alone {report['psnr_autoencoder_alone']['mean']:.2f} dB",

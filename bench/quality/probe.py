@@ -23,13 +23,9 @@ from numpy.typing import NDArray
 
 from bench.quality.crops import Crops, align, counts, list_photographs, list_replays, list_webcam
 from bench.quality.features import features
-from bench.quality.generator import Generator, Settings
+from bench.quality.generator import Generator, Settings, walk_name
 from bench.quality.live import spread
 from bench.quality.metrics import auc, text_table
-from fasgen.manifests.weights import digest_weights
-from fasgen.stages.defake.config import SPEC, DefakeConfig
-from fasgen.stages.defake.cue import residual
-from fasgen.stages.identify.config import weights_path
 
 Floats = NDArray[np.float32]
 Names = NDArray[np.str_]
@@ -46,6 +42,11 @@ PROTOCOLS = {
     "photographs": "five contiguous folds",
     "webcam": "leave one person out",
 }
+
+
+def residual(images: NDArray[np.uint8], reconstructions: NDArray[np.uint8]) -> NDArray[np.int16]:
+    """Image less reconstruction (N, H, W, 3), in levels."""
+    return images.astype(np.int16) - reconstructions.astype(np.int16)
 
 
 def low_pass(images: NDArray[np.uint8]) -> NDArray[np.int16]:
@@ -161,14 +162,15 @@ def measure(
         penalties: inverse strengths of the probes' L2 penalty, the one reported on first.
         generator: false leaves the generator's own cue out and probes the trivial ones alone.
     """
-    report: dict[str, Any] = {"t": settings.t, "steps": settings.steps, "c": penalties[0], "protocols": {}}
+    walk = settings.defake
+    report: dict[str, Any] = {"t": walk.t, "walk": walk_name(walk), "c": penalties[0], "protocols": {}}
     for name in LISTINGS:
         crops = aligned(data, out, name, settings.device)
         missed = counts(line.rsplit("/", 1)[0] for line in crops.missed)
         pictures = len(crops.images) + len(crops.missed)
         crops = crops.only(spread(len(crops.images), limit))
-        residuals = {CUE: _residuals(crops, out, name, settings, settings.t)} if generator else {}
-        residuals[AUTOENCODER] = _residuals(crops, out, name, settings, 0)
+        residuals = {CUE: _residuals(crops, out, name, settings)} if generator else {}
+        residuals[AUTOENCODER] = _residuals(crops, out, name, settings.walking(t=0))
         residuals[LOW_PASS] = low_pass(crops.images)
         report["protocols"][name] = {
             "protocol": PROTOCOLS[name],
@@ -190,33 +192,22 @@ def aligned(data: Path, out: Path, name: str, device: str) -> Crops:
     return Crops.load(path)
 
 
-def _residuals(crops: Crops, out: Path, name: str, settings: Settings, t: int) -> NDArray[np.int16]:
-    """Cues (N, H, W, 3) at strength ``t``, reconstructed where ``out`` does not hold them yet."""
-    path = out / f"reconstructions-{name}-{len(crops.names)}-{_key(settings, t)}.npz"
+def _residuals(crops: Crops, out: Path, name: str, settings: Settings) -> NDArray[np.int16]:
+    """Cues (N, H, W, 3), reconstructed where ``out`` does not hold them yet."""
+    path = out / f"reconstructions-{name}-{len(crops.names)}-{settings.key()}.npz"
     if path.exists():
         with np.load(path, allow_pickle=False) as f:
             names, images = f["names"], f["images"]
         if np.array_equal(names, crops.names):
             return residual(crops.images, images)
-    made = Generator(settings).reconstruct(crops.images, crops.names.tolist(), t, told=f"{name}, t = {t}")
+    made = Generator(settings).reconstruct(crops.images, crops.names.tolist(), told=f"{name}, t = {settings.defake.t}")
     np.savez(path, images=made.images, names=crops.names)
     return residual(crops.images, made.images)
 
 
-def _key(settings: Settings, t: int) -> str:
-    """Of the weights and settings that decide the reconstructions; at t = 0 those of the autoencoder alone."""
-    paths = SPEC.weights(DefakeConfig.model_validate({"weights": settings.weights})) | {
-        "identity": weights_path(settings.identity)
-    }
-    if t == 0:
-        return f"{digest_weights({'vae': paths['vae']})['vae'][:8]}-t0"
-    digests = "".join(digest[:4] for digest in digest_weights(paths).values())
-    return f"{digests}-t{t}-{settings.steps}"
-
-
 def text(report: dict[str, Any]) -> str:
     """The report as text: one table a protocol."""
-    lines = [f"logistic regression, C = {report['c']:g}; cue at t = {report['t']} on a grid of {report['steps']}"]
+    lines = [f"logistic regression, C = {report['c']:g}; cue at t = {report['t']}, {report['walk']}"]
     for name, found in report["protocols"].items():
         missed = ", ".join(f"{n} of {place}" for place, n in found["missed"].items()) or "none"
         crops = sum(found["crops"].values())

@@ -101,7 +101,7 @@ def test_generator_trains_and_loads(faces: Path, autoencoder: Path, identity: Pa
     assert dfg.prediction == "v_prediction"
     with torch.no_grad():
         z = dfg.latents.encode(torch.rand(6, 3, 32, 32) * 2 - 1)
-        out = dfg.reconstruct(torch.rand(1, 3, 32, 32), torch.randn(1, 512, 7, 7), torch.randn(1, 4, 4, 4), 800, 10)
+        out = dfg.reconstruct(torch.rand(1, 3, 32, 32), torch.randn(1, 512, 7, 7), torch.randn(1, 4, 4, 4), [800, 400])
     assert z.shape == (6, 4, 4, 4) and out.shape == (1, 3, 32, 32)
 
 

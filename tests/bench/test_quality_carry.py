@@ -1,0 +1,113 @@
+"""The measurement of what carries over to strangers, on features that are made up."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from bench.quality.calls import COST, PAPER, grid_of_walks
+from bench.quality.carry import IMAGE, Trial, compare, mean_area, one_group_out, pairs, resampled
+from bench.quality.crops import Crops
+from bench.quality.strangers import EACH, Strangers, place
+from fasgen.errors import SourceError
+
+DOMAINS = ("d1", "d2", "d8")
+
+
+def crops_of(names: list[str]) -> Crops:
+    spoof = np.array(["/spoof/" in name for name in names])
+    return Crops(np.zeros((len(names), 4, 4, 3), np.uint8), np.array(names), spoof, np.array(["g"] * len(names)), ())
+
+
+def faces() -> Strangers:
+    """Two people before a webcam, forty photographs of each kind, three domains of two people."""
+    kinds = ("live", "spoof")
+    webcam = [f"nuaa/{kind}/nuaa_{who}/{i}.jpg" for kind in kinds for who in (1, 2) for i in range(12)]
+    photographs = [f"celeba_spoof_dev/{kind}/{i}.jpg" for kind in kinds for i in range(40)]
+    replays = [f"replay_domains/{domain}/{kind}/{i:04d}.jpg" for domain in DOMAINS for kind in kinds for i in range(10)]
+    return Strangers.of([crops_of(names) for names in (webcam, photographs, replays)])
+
+
+def features(who: Strangers, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(len(who.names), 6)).astype(np.float32)
+
+
+def test_a_place_says_set_group_and_person() -> None:
+    assert place("nuaa/live/nuaa_0003/x.jpg") == ("webcam", "webcam", "nuaa_0003")
+    assert place("celeba_spoof_dev/spoof/14.jpg") == ("photographs", "photographs", "photographs 2")
+    assert place("replay_domains/d9/live/0.jpg") == place("replay_domains/d1/live/0.jpg") == ("replays", "d1", "d1")
+    with pytest.raises(SourceError, match="elsewhere"):
+        place("elsewhere/live/0.jpg")
+
+
+def test_the_sample_is_balanced_over_people_and_kinds() -> None:
+    who = faces()
+    counts = Counter(zip(who.people.tolist(), who.spoof.tolist(), strict=True))
+    for (person, _), count in counts.items():
+        assert count == EACH["nuaa" if person[0] == "n" else "celeba_spoof_dev" if person[0] == "p" else "replay_domains"]
+    # d8 shows the person of d1, and shares that person's places.
+    assert set(np.unique(who.groups)) == {"webcam", "photographs", "d1", "d2"}
+    assert {name.split("/")[1] for name in who.names[who.groups == "d1"]} == {"d1", "d8"}
+
+
+def test_what_tells_carries_over_and_what_does_not_is_at_chance() -> None:
+    who = faces()
+    noise, told = features(who), features(who)
+    told[:, 0] += 8 * who.spoof
+    for protocol in (one_group_out, pairs):
+        assert mean_area(protocol(told, who), who.spoof) > 0.98
+        assert abs(mean_area(protocol(noise, who), who.spoof) - 0.5) < 0.2
+    assert [trial.name for trial in one_group_out(noise, who)] == ["d1", "d2", "photographs", "webcam"]
+    assert len(pairs(noise, who)) == 6
+
+
+def test_a_sign_that_turns_in_one_set_is_found_out() -> None:
+    who = faces()
+    turned = features(who)
+    turned[:, 0] += np.where(who.sets == "webcam", -8.0, 8.0) * who.spoof
+    areas = {trial.name: mean_area([trial], who.spoof) for trial in pairs(turned, who)}
+    assert areas["photographs to webcam"] < 0.1 and areas["photographs to replays"] > 0.9
+
+
+def test_people_are_drawn_again_within_their_sets() -> None:
+    who = faces()
+    for times in resampled(who, 20):
+        for name in np.unique(who.sets):
+            own = who.sets == name
+            people, first = np.unique(who.people[own], return_index=True)
+            assert times[own][first].sum() == len(people)
+        for person in np.unique(who.people):
+            assert len(set(times[who.people == person])) == 1
+
+
+def test_a_trial_counts_as_often_as_its_people_were_drawn() -> None:
+    spoof = np.array([False, True, False, True])
+    good = Trial("good", np.array([0, 1]), np.array([0.0, 1.0]))
+    bad = Trial("bad", np.array([2, 3]), np.array([1.0, 0.0]))
+    assert mean_area([good, bad], spoof) == 0.5
+    assert mean_area([good, bad], spoof, np.array([3, 3, 1, 1])) == 0.75
+    assert mean_area([good, bad], spoof, np.array([0, 0, 2, 2])) == 0
+
+
+def test_a_gain_is_judged_draw_by_draw() -> None:
+    who = faces()
+    plain = features(who)
+    better = np.concatenate([plain, 8.0 * who.spoof[:, None]], 1).astype(np.float32)
+    trials = {IMAGE: one_group_out(plain, who), "same": one_group_out(plain, who), "better": one_group_out(better, who)}
+    found = compare(trials, who, draws=100)
+    assert (found["same"].gain, found["same"].gain_low, found["same"].gain_high) == (0, 0, 0)
+    assert found["better"].gain_low > 0.2 and found[IMAGE].low < found[IMAGE].area < found[IMAGE].high
+    assert set(found["better"].by_trial) == {"d1", "d2", "photographs", "webcam"}
+
+
+def test_no_walk_costs_more_than_the_papers() -> None:
+    walks = grid_of_walks()
+    assert walks[0] == PAPER and all(walk["calls"] * walk["draws"] <= COST for walk in walks)
+    assert {(walk["calls"], walk["draws"]) for walk in walks if walk["calls"] * walk["draws"] == COST} == {
+        (40, 1),
+        (20, 2),
+        (10, 4),
+        (5, 8),
+    }
