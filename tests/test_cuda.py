@@ -200,7 +200,7 @@ MADE: dict[str, tuple[Callable[[torch.device, str], Stage], Callable[[Product], 
     "difffas-ddpm": (_synth("difffas", sampler="ddpm"), lambda product: product.images["crop"], 1.0),
     "transfer": (_synth("stdn"), lambda product: product.images["crop"], 1.0),
     "lgsc": (_lgsc, lambda product: product.arrays["lgsc"], 127.5 / 32767),
-    "stdn": (_stdn, lambda product: product.arrays["traces"], 1 / STEPS_A_LEVEL),
+    "stdn": (_stdn, lambda product: product.arrays["stdn"], 1 / STEPS_A_LEVEL),
     "stdn-live": (_stdn, lambda product: product.images["live_counterpart"], 1.0),
 }
 """By name: a stage of a device and a dtype, what it made, and how many levels of 255 a unit of that is."""

@@ -202,13 +202,11 @@ def _whereabouts(plan: Plan) -> list[str]:
 
 
 def _sheet(plan: Plan, out: Path) -> Path | None:
-    """The contact sheet of what has a cue; None if nothing has one yet."""
+    """The contact sheet of what has a cue or spoofs; None if nothing has any yet."""
     from fasgen.audit.report.run_sheet import write_sheet
     from fasgen.errors import FasgenError
 
     folders = {name: stage.folder for name, stage in plan.stages.items() if stage.folder.is_dir()}
-    if not {"align", "defake"} <= folders.keys():
-        return None
     try:
         return out if write_sheet(folders, out) else None
     except (FasgenError, OSError) as error:

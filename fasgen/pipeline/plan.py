@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -146,7 +146,12 @@ class Plan:
             "primaries": list(stage.wiring.primaries),
             "roster": stage.spec.roster is not None,
             "shipped": stage.spec.shipped,
-            "finish": stage.spec.finish,
+            "samples": sorted(stage.wiring.samples),
+            "picture": stage.spec.picture,
+            "arrays": [array.name for array in stage.spec.arrays],
+            "cues": [asdict(cue) for cue in stage.spec.cues],
+            "gathers": [asdict(cue) for cue in stage.wiring.cues],
+            "scores": {column.name: column.higher for column in stage.spec.columns if column.higher},
             "seed": self.seed,
             "unit_rows": self.listing.unit_rows,
             "units": stage.units,

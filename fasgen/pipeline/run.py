@@ -16,10 +16,10 @@ from typing import Protocol
 from fasgen.errors import StoreError
 from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.plan_file import sweep
+from fasgen.manifests.report.delivery import finish
 from fasgen.manifests.shard import UnitSummary, committed_units, unit_summary
 from fasgen.pipeline.crumbs import forget, read_crumb, was_late
 from fasgen.pipeline.engine import Doing, Engine, EngineEvent, Failed, Finished, Lost, State
-from fasgen.pipeline.graph import resolve
 from fasgen.pipeline.occupancy import Occupancy, Use
 from fasgen.pipeline.plan import Plan
 from fasgen.pipeline.progress import Progress, StageStart
@@ -207,8 +207,8 @@ def _locked(
 
 def _finish_shipped(plan: Plan, ledger: Ledger) -> None:
     for stage in plan.wanted:
-        if stage.spec.finish and committed_units(stage.folder):
-            resolve(stage.spec.finish)(stage.folder, plan.delivered(stage))
+        if stage.spec.shipped and committed_units(stage.folder):
+            finish(stage.folder, plan.delivered(stage))
             ledger.event("shipped", stage=stage.name, folder=stage.folder.name)
 
 

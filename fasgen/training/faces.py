@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -16,8 +16,10 @@ from torch import Tensor
 from torch import distributed as dist
 
 from fasgen.errors import SourceError
-from fasgen.manifests.plan_file import latest
-from fasgen.manifests.shard import UnitReader, committed_units
+from fasgen.manifests.plan_file import generations, read_plan
+from fasgen.manifests.products import cutter, products, units_of
+from fasgen.manifests.shard import UnitReader
+from fasgen.records import Scalar
 from fasgen.training.config import FacesConfig
 from fasgen.training.draws import CPU
 from fasgen.training.residency import sent
@@ -35,10 +37,10 @@ class Face:
     """One training picture.
 
     Attributes:
-        path: its file, or the folder of the unit that holds it.
+        path: its file, or the generation in a store that holds it.
         name: stable over machines.
         subject: who it is.
-        stored: unit and row in a store's ``align`` folder; ``None`` for a file.
+        stored: unit and row in that folder; ``None`` for a file.
     """
 
     path: Path
@@ -58,7 +60,7 @@ def list_faces(config: FacesConfig) -> tuple[list[Face], list[Face]]:
             f"faces.path: {config.path} is not a folder; give a folder of aligned faces or a store, faces.path=FOLDER"
         )
     root = config.path
-    faces = _in_store(root, config) if any(root.glob("align-*/plan.json")) else _in_folder(root)
+    faces = _in_store(root, config) if generations(root) else _in_folder(root)
     if not faces:
         raise SourceError(f"faces.path: no live face in {root} (a store's live crops, or files {', '.join(sorted(SUFFIXES))})")
     unknown = set(config.holdout) - {f.subject for f in faces}
@@ -80,21 +82,22 @@ def _in_folder(root: Path) -> list[Face]:
 
 
 def _in_store(root: Path, config: FacesConfig) -> list[Face]:
-    """Crops of the newest ``align`` generation whose label is live: the generator must see real faces only.
+    """Crops of photographs whose label is live: the generator must see real faces only.
 
     Raises:
-        SourceError: a limit is set on a column that the store's align did not write.
+        SourceError: a limit is set on a column that the crops' manifests do not have.
     """
-    faces = []
-    for generation in latest(root):
-        if generation.stage != "align":
-            continue
-        for unit in committed_units(generation.folder):
-            for row in UnitReader(generation.folder, unit).rows:
-                if row["status"] == "ok" and row["label"] == "live" and _within(row, config):
-                    name, subject = str(row["sample_id"]), str(row["subject"] or row["sample_id"])
-                    faces.append(Face(generation.folder, name, subject, (unit, int(str(row["row"])))))
-    return faces
+    return [
+        Face(made, str(row["sample_id"]), str(row["subject"] or row["sample_id"]), (unit, int(str(row["row"]))))
+        for made, unit, row in rows_of_crops(root)
+        if row["label"] == "live" and _within(row, config)
+    ]
+
+
+def rows_of_crops(store: Path) -> Iterator[tuple[Path, int, dict[str, Scalar]]]:
+    """Folder, unit and ok row of every crop of the newest generation that cut them from sources, in the manifests' order."""
+    for folder, unit in units_of(cutter(store)):
+        yield from ((folder, unit, row) for row in UnitReader(folder, unit).rows if row["status"] == "ok")
 
 
 def _within(row: Mapping[str, object], config: FacesConfig) -> bool:
@@ -104,7 +107,9 @@ def _within(row: Mapping[str, object], config: FacesConfig) -> bool:
             continue
         value = row.get(column)
         if not isinstance(value, float):
-            raise SourceError(f"faces.path: the store's align has no {column}: run it again with this version, or set no limit")
+            raise SourceError(
+                f"faces.path: the store's crops have no {column}: run it again with this version, or set no limit"
+            )
         if (value < limit) if column == "sharpness" else (abs(value) > limit):
             return False
     return True
@@ -119,7 +124,7 @@ class Faces:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._unit: tuple[Path, int, UnitReader] | None = None
+        self._unit: tuple[Path, int, UnitReader, str] | None = None
 
     def read(self, face: Face) -> NDArray[np.uint8]:
         """Size x size x 3 RGB levels.
@@ -134,8 +139,8 @@ class Faces:
 
     def _stored(self, folder: Path, unit: int, row: int) -> NDArray[np.uint8]:
         if self._unit is None or self._unit[:2] != (folder, unit):
-            self._unit = (folder, unit, UnitReader(folder, unit))
-        return self._unit[2].image(row, "crop")
+            self._unit = (folder, unit, UnitReader(folder, unit), products(read_plan(folder)).picture)
+        return self._unit[2].image(row, self._unit[3])
 
 
 def _decode(path: Path) -> NDArray[np.uint8]:

@@ -87,8 +87,8 @@ def _scores(samples: Samples) -> str:
         values = score.values[np.isfinite(score.values)].astype(np.float64)
         figures = [f"{value:.4g}" for value in np.quantile(values, (0.05, 0.5, 0.95))]
         worst = ", ".join(code_cell(samples.key(number)) for number in worst_first(score)[:_WORST])
-        rows.append([name_cell(score.name), score.better or "-", len(values), *figures, worst])
-    head = ["score", "better", "samples", "5 %", "median", "95 %", "worst" if rows else ""]
+        rows.append([name_cell(score.name), name_cell(score.higher or "-"), len(values), *figures, worst])
+    head = ["score", "higher is", "samples", "5 %", "median", "95 %", "worst" if rows else ""]
     return _table(head, rows) if rows else "No stage wrote a score."
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from fasgen.records import Column
-from fasgen.stages.stage import ArrayField, Reads, StageConfig, StageSpec
+from fasgen.stages.stage import ArrayField, Cue, Reads, StageConfig, StageSpec
 from fasgen.stages.weights import embedded
 
 AUTO_BATCH = 16
@@ -127,6 +127,13 @@ def refusal(config: DefakeConfig, others: Mapping[str, Any]) -> str:
     )
 
 
+_CARD = """\
+`residual` is the anomalous cue of AG-FAS, kept raw: `image - reconstruction`, per pixel and channel, in signed 8-bit levels
+(range -255 to 255). The reconstruction is what a generator trained on live faces alone makes of the image; it is
+`image - residual`, bit for bit. AG-FAS standardises the cue per image (minus mean, over standard deviation + 1e-8), which
+removes its magnitude. Here mean, standard deviation, mean absolute value and energy in the face are in each sample's JSON, so a
+reader can standardise or not."""
+
 SPEC = StageSpec(
     name="defake",
     summary="the real version of each face by latent diffusion, and the residual cue",
@@ -140,8 +147,8 @@ SPEC = StageSpec(
     columns=(
         Column("residual_mean", "float32", "mean of the residual over pixels and channels", "levels"),
         Column("residual_std", "float32", "standard deviation of the residual over pixels and channels", "levels"),
-        Column("residual_abs_mean", "float32", "mean absolute residual", "levels"),
-        Column("residual_energy_face", "float32", "mean square of the residual inside the face ellipse", "levels^2"),
+        Column("residual_abs_mean", "float32", "mean absolute residual", "levels", "spoof"),
+        Column("residual_energy_face", "float32", "mean square of the residual inside the face ellipse", "levels^2", "spoof"),
         Column("t", "int32", "noise level from which the face was to be made anew", "[0, 1000]"),
         Column("start", "int32", "time step at which the walk began; null for t = 0", "[0, 999]"),
         Column("calls", "int32", "network calls of each draw"),
@@ -150,7 +157,15 @@ SPEC = StageSpec(
     ),
     images=("reconstruction",),
     arrays=(
-        ArrayField("residual", "int16", "crop - reconstruction, H x W x 3 RGB, signed 8-bit levels, exact"),
+        Cue(
+            "residual",
+            "int16",
+            "crop - reconstruction, H x W x 3 RGB, signed 8-bit levels, exact",
+            one=127.5,
+            card=_CARD,
+            leaves="reconstruction",
+            columns=("residual_mean", "residual_std", "residual_abs_mean", "residual_energy_face", "t", "calls"),
+        ),
         ArrayField("deviation", "float16", "standard deviation over the draws, H x W x 3 RGB, levels"),
     ),
     weights=_weights,

@@ -158,6 +158,7 @@ SPEC = StageSpec(
         Column("parameters", "string", "parameters of the simulation of the face, or of its guide, as JSON; null for neither"),
     ),
     images=("crop",),
+    picture="crop",
     weights=_weights,
     batch=lambda config: config.batch,
     device="accelerator",

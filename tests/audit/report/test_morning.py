@@ -60,8 +60,8 @@ def test_parents_are_found_and_scores_of_two_stages_are_one(store: Path) -> None
     number = {samples.key(i): i for i in range(len(samples))}
     assert samples.parents[number[f"{sample(0, 1)}-1"]] == [number[sample(0, 1)]]
     brisque, similarity = samples.scores
-    assert (brisque.name, brisque.stages, brisque.better) == ("brisque", ["score", "synth_score"], "lower")
-    assert similarity.better == "higher"
+    assert (brisque.name, brisque.stages, brisque.higher) == ("brisque", ["score", "synth_score"], "worse")
+    assert similarity.higher == "better"
     assert samples.key(worst_first(brisque)[0]).endswith("-2")
     assert samples.key(worst_first(similarity)[0]) == f"{sample(0, 0)}-1"
     assert np.isnan(brisque.values[number[sample(0, 5)]])
