@@ -14,7 +14,7 @@ import torch
 import yaml
 from pydantic import ValidationError
 
-from bench.quality import augment, calls, cue_map, probe, synthesis
+from bench.quality import augment, calls, carry, cue_map, probe, synthesis
 from bench.quality import identity as faces
 from bench.quality.generator import Settings
 from bench.quality.live import LiveSet
@@ -28,7 +28,7 @@ from fasgen.stages.stdn.stage import Stdn
 from fasgen.stages.synth.config import SynthConfig
 from fasgen.stages.synth.difffas.style_encoder import StyleEncoder
 
-WHAT = ("identity", "probe", "calls", "synthesis", "augment", "lgsc", "stdn", "all")
+WHAT = ("identity", "probe", "carry", "calls", "synthesis", "augment", "lgsc", "stdn", "all")
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
@@ -119,6 +119,8 @@ def main(
             print(faces.text(found), end="\n\n", flush=True)
         if what in ("probe", "all"):
             print(probe.text(probe.measure(data, out, settings, limit=limit, generator=not no_generator)), flush=True)
+        if what in ("carry", "all"):
+            print(carry.text(carry.measure(data, out, settings)), end="\n\n", flush=True)
         if what in ("calls", "all"):
             print(calls.text(calls.measure(data, out, settings, timed=not untimed)), end="\n\n", flush=True)
         if what in ("synthesis", "all"):

