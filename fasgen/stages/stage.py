@@ -238,6 +238,9 @@ class StageSpec:
         synthetic: from a config, those of its images that are generated, with the term of the mark that their files get.
         finish: ``module:function``, called in the driver as ``finish(folder, plan)`` when a run has nothing more to do for
             the stage: ``folder`` is its generation in the store, ``plan`` what its ``plan.json`` holds. It may be called again.
+        rehearse: ``module:function``, called as ``rehearse(stage, side)``: one full batch of the stage's configuration through
+            a built stage, from made-up samples with crops of ``side`` px (0 where no stage above has a ``size``) to products.
+            With it, a setting ``batch`` of ``auto`` is found by measuring; such a stage's ``batch`` gives the usual one.
     """
 
     name: str
@@ -262,6 +265,7 @@ class StageSpec:
     off: Callable[[Any], bool] = never_off
     wants: Callable[[Any, Reads], Want] = if_on
     synthetic: Callable[[Any], Mapping[str, Term]] = no_marks
+    rehearse: str = ""
 
     @property
     def key(self) -> str:
