@@ -65,7 +65,7 @@ def run(
     """
     request = options.read_request(settings, config_path, store)
     options.check_engine(engine, address)
-    plan = make_plan(request, gpus, cpus, address)
+    plan = make_plan(request, gpus, cpus, address, measuring=True)
     if dry_run:
         from fasgen.pipeline.estimate import estimate
 

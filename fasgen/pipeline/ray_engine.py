@@ -16,7 +16,8 @@ from typing import Any
 from fasgen.errors import FasgenError, ResourceError
 from fasgen.pipeline.calling import DeviceLostError, one_line
 from fasgen.pipeline.engine import Doing, EngineEvent, Failed, Finished, Lost, State, UnitReport, UnitTask
-from fasgen.pipeline.resources import Have, Resources
+from fasgen.pipeline.rehearsal import LIMIT, Rehearsal, rates
+from fasgen.pipeline.resources import Have, Resources, worker_environment
 from fasgen.pipeline.schedule import Joined, Key, Kind
 from fasgen.pipeline.watchdog import Watchdog
 from fasgen.pipeline.worker import Worker
@@ -69,7 +70,42 @@ def connect(address: str = "", resources: Resources | None = None) -> Have:
     total = ray.cluster_resources()
     accelerators = sorted(name.removeprefix("accelerator_type:") for name in total if name.startswith("accelerator_type:"))
     where = f"the cluster at {address}" if address else "this machine"
-    return Have(int(total.get("GPU", 0)), int(total.get("CPU", 0)), ", ".join(accelerators), where)
+    return Have(int(total.get("GPU", 0)), int(total.get("CPU", 0)), ", ".join(accelerators), where, tuple(accelerators))
+
+
+def rehearse(job: Rehearsal, model: str, *, gpus: int = 1, environment: dict[str, str] | None = None) -> dict[int, float]:
+    """Rehearse on a GPU of the connected cluster; images a second by batch.
+
+    Args:
+        job: what is rehearsed.
+        model: the kind of GPU, as the cluster names it; any if it names none.
+        gpus: GPUs to ask for; 0 rehearses on a CPU.
+        environment: environment variables, besides those for threads and determinism.
+
+    Raises:
+        ResourceError: it could not be measured.
+    """
+    import ray
+
+    variables = {**worker_environment(job.threads), **(environment or {})}
+    options: dict[str, Any] = {"num_gpus": gpus, "max_retries": 0, "max_calls": 1, "runtime_env": {"env_vars": variables}}
+    if gpus and f"accelerator_type:{model}" in ray.cluster_resources():
+        options["accelerator_type"] = model
+    reference = ray.remote(**options)(_rates).remote(job, "cuda" if gpus else "cpu")
+    try:
+        measured: dict[int, float] = ray.get(reference, timeout=LIMIT)
+    except ray.exceptions.RayError as error:
+        ray.cancel(reference, force=True)
+        raise ResourceError(one_line(getattr(error, "cause", None) or error)) from error
+    if not measured:
+        raise ResourceError("not even the smallest batch fits into memory")
+    return measured
+
+
+def _rates(job: Rehearsal, device: str) -> dict[int, float]:
+    import torch
+
+    return dict(rates(job, torch.device(device)))
 
 
 class _Actor:
@@ -121,15 +157,7 @@ class RayEngine:
     def _hire(self, kind: Kind) -> None:
         import ray
 
-        threads = str(self._resources.threads)
-        variables = {
-            "OMP_NUM_THREADS": threads,
-            "MKL_NUM_THREADS": threads,
-            "OPENBLAS_NUM_THREADS": threads,
-            # cuBLAS is deterministic over streams only with a fixed workspace.
-            "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-            **self._environment,
-        }
+        variables = {**worker_environment(self._resources.threads), **self._environment}
         actor_class = ray.remote(_Actor).options(
             num_cpus=0 if kind == "accelerator" else 1,
             num_gpus=1 if kind == "accelerator" else 0,

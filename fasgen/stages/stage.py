@@ -277,8 +277,9 @@ class StageSpec:
         synthetic: from a config, those of its images that are generated, with the term of the mark that their files get.
         refusal: from its configuration and those of the other stages of the run, by name, why it cannot run with them; empty
             where it can. Asked when a run is planned, before anything is made: it reads what weights say of themselves.
-        rehearse: ``module:function``, called as ``rehearse(stage, size)``: one full batch of made-up crops of ``size`` px. For
-            stages whose batch may be found by trying; empty for others.
+        rehearse: ``module:function``, called as ``rehearse(stage, side)``: one full batch of the stage's configuration through
+            a built stage, from made-up samples with crops of ``side`` px (0 where no stage above has a ``size``) to products.
+            With it, a setting ``batch`` of ``auto`` is found by measuring; such a stage's ``batch`` gives the usual one.
     """
 
     name: str

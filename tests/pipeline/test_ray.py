@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import toy
 
+from fasgen.errors import ResourceError
 from fasgen.manifests.shard import UnitReader
 from fasgen.pipeline.engine import Doing, Finished, State
 from fasgen.pipeline.local_engine import LocalEngine
-from fasgen.pipeline.ray_engine import RayEngine, connect
+from fasgen.pipeline.ray_engine import RayEngine, connect, rehearse
+from fasgen.pipeline.rehearsal import Rehearsal
 from fasgen.pipeline.resources import Resources
 from fasgen.pipeline.run import Outcome
 from fasgen.pipeline.schedule import Assign, Joined, Key
@@ -125,6 +127,16 @@ def test_workers_say_what_they_do_and_never_hold_anybody_up(source: SourceConfig
             assert workers.wait(0.05) == [], "a death of an idle worker is no event"
     finally:
         workers.close()
+
+
+def test_a_batch_is_measured_on_a_worker_of_the_cluster() -> None:
+    import spinning
+
+    path = os.pathsep.join((HERE, str(Path.cwd()), os.environ.get("PYTHONPATH", "")))
+    job = Rehearsal("spinning:SPIN", spinning.SpinConfig(), 24)
+    assert sorted(rehearse(job, "Fake GPU", gpus=0, environment={"PYTHONPATH": path})) == [16, 32, 64]
+    with pytest.raises(ResourceError, match="no such weights"):
+        rehearse(job, "Fake GPU", gpus=0, environment={"PYTHONPATH": path, "SPIN_FAILS": "1"})
 
 
 def with_a_bad_one(source: SourceConfig, folder: Path) -> SourceConfig:

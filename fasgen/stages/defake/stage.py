@@ -136,10 +136,10 @@ def _points(sample: Sample) -> Any:
     return crop_points(cast(list[float], sample.values["landmarks"]), cast(list[float], sample.values["transform"]))
 
 
-def rehearse(stage: Defake, size: int) -> None:
-    """One full batch of grey crops of ``size`` px, to the end."""
+def rehearse(stage: Defake, side: int) -> None:
+    """One full batch of grey crops of ``side`` px, to the end."""
     values: dict[str, Any] = {"landmarks": [0.0] * 10, "transform": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]}
-    images, arrays = {"crop": np.full((size, size, 3), 128, np.uint8)}, {"identity_map": np.zeros((512, 7, 7), np.float16)}
+    images, arrays = {"crop": np.full((side, side, 3), 128, np.uint8)}, {"identity_map": np.zeros((512, 7, 7), np.float16)}
     stage([Sample(f"{slot:016x}", slot, slot, images, arrays, values=values) for slot in range(stage.batch)])
 
 
