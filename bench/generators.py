@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 
 def defake(folder: Path, *, side: int, tiny: bool = False, device: str = "cpu") -> None:
@@ -16,30 +15,33 @@ def defake(folder: Path, *, side: int, tiny: bool = False, device: str = "cpu") 
         device: where the numbers are drawn.
     """
     import torch
-    from diffusers import AutoencoderKL
+    from diffusers import AutoencoderKL, UNet2DConditionModel
 
     from fasgen.stages.defake.model import DFG, SCHEDULER, Latents
     from fasgen.stages.defake.tokens import PaddedTokens
-    from fasgen.stages.defake.train_start import build_unet
-    from fasgen.stages.defake.training_config import DFGTraining
 
-    shape: dict[str, Any] = (
-        {"channels": [32, 64], "attention": [True, False], "layers": 1, "heads": 4, "condition": 512} if tiny else {}
-    )
-    config = DFGTraining.model_validate(shape)
-    widths = (16, 16, 16, 16) if tiny else (128, 256, 512, 512)
+    attention = (True, False) if tiny else (True, True, True, False)
+    width = 512 if tiny else 768
     torch.manual_seed(0)
     with torch.device(device):
-        unet = build_unet(config, 4, side // 8)
+        unet = UNet2DConditionModel(
+            sample_size=side // 8,
+            block_out_channels=(32, 64) if tiny else (320, 640, 1280, 1280),
+            layers_per_block=1 if tiny else 2,
+            down_block_types=tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in attention),
+            up_block_types=tuple("CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attention)),
+            cross_attention_dim=width,
+            attention_head_dim=8,
+        )
         autoencoder = AutoencoderKL(
-            block_out_channels=widths,
+            block_out_channels=(16, 16, 16, 16) if tiny else (128, 256, 512, 512),
             down_block_types=("DownEncoderBlock2D",) * 4,
             up_block_types=("UpDecoderBlock2D",) * 4,
             layers_per_block=1 if tiny else 2,
             latent_channels=4,
             norm_num_groups=16 if tiny else 32,
         )
-    DFG(Latents(autoencoder), unet, PaddedTokens(config.condition), SCHEDULER).half().save(folder)
+    DFG(Latents(autoencoder), unet, PaddedTokens(width), SCHEDULER).half().save(folder)
 
 
 def difffas(folder: Path, *, side: int, tiny: bool = False, device: str = "cpu") -> str:

@@ -52,7 +52,12 @@ class DefakeConfig(StageConfig):
         description="faces a call, each with all of its draws; auto: what the GPU at hand is fastest with, measured once and "
         f"recorded, {AUTO_BATCH} on CPUs",
     )
-    dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 on CUDA, fp32 elsewhere")
+    dtype: Literal["auto", "fp32", "bf16", "fp16", "fp8"] = Field(
+        "auto",
+        description="auto: bf16 on CUDA, fp32 elsewhere; fp8: bf16, but the U-Net's linear layers and 1 x 1 convolutions "
+        "multiply in eight bits, on GPUs of compute capability 8.9 and above (on a CPU it is emulated, slowly, to see what it "
+        "costs)",
+    )
     compile: Literal["auto", "off", "on", "max"] = Field(
         "auto",
         description="compiled networks; auto: on CUDA; max: kernels chosen by timing, which another machine may choose "
