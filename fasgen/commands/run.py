@@ -94,7 +94,7 @@ def carry_out(context: click.Context, plan: Plan, request: options.Request, engi
         # Before the run counts interrupts itself, or after: nothing that is committed is lost.
         click.echo(f"interrupted; go on with:\n{resume}")
         return 130
-    drawn = _sheet(plan, plan.store / "runs" / run_id / "contact-sheet.png") if sheet else None
+    drawn = draw_sheet(plan, plan.store / "runs" / run_id / "contact-sheet.png") if sheet else None
     click.echo("\n".join(closing(plan, result, resume, drawn)))
     return result.outcome.exit_code
 
@@ -201,7 +201,7 @@ def _whereabouts(plan: Plan) -> list[str]:
     return lines + [f"shards         {stage.folder}" for stage in made if stage.spec.shipped]
 
 
-def _sheet(plan: Plan, out: Path) -> Path | None:
+def draw_sheet(plan: Plan, out: Path) -> Path | None:
     """The contact sheet of what has a cue or spoofs; None if nothing has any yet."""
     from fasgen.audit.report.run_sheet import write_sheet
     from fasgen.errors import FasgenError
