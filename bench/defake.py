@@ -27,8 +27,15 @@ ROUNDS, UNITS = 3, 3
 AIM, STORE_AIM = 0.95, 0.9
 
 
-def bare_loop(stage: Any, samples: Sequence[Sample]) -> Callable[[], None]:
-    """Encode, the stage's number of U-Net calls, decode; inputs lie on the device before the clock starts."""
+def bare_loop(stage: Any, samples: Sequence[Sample], *, own_step: bool = False) -> Callable[[], None]:
+    """Encode, the stage's number of U-Net calls, decode; inputs lie on the device before the clock starts.
+
+    Args:
+        stage: a `fasgen.stages.defake.stage.Defake`.
+        samples: a full batch.
+        own_step: call the stage's own step, which moves the latents as well, rather than the U-Net: where compiling another
+            graph is not worth it. A move is five multiplications of the latents.
+    """
     import torch
 
     from fasgen.stages.batching import to_signed
@@ -37,18 +44,24 @@ def bare_loop(stage: Any, samples: Sequence[Sample]) -> Callable[[], None]:
 
     dfg, draws = stage.dfg, stage.config.draws
     compile_it: Callable[[Any], Any] = partial(compiled, setting=stage.config.compile, device=stage.device)
-    encode, unet, decode = compile_it(dfg.latents.encode), compile_it(dfg.unet), compile_it(dfg.latents.decode)
+    encode, decode = compile_it(dfg.latents.encode), compile_it(dfg.latents.decode)
+    unet, step = compile_it(dfg.unet), compile_it(dfg.step)
     x = to_signed(np.stack([sample.images["crop"] for sample in samples]), stage.device, stage.dtype)
     x = x.contiguous(memory_format=torch.channels_last)
     known = torch.from_numpy(np.stack([sample.arrays["identity_map"] for sample in samples])).to(stage.device, stage.dtype)
     times = [torch.full((len(samples) * draws,), point, device=stage.device) for point in stage.points]
+    weights = torch.ones(5, device=stage.device)
 
     @torch.no_grad()
     def loop() -> None:
         condition = dfg.tokens(identity_tokens(known)).repeat_interleave(draws, 0)
         z = encode(x).repeat_interleave(draws, 0).contiguous(memory_format=torch.channels_last)
+        wide = z.float()
         for t in times:
-            unet(z, t, encoder_hidden_states=condition, return_dict=False)
+            if own_step:
+                step(wide, wide, t, condition, weights)
+            else:
+                unet(z, t, encoder_hidden_states=condition, return_dict=False)
         decode(z).float().cpu()
 
     return loop

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.gpu.cases import cases, networks, parts
+from bench.gpu.cases import ABREAST, cases, networks, parts
 from bench.gpu.conduct import ROOT, conduct
 from bench.gpu.report import derived, table
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--parts", default="", help=f"some of {','.join(parts())}; all if left out")
     parser.add_argument("--limit", type=float, default=LIMIT, help="seconds for everything; what is left then is left out")
     parser.add_argument("--preparing", type=float, default=170.0, help="seconds for what loads and compiles side by side")
-    parser.add_argument("--abreast", type=int, help="cases that prepare at once; all on a GPU, one on a CPU")
+    parser.add_argument("--abreast", type=int, help=f"cases that prepare at once; {ABREAST}, one of the small")
     parser.add_argument("--small", action="store_true", help="tiny networks, for a CPU")
     parser.add_argument("--eager", action="store_true", help="leave out what is compiled")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "gpu.json", help="where to write the figures")
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = conduct([networks()], common, say, abreast=1, preparing=given.preparing, limit=given.limit)
         left = given.limit - (time.monotonic() - began)
         if "failed" not in found["networks"]:
-            abreast = given.abreast or (1 if given.small else len(chosen))
+            abreast = given.abreast or (1 if given.small else ABREAST)
             found |= conduct(chosen, common, say, abreast=abreast, preparing=given.preparing, limit=left)
     figures = derived(chosen, found)
     print(table(chosen, figures))

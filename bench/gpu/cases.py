@@ -10,6 +10,8 @@ from bench.gpu.conduct import Case
 MAIN = 64
 """Batch at which parts, profiles and ways from store to store are measured."""
 BATCHES = (32, 64, 128)
+ABREAST = 7
+"""Cases that load and compile at once on a GPU: as many as sixteen cores compile in a minute and a half, the most wanted."""
 
 
 def networks() -> Case:
@@ -39,24 +41,28 @@ def _all(small: bool) -> Iterator[Case]:
         common = {"batch": 2 if small else 16, "compile": "on"} | often
         return Case(f"synth, {name}", "synth", "bench.gpu.synth:synth", common | settings)
 
+    def eager(batch: int) -> Case:
+        part, details = ("defake", True) if batch == main else ("batches", False)
+        return defake(f"eager, batch {batch}", part, batch=batch, compile="off", details=details, **once)
+
     yield defake(f"compiled, batch {main}", "defake", details=True)
     units = {"units": 2, "rows": 4} if small else {"units": 3, "rows": 256}
     for how in ("on", "off") if small else ("on",):
         name = f"store to store, {'compiled' if how == 'on' else 'eager'}, batch {main}"
         yield Case(name, "store", "bench.gpu.store:store", {"batch": main, "compile": how, **units}, 150)
     yield synth("compiled", details=True)
+    yield eager(main)
+    yield synth("eager", compile="off", **once)
+    yield Case("training, DFG of 112 px", "training", "bench.gpu.training:training", {"batch": 4 if small else 256})
+    yield defake("compiled, fp8", "fp8", dtype="fp8")
     yield synth("compiled, three quarters of the calls guided", guided=0.75)
-    for batch in batches:
-        if batch != main:
-            yield defake(f"compiled, batch {batch}", "batches", batch=batch)
     # A batch of four draws a face, as large for the U-Net as the main one.
     yield defake("compiled, 4 draws of 10 calls", "draws", batch=max(1, main // 4), draws=4, calls=10)
-    yield defake("compiled, fp8", "fp8", dtype="fp8", details=True)
-    yield Case("training, DFG of 112 px", "training", "bench.gpu.training:training", {"batch": 4 if small else 256})
-    for batch in batches:
-        own = {"batch": batch, "compile": "off", "details": batch == main, **once}
-        yield defake(f"eager, batch {batch}", "defake" if batch == main else "batches", **own)
-    yield synth("eager", compile="off", **once)
+    others = [batch for batch in batches if batch != main]
+    for batch in others:
+        yield defake(f"compiled, batch {batch}", "batches", batch=batch)
+    for batch in others:
+        yield eager(batch)
 
 
 def parts() -> list[str]:

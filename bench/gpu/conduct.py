@@ -57,13 +57,14 @@ class Child:
         self.figures: dict[str, Any] = {}
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._said: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        environment = {"OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT), **os.environ}
+        environment = {"OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0", **os.environ}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.gpu.case", case.target, json.dumps(common | case.settings)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
+            cwd=ROOT,
             env=environment,
             # A group of its own, so that what it starts ends with it.
             start_new_session=True,

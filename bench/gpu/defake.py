@@ -29,7 +29,7 @@ def defake(bench: Bench, *, batch: int, compile: str, rounds: int, details: bool
         batch: faces a call.
         compile: as the stage's setting.
         rounds: how often each is timed.
-        details: also the parts of a batch, and a profile.
+        details: also the parts of a batch, and a profile; the bare loop then calls the U-Net, else the stage's own step.
         more: further settings of the stage.
     """
     import torch
@@ -44,7 +44,7 @@ def defake(bench: Bench, *, batch: int, compile: str, rounds: int, details: bool
     samples = batch_of(pictures(batch, bench.side))
     first = bench.seconds(lambda: stage(samples))
     in_stage = compiling().seconds
-    bare = bare_loop(stage, samples)
+    bare = bare_loop(stage, samples, own_step=not details)
     bare()
     bench.say(load_s=round(loaded - began, 1), first_s=round(first, 1), compiling_s=round(in_stage, 1), calls=stage.calls)
     yield

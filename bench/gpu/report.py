@@ -19,6 +19,7 @@ COLUMNS = {
     "ray_ratio": "ratio",
     "limit_images_s": "limit",
     "share": "share",
+    "of_bf16": "of bf16",
     "unet_share": "U-Net",
     "busy": "busy",
     "memory_gib": "GiB",
@@ -32,10 +33,10 @@ LEGEND = """\
 bare: images a second of the bare loop, at the same batch, with the same (compiled) networks; images/s: of the stage, batch
 after batch, or from store to store by the local engine; ahead: launched batch behind batch, as the worker does it; Ray: from
 store to store on Ray; ratio: of the figure before it to bare; limit: if the device did the method's operations at the rate of
-the matrix product; share: images/s of that limit; U-Net: the same of a call of the U-Net alone; busy: share of a batch's time
-in which a kernel ran; first, s: to the end of the first batch, or to the first committed unit, from an empty cache of
-compiled code in store to store, with the other cases compiling beside it; Ray first, s: in a new process, which finds
-compiled code on the disk"""
+the matrix product; share: images/s of that limit; of bf16: images/s beside that of bfloat16; U-Net: share of the product's rate
+that a call of the U-Net alone reaches; busy: share of a batch's time in which a kernel ran; first, s: to the end of the first
+batch, or to the first committed unit, from an empty cache of compiled code in store to store, with other cases compiling
+beside it; Ray first, s: in a new process, which finds compiled code on the disk"""
 
 
 def image_flop(case: Case, figures: Figures, networks: Figures) -> float | None:
@@ -67,12 +68,25 @@ def derived(cases: Sequence[Case], found: Mapping[str, Figures]) -> dict[str, di
         flop = image_flop(case, figures, networks)
         if flop and peak:
             figures |= {"limit_images_s": round(peak / flop, 1), "share": round(figures["images_s"] * flop / peak, 3)}
+        if case.settings.get("dtype") == "fp8" and (wide := _wide_rate(case, cases, found)):
+            figures["of_bf16"] = round(figures["images_s"] / wide, 3)
         if "unet_ms" in figures and peak and "unet_flop" in networks:
             done = figures["batch"] * networks["unet_flop"] / (figures["unet_ms"] / 1e3)
             figures["unet_share"] = round(done / peak, 3)
         if "profile" in figures:
             figures["busy"] = figures["profile"]["busy"]
     return out
+
+
+def _wide_rate(case: Case, cases: Sequence[Case], found: Mapping[str, Figures]) -> float | None:
+    """Images a second of the case that differs from one of float8 by the type alone."""
+    same = [one for one in cases if one.target == case.target and _method(one) == _method(case) | {"dtype": None}]
+    return next((found[one.name]["images_s"] for one in same if "images_s" in found.get(one.name, {})), None)
+
+
+def _method(case: Case) -> dict[str, Any]:
+    """Settings that decide what is computed, not how it is measured."""
+    return {"dtype": None, **{key: value for key, value in case.settings.items() if key not in ("rounds", "details")}}
 
 
 def _bare_of(case: Case, cases: Sequence[Case], found: Mapping[str, Figures]) -> float | None:

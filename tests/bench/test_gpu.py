@@ -80,6 +80,7 @@ def test_ratios_limits_and_shares() -> None:
         "networks": NETWORKS,
         name: {"images_s": 90.0, "ahead_images_s": 95.0, "bare_images_s": 100.0, "calls": 41, "batch": MAIN, "unet_ms": 128.0},
         way: {"images_s": 92.0, "ray_images_s": 91.0},
+        "defake, compiled, fp8": {"images_s": 108.0, "bare_images_s": 120.0, "calls": 41, "batch": MAIN},
     }
     figures = derived(every, found)
     assert figures[name]["ratio"] == 0.9 and figures[name]["ahead_ratio"] == 0.95
@@ -87,6 +88,7 @@ def test_ratios_limits_and_shares() -> None:
     assert figures[name]["share"] == round(90 * 4130 / 1e6, 3)
     assert figures[name]["unet_share"] == round(MAIN * 100 / 0.128 / 1e6, 3)
     assert figures[way]["ratio"] == 0.92 and figures[way]["ray_ratio"] == 0.91
+    assert figures["defake, compiled, fp8"]["of_bf16"] == 1.2 and "of_bf16" not in figures[name]
     line = next(line for line in table(every, figures).splitlines() if line.startswith(way))
     assert line.removeprefix(way).split() == ["100", "92", "0.92", "91", "0.91"]
 
