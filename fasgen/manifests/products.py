@@ -55,7 +55,8 @@ class Products:
         arrays: array fields it may have.
         cues: those of them that are cues, by name.
         gathers: the cues of others that it holds, by name.
-        scores: by column that is a score, what a higher value tells: ``live``, ``spoof``, ``better`` or ``worse``.
+        scores: by column that is a score, in the stage's order, what a higher value tells: ``live``, ``spoof``, ``better`` or
+            ``worse``.
     """
 
     samples: frozenset[str] = frozenset()
@@ -83,7 +84,7 @@ def products(plan: Mapping[str, Any]) -> Products:
         _words(plan.get("arrays")),
         _cues(plan.get("cues")),
         _cues(plan.get("gathers")),
-        {name: higher for name, higher in _mapping(plan.get("scores")).items() if isinstance(higher, str)},
+        _pairs(plan.get("scores")),
     )
 
 
@@ -112,7 +113,7 @@ def _cues(value: object) -> dict[str, CueFacts]:
         told = _mapping(entry)
         name, one = _text(told.get("name")), told.get("one")
         if name:
-            scale = float(one) if isinstance(one, int | float) and one > 0 else LEVELS
+            scale = float(one) if isinstance(one, int | float) and 0 < one < 2**53 else LEVELS
             doc, card, drawn, leaves = (_text(told.get(word)) for word in ("doc", "card", "drawn", "leaves"))
             found[name] = CueFacts(name, doc, scale, card, drawn or SIGNED, leaves)
     return found
@@ -120,6 +121,11 @@ def _cues(value: object) -> dict[str, CueFacts]:
 
 def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _pairs(value: object) -> dict[str, str]:
+    pairs = [_words(pair) for pair in value] if isinstance(value, list | tuple) else []
+    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 
 
 def _words(value: object) -> tuple[str, ...]:

@@ -157,7 +157,7 @@ class Plan:
             "arrays": [array.name for array in stage.spec.arrays],
             "cues": [asdict(cue) for cue in stage.spec.cues],
             "gathers": [asdict(cue) for cue in stage.wiring.cues],
-            "scores": {column.name: column.higher for column in stage.spec.columns if column.higher},
+            "scores": [[column.name, column.higher] for column in stage.spec.columns if column.higher],
             "seed": self.seed,
             "unit_rows": self.listing.unit_rows,
             "units": stage.units,

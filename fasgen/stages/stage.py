@@ -6,6 +6,7 @@ tensors; it never sees paths of samples, units, Ray, retries or the store.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 RGB = NDArray[np.uint8]
 """An image: H x W x 3, uint8, RGB, sRGB levels 0 to 255."""
+
+
+NOT_CUES = frozenset({"image", "png", "json", "label", "meta", "embedding"})
+"""Names that mean something else in a shard, or to its readers."""
 
 
 class StageConfig(BaseModel):
@@ -68,6 +73,14 @@ class Cue(ArrayField):
     drawn: Literal["signed", "magnitude"] = "signed"
     leaves: str = ""
     columns: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name) or self.name in NOT_CUES:
+            raise ValueError(
+                f"a cue cannot be called {self.name!r}: give it a word that is none of {', '.join(sorted(NOT_CUES))}"
+            )
+        if not self.one > 0:
+            raise ValueError(f"cue {self.name}: the stored number that stands for 1 is {self.one}, more than 0 is needed")
 
 
 @dataclass(frozen=True, slots=True)

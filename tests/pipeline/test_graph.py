@@ -107,6 +107,12 @@ def test_cues_that_cannot_be_gathered_are_refused_by_name() -> None:
         wire({**cued(None), "other": spec("other", "align", arrays=(cue("map"),))}, lambda section: None)
 
 
+@pytest.mark.parametrize("name", ["image", "json", "two words", "a.b", "", "Residual"])
+def test_a_cue_has_a_name_of_its_own(name: str) -> None:
+    with pytest.raises(ValueError, match="a cue cannot be called"):
+        cue(name)
+
+
 def test_guides_and_rosters_bar_until_their_stage_is_whole() -> None:
     roster = Roster("align", "a:b", (), lambda config: 1)
     specs = {"align": spec("align"), "synth": spec("synth", "align", roster=roster, guides=(Reads("align"),))}

@@ -77,13 +77,13 @@ def _unit_rows(
             continue
         left -= 1
         pictures = dict(gallery.all(_places(unit, sample_id, 0, own)))
-        words = []
+        drawn = []
         for variant, rows in spoofs[:SPOOFS]:
             picture = gallery.first(_places(unit, sample_id, variant, rows))
             if picture is not None:
                 pictures[f"{_SPOOF}{variant}"] = picture
-                words.append(_word(rows, figures))
-        yield SheetRow(pictures, (*_caption(sample_id, own, figures), *(("spoofs: " + "; ".join(words),) if words else ())))
+                drawn.append(rows)
+        yield SheetRow(pictures, (*_caption(sample_id, own, figures), *([_words(drawn, figures)] if drawn else [])))
 
 
 def _ok(rows: Rows) -> list[tuple[str, Mapping[str, Any]]]:
@@ -101,11 +101,16 @@ def _told(rows: Rows, figures: Sequence[str]) -> Iterator[tuple[str, float]]:
             yield name, value
 
 
-def _word(rows: Rows, figures: Sequence[str]) -> str:
-    attack = next((str(row["attack_type"]) for _, row in rows if row["attack_type"]), "spoof")
-    told = next((f" {name} {value:.3g}" for name, value in _told(rows, figures)), "")
-    reason = next((f" ({row['reason']})" for _, row in rows if row["reason"]), "")
-    return attack + told + reason
+def _words(spoofs: Sequence[Rows], figures: Sequence[str]) -> str:
+    """What each spoof shows, the first figure that all of them have, and why it was turned away, if it was."""
+    told = [dict(_told(rows, figures)) for rows in spoofs]
+    shared = next((name for name in figures if all(name in one for one in told)), "")
+    words = []
+    for rows, one in zip(spoofs, told, strict=True):
+        attack = next((str(row["attack_type"]) for _, row in rows if row["attack_type"]), "?")
+        reason = next((f" ({row['reason']})" for _, row in rows if row["reason"]), "")
+        words.append(attack + (f" {one[shared]:.3g}" if shared else "") + reason)
+    return f"spoofs{f', {shared}' if shared else ''}: " + "; ".join(words)
 
 
 def _caption(sample_id: str, rows: Rows, figures: Sequence[str]) -> tuple[str, str]:

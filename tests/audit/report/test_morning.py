@@ -184,11 +184,14 @@ def test_a_card_holds_hostile_names_as_text() -> None:
     }
     counts = {HOSTILE: 1}
     total = {"samples": 1, "shards": 1, "bytes": 1, "subjects": 0, "samples_without_subject": 1, "synthetic": 0}
-    total |= {"cues": {"residual": 1}}
+    total |= {"cues": {"residual": 1, HOSTILE: 1}}
+    facts = {"doc": HOSTILE, "one": 1.0, "card": HOSTILE, "drawn": HOSTILE, "leaves": HOSTILE}
+    cues = {name: facts | {"name": name} for name in total["cues"]}
     total |= {"counts": dict.fromkeys(("attack_type", "dataset", "domain", "licence"), counts)}
     total |= {"labels_by_split": [{"split": HOSTILE, "label": HOSTILE, "samples": 1}]}
     units = {"planned": 1, "packed": 1}
-    card = data_card({"total": total, "stages": [stage], "plan_hash": "0" * 64, "units": units})
+    stage["config"] |= {"reconstruction": True}
+    card = data_card({"total": total, "cues": cues, "stages": [stage], "plan_hash": HOSTILE, "units": units})
     # Settings stand in an indented block, which is code to every reader of Markdown.
     prose = "\n".join(line for line in card.splitlines() if not line.startswith("    "))
     told = re.sub(r"`[^`\n]*`", "", re.sub(r"\\[<>`]", "", prose.partition("## How to read it")[0]))

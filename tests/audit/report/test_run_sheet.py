@@ -19,7 +19,7 @@ COLUMNS = [Column("size", "float32", "mean of the cue")]
 PHOTOS = {"samples": ["photographed"]}
 PLANS: dict[str, dict[str, Any]] = {
     "cut": {**PHOTOS, "picture": "face"},
-    "first": {**PHOTOS, "cues": [{"name": "rest", "one": 127.5, "leaves": "bare"}], "scores": {"size": "spoof"}},
+    "first": {**PHOTOS, "cues": [{"name": "rest", "one": 127.5, "leaves": "bare"}], "scores": [["size", "spoof"]]},
     "other": {**PHOTOS, "cues": [{"name": "map", "one": 32767}]},
     "made": {"samples": ["synthesised"], "picture": "face", "roster": True},
 }
