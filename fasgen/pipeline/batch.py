@@ -60,7 +60,15 @@ class Batches:
         self._resources, self._measure, self._cache = resources, measure, cache
 
     def choose(
-        self, spec: StageSpec, target: str, config: StageConfig, weights: Mapping[str, str], side: int, most: int
+        self,
+        spec: StageSpec,
+        target: str,
+        config: StageConfig,
+        weights: Mapping[str, str],
+        side: int,
+        most: int,
+        *,
+        measuring: bool = True,
     ) -> Batch:
         """The batch for a stage whose setting is ``auto``: the smallest of those that suit the run's kinds of GPU.
 
@@ -71,6 +79,7 @@ class Batches:
             weights: digest by role.
             side: side of the crops, px.
             most: rows of a unit: a batch of more would be partly empty.
+            measuring: whether it is worth a measurement: the run makes the stage.
         """
         usual = spec.batch(config)
         if spec.device != "accelerator" or not self._resources.gpus or not spec.rehearse:
@@ -78,7 +87,7 @@ class Batches:
         job = Rehearsal(target, config, side, self._resources.threads)
         key = _key(spec, config, weights, side)
         try:
-            found = {device: self._on(device, job, key) for device in self._resources.models}
+            found = {device: self._on(device, job, key, measuring) for device in self._resources.models}
         except FasgenError as error:
             return Batch(usual, f"could not be measured: {error}")
         sizes = [size for size in found.values() if size is not None]
@@ -89,10 +98,10 @@ class Batches:
             size //= 2
         return Batch(size, f"measured on {' and '.join(found)}")
 
-    def _on(self, device: str, job: Rehearsal, key: str) -> int | None:
+    def _on(self, device: str, job: Rehearsal, key: str, measuring: bool) -> int | None:
         path = self._cache or cache_home() / "batches.json"
         known = _read(path).get(key, {}).get(device)
-        if known is not None or self._measure is None:
+        if known is not None or self._measure is None or not measuring:
             return known
         size = best(dict(self._measure(job, device)))
         # Read again: a measurement takes minutes.

@@ -333,7 +333,7 @@ def plan_stage(
         kept = next((each for each in settled if committed_units(store / f"{name}-{hashed(each)[:8]}")), None)
         if kept is None:
             most = rows.unit_rows * (spec.roster.variants(own) if spec.roster else 1)
-            size, why = batches.choose(spec, target, own, weights, _side(wiring, above), most)
+            size, why = batches.choose(spec, target, own, weights, _side(wiring, above), most, measuring=wanted)
             own = own.model_copy(update={"batch": size})
         else:
             own, why = kept, "recorded in the store"

@@ -98,6 +98,16 @@ def test_the_plan_says_which_and_why(box: Machine) -> None:
     assert not any(line.startswith("batch") for line in describe(box.plan(CPU), []).splitlines())
 
 
+def test_only_what_the_run_makes_is_measured(box: Machine) -> None:
+    batches = Batches(GPU, box.measure, box.cache)
+    only: Any = {"resources": GPU, "targets": spinning.TARGETS, "batches": batches}
+    assert chosen(build_plan(box.config(), ["cut"], box.store, **only), "cut") == (4, "")
+    # Upstream of what is made, but there is nothing of it yet.
+    spun = dict(spinning.TARGETS) | {"last": "spinning:LAST"}
+    build_plan(box.config(), ["last"], box.store, **only | {"targets": spun})
+    assert box.asked == []
+
+
 def test_another_setting_or_side_is_another_network(box: Machine) -> None:
     box.plan()
     box.plan(config=box.config(lanes=8))
@@ -213,7 +223,7 @@ def rehearsed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[int, float]
 def test_a_process_of_its_own_measures(rehearsed: Callable[..., dict[int, float]]) -> None:
     rates = rehearsed()
     assert sorted(rates) == [16, 32, 64] and best(rates) == 32
-    assert 250 < rates[16] < 330 and rates[32] > 1.8 * rates[16]
+    assert 100 < rates[16] < 330 and rates[32] > 1.4 * rates[16]
 
 
 def test_memory_ends_it(rehearsed: Callable[..., dict[int, float]]) -> None:
