@@ -192,7 +192,7 @@ def _defake(device: torch.device, dtype: str) -> Stage:
 
 def _synth(method: str, **more: Any) -> Callable[[torch.device, str], Stage]:
     def make(device: torch.device, dtype: str) -> Stage:
-        own = {"method": method, "batch": BATCH, "dtype": dtype, "compile": "off", **more}
+        own = {"method": method, "batch": BATCH, "dtype": dtype, "compile": "off"} | more
         return build_synth(SynthConfig.model_validate(own), device)
 
     return make
@@ -210,6 +210,8 @@ def _stdn(device: torch.device, dtype: str) -> Stage:
 MADE: dict[str, tuple[Callable[[torch.device, str], Stage], Callable[[Product], NDArray[Any]], float]] = {
     "defake": (_defake, lambda product: product.images["reconstruction"], 1.0),
     "difffas": (_synth("difffas"), lambda product: product.images["crop"], 1.0),
+    # Compiled on CUDA alone.
+    "difffas-compiled": (_synth("difffas", compile="auto"), lambda product: product.images["crop"], 1.0),
     "difffas-ddpm": (_synth("difffas", sampler="ddpm"), lambda product: product.images["crop"], 1.0),
     "transfer": (_synth("stdn"), lambda product: product.images["crop"], 1.0),
     "lgsc": (_lgsc, lambda product: product.arrays["lgsc"], 127.5 / 32767),
