@@ -17,7 +17,7 @@ BATCHES = 3
 
 def settings(bench: Bench, batch: int, compile: str, **more: Any) -> dict[str, Any]:
     """Of the stage: the paper's grid of 41 calls, or one of 5 on a CPU, unless another is among ``more``."""
-    grid = {} if "calls" in more else {"steps": 5 if bench.small else 50}
+    grid = {} if "calls" in more else {"steps": 5 if bench.small else 50, "draws": 1}
     return {"weights": str(bench.folder / "defake"), "batch": batch, "compile": compile, **grid, **more}
 
 
