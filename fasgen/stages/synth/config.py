@@ -69,8 +69,8 @@ class SynthConfig(StageConfig):
         1.0,
         ge=0,
         le=1,
-        description="share of the calls, the first ones, that are guided: two passes in one batch, with the style and without; "
-        "the others make the pass with it alone (guidance in a limited interval, Kynkäänniemi et al. 2024)",
+        description="share of the calls, the last ones, that are guided: two passes in one batch, with the style and without; "
+        "those before make the pass with it alone, since guidance does little where noise is high (Kynkäänniemi et al. 2024)",
     )
     steps: int = Field(3, ge=1, le=1000, description="network calls a spoof")
     sampler: Literal["ddim", "dpmpp_2m", "ddpm"] = Field(

@@ -151,7 +151,7 @@ def walk_of(
         sampler: ``ddim`` with eta 0, ``dpmpp_2m``, or ``ddpm``: one ancestral draw a point, with the learned variance where
             there is one.
         spacing: of the grid.
-        guided_calls: how many of the calls, the first ones, make both passes; ``None``: all.
+        guided_calls: how many of the calls, the last ones, make both passes; ``None``: all.
     """
     if not bool(((t >= 0) & (t <= schedule.train_steps)).all()):
         raise ValueError(f"t is a level of 0 to {schedule.train_steps}")
@@ -163,13 +163,13 @@ def walk_of(
     table = to_device(rows.numpy(), device)
     steps = to_device((grid[:-1] - 1).clamp_min(0).numpy(), device)
     strength = to_device(gamma.float().numpy(), device)
-    both = calls if guided_calls is None else guided_calls
+    alone = 0 if guided_calls is None else calls - guided_calls
     made = [
         Move(
             step.clone(),
             row[:WEIGHTS].clone(),
             row[WEIGHTS:].clone() if sampler == "ddpm" else None,
-            strength if i < both else None,
+            None if i < alone else strength,
         )
         for i, (step, row) in enumerate(zip(steps, table, strict=True))
     ]

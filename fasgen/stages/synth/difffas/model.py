@@ -285,8 +285,8 @@ class DiffFAS(nn.Module):
             steps: calls of the network.
             sampler: ``ddim``, ``dpmpp_2m`` or ``ddpm``.
             spacing: of the grid of every sample.
-            guided_calls: how many calls, the first ones, make both passes, where both are made; ``None``: all. The others make
-                the one under the style alone (guidance in a limited interval, Kynkäänniemi et al. 2024).
+            guided_calls: how many calls, the last ones, make both passes, where both are made; ``None``: all. Those before
+                make the one under the style alone (guidance in a limited interval, Kynkäänniemi et al. 2024).
             step_noise: noise of every step, for ``ddpm``.
             passes: which are made; ``None``: those that the batch's gammas ask for. A caller whose gammas differ from batch to
                 batch fixes them, since another number of passes may round otherwise.

@@ -192,7 +192,7 @@ def test_passes_are_as_few_as_the_gammas_allow() -> None:
 
 
 @pytest.mark.parametrize("guided_calls", [0, 1, 3, 5])
-def test_calls_are_guided_first_and_then_under_the_style_alone(guided_calls: int) -> None:
+def test_the_last_calls_are_guided_and_those_before_are_under_the_style_alone(guided_calls: int) -> None:
     seen: list[list[bool]] = []
 
     def network(z_t: Tensor, step: Tensor, null: Tensor) -> tuple[Tensor, Tensor]:
@@ -201,7 +201,7 @@ def test_calls_are_guided_first_and_then_under_the_style_alone(guided_calls: int
 
     live, t = images(2, 8), torch.tensor([300, 90])
     out = walked(network, live, t, torch.tensor([2.0, 3.0]), 5, Schedule(), guided_calls=guided_calls)
-    assert seen == [[False, False, True, True]] * guided_calls + [[False, False]] * (5 - guided_calls)
+    assert seen == [[False, False]] * (5 - guided_calls) + [[False, False, True, True]] * guided_calls
     conditional, both = (walked(toy, live, t, torch.tensor(gamma), 5, Schedule()) for gamma in ([1.0, 1.0], [2.0, 3.0]))
     assert torch.equal(out, conditional) == (guided_calls == 0) and torch.equal(out, both) == (guided_calls == 5)
 

@@ -64,7 +64,8 @@ def test_a_walk_asks_the_device_nothing(changes: dict[str, Any], sampler: Any) -
     assert out.shape == live.shape and out.device == meta
 
 
-def test_channels_stay_last_throughout() -> None:
+@pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m", "ddpm"])
+def test_channels_stay_last_throughout(sampler: Any) -> None:
     whole, wrong = model(patch=2, modulated=True).to(memory_format=torch.channels_last), []  # type: ignore[call-overload]
 
     def look(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:
@@ -73,8 +74,17 @@ def test_channels_stay_last_throughout() -> None:
     for module in whole.modules():
         if isinstance(module, torch.nn.Conv2d | torch.nn.GroupNorm):
             module.register_forward_hook(look)
-    whole.synthesise(images(2), images(2, seed=1), noise_of(2), torch.tensor([300, 200]), torch.tensor([2.0, 3.0]), 2)
-    assert not wrong
+    step, strides = whole._step, []
+
+    def watch(z_t: torch.Tensor, before: torch.Tensor, *more: Any) -> Any:
+        strides.append((z_t.stride(), before.stride()))
+        return step(z_t, before, *more)
+
+    whole._step = watch
+    t, gamma, noise = torch.tensor([300, 200]), torch.tensor([2.0, 3.0]), noise_of(2)
+    whole.synthesise(images(2), images(2, seed=1), noise, t, gamma, 3, sampler=sampler, step_noise=lambda i: noise)
+    # Alike at every step: what is compiled for the first serves them all.
+    assert not wrong and len(strides) == 3 and len(set(strides)) == 1
 
 
 def test_levels_of_noise_keep_their_digits_in_any_precision() -> None:
