@@ -92,7 +92,13 @@ def _local(plan: Plan) -> Engine:
 def _ray(plan: Plan) -> Engine:
     from fasgen.pipeline.ray_engine import RayEngine
 
-    return RayEngine(plan.resources, environment={"PYTHONPATH": str(Path(__file__).resolve().parent.parent)})
+    # Stages of benchmarks lie here, beside whatever this process was told to find.
+    paths = [str(Path(__file__).resolve().parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return RayEngine(plan.resources, environment={"PYTHONPATH": os.pathsep.join(paths)})
+
+
+ENGINES = {"local": _local, "ray": _ray}
+"""Engines by name, made for a plan."""
 
 
 def _engine(name: str, plan: Plan, make: Callable[[Plan], Engine]) -> Overhead:

@@ -31,7 +31,7 @@ def write_shard(path: Path) -> None:
         np.save(cue, image.astype(np.int16) - cv2.blur(image, (9, 9)))
         png = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
         record = {"sample_id": f"{number:016x}", "label": ("spoof", "live")[number % 2], "label_index": number % 2}
-        for extension, data in (("png", png), ("cue.npy", cue.getvalue()), ("json", json.dumps(record).encode())):
+        for extension, data in (("png", png), ("residual.npy", cue.getvalue()), ("json", json.dumps(record).encode())):
             tar.add(f"{number:016x}.{extension}", data)
     tar.close()
 
@@ -40,14 +40,14 @@ def ours(path: Path) -> int:
     """Decode every sample with fasgen.reader; the cue in [-2, 2], so that both do the same arithmetic."""
     from fasgen.reader import FasDataset, SampleDecoder
 
-    return sum(1 for _ in FasDataset(path, SampleDecoder(cue_scale="signed")))
+    return sum(1 for _ in FasDataset(path, SampleDecoder(("residual",), cue_scale="signed")))
 
 
 def balanced(path: Path) -> int:
     """The same number of samples in random order, live and spoof one to one; opening the shard and its labels included."""
     from fasgen.reader import BalancedSampler, FasIndex, SampleDecoder, SampleTable
 
-    index = FasIndex(path, SampleDecoder(cue_scale="signed"))
+    index = FasIndex(path, SampleDecoder(("residual",), cue_scale="signed"))
     sampler = BalancedSampler(SampleTable.of(index), BATCH, steps=SAMPLES // BATCH, rank=0, world=1)
     return sum(len([index[draw] for draw in draws]) for draws in sampler)
 
@@ -56,7 +56,7 @@ def first_batch(path: Path, step: int) -> None:
     """From nothing to the first batch of a run that begins, or goes on, at ``step``."""
     from fasgen.reader import BalancedSampler, FasIndex, SampleDecoder, SampleTable, collate
 
-    index = FasIndex(path, SampleDecoder(cue_scale="signed"))
+    index = FasIndex(path, SampleDecoder(("residual",), cue_scale="signed"))
     sampler = BalancedSampler(SampleTable.of(index), BATCH, start=step, rank=0, world=1)
     collate([index[draw] for draw in next(iter(sampler))])
 
@@ -69,7 +69,7 @@ def webdataset_plain(path: Path) -> int:
     count = 0
     for sample in webdataset.WebDataset(str(path), shardshuffle=False).decode("rgb8"):
         image = torch.from_numpy(sample["png"].copy()).permute(2, 0, 1).contiguous().float() / 127.5 - 1
-        cue = torch.from_numpy(sample["cue.npy"]).permute(2, 0, 1).contiguous().float() / 127.5
+        cue = torch.from_numpy(sample["residual.npy"]).permute(2, 0, 1).contiguous().float() / 127.5
         count += image.shape == cue.shape
     return count
 
@@ -86,7 +86,7 @@ def webdataset_opencv(path: Path) -> int:
     count = 0
     handler = webdataset.handle_extension("png", decode)
     for sample in webdataset.WebDataset(str(path), shardshuffle=False).decode(handler):
-        cue = torch.from_numpy(sample["cue.npy"]).permute(2, 0, 1).contiguous().float() / 127.5
+        cue = torch.from_numpy(sample["residual.npy"]).permute(2, 0, 1).contiguous().float() / 127.5
         count += sample["png"].shape == cue.shape
     return count
 

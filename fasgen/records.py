@@ -8,6 +8,9 @@ from typing import Literal
 
 ArrowKind = Literal["string", "bool", "int32", "int64", "uint64", "float32", "float64", "list<string>", "list<float32>"]
 Scalar = str | bool | int | float | None | list[str] | list[float]
+Higher = Literal["", "live", "spoof", "better", "worse"]
+"""What a higher value of a column tells: that a face is more like a live one, or like a spoof; or that the picture is better or
+worse. Empty: the column is no score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +22,14 @@ class Column:
         kind: Arrow type, by name.
         doc: what it holds, in one line.
         unit: physical unit or range, for example ``px``, ``degrees`` or ``[0, 1]``; empty for labels.
+        higher: of a score, what a higher value tells; empty where the column is none.
     """
 
     name: str
     kind: ArrowKind
     doc: str
     unit: str = ""
+    higher: Higher = ""
 
 
 class Status(StrEnum):
@@ -121,6 +126,5 @@ PROVENANCE: tuple[Column, ...] = (
 )
 """Columns that every row inherits from its source, unchanged through all one-to-one stages."""
 
-CUE_ONE: dict[str, float] = {"residual": 127.5, "lgsc": 32767.0, "traces": 4080.0}
-"""By array field of a cue, the stored number that stands for 1: a residual has the scale of images in [-1, 1], an LGSC map that
-of its tanh, and traces that of a residual in 1/32 of a level."""
+MADE_BY = ("seed", "plan_hash", "weights")
+"""Columns of every manifest that say what made a row. Its plan hash covers all stages above it."""

@@ -378,6 +378,7 @@ def test_doctor_tries_one_sample_at_every_stage(photos: Path) -> None:
     for name in toy.TARGETS:
         assert f"ok    one sample, {name}: 000.png" in result.stdout, result.output
     assert "library" in result.stdout or "libraries" in result.stdout
+    assert "compiled code: kept in" in result.stdout
     assert not (photos.parent / "store").exists()
 
 

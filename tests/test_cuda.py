@@ -1,4 +1,5 @@
-"""What needs a CUDA device: every training takes steps there, and stages and detectors find there what they find on a CPU.
+"""What needs a CUDA device: every training takes steps there, stages and detectors find there what they find on a CPU, and a
+run of all stages under the defaults, compiled and in bfloat16, makes its rows and survives its own death.
 
 Skipped where there is none; BRISQUE's own comparison lies in `tests/stages/score/test_brisque.py`.
 """
@@ -17,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from fasgen.stages import specs
 from fasgen.stages.align.boxes import Faces
 from fasgen.stages.align.config import AlignConfig
 from fasgen.stages.align.stage import Align, detector, found
@@ -33,7 +35,7 @@ from fasgen.stages.lgsc.config import LgscConfig
 from fasgen.stages.lgsc.network import GeneratorConfig, SpoofCueGenerator
 from fasgen.stages.lgsc.stage import Lgsc
 from fasgen.stages.network_folder import load_network
-from fasgen.stages.stage import Product, Sample, Stage
+from fasgen.stages.stage import Product, Reject, Sample, Stage
 from fasgen.stages.stdn.config import STEPS_A_LEVEL, StdnConfig
 from fasgen.stages.stdn.generator import Generator
 from fasgen.stages.stdn.stage import Stdn
@@ -44,6 +46,7 @@ from fasgen.stages.synth.stage import build as build_synth
 from fasgen.training.config import LoopConfig, trainings
 from fasgen.training.launch import build_task
 from fasgen.training.loop import train
+from tests.runs import kill, ok_rows, run
 from tests.stages.align.pictures import PORTRAITS, read
 from tests.stages.defake.test_training import dfg_settings
 from tests.stages.gallery.toy import faces_folder, toy_physical
@@ -53,6 +56,7 @@ from tests.stages.stdn.test_training import settings as stdn_settings
 from tests.stages.synth.difffas import tiny
 from tests.stages.synth.difffas.test_training import settings as difffas_settings
 from tests.stages.synth.difffas.test_training import style_settings
+from tests.test_end_to_end import contents
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -70,6 +74,15 @@ def tf32(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def exact() -> Iterator[None]:
     yield from _tf32(False)
+
+
+@pytest.fixture
+def deterministic() -> Iterator[None]:
+    """Deterministic kernels, as the worker has them."""
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    yield
+    torch.backends.cudnn.deterministic = before
 
 
 def _tf32(allowed: bool) -> Iterator[None]:
@@ -179,7 +192,7 @@ def _defake(device: torch.device, dtype: str) -> Stage:
 
 def _synth(method: str, **more: Any) -> Callable[[torch.device, str], Stage]:
     def make(device: torch.device, dtype: str) -> Stage:
-        own = {"method": method, "batch": BATCH, "dtype": dtype, "compile": "off", **more}
+        own = {"method": method, "batch": BATCH, "dtype": dtype, "compile": "off"} | more
         return build_synth(SynthConfig.model_validate(own), device)
 
     return make
@@ -197,20 +210,25 @@ def _stdn(device: torch.device, dtype: str) -> Stage:
 MADE: dict[str, tuple[Callable[[torch.device, str], Stage], Callable[[Product], NDArray[Any]], float]] = {
     "defake": (_defake, lambda product: product.images["reconstruction"], 1.0),
     "difffas": (_synth("difffas"), lambda product: product.images["crop"], 1.0),
+    # Compiled on CUDA alone.
+    "difffas-compiled": (_synth("difffas", compile="auto"), lambda product: product.images["crop"], 1.0),
     "difffas-ddpm": (_synth("difffas", sampler="ddpm"), lambda product: product.images["crop"], 1.0),
     "transfer": (_synth("stdn"), lambda product: product.images["crop"], 1.0),
     "lgsc": (_lgsc, lambda product: product.arrays["lgsc"], 127.5 / 32767),
-    "stdn": (_stdn, lambda product: product.arrays["traces"], 1 / STEPS_A_LEVEL),
+    "stdn": (_stdn, lambda product: product.arrays["stdn"], 1 / STEPS_A_LEVEL),
     "stdn-live": (_stdn, lambda product: product.images["live_counterpart"], 1.0),
 }
 """By name: a stage of a device and a dtype, what it made, and how many levels of 255 a unit of that is."""
 
 
+def product(outcome: Product | Reject) -> Product:
+    assert isinstance(outcome, Product), outcome
+    return outcome
+
+
 def made(name: str, device: torch.device, dtype: str, samples: list[Sample]) -> NDArray[np.float64]:
     build, of, unit = MADE[name]
-    products = build(device, dtype)(samples)
-    assert all(isinstance(product, Product) for product in products), products
-    return np.stack([of(product) for product in products if isinstance(product, Product)]).astype(np.float64) * unit
+    return np.stack([of(product(outcome)) for outcome in build(device, dtype)(samples)]).astype(np.float64) * unit
 
 
 @pytest.mark.usefixtures("tf32")
@@ -222,17 +240,81 @@ def test_stages_make_on_cuda_what_they_make_on_a_cpu(name: str, samples: list[Sa
     assert difference.mean() < 1
 
 
+@pytest.mark.usefixtures("deterministic")
 @pytest.mark.parametrize("name", MADE)
 def test_a_stage_gives_the_same_bytes_again(name: str, samples: list[Sample]) -> None:
-    """As the worker has it: deterministic kernels, and a sample that stands alone in its batch."""
-    before = torch.backends.cudnn.deterministic
-    torch.backends.cudnn.deterministic = True
-    try:
-        whole = made(name, CUDA, "fp32", samples)
-        assert np.array_equal(made(name, CUDA, "fp32", samples), whole)
-        assert np.array_equal(made(name, CUDA, "fp32", samples[1:2])[0], whole[1])
-    finally:
-        torch.backends.cudnn.deterministic = before
+    """A sample that stands alone in its batch as well."""
+    whole = made(name, CUDA, "fp32", samples)
+    assert np.array_equal(made(name, CUDA, "fp32", samples), whole)
+    assert np.array_equal(made(name, CUDA, "fp32", samples[1:2])[0], whole[1])
+
+
+# Defaults: compiled, in bfloat16, in the batch that the device likes.
+
+
+@pytest.fixture(scope="module")
+def compiled_code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One folder of compiled code for all processes, empty at first."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):
+            patch.setenv(name, str(tmp_path_factory.getbasetemp() / "compiled" / name))
+        yield
+
+
+DEFAULTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "defake": ("defake", {"reconstruction": True}),
+    "difffas": ("synth", {}),
+    "lgsc": ("lgsc", {"enabled": True}),
+    "stdn": ("stdn", {"enabled": True}),
+}
+"""By name in `MADE`: the stage, and what it cannot be compared without."""
+
+
+@pytest.mark.usefixtures("compiled_code", "deterministic")
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_the_defaults_make_what_a_cpu_makes(name: str, samples: list[Sample]) -> None:
+    """Within a level on average: bfloat16 keeps eight bits, and diffusion carries rounding on. The same bytes each time."""
+    stage, own = DEFAULTS[name]
+    spec, (_, of, unit) = specs()[stage], MADE[name]
+    built = spec.build(spec.config.model_validate(own), CUDA)
+    first, again, alone = ([of(product(outcome)) for outcome in built(batch)] for batch in (samples, samples, samples[1:2]))
+    assert np.array_equal(first, again) and np.array_equal(first[1], alone[0])
+    difference = np.abs(np.stack(first).astype(np.float64) * unit - made(name, CPU, "fp32", samples))
+    print(f"{name}: mean {difference.mean():.4f}, largest {difference.max():.2f} levels")
+    assert difference.mean() < 1
+
+
+STAGES = ("align", "identify", "defake", "score", "synth", "synth_identify", "synth_defake", "lgsc", "stdn", "screen", "pack")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, compiled_code: None) -> Path:
+    store = tmp_path_factory.mktemp("undisturbed") / "store"
+    run(store, *RUN)
+    return store
+
+
+RUN = (
+    *("stage=all", f"sources={PORTRAITS}", "sources.0.label=live", "unit_rows=4"),
+    *("lgsc.enabled=true", "stdn.enabled=true", "--engine", "ray", "--gpus", "1"),
+)
+"""The example portraits through every stage, in three units, with nothing else but defaults."""
+
+
+def test_a_run_under_the_defaults_makes_rows_at_every_stage(undisturbed: Path) -> None:
+    rows = ok_rows(undisturbed, STAGES)
+    print(rows)
+    assert all(rows.values()), rows
+    assert rows["defake"] == rows["synth"] == rows["synth_defake"] == len(PATHS)
+    assert list(undisturbed.glob("pack-*/*.tar"))
+
+
+def test_killed_and_resumed_a_run_writes_the_same_bytes(undisturbed: Path, tmp_path: Path, compiled_code: None) -> None:
+    store = tmp_path / "store"
+    kill(store, *RUN, when="defake-*/00000.parquet")
+    assert not list(store.glob("pack-*/index.json")), "the kill came too late to test anything"
+    run(store, *RUN)
+    assert contents(store) == contents(undisturbed)
 
 
 @pytest.mark.usefixtures("tf32")

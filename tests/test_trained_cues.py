@@ -119,18 +119,18 @@ def test_manifests_and_json_name_the_weights_that_were_trained(made: Made) -> No
 
 def test_the_reader_gives_what_the_trained_networks_say_of_the_image(made: Made) -> None:
     """To the rounding of storage, which is half a step, and that of another batch."""
-    data = FasIndex(folder(made.store, "pack"), SampleDecoder(cues=("cue", "lgsc", "stdn"), cue_scale="levels"))
+    data = FasIndex(folder(made.store, "pack"), SampleDecoder(cues=("residual", "lgsc", "stdn"), cue_scale="levels"))
     lgsc = load_network(made.lgsc, SpoofCueGenerator, GeneratorConfig)
     stdn = Generator.load(made.stdn / "generator")
     for number in range(len(data)):
         sample: dict[str, Any] = {**data[number]}
-        cues: dict[str, torch.Tensor] = {name: sample[name] for name in ("cue", "lgsc", "stdn")}
+        cues: dict[str, torch.Tensor] = {name: sample[name] for name in ("residual", "lgsc", "stdn")}
         assert {tuple(x.shape) for x in (sample["image"], *cues.values())} == {(3, SIDE, SIDE)}
         image = sample["image"][None]
         with torch.no_grad():
             drawn, traces = lgsc(image).map[0] * 32767, additive(stdn((image + 1) / 2).traces)[0] * 255 * STEPS_A_LEVEL
         assert float((cues["lgsc"] - drawn).abs().max()) < 2 and float((cues["stdn"] - traces).abs().max()) < 2
-        assert all(float(cue.std()) > 10 for name, cue in cues.items() if name != "cue")
+        assert all(float(cue.std()) > 10 for name, cue in cues.items() if name != "residual")
 
 
 def test_a_trainer_reads_both_cues_augmented_and_standardised(made: Made) -> None:

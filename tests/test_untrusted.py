@@ -185,16 +185,16 @@ def test_a_cue_that_holds_objects_is_refused(tmp_path: Path) -> None:
 
     stream = io.BytesIO()
     np.save(stream, np.array([Evil()], dtype=object), allow_pickle=True)
-    files = members(1) | {"cue.npy": stream.getvalue()}
+    files = members(1) | {"residual.npy": stream.getvalue()}
     write_shard(tmp_path / "fas-000000.tar", [("0" * 16, files)])
-    with pytest.raises(ShardError, match=r"cue"):
+    with pytest.raises(ShardError, match="residual"):
         list(FasDataset(tmp_path))
     assert not (tmp_path / "proof").exists()
 
 
 def test_a_packed_cue_that_is_a_bomb_is_refused(tmp_path: Path) -> None:
     bomb = gzip.compress(bytes(1 << 20)) * 300
-    files = {"png": members(1)["png"], "cue.npy.gz": bomb, "json": members(1)["json"]}
+    files = {"png": members(1)["png"], "residual.npy.gz": bomb, "json": members(1)["json"]}
     write_shard(tmp_path / "fas-000000.tar", [("0" * 16, files)])
     with pytest.raises(ShardError, match="holds more than"):
         list(FasDataset(tmp_path))

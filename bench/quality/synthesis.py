@@ -212,7 +212,7 @@ def samples(pairs: Pairs, batch: int) -> list[Sample]:
 
 def synthesise(stage: Diffusion, pairs: Pairs) -> Images:
     """One spoof a pair."""
-    made, batch = [], stage.config.batch
+    made, batch = [], stage.batch
     ready = samples(pairs, batch)
     for first in range(0, len(ready), batch):
         for outcome in stage(ready[first : first + batch]):

@@ -1,4 +1,4 @@
-"""What lies in a store's listings, counted a data set and split, beside what its authors state and what align found."""
+"""What lies in a store's listings, counted a data set and split, beside what its authors state and what alignment found."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 from fasgen.errors import SourceError, StoreError
 from fasgen.manifests.parquet import read_table
-from fasgen.manifests.plan_file import latest
+from fasgen.manifests.products import cutter, units_of
 from fasgen.manifests.sources_file import read_sources, source_names
-from fasgen.manifests.unit import committed_units, manifest_path
+from fasgen.manifests.unit import manifest_path
 from fasgen.records import Reason
 from fasgen.sources.adapters import open_table
 from fasgen.sources.adapters.built_in import BUILT_IN
@@ -39,7 +39,7 @@ class Count:
         spoof: files.
         unknown: files without a label.
         families: spoof files by family.
-        faceless: rows in which align found no usable face; None where it has not looked.
+        faceless: rows in which no usable face was found; None where it has not looked.
         published: the authors' counts; None where they are not known.
     """
 
@@ -136,17 +136,13 @@ def _published(adapter: str | None) -> dict[str, Published]:
 
 
 def _faceless(store: Path) -> dict[str, Counter[str | None]] | None:
-    """Rows without a usable face by data set and split, from the newest align; None where there is none."""
+    """Rows without a usable face by data set and split, from what cut the newest crops; None where nothing has."""
+    units = units_of(cutter(store))
     found: dict[str, Counter[str | None]] = {}
-    looked = False
-    for generation in latest(store):
-        if generation.stage != "align":
-            continue
-        for unit in committed_units(generation.folder):
-            looked = True
-            table = read_table(manifest_path(generation.folder, unit), ("dataset", "split", "reason"))
-            rows: Sequence[Mapping[str, Any]] = table.to_pylist()
-            for row in rows:
-                lost = found.setdefault(str(row["dataset"]), Counter())
-                lost[row["split"]] += row["reason"] in _NO_FACE
-    return found if looked else None
+    for folder, unit in units:
+        table = read_table(manifest_path(folder, unit), ("dataset", "split", "reason"))
+        rows: Sequence[Mapping[str, Any]] = table.to_pylist()
+        for row in rows:
+            lost = found.setdefault(str(row["dataset"]), Counter())
+            lost[row["split"]] += row["reason"] in _NO_FACE
+    return found if units else None

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal
 from fasgen.errors import StoreError
 from fasgen.manifests.images import RGB
 from fasgen.manifests.parquet import read_table
-from fasgen.manifests.plan_file import latest
+from fasgen.manifests.products import cutter, units_of
 from fasgen.manifests.sources_file import read_sources, source_names
-from fasgen.manifests.unit import committed_units, manifest_path
+from fasgen.manifests.unit import manifest_path
 from fasgen.sources.config import SourceConfig
 from fasgen.sources.decode import Decoder
 from fasgen.sources.failure import SampleError
@@ -52,7 +52,7 @@ class Originals:
     def picture(self, dataset: str, sample_id: str) -> RGB | None:
         """The upright picture, H x W x 3 uint8 RGB; None where there is none any more, or it cannot be decoded.
 
-        Of a video it is the frame that align used, which is another than the one asked for where that showed no face.
+        Of a video it is the frame that was used, which is another than the one asked for where that showed no face.
         """
         wanted = self._find(dataset, sample_id)
         if wanted is None:
@@ -98,17 +98,15 @@ class Originals:
         return digest.hexdigest()
 
     def _used(self, sample_id: str) -> int | None:
-        """Decoded index of the frame that the newest align used; None where it has not."""
+        """Decoded index of the frame that the newest crop was cut from; None where there is none."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
         if self._frames is None:
             # Rows that were tried again stand in later units, and outweigh the earlier ones.
             parts = [
-                read_table(manifest_path(one.folder, unit), ("sample_id", "frame")).replace_schema_metadata(None)
-                for one in latest(self._store)
-                if one.stage == "align"
-                for unit in reversed(committed_units(one.folder))
+                read_table(manifest_path(folder, unit), ("sample_id", "frame")).replace_schema_metadata(None)
+                for folder, unit in reversed(units_of(cutter(self._store)))
             ]
             self._frames = pa.concat_tables(parts) if parts else pa.table({"sample_id": pa.array([], pa.string())})
         place = pc.index(self._frames["sample_id"], sample_id).as_py()

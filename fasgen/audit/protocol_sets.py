@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from fasgen.errors import ConfigError, SourceError, StoreError
 from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.parquet import encode_table, read_table
-from fasgen.manifests.plan_file import latest
+from fasgen.manifests.plan_file import Generation, latest
+from fasgen.manifests.products import cutter, units_of
 from fasgen.manifests.sources_file import read_sources, source_names
-from fasgen.manifests.unit import canonical_json, committed_units, manifest_path
+from fasgen.manifests.unit import canonical_json, manifest_path
 from fasgen.sources.config import SourceConfig
 from fasgen.sources.protocols import PROTOCOLS as PROTOCOLS
 from fasgen.sources.protocols import Protocol as Protocol
@@ -150,7 +151,7 @@ def lay(store: Path, protocol: Protocol, aliases: Mapping[str, str] | None = Non
 
 
 def _source_rows(store: Path, aliases: dict[str, str]) -> pa.Table:
-    """All sources' rows, data sets under the protocol's names, with the decoded frame where align has found it out."""
+    """All sources' rows, data sets under the protocol's names, with the decoded frame where the crop tells it."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -171,22 +172,20 @@ def _source_rows(store: Path, aliases: dict[str, str]) -> pa.Table:
             part = part.set_column(at, "dataset", pa.array([called[name]] * part.num_rows, pa.string()))
         parts.append(part)
     table = pa.concat_tables(parts, promote_options="default")
-    frames = _manifest_rows(store, "align", ("sample_id", "frame"))
+    frames = _manifest_rows(cutter(store), ("sample_id", "frame"))
     where = pc.index_in(table["sample_id"], value_set=frames["sample_id"].combine_chunks())
     return table.append_column("frame", pc.take(frames["frame"].combine_chunks(), where).cast(pa.int32()))
 
 
-def _manifest_rows(store: Path, stage: str, columns: tuple[str, ...]) -> pa.Table:
-    """Columns of a stage's newest generation; no row where it has none."""
+def _manifest_rows(made: Generation | None, columns: tuple[str, ...]) -> pa.Table:
+    """Columns of a generation; no row where there is none."""
     import pyarrow as pa
 
     types = {"frame": pa.int32(), "variant": pa.int32(), "parent_ids": pa.list_(pa.string())}
     empty = pa.table({name: pa.array([], types.get(name, pa.string())) for name in columns})
     parts = [
-        read_table(manifest_path(one.folder, unit), columns).replace_schema_metadata(None).select(list(columns))
-        for one in latest(store)
-        if one.stage == stage
-        for unit in committed_units(one.folder)
+        read_table(manifest_path(folder, unit), columns).replace_schema_metadata(None).select(list(columns))
+        for folder, unit in units_of(made)
     ]
     return pa.concat_tables([empty, *parts], promote_options="default")
 
@@ -260,8 +259,8 @@ def _made(store: Path) -> Iterable[dict[str, Any]]:
     import pyarrow.compute as pc
 
     columns = ("sample_id", "variant", "parent_ids", "status", "dataset", "path", "frame", "subject", "style_subject")
-    for stage in dict.fromkeys(one.stage for one in latest(store)):
-        rows = _manifest_rows(store, stage, (*columns, "label", "attack_type"))
+    for made in latest(store):
+        rows = _manifest_rows(made, (*columns, "label", "attack_type"))
         yield from rows.filter(pc.and_(pc.is_valid(rows["style_subject"]), pc.equal(rows["status"], "ok"))).to_pylist()
 
 

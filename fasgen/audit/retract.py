@@ -15,7 +15,7 @@ from fasgen.manifests import atomic
 from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.plan_file import Generation, generations, read_plan, sweep
-from fasgen.manifests.report.delivery import FINISH, finish
+from fasgen.manifests.report.delivery import finish
 from fasgen.manifests.roster_file import rosters, take_out
 from fasgen.manifests.sources_file import blank, read_left_out, read_sources, source_names, write_sources
 from fasgen.manifests.tombstones import Retracted, Tombstone, read_tombstones, subject_digest, write_tombstone
@@ -136,8 +136,7 @@ def _carry_out(store: Path, tombstone: Tombstone) -> Tombstone:
         atomic.remove(path)
     for generation in generations(store):
         plan = read_plan(generation.folder)
-        # Only this one is called: no file decides which code runs.
-        if plan.get("finish") == FINISH and committed_units(generation.folder):
+        if plan.get("shipped") and committed_units(generation.folder):
             finish(generation.folder, plan)
     tombstone = replace(tombstone, done=True)
     write_tombstone(store, tombstone)

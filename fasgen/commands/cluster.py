@@ -31,7 +31,7 @@ def cluster(
     neighbours: int,
     sources: Sequence[str],
 ) -> None:
-    """Cluster all embeddings that identify committed, and write STORE/identities/GENERATION.parquet.
+    """Cluster all embeddings of photographs, and write STORE/identities/GENERATION.parquet.
 
     Each photograph gets an identity: its subject where the data set has one, else its cluster. Trainers join the table by
     sample id (`data.identities`). Where subjects are known, how far the clusters agree with them is told: purity, NMI, F1

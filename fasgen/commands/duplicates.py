@@ -49,7 +49,7 @@ def duplicates(
         f"{report.rows} faces; pairs: {tally(document['counts']) or 'none'}; leaks: {tally(document['leaks']) or 'none'}"
     )
     if not report.has_embeddings:
-        click.echo("near pictures are not confirmed and people not compared: run identify (fasgen run stage=identify)")
+        click.echo("near pictures are not confirmed and people not compared: no embedding is committed (fasgen run)")
     rows = [
         (
             "leak" if one.leaks else "",

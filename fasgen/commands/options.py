@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -66,8 +66,8 @@ class Request:
     config: Config
 
 
-def read_request(given: Sequence[str], config_path: Path | None, store: Path | None) -> Request:
-    """Take ``stage=...`` out of the settings and resolve the rest.
+def read_request(given: Sequence[str], config: Path | Mapping[str, Any] | None, store: Path | None) -> Request:
+    """Take ``stage=...`` out of the settings and resolve the rest; ``config`` is a file, or what one would hold.
 
     Raises:
         ConfigError: a setting, the file or a stage's name is wrong.
@@ -85,7 +85,7 @@ def read_request(given: Sequence[str], config_path: Path | None, store: Path | N
             overrides.append(setting)
     if store is not None:
         overrides.append(f"store={_quoted(str(store))}")
-    return Request(stages, load(find_config(config_path), overrides))
+    return Request(stages, load(config if isinstance(config, Mapping) else find_config(config), overrides))
 
 
 def find_config(path: Path | None) -> Path | None:

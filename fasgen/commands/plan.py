@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from fasgen.commands.text import duration, plain, size, table, tally
 if TYPE_CHECKING:
     from fasgen.pipeline.estimate import Estimate
     from fasgen.pipeline.plan import Plan
+    from fasgen.pipeline.rehearsal import Rehearsal
 
 
 @click.command(short_help="Show what would run, how long and how much.")
@@ -36,17 +38,25 @@ def plan(
     """
     from fasgen.pipeline.estimate import estimate
 
-    made = make_plan(options.read_request(settings, config_path, store), gpus, cpus, address)
+    made = make_plan(options.read_request(settings, config_path, store), gpus, cpus, address, measuring=probe)
     click.echo(describe(made, estimate(made, probing=probe)))
 
 
-def make_plan(request: options.Request, gpus: int | None, cpus: int | None, address: str) -> Plan:
+def make_plan(request: options.Request, gpus: int | None, cpus: int | None, address: str, *, measuring: bool = False) -> Plan:
     """The plan for ``request`` on this machine, or on the cluster at ``address``.
+
+    Args:
+        request: what was asked for.
+        gpus: GPU workers; all there are if ``None``.
+        cpus: CPU workers; as many as there are free cores if ``None``.
+        address: the cluster; empty for this machine.
+        measuring: whether batches that are left to the device and not known yet are measured now, which takes minutes once.
 
     Raises:
         FasgenError: a source, weights or resources are not there.
     """
     from fasgen import stages
+    from fasgen.pipeline.batch import Batches
     from fasgen.pipeline.plan import build_plan
     from fasgen.pipeline.resources import claim, machine
 
@@ -59,7 +69,23 @@ def make_plan(request: options.Request, gpus: int | None, cpus: int | None, addr
         have = machine()
     wanted = cpus if cpus is not None else config.workers
     resources = claim(have, gpus, wanted, threads=config.threads, address=address)
-    return build_plan(config, request.stages, config.store, resources=resources, targets=stages.STAGES)
+    batches = Batches(resources, partial(_measured, address) if measuring else None)
+    return build_plan(config, request.stages, config.store, resources=resources, targets=stages.STAGES, batches=batches)
+
+
+def _measured(address: str, job: Rehearsal, model: str) -> dict[int, float]:
+    """Images a second by batch, of a stage on a GPU of this machine or of the cluster."""
+    from fasgen.pipeline.graph import resolve
+
+    name = resolve(job.target).key
+    click.echo(f"measuring which batch suits {name} on {model}, once: {name}.batch=N takes N without measuring", err=True)
+    if address:
+        from fasgen.pipeline.ray_engine import rehearse
+
+        return rehearse(job, model)
+    from fasgen.pipeline.rehearsal import in_process
+
+    return in_process(job, model)
 
 
 def make_plans(request: options.Request, gpus: int | None, cpus: int | None) -> list[Plan]:
@@ -92,6 +118,7 @@ def describe(plan: Plan, estimates: Sequence[Estimate]) -> str:
     kind = f" {plan.resources.accelerator}" if plan.resources.accelerator else ""
     have = plan.resources
     lines.append(f"workers  {have.gpus} GPU{kind}, {have.cpus} CPU; threads a worker: {have.threads}")
+    lines += [f"batch    {stage.name}: {stage.batch}, {stage.batch_why}" for stage in plan.stages.values() if stage.batch_why]
     rows = []
     for one in estimates:
         stage = plan.stages[one.stage]

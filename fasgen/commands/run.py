@@ -14,6 +14,7 @@ import click
 
 from fasgen.commands import options
 from fasgen.commands.plan import describe, make_plan
+from fasgen.commands.text import duration
 
 if TYPE_CHECKING:
     from fasgen.manifests.ledger import Ledger
@@ -64,7 +65,7 @@ def run(
     """
     request = options.read_request(settings, config_path, store)
     options.check_engine(engine, address)
-    plan = make_plan(request, gpus, cpus, address)
+    plan = make_plan(request, gpus, cpus, address, measuring=True)
     if dry_run:
         from fasgen.pipeline.estimate import estimate
 
@@ -93,7 +94,7 @@ def carry_out(context: click.Context, plan: Plan, request: options.Request, engi
         # Before the run counts interrupts itself, or after: nothing that is committed is lost.
         click.echo(f"interrupted; go on with:\n{resume}")
         return 130
-    drawn = _sheet(plan, plan.store / "runs" / run_id / "contact-sheet.png") if sheet else None
+    drawn = draw_sheet(plan, plan.store / "runs" / run_id / "contact-sheet.png") if sheet else None
     click.echo("\n".join(closing(plan, result, resume, drawn)))
     return result.outcome.exit_code
 
@@ -163,6 +164,7 @@ def closing(plan: Plan, result: RunResult, resume: str, sheet: Path | None) -> l
     lines = [f"{result.outcome.replace('_', ' ')}: {result.units} units, {counts}"]
     if result.deaths:
         lines.append(f"{result.deaths} workers died and were replaced; see {plan.store / 'runs'}")
+    lines += _time(result)
     lines += _whereabouts(plan)
     if sheet:
         lines.append(f"contact sheet  {sheet}")
@@ -178,6 +180,20 @@ def closing(plan: Plan, result: RunResult, resume: str, sheet: Path | None) -> l
     return lines
 
 
+def _time(result: RunResult) -> list[str]:
+    """What the workers' time went into, and how soon there was something; nothing where no unit was made."""
+    use = result.use
+    if use is None or result.first_unit is None:
+        return []
+    lost = {"starting": use.start + use.build, "compiling": use.compile, "waiting": use.wait}
+    parts = ", ".join(f"{duration(seconds)} {name}" for name, seconds in lost.items())
+    workers = f"{use.workers} worker" + ("" if use.workers == 1 else "s")
+    return [
+        f"{use.device} time       {100 * use.utilisation:.0f} % computing of {duration(use.wall)}, {workers}; lost: {parts}",
+        f"first unit     after {duration(result.first_unit)}",
+    ]
+
+
 def _whereabouts(plan: Plan) -> list[str]:
     """Where results and shards lie, as far as there are any."""
     made = [stage for stage in plan.wanted if stage.folder.is_dir()]
@@ -185,14 +201,12 @@ def _whereabouts(plan: Plan) -> list[str]:
     return lines + [f"shards         {stage.folder}" for stage in made if stage.spec.shipped]
 
 
-def _sheet(plan: Plan, out: Path) -> Path | None:
-    """The contact sheet of what has a cue; None if nothing has one yet."""
+def draw_sheet(plan: Plan, out: Path) -> Path | None:
+    """The contact sheet of what has a cue or spoofs; None if nothing has any yet."""
     from fasgen.audit.report.run_sheet import write_sheet
     from fasgen.errors import FasgenError
 
     folders = {name: stage.folder for name, stage in plan.stages.items() if stage.folder.is_dir()}
-    if not {"align", "defake"} <= folders.keys():
-        return None
     try:
         return out if write_sheet(folders, out) else None
     except (FasgenError, OSError) as error:

@@ -17,9 +17,7 @@ from fasgen.commands import options
 @click.option("--figures", metavar="A,B,...", help="Columns that the captions tell; else a few scores.")
 @click.option("--across", type=click.IntRange(1, 20), default=2, show_default=True, help="Samples side by side.")
 @click.option("--cell", type=click.IntRange(16, 1024), default=160, show_default=True, metavar="PX", help="Side of a picture.")
-@click.option(
-    "--gain", type=click.FloatRange(min=0, min_open=True), default=2.0, show_default=True, help="Amplifies residuals."
-)
+@click.option("--gain", type=click.FloatRange(min=0, min_open=True), default=2.0, show_default=True, help="Amplifies cues.")
 def sheet(
     filter_text: str,
     config_path: Path | None,
@@ -33,7 +31,7 @@ def sheet(
 ) -> int:
     """Write a contact sheet: all pictures of each sample of which a row passes FILTER, a condition as `fasgen show` takes it.
 
-    In a residual grey is 0, and a difference of 127.5 / gain levels is black or white.
+    In a signed cue grey is 0, and 1 / gain of its full scale is black or white: of a residual 127.5 / gain levels.
 
     Exit codes: 0 written, 1 no sample with a picture passes.
     """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def stages() -> None:
     """List the stages in the order in which samples meet them, and what can be trained.
 
-    What a stage can do without stands in brackets.
+    [cues] are those that the stages which are on make, whichever they are.
     """
     from fasgen.stages import specs
     from fasgen.training.config import trainings
@@ -29,7 +29,7 @@ def stages() -> None:
 
 def _inputs(spec: StageSpec) -> str:
     lanes = [
-        " + ".join(f"[{read.stage}]" if read.optional else read.stage for read in reads)
+        " + ".join([*dict.fromkeys(read.stage for read in reads), *(["[cues]"] if spec.gathers else [])])
         for reads in (spec.reads, spec.also)
         if reads
     ]

@@ -10,7 +10,7 @@ import click
 from fasgen.commands import options
 
 
-@click.command(short_help="Train a network: identity, autoencoder, dfg, style, difffas, lgsc, stdn.")
+@click.command(short_help="Train a network; `fasgen stages` lists them.")
 @click.argument("name")
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--config", "config_path", type=click.Path(path_type=Path), metavar="FILE", help="Configuration; ./fasgen.yaml.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from pydantic import ValidationError
@@ -78,14 +78,23 @@ def _with_name(source: dict[str, Any]) -> dict[str, Any]:
     return {"name": words or "photos", **source}
 
 
-def load(path: Path | None, overrides: Sequence[str] = ()) -> Config:
+def _spelt(value: Any) -> Any:
+    """A mapping of Python as YAML would have given it: paths are text, tuples lists."""
+    if isinstance(value, Mapping):
+        return {str(key): _spelt(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spelt(item) for item in value]
+    return str(value) if isinstance(value, PurePath) else value
+
+
+def load(path: Path | Mapping[str, Any] | None, overrides: Sequence[str] = ()) -> Config:
     """Resolve a configuration: defaults < preset < file < overrides.
 
     Relative paths in the file are relative to the file's folder, those in overrides to the current folder; all are absolute
     afterwards.
 
     Args:
-        path: the YAML file, or None for none.
+        path: the YAML file, or what one in the current folder would hold; None for none.
         overrides: settings as ``a.b=c``; values are YAML scalars or flow collections.
 
     Returns:
@@ -95,12 +104,12 @@ def load(path: Path | None, overrides: Sequence[str] = ()) -> Config:
         ConfigError: if anything in it is unknown, of the wrong type or out of range; all such faults are named at once.
     """
     root = root_model()
-    given = read_document(path) if path else Document("", {})
+    given = read_document(path) if isinstance(path, Path) else Document("", _spelt(path or {}))
     settings = [parse_override(text) for text in overrides]
     name = next((value for key, value in reversed(settings) if key == ("preset",)), given.data.get("preset", DEFAULT_PRESET))
     preset = _preset(name)
     shape, here = Shape(root), Path.cwd()
-    folder = path.parent if path else here
+    folder = path.parent if isinstance(path, Path) else here
     tree = merge(_spread(preset.data), anchor(_spread(given.data), shape, folder))
     for key, value in settings:
         put(tree, key, value)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from fasgen.training.config import LoopConfig, Schedule
+from fasgen.training.config import Compile, LoopConfig, Schedule
 
 IMAGE = "image"
 """Name in ``data.cues`` of the image itself: a second input without a cue."""
@@ -27,13 +27,13 @@ class DataConfig(_Frozen):
         default=None, description="table that `fasgen cluster` wrote: subjects of samples whose data set names none"
     )
     size: int = Field(default=224, ge=16, le=1024, description="side to which images and cues are resized, px")
-    cues: tuple[str, ...] = Field(
-        default=("cue",),
-        description="members <name>.npy that are cues; they are stacked as channels. image: no cue but the image itself, "
-        "scaled as they are, by which to tell what a cue brings from what a second network does",
+    cues: tuple[str, ...] | None = Field(
+        default=None,
+        description="cues by name; they are stacked as channels. null: every one that all samples have. image: no cue but the "
+        "image itself, scaled as they are, by which to tell what a cue brings from what a second network does",
     )
     cue_scale: Literal["standardised", "signed"] = Field(
-        default="standardised", description="standardised: per image, as AG-FAS; signed: levels / 127.5"
+        default="standardised", description="standardised: per image, as AG-FAS; signed: over the number that stands for 1"
     )
     keep: bool = Field(default=False, description="keep decoded samples in memory as float32; for small sets")
     workers: int = Field(default=0, ge=0, description="processes that read")
@@ -140,6 +140,9 @@ class TrainerLoop(LoopConfig):
     warmup: int = Field(default=400, ge=0, description="steps of linear warm-up")
     weight_decay: float = Field(default=5e-4, ge=0, description="weight decay")
     ema: float = Field(default=0.0, ge=0, lt=1, description="decay of the averaged weights; 0 keeps the raw ones")
+    compile: Compile = Field(
+        default="off", description="compile the network; runs are many and short, so that it seldom pays: auto means on a GPU"
+    )
     prefetch: int | None = Field(default=0, ge=0, description="stays 0: data.workers read ahead of their step")
 
     @model_validator(mode="after")
@@ -192,9 +195,9 @@ class Experiment(_Frozen):
         vit = self.model.backbone.startswith("vit")
         if self.method == "fas" and self.model.use == "cross_attention" and not vit:
             raise ValueError(f"model.use=cross_attention needs a vit; model.backbone is {self.model.backbone}")
-        if self.method == "fas" and self.model.use != "image" and not self.data.cues:
+        if self.method == "fas" and self.model.use != "image" and self.data.cues == ():
             raise ValueError(f"model.use={self.model.use} needs at least one of data.cues")
-        if self.method == "fas" and self.model.use == "cue" and set(self.data.cues) == {IMAGE}:
+        if self.method == "fas" and self.model.use == "cue" and set(self.data.cues or ()) == {IMAGE}:
             raise ValueError(
                 f"model.use=cue with data.cues=[{IMAGE}] has no cue: take model.use=image for the image alone, two_branch or "
                 "cross_attention for the image twice"

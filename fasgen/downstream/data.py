@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from fasgen.downstream.config import IMAGE, DataConfig
 from fasgen.downstream.identities import Identities
+from fasgen.errors import ConfigError
 from fasgen.reader import (
     CueScale,
     Draw,
@@ -33,22 +35,23 @@ class Shards:
 
     Raises:
         StoreError: there are no shards, or one is damaged.
+        ConfigError: no cue is named, and there is none that all samples have.
     """
 
     def __init__(self, config: DataConfig, cues: bool, seed: int = 0) -> None:
-        names = config.cues if cues else ()
         augment = JointAugment(config.flip, config.degrees, config.scale, config.shift)
         size = (config.size, config.size)
-        self._cues, self._scale = names, config.cue_scale
-        self._workers = config.workers
-        members = tuple(name for name in names if name != IMAGE)
+        self._scale, self._workers = config.cue_scale, config.workers
         self._train = FasIndex(
             config.shards,
-            SampleDecoder(members, cue_scale=config.cue_scale, size=size, augment=augment, seed=seed),
+            SampleDecoder((), cue_scale=config.cue_scale, size=size, augment=augment, seed=seed),
             keep=config.keep,
         )
+        metas = [self._train.meta(number) for number in range(len(self._train))]
+        self._cues = _named(config, metas) if cues else ()
+        members = tuple(name for name in self._cues if name != IMAGE)
+        self._train.decoder = replace(self._train.decoder, cues=members)
         self._plain = self._train.unaugmented()
-        metas = [self._plain.meta(number) for number in range(len(self._plain))]
         self.table = SampleTable.of_metas(metas)
         if config.identities is not None:
             self.table = Identities.read(config.identities).join(self.table, metas)
@@ -100,6 +103,16 @@ class Batch:
         self.cue: Tensor | None = torch.cat(stack, 1).to(device) if stack else None
         self.label: Tensor = loaded["label"].to(device)
         self.meta: list[dict[str, Any]] = loaded["meta"]
+
+
+def _named(config: DataConfig, metas: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    if config.cues is not None:
+        return config.cues
+    have = [list(meta.get("cues") or ()) for meta in metas]
+    names = tuple(name for name in have[0] if all(name in others for others in have)) if have else ()
+    if not names:
+        raise ConfigError("no cue is in every sample of the shards: name those to read in data.cues")
+    return names
 
 
 def _as_cue(images: Tensor, scale: CueScale) -> Tensor:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from fasgen.errors import FasgenError
 from fasgen.manifests.added_file import Added, read_added
 from fasgen.pipeline import listing
+from fasgen.pipeline.batch import Batches, is_auto
 from fasgen.pipeline.graph import Wiring, resolve, wire
 from fasgen.pipeline.plan import Plan, RunConfig, plan_stage
 from fasgen.pipeline.stage_plan import StagePlan
@@ -49,6 +50,7 @@ def build_addition(
         ConfigError: a photograph is not among the sources any more.
     """
     specs = _begun({name: resolve(target) for name, target in targets.items()}, base)
+    config = _settled(config, base)
     wired = wire(specs, lambda section: getattr(config, section))
     rows = listing.only(base.listing, samples, first, _met(base, wired))
     plans: dict[str, StagePlan] = {}
@@ -66,6 +68,7 @@ def build_addition(
             will_have,
             True,
             base.resources,
+            Batches(base.resources),
             base.stages[name].folder,
         )
         plans[name] = plan
@@ -75,7 +78,7 @@ def build_addition(
 
 @dataclass(frozen=True)
 class _Recorded:
-    """A root configuration in which some sections are as an addition was recorded with them."""
+    """A root configuration in which some sections are as they were recorded."""
 
     base: RunConfig
     seed: int
@@ -144,6 +147,16 @@ def _merged(recorded: Any, now: Any) -> Any:
         known = now if isinstance(now, Mapping) else {}
         return {name: _merged(value, known.get(name)) for name, value in recorded.items()}
     return now if recorded == "weights" and now is not None else recorded
+
+
+def _settled(config: RunConfig, base: Plan) -> RunConfig:
+    """``config`` with the batches of the generations that are added to, where it leaves them to the device."""
+    sections: dict[str, StageConfig] = {}
+    for stage in base.stages.values():
+        section = getattr(config, stage.spec.key)
+        if is_auto(section):
+            sections.setdefault(stage.spec.key, section.model_copy(update={"batch": stage.batch}))
+    return _Recorded(config, config.seed, config.unit_rows, config.sources, sections) if sections else config
 
 
 def hashes(plan: Plan) -> dict[str, str]:

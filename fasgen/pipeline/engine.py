@@ -145,7 +145,14 @@ class Lost(NamedTuple):
     why: str
 
 
-EngineEvent = Joined | Finished | Failed | Lost
+class Doing(NamedTuple):
+    """A worker does something else than before. One that has joined and said nothing yet is starting."""
+
+    worker: int
+    state: State
+
+
+EngineEvent = Joined | Finished | Failed | Lost | Doing
 
 
 class Engine(Protocol):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import Enum
 from importlib import import_module
 from pathlib import PurePath
@@ -14,7 +15,9 @@ from pydantic import BaseModel
 
 from fasgen.errors import ConfigError
 from fasgen.manifests.plan_file import identity_hash
-from fasgen.stages.stage import Reads, StageSpec
+from fasgen.manifests.products import PHOTOGRAPHED, SYNTHESISED
+from fasgen.records import MADE_BY
+from fasgen.stages.stage import Cue, Reads, StageSpec
 
 SOURCES = "sources"
 """The name under which a stage that reads sources finds the listing's digest among its upstream hashes."""
@@ -35,11 +38,13 @@ class Wiring:
             sources.
         guides: what is read of the guides of rows.
         whole: stages of which every unit must be committed before the first unit of this one.
+        samples: what its rows are: photographs, spoofs that were synthesised of them, or both.
     """
 
     lanes: tuple[tuple[Reads, ...], ...] = ()
     guides: tuple[Reads, ...] = ()
     whole: tuple[str, ...] = ()
+    samples: frozenset[str] = frozenset({PHOTOGRAPHED})
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -51,6 +56,12 @@ class Wiring:
         """The stages whose ok rows are this stage's rows."""
         return tuple(reads[0].stage for reads in self.lanes)
 
+    @property
+    def cues(self) -> tuple[Cue, ...]:
+        """The cues that are gathered, once each."""
+        found = {read.cue.name: read.cue for reads in self.lanes for read in reads if read.cue}
+        return tuple(found.values())
+
 
 def wire(specs: Mapping[str, StageSpec], section: Callable[[str], Any]) -> dict[str, Wiring]:
     """The wiring of every stage that is on, with every stage after all that it reads; among equals, the order of ``specs``.
@@ -60,8 +71,8 @@ def wire(specs: Mapping[str, StageSpec], section: Callable[[str], Any]) -> dict[
         section: from a specification's ``key`` to its configuration.
 
     Raises:
-        ConfigError: a stage reads one that does not exist, wants what a stage that is off would make, or stages read each other
-            in a ring.
+        ConfigError: a stage reads one that does not exist, gathers a cue that nobody makes, that a stage which is off would
+            make or that two make of the same samples; or stages read each other in a ring.
     """
     wired: dict[str, Wiring] = {}
     off: set[str] = set()
@@ -74,37 +85,62 @@ def wire(specs: Mapping[str, StageSpec], section: Callable[[str], Any]) -> dict[
             raise ConfigError(f"stages read each other in a ring: {' -> '.join([*open_[open_.index(name) :], name])}")
         open_.append(name)
         spec = specs[name]
-        for read in (*spec.reads, *spec.also, *spec.guides):
-            if read.stage not in specs:
-                raise ConfigError(f"stage {name} reads {read.stage}, which is none of {', '.join(specs)}")
-            visit(read.stage)
+        makers = [one for one, other in specs.items() if other.cues] if spec.gathers else []
+        for stage in (*(read.stage for read in (*spec.reads, *spec.also, *spec.guides)), *makers):
+            if stage not in specs:
+                raise ConfigError(f"stage {name} reads {stage}, which is none of {', '.join(specs)}")
+            visit(stage)
         open_.pop()
-        if spec.off(section(spec.key)) or any(read.stage in off and not read.optional for read in spec.reads):
+        if spec.off(section(spec.key)) or any(read.stage in off for read in spec.reads):
             off.add(name)
             return
-        chosen = (_chosen(spec, lane, section(spec.key), off) for lane in (spec.reads, spec.also))
-        lanes = tuple(lane for lane in chosen if lane and not any(read.stage in off for read in lane))
+        lanes = tuple(lane for lane in (spec.reads, spec.also) if lane and not any(read.stage in off for read in lane))
+        if spec.gathers:
+            wanted = _wanted(spec, section(spec.key), {one: specs[one] for one in makers}, off)
+            lanes = tuple(lane + tuple(_gathered(spec, wanted, wired, wired[lane[0].stage].samples)) for lane in lanes)
         whole = [read.stage for read in spec.guides] + ([spec.roster.source] if spec.roster else [])
-        wired[name] = Wiring(lanes, spec.guides, tuple(dict.fromkeys(whole)))
+        above = [wired[lane[0].stage].samples for lane in lanes]
+        samples = frozenset({SYNTHESISED}) if spec.roster else frozenset[str]().union(*above) or frozenset({PHOTOGRAPHED})
+        wired[name] = Wiring(lanes, spec.guides, tuple(dict.fromkeys(whole)), samples)
 
     for name in specs:
         visit(name)
     return wired
 
 
-def _chosen(spec: StageSpec, lane: Sequence[Reads], config: Any, off: Set[str]) -> tuple[Reads, ...]:
-    """The reads of a lane without the optional ones that are not wanted, or not made."""
-    kept = []
-    for read in lane:
-        want = spec.wants(config, read) if read.optional else "yes"
-        if want == "yes" and read.optional and read.stage in off:
+def _wanted(spec: StageSpec, config: Any, makers: Mapping[str, StageSpec], off: Set[str]) -> list[tuple[str, Cue]]:
+    """The cues that a stage gathers, with the stages that are on and make them."""
+    made = [(stage, cue) for stage, maker in makers.items() for cue in maker.cues]
+    names = spec.gathers(config) if spec.gathers else ()
+    known = list(dict.fromkeys(cue.name for _, cue in made))
+    for name in names or ():
+        stages = [stage for stage, cue in made if cue.name == name]
+        if not stages:
+            near = get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else "."
+            raise ConfigError(f"{spec.key} asks for the cue {name}, which no stage makes{hint} There are {', '.join(known)}")
+        if off >= set(stages):
             raise ConfigError(
-                f"{spec.key} asks for what {read.stage} makes, which is switched off: switch {read.stage} on, "
-                f"or ask {spec.key} for less"
+                f"{spec.key} asks for the cue {name} of {stages[0]}, which is switched off: switch {stages[0]} on, or ask "
+                f"{spec.key} for less"
             )
-        if want == "yes" or (want == "if_on" and read.stage not in off):
-            kept.append(read)
-    return tuple(kept)
+    return [(stage, cue) for stage, cue in made if stage not in off and (names is None or cue.name in names)]
+
+
+def _gathered(
+    spec: StageSpec, wanted: Sequence[tuple[str, Cue]], wired: Mapping[str, Wiring], samples: Set[str]
+) -> Iterator[Reads]:
+    """What is read of the cues that are made of all of a lane's samples."""
+    makers: dict[str, str] = {}
+    for stage, cue in wanted:
+        if not wired[stage].samples >= samples:
+            continue
+        if cue.name in makers:
+            raise ConfigError(
+                f"{spec.name} gathers two cues called {cue.name}, of {makers[cue.name]} and of {stage}: give one another name"
+            )
+        makers[cue.name] = stage
+        yield Reads(stage, arrays=(cue.name,), columns=(*cue.columns, *MADE_BY), cue=cue)
 
 
 def with_ancestors(wired: Mapping[str, Wiring], wanted: Sequence[str]) -> list[str]:

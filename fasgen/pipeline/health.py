@@ -17,6 +17,7 @@ from fasgen.errors import FasgenError
 from fasgen.pipeline.estimate import Probe, probe
 from fasgen.pipeline.plan import build_plan
 from fasgen.pipeline.resources import claim, gpu_names, machine, usable_cpus
+from fasgen.stages.compiled import compile_cache
 
 if TYPE_CHECKING:
     from fasgen.config import Config
@@ -73,7 +74,7 @@ def versions() -> Iterator[Check]:
 
 
 def machine_checks(store: Path) -> Iterator[Check]:
-    """Cores, shared memory, disk at ``store``, open files and a compiler."""
+    """Cores, shared memory, disk at ``store``, open files, a compiler and the folder of what is compiled."""
     yield Check("ok", "CPU", f"{usable_cpus()} cores usable")
     shm = Path("/dev/shm")
     if shm.is_dir():
@@ -96,6 +97,10 @@ def machine_checks(store: Path) -> Iterator[Check]:
         yield Check("ok", "compiler", compiler)
     else:
         yield Check("warn", "compiler", "none found", "install g++ if defake.compile is to be used: torch.compile needs it")
+    cache = compile_cache()
+    passing = Path(tempfile.gettempdir()) in cache.parents
+    advice = "every start after a clean-up compiles anew; set XDG_CACHE_HOME to a folder that stays" if passing else ""
+    yield Check("warn" if passing else "ok", "compiled code", f"kept in {cache}", advice)
 
 
 def _disk(store: Path) -> Iterator[Check]:

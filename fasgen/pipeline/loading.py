@@ -282,5 +282,6 @@ def loaded_bytes(group: Sequence[Loaded]) -> int:
         if isinstance(loaded.sample, Sample):
             total += sum(array.nbytes for array in loaded.sample.images.values())
             total += sum(array.nbytes for array in loaded.sample.arrays.values())
+            total += sum(cue.array.nbytes for cue in loaded.sample.cues.values())
             total += sum(len(data) for data in loaded.sample.files.values())
     return total

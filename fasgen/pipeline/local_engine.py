@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import queue
 import threading
+from contextlib import suppress
 from functools import partial
 
 from fasgen.errors import FasgenError, ResourceError
 from fasgen.pipeline.calling import one_line
-from fasgen.pipeline.engine import EngineEvent, Failed, Finished, UnitTask
+from fasgen.pipeline.engine import Doing, EngineEvent, Failed, Finished, State, UnitTask
 from fasgen.pipeline.resources import Resources
 from fasgen.pipeline.schedule import Joined, Key
 from fasgen.pipeline.watchdog import Watchdog
@@ -33,12 +34,15 @@ class LocalEngine:
         self._events: queue.SimpleQueue[EngineEvent] = queue.SimpleQueue()
         self._tasks: dict[int, queue.SimpleQueue[UnitTask | None]] = {}
         self._threads: list[threading.Thread] = []
+        self._workers: list[Worker] = []
+        self._told: dict[int, State] = {}
         self._in_hand: dict[int, set[Key]] = {}
         self._hand = threading.Lock()
         self._stuck = False
         for number, kind in enumerate(resources.kinds):
             watchdog = Watchdog(partial(self._give_up, number))
             worker = Worker(accelerator=kind == "accelerator", threads=resources.threads, watchdog=watchdog)
+            self._workers.append(worker)
             self._tasks[number] = queue.SimpleQueue()
             # Daemons, so that a second Ctrl-C ends the process whatever they have in hand.
             self._threads += [threading.Thread(target=self._serve, args=(number, worker), daemon=True) for _ in range(depth)]
@@ -83,12 +87,15 @@ class LocalEngine:
 
     def wait(self, timeout: float) -> list[EngineEvent]:
         """The next event and all that came with it."""
-        try:
-            events = [self._events.get(timeout=timeout)]
-        except queue.Empty:
-            return []
+        events: list[EngineEvent] = []
+        with suppress(queue.Empty):
+            events.append(self._events.get(timeout=timeout))
         while not self._events.empty():
             events.append(self._events.get())
+        for number, worker in enumerate(self._workers):
+            if self._told.get(number) != (state := worker.state()):
+                self._told[number] = state
+                events.append(Doing(number, state))
         return events
 
     def close(self, *, now: bool = False) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,13 +14,14 @@ from fasgen.manifests.shard import committed_units, unit_summary
 from fasgen.manifests.tombstones import Retracted, read_tombstones
 from fasgen.manifests.weights import digest_weights
 from fasgen.pipeline import listing
+from fasgen.pipeline.batch import Batches, begun, is_auto
 from fasgen.pipeline.engine import UnitTask, UpstreamUnit
 from fasgen.pipeline.graph import SOURCES, Wiring, plain, plan_hash, resolve, wire, with_ancestors
 from fasgen.pipeline.listing import Listing
 from fasgen.pipeline.resources import Resources, claim, domain, machine
 from fasgen.pipeline.roster import draw_roster, extend_roster, roster_path
 from fasgen.pipeline.schedule import Assign, StageWork
-from fasgen.pipeline.stage_plan import StagePlan
+from fasgen.pipeline.stage_plan import StagePlan, kernels_measured
 from fasgen.sources.config import SourceConfig
 from fasgen.stages import STAGES
 from fasgen.stages.stage import StageSpec
@@ -101,6 +102,11 @@ class Plan:
                     f"{stage.name}: {len(stage.committed)} units were made under other library versions or on another device; "
                     "what is added now may differ from them in the last bits (plan.json lists both)"
                 )
+            elif stage.todo and stage.committed and kernels_measured(stage.config):
+                notes.append(
+                    f"{stage.name}: its kernels are chosen by measuring them ({stage.spec.key}.compile=max); what is added now "
+                    f"may differ in the last bits from the {len(stage.committed)} units that are there"
+                )
         return notes
 
     def write(self) -> None:
@@ -146,7 +152,12 @@ class Plan:
             "primaries": list(stage.wiring.primaries),
             "roster": stage.spec.roster is not None,
             "shipped": stage.spec.shipped,
-            "finish": stage.spec.finish,
+            "samples": sorted(stage.wiring.samples),
+            "picture": stage.spec.picture,
+            "arrays": [array.name for array in stage.spec.arrays],
+            "cues": [asdict(cue) for cue in stage.spec.cues],
+            "gathers": [asdict(cue) for cue in stage.wiring.cues],
+            "scores": [[column.name, column.higher] for column in stage.spec.columns if column.higher],
             "seed": self.seed,
             "unit_rows": self.listing.unit_rows,
             "units": stage.units,
@@ -217,6 +228,7 @@ def build_plan(
     *,
     resources: Resources | None = None,
     targets: Mapping[str, str] = STAGES,
+    batches: Batches | None = None,
 ) -> Plan:
     """Scan the sources, hash every stage that matters, look at what the store has. Writes nothing, imports no torch.
 
@@ -226,6 +238,7 @@ def build_plan(
         store: the store's folder; need not exist.
         resources: what the run uses; all of this machine if ``None``.
         targets: stage name to ``module:attribute`` of its specification.
+        batches: finds the batches that are left to the device; by what was measured before if ``None``.
 
     Raises:
         ConfigError: a stage is not known or cannot run with these settings, or no source is configured.
@@ -245,13 +258,25 @@ def build_plan(
         if why := specs[name].refusal(sections[name], sections):
             raise ConfigError(why)
     resources = resources or claim(machine())
+    batches = batches or Batches(resources)
     store = store.absolute()
     rows = listing.take(config.sources, config.unit_rows, Retracted(read_tombstones(store)))
     plans: dict[str, StagePlan] = {}
     will_have: dict[str, frozenset[int]] = {}
     for name in with_ancestors(wired, names):
         plan = plan_stage(
-            name, targets[name], specs[name], wired[name], config, store, rows, plans, will_have, name in names, resources
+            name,
+            targets[name],
+            specs[name],
+            wired[name],
+            config,
+            store,
+            rows,
+            plans,
+            will_have,
+            name in names,
+            resources,
+            batches,
         )
         plans[name] = plan
         will_have[name] = frozenset(plan.committed) | plan.todo
@@ -270,6 +295,7 @@ def plan_stage(
     will_have: Mapping[str, frozenset[int]],
     wanted: bool,
     resources: Resources,
+    batches: Batches,
     folder: Path | None = None,
 ) -> StagePlan:
     """The part of one stage, whose upstreams are planned already.
@@ -286,16 +312,32 @@ def plan_stage(
         will_have: units that each of these has, or will have by this run.
         wanted: whether this run makes it.
         resources: what the run uses.
+        batches: finds the batch, where it is left to the device and no unit is committed yet.
         folder: the generation that its units are added to; ``None``: its own.
 
     Raises:
         WeightsError: its weights are not there.
     """
     own: Any = getattr(config, spec.key)
-    batch = spec.batch(own)
     weights = digest_weights(spec.weights(own))
     upstream = {stage: above[stage].plan_hash for stage in wiring.stages} or {SOURCES: rows.digest}
-    digest = plan_hash(spec, own, weights=weights, upstream=upstream, unit_rows=rows.unit_rows, seed=config.seed, batch=batch)
+
+    def hashed(own: Any) -> str:
+        batch = spec.batch(own)
+        return plan_hash(spec, own, weights=weights, upstream=upstream, unit_rows=rows.unit_rows, seed=config.seed, batch=batch)
+
+    why = ""
+    if is_auto(own):
+        # What was begun is finished as it was begun, on whatever device.
+        settled = (own.model_copy(update={"batch": size}) for size in begun(store, name))
+        kept = next((each for each in settled if committed_units(store / f"{name}-{hashed(each)[:8]}")), None)
+        if kept is None:
+            most = rows.unit_rows * (spec.roster.variants(own) if spec.roster else 1)
+            size, why = batches.choose(spec, target, own, weights, _side(wiring, above), most, measuring=wanted)
+            own = own.model_copy(update={"batch": size})
+        else:
+            own, why = kept, "recorded in the store"
+    batch, digest = spec.batch(own), hashed(own)
     folder = folder or store / f"{name}-{digest[:8]}"
     units = rows.units
     everything = frozenset(rows.numbers)
@@ -323,11 +365,24 @@ def plan_stage(
         weights,
         upstream,
         batch,
+        why,
         folder,
         wanted,
         units,
         committed,
         todo,
         lacks,
-        domain(resources, accelerator=spec.device == "accelerator"),
+        domain(resources, accelerator=spec.device == "accelerator", measured=kernels_measured(own)),
     )
+
+
+def _side(wiring: Wiring, above: Mapping[str, StagePlan]) -> int:
+    """Side of the crops that come to a stage, px: the ``size`` of the nearest stage above that has one; 0 if none has."""
+    nearest = list(wiring.stages)
+    while nearest:
+        for name in nearest:
+            size = getattr(above[name].config, "size", None)
+            if isinstance(size, int):
+                return size
+        nearest = [upper for name in nearest for upper in above[name].wiring.stages]
+    return 0

@@ -7,7 +7,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, TextIO
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TextIO
 
 from fasgen.manifests.shard import UnitSummary
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
 Counts = Mapping[str, tuple[int, int, int]]
 """By stage: units done, running, waiting."""
+
+Doings = Mapping[str, Mapping[str, int]]
+"""By stage: of the running units, how many are with a worker that does not compute yet, by what it does instead."""
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class StageStart(NamedTuple):
@@ -29,7 +35,10 @@ class StageStart(NamedTuple):
 
 
 class StageLine(NamedTuple):
-    """A stage's line in the table; ``rate`` in samples a second, ``left`` in seconds, both ``None`` while unknown."""
+    """A stage's line in the table; ``rate`` in samples a second, ``left`` in seconds, both ``None`` while unknown.
+
+    ``doing`` says of running units that are not computed yet what is done instead: starting, building, compiling.
+    """
 
     name: str
     units: int
@@ -39,6 +48,7 @@ class StageLine(NamedTuple):
     rate: float | None
     reasons: Mapping[str, int]
     left: float | None
+    doing: Mapping[str, int] = NOTHING
 
 
 @dataclass(slots=True)
@@ -46,6 +56,7 @@ class _Stage:
     start: StageStart
     reasons: Counter[str]
     counts: tuple[int, int, int] = (0, 0, 0)
+    doing: Mapping[str, int] = field(default_factory=dict)
     rows: int = 0
     active: float = 0.0
 
@@ -54,7 +65,8 @@ class _Stage:
 class Model:
     """Adds up what a run tells.
 
-    A stage's rate is over the time in which it had a unit running, so that waiting for another stage does not count.
+    A stage's rate is over the time in which it had a unit in a stage that is ready, so that waiting for another stage does not
+    count, nor compiling.
 
     Args:
         clock: seconds, from any origin.
@@ -75,14 +87,14 @@ class Model:
         found.rows += summary.planned
         found.reasons.update(summary.reasons)
 
-    def show(self, counts: Counts) -> None:
+    def show(self, counts: Counts, doing: Doings = NOTHING) -> None:
         """Where the units are now."""
         now = self.clock()
         for name, after in counts.items():
             stage = self._stages[name]
-            if stage.counts[1]:
+            if stage.counts[1] > sum(stage.doing.values()):
                 stage.active += now - self._looked
-            stage.counts = after
+            stage.counts, stage.doing = after, doing.get(name, NOTHING)
         self._looked = now
 
     def lines(self) -> list[StageLine]:
@@ -93,7 +105,9 @@ class Model:
             rate = stage.rows / stage.active if stage.rows and stage.active > 0 else None
             open_ = max(0, stage.start.rows - stage.rows)
             left = open_ / rate if rate and running + waiting else None
-            lines.append(StageLine(name, stage.start.units, done, running, waiting, rate, dict(stage.reasons), left))
+            lines.append(
+                StageLine(name, stage.start.units, done, running, waiting, rate, dict(stage.reasons), left, stage.doing)
+            )
         return lines
 
 
@@ -108,8 +122,8 @@ class Progress(Protocol):
         """A unit was committed."""
         ...
 
-    def show(self, counts: Counts) -> None:
-        """Where the units are now; called several times a second."""
+    def show(self, counts: Counts, doing: Doings = NOTHING) -> None:
+        """Where the units are now, and what is done with them; called several times a second."""
         ...
 
     def say(self, text: str) -> None:
@@ -136,9 +150,9 @@ class Silent:
         """A unit was committed."""
         self.model.unit(stage, summary)
 
-    def show(self, counts: Counts) -> None:
+    def show(self, counts: Counts, doing: Doings = NOTHING) -> None:
         """Where the units are now."""
-        self.model.show(counts)
+        self.model.show(counts, doing)
 
     def say(self, text: str) -> None:
         """Keep the line."""
@@ -162,12 +176,12 @@ class Plain(Silent):
     def __init__(self, stream: TextIO, every: float = 10.0) -> None:
         super().__init__()
         self._stream, self._every = stream, every
-        self._printed: dict[str, tuple[int, int]] = {}
+        self._printed: dict[str, tuple[int, int, Mapping[str, int]]] = {}
         self._next = 0.0
 
-    def show(self, counts: Counts) -> None:
+    def show(self, counts: Counts, doing: Doings = NOTHING) -> None:
         """Where the units are now."""
-        super().show(counts)
+        super().show(counts, doing)
         if (now := self.model.clock()) >= self._next:
             self._next = now + self._every
             self._print()
@@ -179,7 +193,7 @@ class Plain(Silent):
 
     def _print(self) -> None:
         for line in self.model.lines():
-            state = line.done, line.running
+            state = line.done, line.running, line.doing
             if self._printed.get(line.name) != state and (line.running or line.done):
                 self._printed[line.name] = state
                 print(sentence(line), file=self._stream, flush=True)
@@ -236,10 +250,16 @@ def _rate(rate: float | None) -> str:
     return "-" if rate is None else f"{rate:.1f}"
 
 
+def _doing(line: StageLine) -> str:
+    """What is done instead of computing, in brackets; empty while all running units are computed."""
+    parts = [name if count == line.running else f"{count} {name}" for name, count in sorted(line.doing.items())]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
 def sentence(line: StageLine) -> str:
     """A stage's line as plain text."""
     return (
-        f"{line.name}: {line.done}/{line.units} units, {line.running} running, {line.waiting} waiting, "
+        f"{line.name}: {line.done}/{line.units} units, {line.running} running{_doing(line)}, {line.waiting} waiting, "
         f"{_rate(line.rate)} samples/s, rejects {rejects(line.reasons)}, left {duration(line.left)}"
     )
 
@@ -253,6 +273,13 @@ def table(lines: Sequence[StageLine]) -> Table:
     for title in ("stage", "done", "of", "running", "waiting", "samples/s", "rejects", "left"):
         drawn.add_column(title, justify="left" if title in ("stage", "rejects") else "right")
     for line in lines:
-        cells = (line.name, str(line.done), str(line.units), str(line.running), str(line.waiting), _rate(line.rate))
+        cells = (
+            line.name,
+            str(line.done),
+            str(line.units),
+            f"{line.running}{_doing(line)}",
+            str(line.waiting),
+            _rate(line.rate),
+        )
         drawn.add_row(*cells, Text(rejects(line.reasons)), duration(line.left))
     return drawn

@@ -10,18 +10,23 @@ import itertools
 import logging
 import os
 import time
+from contextlib import suppress
 from typing import Any
 
 from fasgen.errors import FasgenError, ResourceError
 from fasgen.pipeline.calling import DeviceLostError, one_line
-from fasgen.pipeline.engine import EngineEvent, Failed, Finished, Lost, UnitReport, UnitTask
-from fasgen.pipeline.resources import Have, Resources
+from fasgen.pipeline.engine import Doing, EngineEvent, Failed, Finished, Lost, State, UnitReport, UnitTask
+from fasgen.pipeline.rehearsal import LIMIT, Rehearsal, rates
+from fasgen.pipeline.resources import Have, Resources, worker_environment
 from fasgen.pipeline.schedule import Joined, Key, Kind
 from fasgen.pipeline.watchdog import Watchdog
 from fasgen.pipeline.worker import Worker
 
 CONCURRENCY = 3
 """Threads of an actor: one unit loads, one computes, one writes."""
+
+POLL = 1.0
+"""Seconds between two questions to a worker what it does."""
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -65,7 +70,42 @@ def connect(address: str = "", resources: Resources | None = None) -> Have:
     total = ray.cluster_resources()
     accelerators = sorted(name.removeprefix("accelerator_type:") for name in total if name.startswith("accelerator_type:"))
     where = f"the cluster at {address}" if address else "this machine"
-    return Have(int(total.get("GPU", 0)), int(total.get("CPU", 0)), ", ".join(accelerators), where)
+    return Have(int(total.get("GPU", 0)), int(total.get("CPU", 0)), ", ".join(accelerators), where, tuple(accelerators))
+
+
+def rehearse(job: Rehearsal, model: str, *, gpus: int = 1, environment: dict[str, str] | None = None) -> dict[int, float]:
+    """Rehearse on a GPU of the connected cluster; images a second by batch.
+
+    Args:
+        job: what is rehearsed.
+        model: the kind of GPU, as the cluster names it; any if it names none.
+        gpus: GPUs to ask for; 0 rehearses on a CPU.
+        environment: environment variables, besides those for threads and determinism.
+
+    Raises:
+        ResourceError: it could not be measured.
+    """
+    import ray
+
+    variables = {**worker_environment(job.threads), **(environment or {})}
+    options: dict[str, Any] = {"num_gpus": gpus, "max_retries": 0, "max_calls": 1, "runtime_env": {"env_vars": variables}}
+    if gpus and f"accelerator_type:{model}" in ray.cluster_resources():
+        options["accelerator_type"] = model
+    reference = ray.remote(**options)(_rates).remote(job, "cuda" if gpus else "cpu")
+    try:
+        measured: dict[int, float] = ray.get(reference, timeout=LIMIT)
+    except ray.exceptions.RayError as error:
+        ray.cancel(reference, force=True)
+        raise ResourceError(one_line(getattr(error, "cause", None) or error)) from error
+    if not measured:
+        raise ResourceError("not even the smallest batch fits into memory")
+    return measured
+
+
+def _rates(job: Rehearsal, device: str) -> dict[int, float]:
+    import torch
+
+    return dict(rates(job, torch.device(device)))
 
 
 class _Actor:
@@ -82,6 +122,10 @@ class _Actor:
         except DeviceLostError:
             # Nothing this process computes from here on can be believed; the engine replaces it.
             os._exit(86)
+
+    def state(self) -> State:
+        """Answered by a thread that has no unit, whatever the others do."""
+        return self._worker.state()
 
 
 class RayEngine:
@@ -104,27 +148,23 @@ class RayEngine:
         self._actors: dict[int, tuple[Any, Kind]] = {}
         self._pending: dict[Any, tuple[int, Key]] = {}
         self._events: list[EngineEvent] = []
+        self._asked: dict[Any, int] = {}
+        self._told: dict[int, State] = {}
+        self._ask_at = 0.0
         for kind in resources.kinds:
             self._hire(kind)
 
     def _hire(self, kind: Kind) -> None:
         import ray
 
-        threads = str(self._resources.threads)
-        variables = {
-            "OMP_NUM_THREADS": threads,
-            "MKL_NUM_THREADS": threads,
-            "OPENBLAS_NUM_THREADS": threads,
-            # cuBLAS is deterministic over streams only with a fixed workspace.
-            "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-            **self._environment,
-        }
+        variables = {**worker_environment(self._resources.threads), **self._environment}
         actor_class = ray.remote(_Actor).options(
             num_cpus=0 if kind == "accelerator" else 1,
             num_gpus=1 if kind == "accelerator" else 0,
             max_restarts=0,
             max_task_retries=0,
-            max_concurrency=max(CONCURRENCY, self.depth),
+            # And one that says what they do.
+            max_concurrency=max(CONCURRENCY, self.depth) + 1,
             runtime_env={"env_vars": variables},
         )
         number = next(self._numbers)
@@ -152,8 +192,35 @@ class RayEngine:
                     self._take(reference)
         elif timeout:
             time.sleep(timeout)
+        self._hear()
+        self._ask()
         events, self._events = self._events, []
         return events
+
+    def _ask(self) -> None:
+        """Ask the workers what they do, once in a while; one that has not answered yet is not asked again."""
+        if time.monotonic() < self._ask_at:
+            return
+        self._ask_at = time.monotonic() + POLL
+        waiting = set(self._asked.values())
+        for number, (actor, _) in self._actors.items():
+            if number not in waiting:
+                self._asked[actor.state.remote()] = number
+
+    def _hear(self) -> None:
+        """Take in what has been answered. A worker that cannot answer any more is found by its tasks."""
+        import ray
+
+        if not self._asked:
+            return
+        ready, _ = ray.wait(list(self._asked), num_returns=len(self._asked), timeout=0)
+        for reference in ready:
+            number = self._asked.pop(reference)
+            with suppress(ray.exceptions.RayError):
+                state = ray.get(reference)
+                if number in self._actors and self._told.get(number) != state:
+                    self._told[number] = state
+                    self._events.append(Doing(number, state))
 
     def _take(self, reference: Any) -> None:
         import ray
@@ -193,5 +260,6 @@ class RayEngine:
             ray.kill(actor)
         self._actors.clear()
         self._pending.clear()
+        self._asked.clear()
         if not self._keep:
             ray.shutdown()

@@ -29,12 +29,14 @@ class Have:
         cpus: number of CPU cores.
         accelerator: the GPUs' name; empty without one.
         where: ``this machine`` or the cluster's address, for messages.
+        devices: the name of each GPU, in order; of a cluster, of each kind of GPU.
     """
 
     gpus: int
     cpus: int
     accelerator: str = ""
     where: str = "this machine"
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Resources:
         accelerator: the GPUs' name; empty without one.
         threads: threads of a worker's numerical libraries.
         address: the cluster's address; empty for this machine.
+        devices: the name of each GPU, or of each kind of them.
     """
 
     gpus: int
@@ -54,6 +57,12 @@ class Resources:
     accelerator: str = ""
     threads: int = 1
     address: str = ""
+    devices: tuple[str, ...] = ()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The kinds of GPU, each once; one without a name is called GPU."""
+        return tuple(dict.fromkeys(self.devices)) or (self.accelerator or "GPU",)
 
     @property
     def kinds(self) -> list[Kind]:
@@ -76,7 +85,8 @@ def claim(have: Have, gpus: int | None = None, cpus: int | None = None, *, threa
     taken = have.gpus if gpus is None else gpus
     # The driver and the GPU workers' loaders need cores as well, but one CPU worker there must be.
     left = max(1, have.cpus - taken) if cpus is None else cpus
-    return Resources(taken, left, have.accelerator if taken else "", threads, address)
+    devices = have.devices[:taken] if len(have.devices) == have.gpus else have.devices
+    return Resources(taken, left, have.accelerator if taken else "", threads, address, devices if taken else ())
 
 
 def _check(what: str, option: str, asked: int | None, has: int, where: str) -> None:
@@ -98,7 +108,7 @@ def _count(number: int, what: str) -> str:
 def machine() -> Have:
     """This machine's visible GPUs and usable cores. Imports nothing heavy."""
     names = gpu_names()
-    return Have(len(names), usable_cpus(), names[0] if names else "")
+    return Have(len(names), usable_cpus(), names[0] if names else "", devices=tuple(names))
 
 
 def gpu_names() -> list[str]:
@@ -166,15 +176,24 @@ def library_versions() -> Mapping[str, str]:
     return found
 
 
-def domain(resources: Resources, *, accelerator: bool) -> dict[str, object]:
+def worker_environment(threads: int) -> dict[str, str]:
+    """Environment variables of a process that computes, with ``threads`` threads of every numerical library."""
+    libraries = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    # cuBLAS is deterministic over streams only with a fixed workspace.
+    return {**{name: str(threads) for name in libraries}, "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+
+
+def domain(resources: Resources, *, accelerator: bool, measured: bool = False) -> dict[str, object]:
     """The determinism domain: between two equal ones, the same plan gives the same bytes.
 
     Args:
         resources: what the run uses.
         accelerator: whether the stage runs on a GPU where there is one.
+        measured: whether the stage's kernels are chosen by measuring them. Each machine is then a domain of its own, and so
+            is every time that it measures anew; the domain says no more than that.
     """
     on_gpu = accelerator and resources.gpus > 0
-    return {
+    return ({"kernels": "measured"} if measured else {}) | {
         "device": resources.accelerator if on_gpu else processor(),
         "python": ".".join(platform.python_version_tuple()[:2]),
         "libraries": dict(library_versions()),

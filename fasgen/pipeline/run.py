@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -15,10 +16,11 @@ from typing import Protocol
 from fasgen.errors import StoreError
 from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.plan_file import sweep
+from fasgen.manifests.report.delivery import finish
 from fasgen.manifests.shard import UnitSummary, committed_units, unit_summary
 from fasgen.pipeline.crumbs import forget, read_crumb, was_late
-from fasgen.pipeline.engine import Engine, EngineEvent, Failed, Finished, Lost
-from fasgen.pipeline.graph import resolve
+from fasgen.pipeline.engine import Doing, Engine, EngineEvent, Failed, Finished, Lost, State
+from fasgen.pipeline.occupancy import Occupancy, Use
 from fasgen.pipeline.plan import Plan
 from fasgen.pipeline.progress import Progress, StageStart
 from fasgen.pipeline.resources import peak_rss
@@ -70,6 +72,8 @@ class RunResult:
         error: what was wrong, where the outcome is an error or the budget is exceeded; else empty.
         peak_driver: peak resident memory of the driver, in bytes.
         peak_worker: the largest of any worker's.
+        first_unit: seconds from the beginning to the first committed unit; None where there is none.
+        use: where the workers' time went; None where none was hired.
     """
 
     outcome: Outcome
@@ -83,6 +87,14 @@ class RunResult:
     error: str
     peak_driver: int
     peak_worker: int
+    first_unit: float | None = None
+    use: Use | None = None
+
+    def document(self) -> dict[str, object]:
+        """The run's summary in plain values."""
+        fields = {name: getattr(self, name) for name in RunResult.__dataclass_fields__}
+        use = self.use.document() if self.use else None
+        return {**fields, "outcome": str(self.outcome), "use": use}
 
 
 class _Interrupts:
@@ -156,6 +168,7 @@ def _locked(
     time_limit: float | None,
     lock: StoreLock,
 ) -> RunResult:
+    occupancy = Occupancy()
     sweep(plan.store)
     plan.write()
     ledger.event(
@@ -173,7 +186,9 @@ def _locked(
         resources={"gpus": plan.resources.gpus, "cpus": plan.resources.cpus},
     )
     with progress, _interrupts() as heard:
-        loop = _Run(plan, progress, ledger, crumbs or plan.store / "runs" / "in-hand", budget, retries, time_limit, lock)
+        loop = _Run(
+            plan, progress, ledger, crumbs or plan.store / "runs" / "in-hand", budget, retries, time_limit, lock, occupancy
+        )
         if not loop.scheduler.finished:
             loop.drive(engine(), heard)
         result = loop.result()
@@ -182,15 +197,18 @@ def _locked(
                 _finish_shipped(plan, ledger)
             except (StoreError, OSError) as error:
                 result = replace(result, outcome=Outcome.ERROR, error=f"the delivery could not be finished: {error}")
-    ledger.event("end", outcome=str(result.outcome), error=result.error)
-    ledger.summary({**{name: getattr(result, name) for name in RunResult.__dataclass_fields__}, "outcome": str(result.outcome)})
+    for worker in occupancy.workers():
+        ledger.event("worker", **worker)
+    summary = result.document()
+    ledger.event("end", **{name: summary[name] for name in ("outcome", "error", "first_unit", "use")})
+    ledger.summary(summary)
     return result
 
 
 def _finish_shipped(plan: Plan, ledger: Ledger) -> None:
     for stage in plan.wanted:
-        if stage.spec.finish and committed_units(stage.folder):
-            resolve(stage.spec.finish)(stage.folder, plan.delivered(stage))
+        if stage.spec.shipped and committed_units(stage.folder):
+            finish(stage.folder, plan.delivered(stage))
             ledger.event("shipped", stage=stage.name, folder=stage.folder.name)
 
 
@@ -207,9 +225,10 @@ class _Run:
         retries: int,
         time_limit: float | None,
         lock: StoreLock,
+        occupancy: Occupancy,
     ) -> None:
         self._plan, self._progress, self._ledger, self._crumbs = plan, progress, ledger, crumbs
-        self._time_limit, self._lock = time_limit, lock
+        self._time_limit, self._lock, self._occupancy = time_limit, lock, occupancy
         self.scheduler = Scheduler(
             plan.work(),
             plan.listing.numbers,
@@ -218,6 +237,7 @@ class _Run:
             before={stage.name: (stage.planned, stage.failed) for stage in plan.wanted},
         )
         self._quarantined: dict[Key, Path] = {}
+        self._doing: dict[int, State] = {}
         self._counts = {"units": 0, "planned": 0, "ok": 0, "filtered": 0, "failed": 0}
         self._deaths = self._peak_worker = 0
         progress.begin(_lines(plan))
@@ -242,6 +262,7 @@ class _Run:
                 self._show()
             now = told > 1
         finally:
+            self._occupancy.close()
             engine.close(now=now)
 
     def result(self) -> RunResult:
@@ -261,6 +282,8 @@ class _Run:
             error=error,
             peak_driver=peak_rss(),
             peak_worker=self._peak_worker,
+            first_unit=self._occupancy.first_unit,
+            use=self._occupancy.use(),
         )
 
     def _submit(self, engine: Engine, assign: Assign) -> None:
@@ -299,9 +322,14 @@ class _Run:
 
     def _take(self, event: EngineEvent) -> None:
         match event:
-            case Joined():
+            case Joined(worker, kind):
+                self._occupancy.hired(worker, kind)
+                self._doing[worker] = State(None, "starting")
                 self.scheduler.handle(event)
+            case Doing(worker, state):
+                self._doing[worker] = state
             case Finished(worker, report):
+                self._occupancy.finished(worker, report.seconds)
                 if report.micro_batch:
                     self._progress.say(
                         f"{report.key.stage} unit {report.key.unit}: too little memory for the plan's batch, "
@@ -319,6 +347,7 @@ class _Run:
                 self._lose(worker, why)
 
     def _commit(self, worker: int, key: Key, summary: UnitSummary, seconds: Mapping[str, float], peak: int) -> None:
+        self._occupancy.committed()
         self._counts["units"] += 1
         for name in ("planned", "ok", "filtered", "failed"):
             self._counts[name] += getattr(summary, name)
@@ -332,6 +361,8 @@ class _Run:
     def _lose(self, worker: int, why: str) -> None:
         """A worker is gone: what it had in hand is judged by what lies on disk."""
         self._deaths += 1
+        self._occupancy.lost(worker)
+        self._doing.pop(worker, None)
         keys = self.scheduler.in_flight(worker)
         self._ledger.event("lost", worker=worker, why=why, units=[list(key) for key in keys])
         self._progress.say(f"worker {worker} died with {len(keys)} units in hand; they are given out again")
@@ -349,7 +380,16 @@ class _Run:
             forget(crumb)
 
     def _show(self) -> None:
-        self._progress.show({stage.name: self.scheduler.counts(stage.name) for stage in self._plan.wanted})
+        doing: dict[str, Counter[str]] = {stage.name: Counter() for stage in self._plan.wanted}
+        for worker, (busy_with, what) in self._doing.items():
+            for key in self.scheduler.in_flight(worker) if what in _NOT_YET else ():
+                if busy_with is None or busy_with.stage == key.stage:
+                    doing[key.stage][what] += 1
+        self._progress.show({stage.name: self.scheduler.counts(stage.name) for stage in self._plan.wanted}, doing)
+
+
+_NOT_YET = ("starting", "building", "compiling")
+"""What a worker does before it computes."""
 
 
 def _lines(plan: Plan) -> list[StageStart]:

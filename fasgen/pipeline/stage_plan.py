@@ -13,6 +13,11 @@ from fasgen.pipeline.graph import Wiring
 from fasgen.stages.stage import StageConfig, StageSpec
 
 
+def kernels_measured(config: StageConfig) -> bool:
+    """Whether a stage's kernels are chosen by measuring them (`fasgen.stages.compiled`, ``max``)."""
+    return getattr(config, "compile", "") == "max"
+
+
 @dataclass(frozen=True)
 class StagePlan:
     """One stage's part in a run.
@@ -26,7 +31,8 @@ class StagePlan:
         plan_hash: SHA-256 of all that decides its bytes.
         weights: digest by role.
         upstream: plan hash by stage read, or the listing's digest.
-        batch: samples a call.
+        batch: samples a call; where the configuration left it to the device, ``config`` says the same.
+        batch_why: why so many, where the device or what was begun decided it; else empty.
         folder: its generation in the store.
         wanted: whether this run makes it; otherwise it is only read.
         units: units it will have.
@@ -45,6 +51,7 @@ class StagePlan:
     weights: Mapping[str, str]
     upstream: Mapping[str, str]
     batch: int
+    batch_why: str
     folder: Path
     wanted: bool
     units: int

@@ -10,7 +10,7 @@ from fasgen.errors import StoreError
 from fasgen.manifests.shard import UnitReader
 from fasgen.pipeline.engine import UnitTask
 from fasgen.records import Reason, Scalar
-from fasgen.stages.stage import Reads, Reject, Sample
+from fasgen.stages.stage import Reads, Reject, Sample, SampleCue
 
 _GUIDE_UNITS = 16
 """Units of guides that a unit in work keeps open."""
@@ -90,6 +90,10 @@ class Upstream:
 
 def _take(sample: Sample, read: Reads, reader: UnitReader, row: Mapping[str, Scalar]) -> None:
     before, number, variant = read.prefix, int(str(row["row"])), int(str(row["variant"]))
+    if read.cue:
+        values = {name: row[name] for name in read.columns}
+        sample.cues[read.cue.name] = SampleCue(read.cue, reader.array(number, read.cue.name, variant), values)
+        return
     sample.images.update((before + name, reader.image(number, name, variant)) for name in read.images)
     sample.files.update((before + name, reader.encoded(number, name, variant)) for name in read.encoded)
     sample.arrays.update((before + name, reader.array(number, name, variant)) for name in read.arrays)

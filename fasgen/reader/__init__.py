@@ -5,10 +5,9 @@
 >>> decoder = SampleDecoder(augment=JointAugment(flip=0.5, degrees=5), select={"split": {"train"}})  # doctest: +SKIP
 >>> data = FasDataset("store/pack-1a2b3c4d", decoder, shuffle=500)  # doctest: +SKIP
 >>> for batch in DataLoader(data, batch_size=32, num_workers=4, collate_fn=collate):  # doctest: +SKIP
-...     batch["image"], batch["cue"], batch["label"], batch["meta"]
+...     batch["image"], batch["residual"], batch["label"], batch["meta"]
 
-Several cues move with their image: ``SampleDecoder(cues=("cue", "lgsc"), augment=...)`` gives ``batch["cue"]`` and
-``batch["lgsc"]``.
+Every cue of a sample moves with its image, under its own name; ``SampleDecoder(cues=("lgsc",))`` decodes that one alone.
 
 This package knows the packed format only: it imports no stage, no store and no pipeline.
 """

@@ -12,9 +12,11 @@ def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Stack samples: tensors along a new first axis, labels into an int64 tensor, meta into a list.
 
     Raises:
-        ValueError: tensors of one field differ in shape; give the reader a ``size``.
+        ValueError: tensors of one field differ in shape, or samples in their fields.
     """
     out: dict[str, Any] = {}
+    if odd := set().union(*samples) - set(samples[0]).intersection(*samples[1:]):
+        raise ValueError(f"not every sample of the batch has {', '.join(sorted(odd))}: name the cues that all have")
     for name, first in samples[0].items():
         column = [sample[name] for sample in samples]
         if name == "label":

@@ -27,7 +27,7 @@ class FasDataset(IterableDataset[FasSample]):
 
     Args:
         where: a folder that pack wrote, shards, a brace pattern, or remote addresses.
-        decoder: how samples become tensors; by default image and cue, standardised as AG-FAS does.
+        decoder: how samples become tensors; by default image and cues, standardised as AG-FAS does.
         shuffle: size of the buffer from which samples are drawn at random, and shards in another order each epoch; 0 reads in
             order. The buffer holds undecoded members.
         seed: seed of the order.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, cast
 
@@ -21,27 +21,29 @@ from fasgen.seeds import sample_seed
 CueScale = Literal["standardised", "signed", "levels"]
 
 LEVELS = 127.5
-"""The number that stands for 1 in a cue of 8-bit levels; the JSON of other cues names theirs."""
+"""The number that stands for 1 in a cue of 8-bit levels, which a cue is taken for whose JSON names none."""
 Augment = Callable[[Mapping[str, torch.Tensor], torch.Generator], dict[str, torch.Tensor]]
 
 UNKNOWN = -1
+
+_BEFORE = "fasgen/1"
 
 _MOST = 1 << 28
 """Bytes that a packed cue may hold: a picture of 6,600 x 6,600 px. More is a bomb."""
 
 
 class FasSample(TypedDict, total=False):
-    """One sample as trainers get it; further cues, images and arrays stand under their own names.
+    """One sample as trainers get it; cues, further images and arrays stand under their own names.
+
+    A cue is (C, H, W) float32, scaled as asked.
 
     Attributes:
         image: (3, H, W) float32 in [-1, 1], RGB.
-        cue: (3, H, W) float32, scaled as asked.
         label: 1 live, 0 spoof, -1 unknown.
         meta: the sample's JSON and, under ``shard``, where it came from.
     """
 
     image: torch.Tensor
-    cue: torch.Tensor
     label: int
     meta: dict[str, Any]
 
@@ -68,22 +70,21 @@ class SampleDecoder:
     """Decodes, selects, augments and scales.
 
     Attributes:
-        cues: names of cues: members ``<name>.npy`` or ``<name>.npy.gz``, H x W x C. ``cue`` is the residual, ``lgsc`` the map
-            of LGSC, ``stdn`` the trace of STDN+; any other that the shards have may be named too. What is not named is not
-            decoded.
+        cues: names of cues: members ``<name>.npy`` or ``<name>.npy.gz``, H x W x C. What is not named is not decoded; None
+            decodes every cue that the sample's JSON lists.
         images: names of further images: members ``<name>.png``.
         arrays: names of further arrays: members ``<name>.npy``, handed on as they are, never moved.
         cue_scale: ``standardised``: per image over all channels and pixels, minus mean, over standard deviation + 1e-8, which
-            is AG-FAS's recipe and removes magnitude. ``signed``: on the scale of images in [-1, 1], so a residual is levels /
-            127.5, in [-2, 2], and an LGSC map its tanh. ``levels``: as stored. One for all cues, or a mapping by name, in which
-            a cue that is not named is standardised.
+            is AG-FAS's recipe and removes magnitude. ``signed``: on the scale of images in [-1, 1], over the number that stands
+            for 1, which the sample's JSON tells. ``levels``: as stored. One for all cues, or a mapping by name, in which a cue
+            that is not named is standardised.
         size: height and width to which images and cues are resized; None keeps them.
         augment: joint augmentation, after resizing and before scaling.
         select: JSON key to allowed values; other samples are passed over.
         seed: seed of the augmentation; with the epoch and the sample's id it fixes what is drawn.
     """
 
-    cues: tuple[str, ...] = ("cue",)
+    cues: tuple[str, ...] | None = None
     images: tuple[str, ...] = ()
     arrays: tuple[str, ...] = ()
     cue_scale: CueScale | Mapping[str, CueScale] = "standardised"
@@ -112,7 +113,7 @@ class SampleDecoder:
             return None
         moved = {name: _image(raw, f"{name}.png" if name else "png") for name in ("", *self.images)}
         moved = {name or "image": image for name, image in moved.items()}
-        moved |= {name: _planes(raw, name) for name in self.cues}
+        moved |= {name: _planes(raw, name) for name in self._named(meta, raw)}
         if self.size is not None:
             moved = {name: resize(x, self.size) for name, x in moved.items()}
         return Decoded(raw.key, moved, {name: torch.from_numpy(_array(raw, name).copy()) for name in self.arrays}, meta)
@@ -123,12 +124,23 @@ class SampleDecoder:
         if self.augment is not None:
             generator = torch.Generator().manual_seed(sample_seed(self.seed, "reader.augment", decoded.key, epoch))
             moved = self.augment(moved, generator)
-        for name in self.cues:
+        for name in self._named(decoded.meta):
             scale = self.cue_scale if isinstance(self.cue_scale, str) else self.cue_scale.get(name, "standardised")
             moved[name] = scale_cue(moved[name], scale, _one(decoded.meta, name))
         label = decoded.meta.get("label_index")
         sample = {**moved, **decoded.rest, "label": UNKNOWN if label is None else int(label), "meta": decoded.meta}
         return cast(FasSample, sample)  # names of further fields are the caller's, which a TypedDict cannot list
+
+    def _named(self, meta: Mapping[str, Any], raw: RawSample | None = None) -> Iterable[str]:
+        """The cues of a sample that are decoded.
+
+        Raises:
+            ShardError: the sample is of a format in which cues had other names.
+        """
+        if raw is not None and self.cues != () and meta.get("format") == _BEFORE:
+            raise ShardError("was packed when the residual was called cue: pack it again (fasgen run)", raw.shard, raw.key)
+        told = meta.get("cues")
+        return self.cues if self.cues is not None else tuple(told) if isinstance(told, Mapping) else ()
 
     @staticmethod
     def meta(raw: RawSample) -> dict[str, Any]:
@@ -165,7 +177,7 @@ def scale_cue(levels: torch.Tensor, scale: CueScale, one: float = LEVELS) -> tor
 
 
 def _one(meta: Mapping[str, Any], cue: str) -> float:
-    """The stored number that stands for 1, as the sample's JSON tells it; a residual's where it says nothing."""
+    """The stored number that stands for 1, as the sample's JSON tells it; that of 8-bit levels where it says nothing."""
     told = meta.get("cues")
     entry = told.get(cue) if isinstance(told, Mapping) else None
     one = entry.get("one") if isinstance(entry, Mapping) else None

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fasgen.stages.defake.autoencoder import PatchAutoencoder
 from fasgen.stages.defake.model import AUTOENCODERS, read_config
-from fasgen.stages.defake.train_dfg import build_unet
+from fasgen.stages.defake.train_start import build_unet
 from fasgen.stages.defake.training_config import DFGTraining
 from fasgen.stages.identify.iresnet import DEPTHS, INPUT_SIZE, IResNet, IResNetConfig
 from fasgen.stages.lgsc.network import GeneratorConfig, SpoofCueGenerator

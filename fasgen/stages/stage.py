@@ -6,6 +6,7 @@ tensors; it never sees paths of samples, units, Ray, retries or the store.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 RGB = NDArray[np.uint8]
 """An image: H x W x 3, uint8, RGB, sRGB levels 0 to 255."""
+
+
+NOT_CUES = frozenset({"image", "png", "json", "label", "meta", "embedding"})
+"""Names that mean something else in a shard, or to its readers."""
 
 
 class StageConfig(BaseModel):
@@ -48,6 +53,52 @@ class ArrayField:
 
 
 @dataclass(frozen=True, slots=True)
+class Cue(ArrayField):
+    """An array that is a cue: H x W x C numbers beside the crop, from which a trainer learns what is live.
+
+    Its name is its name everywhere: array field, ``pack.cues``, member ``<id>.<name>.npy`` of a shard, reader, sheets.
+    ``plan.json`` carries all of this, so that a store can be read, drawn and described without the stage.
+
+    Attributes:
+        one: the stored number that stands for 1, full scale.
+        card: what it is and how it is used, in a few sentences of Markdown, for the data card.
+        drawn: how it is shown: ``signed``, in which 0 is grey; ``magnitude``, in which 0 is black.
+        leaves: name of the picture that is left when the cue is taken from the image, for a cue that is the exact difference,
+            in levels; empty for others.
+        columns: columns of the stage that go into a sample's JSON.
+    """
+
+    one: float
+    card: str
+    drawn: Literal["signed", "magnitude"] = "signed"
+    leaves: str = ""
+    columns: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name) or self.name in NOT_CUES:
+            raise ValueError(
+                f"a cue cannot be called {self.name!r}: give it a word that is none of {', '.join(sorted(NOT_CUES))}"
+            )
+        if not self.one > 0:
+            raise ValueError(f"cue {self.name}: the stored number that stands for 1 is {self.one}, more than 0 is needed")
+
+
+@dataclass(frozen=True, slots=True)
+class SampleCue:
+    """A cue of one sample.
+
+    Attributes:
+        cue: its declaration.
+        array: H x W x C, as stored.
+        values: its columns, and those of ``MADE_BY``.
+    """
+
+    cue: Cue
+    array: NDArray[Any]
+    values: Mapping[str, Scalar]
+
+
+@dataclass(frozen=True, slots=True)
 class Reads:
     """What a stage takes from one upstream stage's committed unit.
 
@@ -58,7 +109,7 @@ class Reads:
         arrays: array fields, put into ``Sample.arrays``.
         columns: manifest columns, put into ``Sample.values``.
         prefix: put before every name, where two stages have fields of one name.
-        optional: the reading stage can do without: `StageSpec.wants` says whether it is read.
+        cue: a cue, put into ``Sample.cues`` with its columns; `StageSpec.gathers` leads to it.
     """
 
     stage: str
@@ -67,16 +118,7 @@ class Reads:
     arrays: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     prefix: str = ""
-    optional: bool = False
-
-
-Want = Literal["yes", "no", "if_on"]
-"""Whether what is optional is read: in any case, never, or where the stage that makes it is on."""
-
-
-def if_on(config: Any, read: Reads) -> Want:
-    """For stages that take whatever optional input there is."""
-    return "if_on"
+    cue: Cue | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +162,7 @@ class Sample:
             places zero, so that a sample's result never depends on which of its neighbours were rejected.
         images: decoded images by field, H x W x 3 uint8 RGB. A stage that reads sources finds ``image``.
         arrays: arrays by field.
+        cues: cues by name, for a stage that gathers them.
         files: stored bytes by field, for stages that ask for them encoded.
         values: provenance columns and the columns asked for; for a stage that reads sources also ``frames_decoded``, the
             frames of the video (None where unknown), and ``source_sha256``, the digest of the file in hex (None where the
@@ -134,6 +177,7 @@ class Sample:
     slot: int
     images: dict[str, RGB] = field(default_factory=dict)
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    cues: dict[str, SampleCue] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     values: dict[str, Scalar] = field(default_factory=dict)
     variant: int = 0
@@ -224,14 +268,16 @@ class StageSpec:
             that reads sources.
         config: its configuration class.
         factory: ``module:attribute`` of its factory, imported in the worker only.
-        columns: its own manifest columns.
+        columns: its own manifest columns; those with ``higher`` are scores.
         images: names of the image fields it may write.
-        arrays: array fields it may write.
+        picture: which of them is the picture of the sample from here on: the crop, or the spoof that was made of it. Empty for
+            stages that leave the picture as it is.
+        arrays: array fields it may write; a `Cue` among them is shipped, drawn and described.
         weights: from a config, the weight files and folders it will load, by role; their digests enter the plan hash.
         batch: from a config, samples per call; batches never cross a unit.
         device: ``accelerator`` for stages that gain from a GPU, ``cpu`` for those that do not.
         tar: name of the unit's tar, formatted with ``unit``.
-        shipped: true if the product is the final delivery, which gets an index and a data card.
+        shipped: true if the product is the final delivery, which gets an index and a data card when a run has made all it can.
         section: key of its configuration; empty: its name. Stages that do the same to other samples share a section.
         also: a second set of reads, primary first, whose rows are added to those of ``reads``: what was synthesised beside what
             was photographed. It is left out where its stages are off.
@@ -239,14 +285,14 @@ class StageSpec:
             before the first unit is made.
         roster: for a stage that draws its rows; it then has one upstream stage, ``roster.source`` being the primary.
         off: from a config, whether the stage is left out of runs altogether, with all that cannot do without it.
-        wants: from a config, whether one of the optional reads is wanted.
+        gathers: for a stage that reads the cues of all others: from a config, the names of those that it takes, None for all
+            that stages make which are on. In each of its lanes it finds those that are made of the lane's samples.
         synthetic: from a config, those of its images that are generated, with the term of the mark that their files get.
         refusal: from its configuration and those of the other stages of the run, by name, why it cannot run with them; empty
             where it can. Asked when a run is planned, before anything is made: it reads what weights say of themselves.
-        rehearse: ``module:function``, called as ``rehearse(stage, size)``: one full batch of made-up crops of ``size`` px. For
-            stages whose batch may be found by trying; empty for others.
-        finish: ``module:function``, called in the driver as ``finish(folder, plan)`` when a run has nothing more to do for
-            the stage: ``folder`` is its generation in the store, ``plan`` what its ``plan.json`` holds. It may be called again.
+        rehearse: ``module:function``, called as ``rehearse(stage, side)``: one full batch of the stage's configuration through
+            a built stage, from made-up samples with crops of ``side`` px (0 where no stage above has a ``size``) to products.
+            With it, a setting ``batch`` of ``auto`` is found by measuring; such a stage's ``batch`` gives the usual one.
     """
 
     name: str
@@ -257,19 +303,19 @@ class StageSpec:
     factory: str
     columns: tuple[Column, ...] = ()
     images: tuple[str, ...] = ()
+    picture: str = ""
     arrays: tuple[ArrayField, ...] = ()
     weights: Callable[[Any], dict[str, Path]] = no_weights
     batch: Callable[[Any], int] = lambda config: 16
     device: Literal["accelerator", "cpu"] = "cpu"
     tar: str = "{unit:05d}.tar"
     shipped: bool = False
-    finish: str = ""
     section: str = ""
     also: tuple[Reads, ...] = ()
     guides: tuple[Reads, ...] = ()
     roster: Roster | None = None
     off: Callable[[Any], bool] = never_off
-    wants: Callable[[Any, Reads], Want] = if_on
+    gathers: Callable[[Any], Sequence[str] | None] | None = None
     synthetic: Callable[[Any], Mapping[str, Term]] = no_marks
     refusal: Callable[[Any, Mapping[str, Any]], str] = never_refuses
     rehearse: str = ""
@@ -278,6 +324,11 @@ class StageSpec:
     def key(self) -> str:
         """Key of its configuration."""
         return self.section or self.name
+
+    @property
+    def cues(self) -> tuple[Cue, ...]:
+        """Its arrays that are cues."""
+        return tuple(array for array in self.arrays if isinstance(array, Cue))
 
     def build(self, config: StageConfig, device: torch.device) -> Stage:
         """Import the factory and build the stage on ``device``."""

@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Schedule = Literal["constant", "cosine", "step"]
 """How the learning rate goes on after warm-up."""
 
+Compile = Literal["auto", "on", "off", "graphs"]
+"""Whether steps are compiled."""
+
 
 class LoopConfig(BaseModel):
     """Settings of the loop, common to every network.
@@ -39,10 +42,17 @@ class LoopConfig(BaseModel):
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     ema: float = Field(0.9999, ge=0, lt=1, description="decay of the averaged weights; 0 keeps the raw ones")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device computes in it")
-    compile: bool = Field(False, description="torch.compile the networks that are trained")
+    compile: Compile = Field(
+        "auto",
+        description="compile forward pass, loss and backward pass, which takes a minute or more at the start; auto: on a GPU; "
+        "graphs: on, and replayed as CUDA graphs",
+    )
     threads: int = Field(0, ge=0, description="CPU threads a rank; 0 leaves torch's choice")
     prefetch: int | None = Field(
-        None, ge=0, le=64, description="threads that make batches ahead of their step; 0 none; null: 4 on a GPU, none on a CPU"
+        None,
+        ge=0,
+        le=64,
+        description="threads that make batches ahead of their step; 0 none; null: 4 on a GPU where batches need the host, or 0",
     )
     stored: Literal["fp32", "fp16"] = Field("fp32", description="precision in which the finished weights are written")
     seed: int = Field(0, description="seed of shuffles, mirrors, noise and initial weights")

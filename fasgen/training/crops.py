@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fasgen.errors import SourceError
-from fasgen.manifests.plan_file import latest
-from fasgen.manifests.shard import UnitReader, committed_units
-from fasgen.training.faces import Face
+from fasgen.training.faces import Face, rows_of_crops
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,25 +31,19 @@ class Crop:
 
 
 def list_crops(store: Path) -> list[Crop]:
-    """Live and spoof crops of the newest ``align`` generation, in the order of the manifests.
+    """Live and spoof crops of the newest generation that cut them from sources, in the order of the manifests.
 
     Raises:
         SourceError: if there are none.
     """
     crops = []
-    for generation in latest(store):
-        if generation.stage != "align":
+    for made, unit, row in rows_of_crops(store):
+        if row["label"] not in ("live", "spoof"):
             continue
-        for unit in committed_units(generation.folder):
-            for row in UnitReader(generation.folder, unit).rows:
-                if row["status"] != "ok" or row["label"] not in ("live", "spoof"):
-                    continue
-                name = str(row["sample_id"])
-                face = Face(generation.folder, name, str(row["subject"] or name), (unit, int(str(row["row"]))))
-                device = None if row["device"] is None else str(row["device"])
-                crops.append(
-                    Crop(face, str(row["label"]), str(row["dataset"]), device, str(row["domain"]), row["subject"] is not None)
-                )
+        name = str(row["sample_id"])
+        face = Face(made, name, str(row["subject"] or name), (unit, int(str(row["row"]))))
+        device = None if row["device"] is None else str(row["device"])
+        crops.append(Crop(face, str(row["label"]), str(row["dataset"]), device, str(row["domain"]), row["subject"] is not None))
     if not crops:
-        raise SourceError(f"{store}: no live or spoof crop in it; `fasgen run stage=align store={store}` makes them")
+        raise SourceError(f"{store}: no live or spoof crop in it; `fasgen run --store {store}` makes them")
     return crops

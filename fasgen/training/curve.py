@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+import time
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -12,13 +16,35 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fasgen.training.residency import Fetch
+
 WIDTH, HEIGHT, MARGIN = 900, 420, 60
-_KEPT = 64
-"""Steps whose losses stay on the device; each is a small piece of its memory."""
+DRAWN_EVERY = 10.0
+"""Seconds from one drawing of the curve to the next; the last one is drawn whenever the training ends."""
+
+
+@dataclass(frozen=True)
+class _Point:
+    """What a point says, with its sums still on their way from the device, by the names that were told together."""
+
+    step: int
+    seconds: float
+    lr: float
+    count: int
+    sums: Mapping[tuple[str, ...], Fetch]
+
+    def values(self) -> dict[str, float]:
+        """The line, with means over ``count`` steps."""
+        totals: defaultdict[str, float] = defaultdict(float)
+        for names, sums in self.sums.items():
+            for name, total in zip(names, sums.read(), strict=True):
+                totals[name] += total
+        means = {name: round(total / self.count, 6) for name, total in totals.items()}
+        return {"step": self.step, "seconds": round(self.seconds, 1), "lr": self.lr, **means}
 
 
 class Curve:
-    """Collects losses, appends a point to ``curve.jsonl`` and draws ``curve.png`` anew.
+    """Sums losses on their device, appends a point to ``curve.jsonl`` as soon as its sums have arrived, draws ``curve.png``.
 
     Args:
         folder: the run's folder.
@@ -29,36 +55,40 @@ class Curve:
         folder.mkdir(parents=True, exist_ok=True)
         self._lines, self._picture = folder / "curve.jsonl", folder / "curve.png"
         self._say = say
-        self._sums: dict[str, float] = {}
-        self._waiting: dict[str, list[Tensor]] = {}
+        self._sums: dict[tuple[str, ...], Tensor] = {}
         self._count = 0
+        self._pending: deque[_Point] = deque()
+        self._drawn = -math.inf
 
     def add(self, losses: Mapping[str, Tensor]) -> None:
         """Add one step's losses to the running means; a GPU that still computes them is not waited for."""
-        for name, value in losses.items():
-            self._waiting.setdefault(name, []).append(value.detach().reshape(()).to(torch.float64, copy=True))
+        names = tuple(losses)
+        if names:
+            values = torch.stack([value.detach().reshape(()) for value in losses.values()]).to(torch.float64)
+            self._sums[names] = self._sums[names] + values if names in self._sums else values
         self._count += 1
-        if self._count % _KEPT == 0:
-            self._sum()
-
-    def _sum(self) -> None:
-        for name, values in self._waiting.items():
-            total = self._sums.get(name, 0.0)
-            for value in torch.stack(values).tolist():
-                total += value
-            self._sums[name] = total
-        self._waiting = {}
+        if self._pending:
+            self.flush(wait=False)
 
     def point(self, step: int, seconds: float, lr: float) -> None:
-        """Write the means since the last point."""
-        self._sum()
-        means = {name: round(total / self._count, 6) for name, total in self._sums.items()}
-        self._write({"step": step, "seconds": round(seconds, 1), "lr": lr, **means})
+        """The means since the last point, written as soon as they are here."""
+        sums = {names: Fetch(values) for names, values in self._sums.items()}
+        self._pending.append(_Point(step, seconds, lr, self._count, sums))
         self._sums, self._count = {}, 0
-        self.draw()
+        self.flush(wait=False)
+
+    def flush(self, wait: bool = True) -> None:
+        """Write the points that have arrived, or wait for all and draw them."""
+        while self._pending and (wait or all(sums.ready() for sums in self._pending[0].sums.values())):
+            self._write(self._pending.popleft().values())
+            if time.monotonic() - self._drawn > DRAWN_EVERY:
+                self.draw()
+        if wait:
+            self.draw()
 
     def validation(self, step: int, figures: Mapping[str, float]) -> None:
-        """Write figures on held-out data."""
+        """Write figures on held-out data, after all points so far."""
+        self.flush()
         if figures:
             self._write({"step": step, **{f"held_out_{k}": round(float(v), 5) for k, v in figures.items()}})
 
@@ -73,7 +103,8 @@ class Curve:
 
     def draw(self) -> None:
         """Draw the loss over the steps, on a logarithmic axis where it spans more than a decade."""
-        points = [(p["step"], p["loss"]) for p in self.points() if "loss" in p]
+        self._drawn = time.monotonic()
+        points = [(p["step"], p["loss"]) for p in self.points() if math.isfinite(p.get("loss", math.nan))]
         if len(points) < 2:
             return
         ok, png = cv2.imencode(".png", _plot(np.array(points, np.float64)))

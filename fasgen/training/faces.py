@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -16,14 +16,20 @@ from torch import Tensor
 from torch import distributed as dist
 
 from fasgen.errors import SourceError
-from fasgen.manifests.plan_file import latest
-from fasgen.manifests.shard import UnitReader, committed_units
+from fasgen.manifests.plan_file import generations, read_plan
+from fasgen.manifests.products import cutter, products, units_of
+from fasgen.manifests.shard import UnitReader
+from fasgen.records import Scalar
 from fasgen.training.config import FacesConfig
+from fasgen.training.draws import CPU
+from fasgen.training.residency import sent
 
 Filled = TypeVar("Filled", bound=NDArray[np.uint8])
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 IN_MEMORY = 1 << 30
 """Bytes above which the faces are kept in a mapped file, which all ranks of a machine share."""
+_KEPT = 1
+"""Epochs before and after one that are kept as well: batches made ahead may lie in the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +37,10 @@ class Face:
     """One training picture.
 
     Attributes:
-        path: its file, or the folder of the unit that holds it.
+        path: its file, or the generation in a store that holds it.
         name: stable over machines.
         subject: who it is.
-        stored: unit and row in a store's ``align`` folder; ``None`` for a file.
+        stored: unit and row in that folder; ``None`` for a file.
     """
 
     path: Path
@@ -54,7 +60,7 @@ def list_faces(config: FacesConfig) -> tuple[list[Face], list[Face]]:
             f"faces.path: {config.path} is not a folder; give a folder of aligned faces or a store, faces.path=FOLDER"
         )
     root = config.path
-    faces = _in_store(root, config) if any(root.glob("align-*/plan.json")) else _in_folder(root)
+    faces = _in_store(root, config) if generations(root) else _in_folder(root)
     if not faces:
         raise SourceError(f"faces.path: no live face in {root} (a store's live crops, or files {', '.join(sorted(SUFFIXES))})")
     unknown = set(config.holdout) - {f.subject for f in faces}
@@ -76,21 +82,22 @@ def _in_folder(root: Path) -> list[Face]:
 
 
 def _in_store(root: Path, config: FacesConfig) -> list[Face]:
-    """Crops of the newest ``align`` generation whose label is live: the generator must see real faces only.
+    """Crops of photographs whose label is live: the generator must see real faces only.
 
     Raises:
-        SourceError: a limit is set on a column that the store's align did not write.
+        SourceError: a limit is set on a column that the crops' manifests do not have.
     """
-    faces = []
-    for generation in latest(root):
-        if generation.stage != "align":
-            continue
-        for unit in committed_units(generation.folder):
-            for row in UnitReader(generation.folder, unit).rows:
-                if row["status"] == "ok" and row["label"] == "live" and _within(row, config):
-                    name, subject = str(row["sample_id"]), str(row["subject"] or row["sample_id"])
-                    faces.append(Face(generation.folder, name, subject, (unit, int(str(row["row"])))))
-    return faces
+    return [
+        Face(made, str(row["sample_id"]), str(row["subject"] or row["sample_id"]), (unit, int(str(row["row"]))))
+        for made, unit, row in rows_of_crops(root)
+        if row["label"] == "live" and _within(row, config)
+    ]
+
+
+def rows_of_crops(store: Path) -> Iterator[tuple[Path, int, dict[str, Scalar]]]:
+    """Folder, unit and ok row of every crop of the newest generation that cut them from sources, in the manifests' order."""
+    for folder, unit in units_of(cutter(store)):
+        yield from ((folder, unit, row) for row in UnitReader(folder, unit).rows if row["status"] == "ok")
 
 
 def _within(row: Mapping[str, object], config: FacesConfig) -> bool:
@@ -100,7 +107,9 @@ def _within(row: Mapping[str, object], config: FacesConfig) -> bool:
             continue
         value = row.get(column)
         if not isinstance(value, float):
-            raise SourceError(f"faces.path: the store's align has no {column}: run it again with this version, or set no limit")
+            raise SourceError(
+                f"faces.path: the store's crops have no {column}: run it again with this version, or set no limit"
+            )
         if (value < limit) if column == "sharpness" else (abs(value) > limit):
             return False
     return True
@@ -115,7 +124,7 @@ class Faces:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._unit: tuple[Path, int, UnitReader] | None = None
+        self._unit: tuple[Path, int, UnitReader, str] | None = None
 
     def read(self, face: Face) -> NDArray[np.uint8]:
         """Size x size x 3 RGB levels.
@@ -130,8 +139,8 @@ class Faces:
 
     def _stored(self, folder: Path, unit: int, row: int) -> NDArray[np.uint8]:
         if self._unit is None or self._unit[:2] != (folder, unit):
-            self._unit = (folder, unit, UnitReader(folder, unit))
-        return self._unit[2].image(row, "crop")
+            self._unit = (folder, unit, UnitReader(folder, unit), products(read_plan(folder)).picture)
+        return self._unit[2].image(row, self._unit[3])
 
 
 def _decode(path: Path) -> NDArray[np.uint8]:
@@ -185,31 +194,51 @@ def wait_for_ranks() -> None:
         dist.barrier()
 
 
-def epochs(count: int, batch: int, seed: int, start: int, rank: int, world: int) -> Iterator[Tensor]:
-    """Endless index batches of this rank, shuffled anew each epoch, resumable at any step.
+class Views(NamedTuple):
+    """Items to look at, (B,) numbers, and which of them (B,) are mirrored."""
+
+    items: Tensor
+    mirrored: Tensor
+
+
+class Epochs:
+    """Items and their mirror coins by step, drawn anew each epoch: a step's follow from the step alone, whichever came before.
+
+    An epoch is drawn once, on the host, and then lies where it is used: steps take slices of it. So items come in the same
+    order on every kind of device, and wherever their data lies.
 
     Args:
         count: items of an epoch.
-        batch: items per step over all ranks; divisible by ``world``.
-        seed: of the shuffles.
-        start: step to resume at; what earlier steps drew is skipped, not drawn again.
-        rank: this rank.
-        world: number of ranks.
-
-    Yields:
-        (batch // world,) int64 indices; every item appears once an epoch, whatever the number of ranks.
+        batch: items per step over all ranks; divisible by their number.
+        seed: of the draws.
+        flip: mirror about half of the items.
+        device: where the numbers are used.
     """
-    step, share = start, batch // world
-    while True:
-        first = step * batch
-        wanted = np.arange(first, first + batch)
-        indices = np.empty(batch, np.int64)
-        for epoch in np.unique(wanted // count):
-            order = np.random.Generator(np.random.Philox(key=[seed, int(epoch)])).permutation(count)
-            inside = wanted // count == epoch
-            indices[inside] = order[wanted[inside] % count]
-        yield torch.from_numpy(indices[rank * share : (rank + 1) * share])
-        step += 1
+
+    def __init__(self, count: int, batch: int, seed: int, flip: bool = False, device: torch.device = CPU) -> None:
+        self._count, self._batch, self._seed, self._flip, self._device = count, batch, seed, flip, device
+        self._drawn: dict[int, Views] = {}
+
+    def at(self, step: int, rank: int, world: int) -> Views:
+        """The (batch // world,) of a rank; every item appears once an epoch, whatever the number of ranks."""
+        share = self._batch // world
+        place, pieces = step * self._batch + rank * share, []
+        while share:
+            epoch, first = divmod(place, self._count)
+            piece = Views(*(values[first : first + share] for values in self._epoch(epoch)))
+            pieces.append(piece)
+            place, share = place + len(piece.items), share - len(piece.items)
+        return pieces[0] if len(pieces) == 1 else Views(*map(torch.cat, zip(*pieces, strict=True)))
+
+    def _epoch(self, epoch: int) -> Views:
+        # Threads that make batches ahead may both find an epoch missing; each then draws the same.
+        drawn = self._drawn
+        if epoch not in drawn:
+            random = np.random.Generator(np.random.Philox(key=[self._seed, epoch]))
+            order, mirrored = random.permutation(self._count), random.random(self._count) < 0.5 * self._flip
+            views = Views(*(sent(torch.from_numpy(values), self._device) for values in (order, mirrored)))
+            self._drawn = drawn = {e: v for e, v in drawn.items() if abs(e - epoch) <= _KEPT} | {epoch: views}
+        return drawn[epoch]
 
 
 def as_input(levels: Tensor, flip: Tensor | None = None) -> Tensor:

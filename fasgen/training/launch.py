@@ -16,7 +16,8 @@ from torch.multiprocessing.spawn import start_processes
 
 from fasgen.errors import ConfigError, ResourceError
 from fasgen.training.config import LoopConfig, TrainingSpec, trainings
-from fasgen.training.loop import Task, train
+from fasgen.training.loop import train
+from fasgen.training.task import Task
 
 PATIENCE = timedelta(hours=6)
 """How long a rank waits for another."""

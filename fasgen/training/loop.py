@@ -1,60 +1,32 @@
 """One loop for every network: resume, moving average, precision, ranks, curve and sheets.
 
-A task gives the loop its modules, its batches and its loss; everything that is the same for every network is here. Checkpoints
-are safetensors plus JSON, so resuming opens no pickle either.
+A task gives the loop its modules, its batches and its loss; everything that is the same for every network is here. Between two
+checkpoints or sheets the host waits for nothing that a GPU computes.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch import distributed as dist
 
-from fasgen.errors import WeightsError
-from fasgen.training.average import ema_decay, follow
+from fasgen.training.average import Follower, ema_decay
+from fasgen.training.checkpoint import Checkpoint
+from fasgen.training.clock import Clock
 from fasgen.training.config import LoopConfig
 from fasgen.training.curve import Curve
+from fasgen.training.draws import seed_of
+from fasgen.training.learner import Learner
 from fasgen.training.prefetch import Prefetcher
-from fasgen.training.turns import Turn, groups, only, part_of, share_gradients, turns_of
+from fasgen.training.task import Task
 from fasgen.training.watch import Watch
-
-
-class Task(Protocol):
-    """What a network brings to the loop.
-
-    Where networks learn in turn, a task also has ``turns``, a sequence of `Turn`; the loop then calls their losses, not `loss`.
-    """
-
-    module: nn.Module
-    """Holds every parameter that is trained, and nothing else; `loss` calls it."""
-
-    def batches(self, start: int, rank: int, world: int) -> Iterator[Any]:
-        """Endless batches of this rank from step ``start`` on, the same after a resume as without one.
-
-        They draw from generators of their own, never from torch's global one: with ``prefetch`` they are made on other threads.
-        """
-        ...
-
-    def loss(self, module: nn.Module, batch: Any, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Scalar loss and named parts for the curve. ``module`` is `module`, possibly compiled or wrapped for ranks."""
-        ...
-
-    def validate(self, module: nn.Module, folder: Path, step: int) -> Mapping[str, float]:
-        """Figures on held-out data under the averaged weights; draws a sheet of samples into ``folder``."""
-        ...
-
-    def export(self, module: nn.Module, folder: Path) -> None:
-        """Write the finished network, with the averaged weights in ``module``, in the layout that its stage loads."""
-        ...
 
 
 def learning_rate(config: LoopConfig, progress: float, step: int) -> float:
@@ -85,91 +57,8 @@ def memory_format(module: nn.Module, device: torch.device) -> torch.memory_forma
     return torch.contiguous_format if fragile else torch.channels_last
 
 
-def _optimiser(module: nn.Module, turns: Sequence[Turn], config: LoopConfig) -> torch.optim.Optimizer:
-    parts = groups(module, turns)
-    if config.optimiser == "sgd":
-        return torch.optim.SGD(parts, config.lr, config.betas[0], weight_decay=config.weight_decay)
-    return torch.optim.AdamW(parts, config.lr, config.betas, weight_decay=config.weight_decay)
-
-
 def _silent(line: str) -> None:
     """Says nothing."""
-
-
-def _autocast(config: LoopConfig, device: torch.device) -> Any:
-    wanted = config.precision
-    if wanted == "auto":
-        wanted = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-    return torch.autocast(device.type, torch.bfloat16) if wanted == "bf16" else nullcontext()
-
-
-class Checkpoint:
-    """A training state on disk: raw and averaged weights, optimiser moments, and where it stood.
-
-    Args:
-        folder: the run's folder; the state lies in ``checkpoint/`` inside.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "checkpoint"
-
-    def exists(self) -> bool:
-        """True if there is a complete state to resume from."""
-        return (self.folder / "state.json").is_file()
-
-    def save(
-        self, module: nn.Module, ema: Mapping[str, Tensor], optimiser: torch.optim.Optimizer, state: dict[str, Any]
-    ) -> None:
-        """Write a complete new state beside the old one, then put it in its place."""
-        new, old = self.folder.with_name("checkpoint.new"), self.folder.with_name("checkpoint.old")
-        _remove(new)
-        new.mkdir(parents=True)
-        save_file({k: v.detach().contiguous().cpu() for k, v in module.state_dict().items()}, new / "weights.safetensors")
-        save_file({k: v.contiguous().cpu() for k, v in ema.items()}, new / "ema.safetensors")
-        moments = {
-            f"{index}.{key}": value.detach().contiguous().cpu()
-            for index, slots in optimiser.state_dict()["state"].items()
-            for key, value in slots.items()
-            if value is not None  # the momentum of an SGD without any
-        }
-        save_file(moments, new / "optimiser.safetensors")
-        (new / "state.json").write_text(json.dumps(state))
-        _remove(old)
-        if self.folder.exists():
-            self.folder.rename(old)
-        new.rename(self.folder)
-        _remove(old)
-
-    def load(self, module: nn.Module, ema: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> dict[str, Any]:
-        """Restore everything in place and return the state.
-
-        Raises:
-            WeightsError: if the state was written by another architecture.
-        """
-        try:
-            module.load_state_dict(load_file(self.folder / "weights.safetensors"))
-        except RuntimeError as error:
-            raise WeightsError(
-                f"{self.folder}: is of another architecture; choose another out= or delete it "
-                f"({str(error).splitlines()[-1].strip()})"
-            ) from error
-        saved = load_file(self.folder / "ema.safetensors")
-        for key, value in ema.items():
-            value.copy_(saved[key].to(value))
-        slots: dict[int, dict[str, Tensor]] = {}
-        for key, value in load_file(self.folder / "optimiser.safetensors").items():
-            index, _, name = key.partition(".")
-            slots.setdefault(int(index), {})[name] = value
-        optimiser.load_state_dict({"state": slots, "param_groups": optimiser.state_dict()["param_groups"]})
-        state: dict[str, Any] = json.loads((self.folder / "state.json").read_text())
-        return state
-
-
-def _remove(folder: Path) -> None:
-    if folder.exists():
-        for path in folder.iterdir():
-            path.unlink()
-        folder.rmdir()
 
 
 def train(
@@ -197,90 +86,55 @@ def train(
     if config.threads:
         torch.set_num_threads(config.threads)
     module: nn.Module = task.module.to(device).to(memory_format=memory_format(task.module, device))  # type: ignore[call-overload]
-    ema = {k: v.detach().clone() for k, v in module.state_dict().items()}
-    turns, alternating = turns_of(task), hasattr(task, "turns")
-    optimiser = _optimiser(module, turns, config)
-    checkpoint, curve, watch = Checkpoint(config.out), Curve(config.out, say), Watch(config, device, world)
+    weights = {name: value.detach() for name, value in module.state_dict().items()}
+    ema = {name: value.clone() for name, value in weights.items()} if config.ema else weights
+    watch, curve, checkpoint = Watch(config, device, world), Curve(config.out, say), Checkpoint(config.out)
+    learner, follow = Learner(task, config, device, watch, world, say), Follower(ema, weights)
     step, spent = 0, 0.0
     if checkpoint.exists():
-        state = checkpoint.load(module, ema, optimiser)
+        state = checkpoint.load(module, ema, learner.optimiser)
         step, spent = int(state["step"]), float(state["seconds"])
     if rank == 0:
         curve.cut(step)
-    runner: nn.Module = module
-    if world > 1 and not alternating:
-        runner = nn.parallel.DistributedDataParallel(module, device_ids=[device.index] if device.type == "cuda" else None)
-    if config.compile and alternating:
-        for child in module.children():
-            child.compile()
-    elif config.compile:
-        runner = torch.compile(runner)  # type: ignore[assignment]
-    began = time.monotonic() - spent
+    clock = Clock(config, device, world, time.monotonic() - spent)
 
     def batch_of(step: int) -> Any:
-        with _autocast(config, device):
-            return next(task.batches(step, rank, world))
+        return next(task.batches(step, rank, world))
 
-    def in_turn() -> Iterator[Any]:
-        made = task.batches(step, rank, world)
-        while True:
-            with _autocast(config, device):
-                batch = next(made)
-            yield batch
-
-    def progress() -> float:
-        if not config.minutes:
-            return step / config.steps
-        share = max(step / config.steps, (time.monotonic() - began) / (60 * config.minutes))
-        if world > 1:
-            # Clocks differ; ranks must stop at the same step.
-            first = torch.tensor(share, dtype=torch.float64, device=device)
-            dist.broadcast(first, 0)
-            share = float(first)
-        return share
+    def save() -> None:
+        curve.flush()
+        checkpoint.save(module, ema, learner.optimiser, {"step": step, "seconds": clock.seconds()})
 
     module.train()
     with ExitStack() as running:
-        ahead = config.prefetch if config.prefetch is not None else 4 * (device.type == "cuda")
-        batches = running.enter_context(Prefetcher(batch_of, step, ahead)) if ahead else in_turn()
-        while (done := progress()) < 1.0:
-            for group in optimiser.param_groups:
+        ahead = config.prefetch
+        if ahead is None:
+            ahead = 4 if device.type == "cuda" and getattr(task, "needs_host", True) else 0
+        batches = running.enter_context(Prefetcher(batch_of, step, ahead)) if ahead else task.batches(step, rank, world)
+        while (done := clock.progress(step)) < 1.0:
+            for group in learner.optimiser.param_groups:
                 group["lr"] = learning_rate(config, done, step) * group["rate"]
             # Seeded anew at each step, so that a resumed run draws what the uninterrupted one drew.
-            torch.manual_seed((config.seed * 1_000_003 + step) * world + rank)
-            batch = next(batches)
-            told: dict[str, Tensor] = {}
-            for turn in turns:
-                part = part_of(module, turn)
-                with only(module, part):
-                    with _autocast(config, device):
-                        turn_loss, named = turn.loss(runner, batch, step)
-                    watch.see(step, turn_loss)
-                    optimiser.zero_grad(set_to_none=True)
-                    turn_loss.backward()  # type: ignore[no-untyped-call]
-                if alternating and world > 1:
-                    share_gradients(part, world)
-                nn.utils.clip_grad_norm_(part.parameters(), config.clip)
-                optimiser.step()
-                told |= {"loss": turn_loss} if turn is turns[0] else {}
-                told |= named
-            decay = ema_decay(config.ema, step) if config.ema else 0.0
-            follow(ema, module.state_dict(), decay)
+            torch.manual_seed(seed_of("loss", config.seed, step, rank))
+            told = learner(next(batches), step)
+            if config.ema:
+                follow(ema_decay(config.ema, step))
             step += 1
-            if any(step % every == 0 for every in (config.log_every, config.checkpoint_every, config.sheet_every)):
+            saves, shows = step % config.checkpoint_every == 0, step % config.sheet_every == 0
+            if saves or shows:
                 watch.look()
             if rank == 0:
                 curve.add(told)
                 if step % config.log_every == 0:
-                    curve.point(step, time.monotonic() - began, optimiser.param_groups[0]["lr"])
-                if step % config.checkpoint_every == 0:
-                    checkpoint.save(module, ema, optimiser, {"step": step, "seconds": time.monotonic() - began})
-                if step % config.sheet_every == 0:
+                    curve.point(step, clock.seconds(), learner.optimiser.param_groups[0]["lr"])
+                if saves:
+                    save()
+                if shows:
                     _validate(task, module, ema, config.out, step, curve)
     watch.look()
     folder = config.out / "final"
     if rank == 0:
-        checkpoint.save(module, ema, optimiser, {"step": step, "seconds": time.monotonic() - began})
+        save()
         _validate(task, module, ema, config.out, step, curve)
         module.load_state_dict(ema)
         module.eval()

@@ -11,9 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch import distributed as dist
 
 Loss = Callable[[nn.Module, Any, int], tuple[Tensor, Mapping[str, Tensor]]]
 
@@ -57,12 +55,15 @@ def groups(module: nn.Module, turns: Sequence[Turn]) -> list[dict[str, Any]]:
     return [{"params": list(module.get_submodule(part).parameters()), "rate": rate} for part, rate in rates.items()]
 
 
-@contextmanager
-def only(module: nn.Module, part: nn.Module) -> Iterator[None]:
-    """Inside, parameters of ``part`` alone collect gradients."""
-    still = [p for p in module.parameters() if p.requires_grad]
+def others(module: nn.Module, part: nn.Module) -> list[nn.Parameter]:
+    """The parameters of ``module`` that learn, but not in ``part``."""
     mine = {id(p) for p in part.parameters()}
-    still = [p for p in still if id(p) not in mine]
+    return [p for p in module.parameters() if p.requires_grad and id(p) not in mine]
+
+
+@contextmanager
+def standing(still: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Inside, ``still`` collect no gradients."""
     for p in still:
         p.requires_grad_(False)
     try:
@@ -70,15 +71,3 @@ def only(module: nn.Module, part: nn.Module) -> Iterator[None]:
     finally:
         for p in still:
             p.requires_grad_(True)
-
-
-def share_gradients(part: nn.Module, world: int) -> None:
-    """Replace every gradient by its mean over ranks.
-
-    For turns, instead of ``DistributedDataParallel``: that expects one backward pass in which all parameters take part.
-    """
-    for p in part.parameters():
-        if p.grad is None:
-            p.grad = torch.zeros_like(p)
-        dist.all_reduce(p.grad)
-        p.grad /= world

@@ -23,9 +23,10 @@ HOSTILE_NAME = "<img src=x onerror=alert(5)><svg onload=alert(6)>\"'`&lt;b&gt;"
 """What a folder may be called."""
 
 SCORES = (
-    Column("brisque", "float64", "BRISQUE of the crop", "points, lower is better"),
-    Column("similarity", "float32", "cosine, higher is closer", "[-1, 1]"),
+    Column("brisque", "float64", "BRISQUE of the crop", "points, lower is better", "worse"),
+    Column("similarity", "float32", "cosine, higher is closer", "[-1, 1]", "better"),
 )
+RESIDUAL = {"name": "residual", "one": 127.5, "drawn": "signed", "leaves": "reconstruction", "doc": "residual", "card": ""}
 UNITS, ROWS, VARIANTS = 3, 6, 2
 
 
@@ -68,6 +69,10 @@ def make_store(store: Path, *, hostile: bool = False, shift: float = 0.0) -> Pat
     for name, folder in folders.items():
         upstream = {above[name]: hashes.get(above[name], "0" * 64)}
         plan = {"stage": name, "plan_hash": hashes[name], "upstream": upstream, "units": UNITS, "rows": UNITS * ROWS}
+        plan |= {"primaries": [name for name in upstream if name != "sources"], "roster": name == "synth"}
+        plan |= {"samples": ["synthesised" if name.startswith("synth") else "photographed"]}
+        plan |= {"picture": "crop"} if name in ("align", "synth") else {"scores": [[one.name, one.higher] for one in SCORES]}
+        plan |= {"cues": [RESIDUAL], "arrays": ["residual"]} if name == "score" else {}
         weights = {HOSTILE if hostile else "net": "ab" * 32}
         settings = {HOSTILE if hostile else "limit": 5}
         summary = HOSTILE if hostile else name

@@ -39,13 +39,14 @@ def sample(
         "path": f"{subject}/{('spoof', 'live')[label]}-{number}.jpg",
         "frame": None,
         "synthetic": synthetic,
+        "cues": {"residual": {"one": 127.5}},
         "quality": {"brisque": None if brisque is None else brisque + number},
     }
     stream = io.BytesIO()
     np.save(stream, cue)
     members = {
         "png": cv2.imencode(".png", image)[1].tobytes(),
-        "cue.npy": stream.getvalue(),
+        "residual.npy": stream.getvalue(),
         "json": json.dumps(record).encode(),
     }
     return record, members

@@ -36,7 +36,7 @@ def mirror(sample: Callable[..., Any], pack: Pack, tmp_path_factory: pytest.Temp
         bgr = np.asarray(cv2.imdecode(np.frombuffer(members["png"], np.uint8), cv2.IMREAD_COLOR))
         stream = io.BytesIO()
         np.save(stream, bgr[:, :, ::-1].astype(np.int16))
-        members["cue.npy"] = stream.getvalue()
+        members["residual.npy"] = stream.getvalue()
     return pack(tmp_path_factory.mktemp("packed") / "mirror", samples)
 
 
@@ -81,7 +81,7 @@ def test_the_second_input_is_the_moved_image_standardised(mirror: Path) -> None:
 @pytest.mark.parametrize("scale", ["standardised", "signed"])
 def test_it_is_treated_as_a_cue_that_equals_the_image(mirror: Path, scale: str) -> None:
     """The same draws, the same movement, the same scaling: levels over 127.5, less 1, where the residual has no such offset."""
-    own, of_levels = (batch_of(experiment(mirror, cues, cue_scale=scale, **MOVED)) for cues in (["image"], ["cue"]))
+    own, of_levels = (batch_of(experiment(mirror, cues, cue_scale=scale, **MOVED)) for cues in (["image"], ["residual"]))
     assert torch.equal(own.image, of_levels.image) and own.meta == of_levels.meta
     assert own.cue is not None and of_levels.cue is not None
     assert torch.allclose(own.cue, of_levels.cue - float(scale == "signed"), atol=2e-5)
@@ -90,21 +90,21 @@ def test_it_is_treated_as_a_cue_that_equals_the_image(mirror: Path, scale: str) 
 
 
 def test_it_stands_among_other_cues_in_their_order(mirror: Path) -> None:
-    both, own = (batch_of(experiment(mirror, cues, **MOVED)) for cues in (["cue", "image"], ["image"]))
+    both, own = (batch_of(experiment(mirror, cues, **MOVED)) for cues in (["residual", "image"], ["image"]))
     assert both.cue is not None and own.cue is not None and both.cue.shape == (8, 6, 32, 32)
     assert torch.equal(both.cue[:, 3:], own.cue) and not torch.equal(both.cue[:, :3], own.cue)
-    assert Shards(experiment(mirror, ["cue", "image"]).data, cues=True).cue_channels == 6
+    assert Shards(experiment(mirror, ["residual", "image"]).data, cues=True).cue_channels == 6
 
 
 def test_scoring_sees_it_too_and_unmoved(mirror: Path) -> None:
     shards = Shards(experiment(mirror, ["image"], **MOVED).data, cues=True)
     [batch] = shards.plain(shards.table, 16, CPU)
-    [still] = Shards(experiment(mirror, ["cue"]).data, cues=True).plain(shards.table, 16, CPU)
+    [still] = Shards(experiment(mirror, ["residual"]).data, cues=True).plain(shards.table, 16, CPU)
     assert torch.equal(batch.image, still.image) and batch.cue is not None and still.cue is not None
     assert torch.allclose(batch.cue, still.cue, atol=2e-5)
 
 
-@pytest.mark.parametrize("cues", [["image"], ["cue"]])
+@pytest.mark.parametrize("cues", [["image"], ["residual"]])
 def test_oa_net_begins_as_the_transformer_of_the_same_seed_to_the_last_bit(mirror: Path, cues: list[str]) -> None:
     control = task_of(experiment(mirror, cues, "cross_attention", "vit-tiny"))
     plain = task_of(experiment(mirror, cues, "image", "vit-tiny"))
@@ -115,7 +115,9 @@ def test_oa_net_begins_as_the_transformer_of_the_same_seed_to_the_last_bit(mirro
 
 @pytest.mark.parametrize(("use", "backbone"), [("two_branch", "resnet18-tiny"), ("cross_attention", "vit-tiny")])
 def test_it_begins_with_the_parameters_of_the_network_that_has_a_cue(mirror: Path, use: str, backbone: str) -> None:
-    control, with_cue = (task_of(experiment(mirror, cues, use, backbone)).net.state_dict() for cues in (["image"], ["cue"]))
+    control, with_cue = (
+        task_of(experiment(mirror, cues, use, backbone)).net.state_dict() for cues in (["image"], ["residual"])
+    )
     assert control.keys() == with_cue.keys() and all(torch.equal(control[key], with_cue[key]) for key in control)
 
 
@@ -123,16 +125,16 @@ def test_it_begins_with_the_parameters_of_the_network_that_has_a_cue(mirror: Pat
 def test_shards_without_cues_suffice(sample: Callable[..., Any], pack: Pack, tmp_path: Path, use: str, backbone: str) -> None:
     samples = [sample(dataset, "s1", label, number) for dataset in "ab" for label in (1, 0) for number in range(4)]
     for _, members in samples:
-        del members["cue.npy"]
+        del members["residual.npy"]
     shards = pack(tmp_path / "plain", samples)
     one = experiment(shards, ["image"], use, backbone, out=str(tmp_path / "out"), **MOVED)
     [found] = run_experiments({"x": one}, CPU, lambda line: None)[1]
     assert 0 <= found.values["auc"] <= 1
-    with pytest.raises(ShardError, match=r"member cue\.npy is missing"):
-        batch_of(experiment(shards, ["cue"], use, backbone))
+    with pytest.raises(ShardError, match=r"member residual\.npy is missing"):
+        batch_of(experiment(shards, ["residual"], use, backbone))
 
 
 def test_the_image_alone_is_no_cue(mirror: Path) -> None:
     with pytest.raises(ValidationError, match=r"data\.cues=\[image\] has no cue: take model\.use=image"):
         experiment(mirror, ["image"], "cue")
-    assert experiment(mirror, ["image", "cue"], "cue").data.cues == ("image", "cue")
+    assert experiment(mirror, ["image", "residual"], "cue").data.cues == ("image", "residual")

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import toy
 
-from fasgen.manifests.report.delivery import FINISH
 from fasgen.records import Column, Reason, Scalar
 from fasgen.stages.stage import ArrayField, Product, Reads, Reject, Roster, Sample, StageConfig, StageSpec
 
@@ -119,7 +118,6 @@ COLLECT = StageSpec(
     also=(Reads("compare"), Reads("mix", encoded=("small",))),
     tar="fas-{unit:06d}.tar",
     shipped=True,
-    finish=FINISH,
 )
 TARGETS = {
     "shrink": "toy:SHRINK",

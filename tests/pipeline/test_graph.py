@@ -10,8 +10,8 @@ import pytest
 from pydantic import Field
 
 from fasgen.errors import ConfigError
-from fasgen.pipeline.graph import canonical_json, plain, plan_hash, resolve, wire, with_ancestors
-from fasgen.stages.stage import Reads, Roster, StageConfig, StageSpec
+from fasgen.pipeline.graph import Wiring, canonical_json, plain, plan_hash, resolve, wire, with_ancestors
+from fasgen.stages.stage import ArrayField, Cue, Reads, Roster, StageConfig, StageSpec
 
 
 class Mode(StrEnum):
@@ -58,28 +58,59 @@ def test_a_stage_that_is_off_takes_with_it_what_reads_it_and_its_lane() -> None:
     assert on["pack"].primaries == ("align", "screen")
 
 
-def cued(want: str, on: bool) -> dict[str, StageSpec]:
-    reads = (Reads("align"), Reads("lgsc", arrays=("lgsc",), prefix="lgsc.", optional=True))
+def cue(name: str) -> Cue:
+    return Cue(name, "int16", "a cue", one=1.0, card="A cue.", columns=("size",))
+
+
+def cued(names: tuple[str, ...] | None, on: bool = True) -> dict[str, StageSpec]:
+    """Photographs and spoofs of them; a cue of both, one of each under one name by twins, and one of photographs alone."""
+    roster = Roster("align", "a:b", (), lambda config: 1)
     return {
         "align": spec("align"),
-        "lgsc": spec("lgsc", "align", off=lambda config: not on),
-        "pack": StageSpec("pack", "", 1, reads, StageConfig, "a:b", wants=lambda config, read: want),  # type: ignore[arg-type, return-value]
+        "synth": spec("synth", "align", roster=roster),
+        "residual": spec("residual", "align", arrays=(cue("residual"),)),
+        "synth_residual": spec("synth_residual", "synth", arrays=(cue("residual"),)),
+        "both": spec("both", "align", also=(Reads("synth"),), arrays=(cue("map"), ArrayField("mask", "uint8", "no cue"))),
+        "pack": spec("pack", "align", also=(Reads("synth"),), gathers=lambda config: names),
+        "own": spec("own", "align", arrays=(cue("own"),), off=lambda config: not on),
     }
 
 
-@pytest.mark.parametrize(
-    ("want", "on", "read"),
-    [("if_on", True, True), ("if_on", False, False), ("no", True, False), ("no", False, False), ("yes", True, True)],
-)
-def test_what_is_optional_is_read_where_it_is_wanted_and_made(want: str, on: bool, read: bool) -> None:
-    wired = wire(cued(want, on), lambda section: None)
-    assert wired["pack"].stages == (("align", "lgsc") if read else ("align",))
-    assert ("lgsc" in wired) == on
+def gathered(wiring: Wiring) -> list[list[tuple[str, str]]]:
+    return [[(read.stage, read.cue.name) for read in lane if read.cue] for lane in wiring.lanes]
 
 
-def test_wanting_what_is_switched_off_is_refused() -> None:
-    with pytest.raises(ConfigError, match="pack asks for what lgsc makes, which is switched off"):
-        wire(cued("yes", False), lambda section: None)
+def test_each_lane_gathers_the_cues_that_are_made_of_its_samples() -> None:
+    wired = wire(cued(None), lambda section: None)
+    photographs = [("residual", "residual"), ("both", "map"), ("own", "own")]
+    assert gathered(wired["pack"]) == [photographs, [("synth_residual", "residual"), ("both", "map")]]
+    assert [one.name for one in wired["pack"].cues] == ["residual", "map", "own"]
+    assert wired["pack"].lanes[0][1].columns == ("size", "seed", "plan_hash", "weights")
+    assert wired["both"].samples == {"photographed", "synthesised"} and wired["synth"].samples == {"synthesised"}
+    # Whatever the dict says, what is gathered comes first.
+    assert list(wired).index("own") < list(wired).index("pack")
+
+
+def test_what_is_off_is_not_gathered_and_names_choose() -> None:
+    wired = wire(cued(None, on=False), lambda section: None)
+    assert gathered(wired["pack"])[0] == [("residual", "residual"), ("both", "map")] and "own" not in wired
+    assert gathered(wire(cued(("map",)), lambda section: None)["pack"]) == [[("both", "map")]] * 2
+    assert gathered(wire(cued(()), lambda section: None)["pack"]) == [[], []]
+
+
+def test_cues_that_cannot_be_gathered_are_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"asks for the cue residul, .* did you mean residual\? There are residual, map"):
+        wire(cued(("residul",)), lambda section: None)
+    with pytest.raises(ConfigError, match="pack asks for the cue own of own, which is switched off: switch own on"):
+        wire(cued(("own",), on=False), lambda section: None)
+    with pytest.raises(ConfigError, match="pack gathers two cues called map, of both and of other"):
+        wire({**cued(None), "other": spec("other", "align", arrays=(cue("map"),))}, lambda section: None)
+
+
+@pytest.mark.parametrize("name", ["image", "json", "two words", "a.b", "", "Residual"])
+def test_a_cue_has_a_name_of_its_own(name: str) -> None:
+    with pytest.raises(ValueError, match="a cue cannot be called"):
+        cue(name)
 
 
 def test_guides_and_rosters_bar_until_their_stage_is_whole() -> None:

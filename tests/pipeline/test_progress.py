@@ -67,3 +67,42 @@ def test_live_table_shows_stages_and_messages_as_they_are() -> None:
         live.show({"align": (0, 1, 1)})
         live.say("[not markup] died")
     assert "align" in stream.getvalue() and "[not markup] died" in stream.getvalue()
+
+
+def test_what_is_not_computed_yet_is_said_and_is_no_working_time() -> None:
+    clock = Clock()
+    model = Model(clock)
+    model.begin([StageStart("defake", 5, 0, 50, {})])
+    model.show({"defake": (0, 2, 3)}, {"defake": {"compiling": 2}})
+    clock.now += 100
+    (line,) = model.lines()
+    assert sentence(line).startswith("defake: 0/5 units, 2 running (compiling), 3 waiting")
+    model.show({"defake": (0, 2, 3)}, {"defake": {"starting": 1}})
+    assert sentence(model.lines()[0]).startswith("defake: 0/5 units, 2 running (1 starting), 3 waiting")
+    clock.now += 5
+    model.unit("defake", summary())
+    model.show({"defake": (1, 2, 2)}, {"defake": {}})
+    (line,) = model.lines()
+    assert line.rate == 2.0 and sentence(line).startswith("defake: 1/5 units, 2 running, 2 waiting")
+
+
+def test_the_live_table_says_it_too() -> None:
+    stream = io.StringIO()
+    with Live(stream) as live:
+        live.begin([StageStart("defake", 2, 0, 20, {})])
+        live.show({"defake": (0, 1, 1)}, {"defake": {"compiling": 1}})
+    assert "1 (compiling)" in stream.getvalue()
+
+
+def test_plain_lines_come_when_compiling_has_ended() -> None:
+    stream = io.StringIO()
+    plain = Plain(stream)
+    clock = plain.model.clock = Clock()
+    with plain:
+        plain.begin([StageStart("defake", 2, 0, 20, {})])
+        plain.show({"defake": (0, 1, 1)}, {"defake": {"compiling": 1}})
+        clock.now += 11
+        plain.show({"defake": (0, 1, 1)}, {"defake": {"compiling": 1}})
+        clock.now += 11
+        plain.show({"defake": (0, 1, 1)})
+    assert ["compiling" in line for line in stream.getvalue().splitlines()] == [True, False]

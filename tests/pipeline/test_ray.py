@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 import toy
 
+from fasgen.errors import ResourceError
 from fasgen.manifests.shard import UnitReader
+from fasgen.pipeline.engine import Doing, Finished, State
 from fasgen.pipeline.local_engine import LocalEngine
-from fasgen.pipeline.ray_engine import RayEngine, connect
+from fasgen.pipeline.ray_engine import RayEngine, connect, rehearse
+from fasgen.pipeline.rehearsal import Rehearsal
 from fasgen.pipeline.resources import Resources
 from fasgen.pipeline.run import Outcome
+from fasgen.pipeline.schedule import Assign, Joined, Key
 from fasgen.sources.config import SourceConfig
 
 HERE = str(Path(__file__).parent)
@@ -88,7 +92,51 @@ def test_a_worker_killed_in_the_middle_changes_no_byte(source: SourceConfig, ref
     result, pages, _ = toy.go(made, lambda: engine(2, TOY_DIE_AT=f"noisy:{20 + 2 * 12}:{marker}"))
     assert marker.exists() and result.deaths == 1 and pages.of("lost") and pages.of("retry")
     assert result.outcome is Outcome.FINISHED and result.units == 9
+    # Three were hired, of whom one died; what they took to come up is in the account.
+    assert result.use is not None and result.use.workers == len(pages.of("worker")) == 3 and result.use.start > 0
     assert toy.content(store) == toy.content(reference)
+
+
+def test_workers_say_what_they_do_and_never_hold_anybody_up(source: SourceConfig, tmp_path: Path) -> None:
+    import time
+
+    made = toy.plan(toy.configure(source), tmp_path / "store")
+    made.write()
+    workers = engine(1, TOY_SLEEP="3")
+    try:
+        (joined,) = (event for event in workers.wait(0) if isinstance(event, Joined))
+        key = Key("shrink", 0)
+        workers.submit(joined.worker, made.task(Assign(joined.worker, key), tmp_path))
+        states: list[State] = []
+        longest, finished = 0.0, False
+        while not finished:
+            began = time.monotonic()
+            for event in workers.wait(0.1):
+                states += [event.state] if isinstance(event, Doing) else []
+                finished |= isinstance(event, Finished)
+            longest = max(longest, time.monotonic() - began)
+            assert len(workers._asked) <= 1
+        # It answers while a unit is in the stage, and a question takes no time however long that lasts.
+        assert State(key, "computing") in states and longest < 2
+        actor, _ = workers._actors[joined.worker]
+        import ray
+
+        ray.kill(actor)
+        workers._ask_at = 0.0
+        for _ in range(10):
+            assert workers.wait(0.05) == [], "a death of an idle worker is no event"
+    finally:
+        workers.close()
+
+
+def test_a_batch_is_measured_on_a_worker_of_the_cluster() -> None:
+    import spinning
+
+    path = os.pathsep.join((HERE, str(Path.cwd()), os.environ.get("PYTHONPATH", "")))
+    job = Rehearsal("spinning:SPIN", spinning.SpinConfig(), 24)
+    assert sorted(rehearse(job, "Fake GPU", gpus=0, environment={"PYTHONPATH": path})) == [16, 32, 64]
+    with pytest.raises(ResourceError, match="no such weights"):
+        rehearse(job, "Fake GPU", gpus=0, environment={"PYTHONPATH": path, "SPIN_FAILS": "1"})
 
 
 def with_a_bad_one(source: SourceConfig, folder: Path) -> SourceConfig:

@@ -117,11 +117,6 @@ class Join:
         ]
 
 
-def finish(folder: Path, plan: dict[str, object]) -> None:
-    names = sorted(path.name for path in folder.glob("toy-*.tar"))
-    (folder / "index.json").write_text(json.dumps({"plan": plan["plan_hash"], "shards": names}))
-
-
 SHRINK = StageSpec(
     "shrink",
     "smaller",
@@ -153,7 +148,6 @@ JOIN = StageSpec(
     "toy:Join",
     tar="toy-{unit:06d}.tar",
     shipped=True,
-    finish="toy:finish",
 )
 TARGETS = {"shrink": "toy:SHRINK", "noisy": "toy:NOISY", "join": "toy:JOIN"}
 

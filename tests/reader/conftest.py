@@ -26,11 +26,12 @@ def members(number: int, size: int = SIZE) -> dict[str, bytes]:
         "label_index": number % 2,
         "label": ("spoof", "live")[number % 2],
         "number": number,
+        "cues": {"residual": {"one": 127.5}},
     }
     record["split"] = "test" if number % 5 == 0 else "train"
     return {
         "png": bytes(cv2.imencode(".png", image[:, :, ::-1])[1]),
-        "cue.npy": stream.getvalue(),
+        "residual.npy": stream.getvalue(),
         "json": json.dumps(record).encode(),
     }
 

@@ -77,18 +77,18 @@ def test_tensors(packed: Packed) -> None:
     [first, *_] = FasDataset(packed([2]), SampleDecoder(cue_scale="signed"))
     rng = np.random.default_rng(0)
     image, made = rng.integers(0, 256, (2, 16, 16, 3), np.uint8)
-    assert first["image"].dtype == first["cue"].dtype == torch.float32
+    assert first["image"].dtype == first["residual"].dtype == torch.float32
     assert np.array_equal(first["image"].permute(1, 2, 0).numpy(), image.astype(np.float32) / np.float32(127.5) - 1)
-    assert np.allclose(first["cue"].permute(1, 2, 0).numpy(), (image.astype(np.int16) - made) / 127.5)
+    assert np.allclose(first["residual"].permute(1, 2, 0).numpy(), (image.astype(np.int16) - made) / 127.5)
     assert first["label"] == 0 and first["meta"]["shard"].endswith("fas-000000.tar")
     [levels, *_] = FasDataset(packed([2]), SampleDecoder(cue_scale="levels"))
-    assert torch.equal(first["image"] - levels["cue"] / 127.5, first["image"] - first["cue"])
+    assert torch.equal(first["image"] - levels["residual"] / 127.5, first["image"] - first["residual"])
 
 
 def test_cue_is_standardised_by_default(packed: Packed) -> None:
     for sample in FasDataset(packed([3])):
-        assert abs(float(sample["cue"].double().mean())) < 1e-6
-        assert abs(float(sample["cue"].double().std(correction=0)) - 1) < 1e-6
+        assert abs(float(sample["residual"].double().mean())) < 1e-6
+        assert abs(float(sample["residual"].double().std(correction=0)) - 1) < 1e-6
 
 
 def several(tmp_path: Path, members: Members, write_shard: Write) -> Path:
@@ -97,7 +97,8 @@ def several(tmp_path: Path, members: Members, write_shard: Write) -> Path:
     for n in range(3):
         files = members(n)
         rng = np.random.default_rng(100 + n)
-        told = json.loads(files["json"]) | {"cues": {"lgsc": {"one": 32767.0}}}
+        told = json.loads(files["json"])
+        told["cues"]["lgsc"] = {"one": 32767.0}
         stream = io.BytesIO()
         np.save(stream, rng.integers(-32767, 32768, (16, 16, 3)).astype(np.int16))
         more = {"lgsc.npy": stream.getvalue(), "traces.npy": b"no array", "json": json.dumps(told).encode()}
@@ -107,11 +108,11 @@ def several(tmp_path: Path, members: Members, write_shard: Write) -> Path:
 
 def test_only_the_cues_that_are_asked_for_are_decoded(tmp_path: Path, members: Members, write_shard: Write) -> None:
     shard = several(tmp_path, members, write_shard)
-    [first, *_] = FasDataset(shard, SampleDecoder(cues=("lgsc", "cue"), cue_scale={"lgsc": "signed"}))
-    assert set(first) == {"image", "cue", "lgsc", "label", "meta"}
+    [first, *_] = FasDataset(shard, SampleDecoder(cues=("lgsc", "residual"), cue_scale={"lgsc": "signed"}))
+    assert set(first) == {"image", "residual", "lgsc", "label", "meta"}
     expected = np.random.default_rng(100).integers(-32767, 32768, (16, 16, 3)).astype(np.float32) / np.float32(32767)
     assert np.array_equal(dict(first)["lgsc"].permute(1, 2, 0).numpy(), expected)
-    assert abs(float(first["cue"].double().std(correction=0)) - 1) < 1e-6
+    assert abs(float(first["residual"].double().std(correction=0)) - 1) < 1e-6
     [alone, *_] = FasDataset(shard, SampleDecoder(cues=()))
     assert set(alone) == {"image", "label", "meta"}
     with pytest.raises(ShardError, match=r"traces\.npy cannot be decoded"):
@@ -122,9 +123,9 @@ def test_only_the_cues_that_are_asked_for_are_decoded(tmp_path: Path, members: M
 def test_image_and_all_cues_move_as_one(seed: int, flip: bool) -> None:
     augment = JointAugment(flip=float(flip), degrees=20, scale=(0.8, 1.2), shift=0.1, crop=(12, 12))
     image = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(seed))
-    fields = {"image": image, "cue": 2 * image, "lgsc": 1 - image, "traces": torch.cat([image, -image])}
+    fields = {"image": image, "residual": 2 * image, "lgsc": 1 - image, "traces": torch.cat([image, -image])}
     moved = augment(fields, torch.Generator().manual_seed(seed))
-    assert torch.allclose(moved["cue"], 2 * moved["image"], atol=1e-6)
+    assert torch.allclose(moved["residual"], 2 * moved["image"], atol=1e-6)
     assert torch.allclose(moved["lgsc"], 1 - moved["image"], atol=1e-6)
     assert torch.allclose(moved["traces"], torch.cat([moved["image"], -moved["image"]]), atol=1e-6)
 
@@ -227,7 +228,7 @@ def test_a_changed_header_byte_is_noticed(members: Members, write_shard: Write, 
             assert 148 <= place % 512 < 156 and seen == [1]
 
 
-@pytest.mark.parametrize("missing", ["png", "cue.npy", "json"])
+@pytest.mark.parametrize("missing", ["png", "residual.npy", "json"])
 def test_a_missing_member_is_named_or_counted(tmp_path: Path, missing: str, members: Members, write_shard: Write) -> None:
     broken = members(1)
     del broken[missing]
@@ -241,7 +242,8 @@ def test_a_missing_member_is_named_or_counted(tmp_path: Path, missing: str, memb
 
 
 @pytest.mark.parametrize(
-    "extension, damage", [("png", b"no image"), ("png", b""), ("cue.npy", b"\x93NUMPY\x01"), ("json", b"[1"), ("json", b"[]")]
+    "extension, damage",
+    [("png", b"no image"), ("png", b""), ("residual.npy", b"\x93NUMPY\x01"), ("json", b"[1"), ("json", b"[]")],
 )
 def test_a_member_that_cannot_be_decoded_is_named(
     tmp_path: Path, extension: str, damage: bytes, members: Members, write_shard: Write
@@ -252,13 +254,13 @@ def test_a_member_that_cannot_be_decoded_is_named(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.sampled_from(["cue.npy.gz", "cue.npy", "png"]), st.integers(0, 10**6), st.integers(0, 255))
+@given(st.sampled_from(["residual.npy.gz", "residual.npy", "png"]), st.integers(0, 10**6), st.integers(0, 255))
 def test_damaged_payloads_end_as_shard_errors_or_not_at_all(
     members: Members, write_shard: Write, extension: str, place: int, value: int
 ) -> None:
     files = members(1)
-    if extension == "cue.npy.gz":
-        files[extension] = gzip.compress(files.pop("cue.npy"), mtime=0)
+    if extension == "residual.npy.gz":
+        files[extension] = gzip.compress(files.pop("residual.npy"), mtime=0)
     content = bytearray(files[extension])
     content[place % min(len(content), 200)] = value
     with tempfile.TemporaryDirectory() as name:
@@ -281,7 +283,7 @@ def test_pickles_are_not_loaded(tmp_path: Path, members: Members, write_shard: W
 
     stream = io.BytesIO()
     np.save(stream, np.array([{"a": 1}], object), allow_pickle=True)
-    path = write_shard(tmp_path / "s.tar", [("bb", {**members(1), "cue.npy": stream.getvalue()})])
+    path = write_shard(tmp_path / "s.tar", [("bb", {**members(1), "residual.npy": stream.getvalue()})])
     with pytest.raises(ShardError, match="allow_pickle"):
         list(FasDataset(path))
 
@@ -332,7 +334,7 @@ def test_sizes_that_differ_are_named_and_can_be_resized(tmp_path: Path, members:
     with pytest.raises(ValueError, match="size="):
         collate(list(FasDataset(path)))
     batch = collate(list(FasDataset(path, SampleDecoder(size=(12, 14)))))
-    assert batch["image"].shape == batch["cue"].shape == (2, 3, 12, 14)
+    assert batch["image"].shape == batch["residual"].shape == (2, 3, 12, 14)
     assert batch["label"].tolist() == [0, 1]
 
 

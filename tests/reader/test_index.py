@@ -24,7 +24,7 @@ def test_equals_the_stream(packed: Packed) -> None:
     assert len(index) == 7
     for number, sample in enumerate(FasDataset(folder)):
         other = index[number]
-        assert torch.equal(sample["image"], other["image"]) and torch.equal(sample["cue"], other["cue"])
+        assert torch.equal(sample["image"], other["image"]) and torch.equal(sample["residual"], other["residual"])
         assert sample["meta"] == other["meta"] == index.meta(number)
         assert index.number_of[sample["meta"]["sample_id"]] == number
 

@@ -286,9 +286,9 @@ def test_kept_samples_equal_those_read_anew_and_cannot_be_spoilt(packed: Packed,
     kept, plain = FasIndex(folder, decoder, keep=True), FasIndex(folder, decoder)
     for draw in (Draw(1, 0), Draw(1, 0), Draw(1, 3)):
         sample = kept[draw]
-        assert torch.equal(sample["image"], plain[draw]["image"]) and torch.equal(sample["cue"], plain[draw]["cue"])
+        assert torch.equal(sample["image"], plain[draw]["image"]) and torch.equal(sample["residual"], plain[draw]["residual"])
         sample["image"].zero_()
-        sample["cue"].zero_()
+        sample["residual"].zero_()
 
 
 @pytest.mark.parametrize("keep", [True, False])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fasgen.training.average import ema_decay, follow
+from fasgen.training.average import Follower, ema_decay
 
 
 def test_it_warms_up() -> None:
@@ -33,7 +33,7 @@ def test_groups_move_as_each_would_alone(decay: float) -> None:
     before = {name: value.data_ptr() for name, value in average.items()}
     for seed in (2, 3):
         now = state(seed)
-        follow(average, now, decay)
+        Follower(average, now)(decay)
         for name, value in now.items():
             if value.is_floating_point():
                 plain[name].lerp_(value, 1 - decay)
@@ -43,11 +43,16 @@ def test_groups_move_as_each_would_alone(decay: float) -> None:
     assert all(torch.equal(average[name], plain[name]) for name in plain)
     assert {name: value.data_ptr() for name, value in average.items()} == before
     kept = {name: value.clone() for name, value in average.items()}
-    follow(average, kept, decay)
+    Follower(average, kept)(decay)
     assert all(torch.equal(average[name], kept[name]) for name in kept), "an average that has arrived stays"
 
 
 def test_a_known_value() -> None:
     average = {"w": torch.tensor([1.0, 2.0]), "n": torch.tensor(3)}
-    follow(average, {"w": torch.tensor([3.0, -2.0]), "n": torch.tensor(5)}, 0.75)
+    state = {"w": torch.tensor([3.0, -2.0]), "n": torch.tensor(5)}
+    follow = Follower(average, state)
+    follow(0.75)
     assert average["w"].tolist() == [1.5, 1.0] and int(average["n"]) == 5
+    state["w"] += 1
+    follow(0.5)
+    assert average["w"].tolist() == [2.75, 0.0], "it follows the tensors, whatever they have become"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -17,7 +16,7 @@ from fasgen.manifests.plan_file import write_plan
 from fasgen.manifests.shard import Row, UnitWriter
 from fasgen.records import Column, Reason
 from fasgen.training.config import FacesConfig
-from fasgen.training.faces import as_input, epochs, list_faces, load_faces
+from fasgen.training.faces import Epochs, as_input, list_faces, load_faces
 
 
 @pytest.fixture
@@ -64,12 +63,29 @@ def test_loads_levels_and_resizes(folder: Path) -> None:
 def test_each_epoch_shows_each_face_once(count: int, world: int, per_rank: int, start: int) -> None:
     batch = world * per_rank
     steps = -(-2 * count // batch)
-    ranks = [list(islice(epochs(count, batch, 7, 0, r, world), steps)) for r in range(world)]
+    epochs = Epochs(count, batch, 7)
+    ranks = [[epochs.at(step, r, world).items for step in range(steps)] for r in range(world)]
     seen = torch.cat([torch.cat([ranks[r][s] for r in range(world)]) for s in range(steps)])
     assert sorted(seen[:count].tolist()) == list(range(count))
     assert sorted(seen[count : 2 * count].tolist()) == list(range(count))
     if start < steps:
-        assert torch.equal(next(epochs(count, batch, 7, start, 0, world)), ranks[0][start])
+        assert torch.equal(Epochs(count, batch, 7).at(start, 0, world).items, ranks[0][start])
+
+
+@given(st.integers(1, 50), st.integers(1, 3), st.integers(1, 6), st.integers(0, 9))
+def test_mirror_coins_are_the_epochs_own_whatever_the_ranks(count: int, world: int, per_rank: int, step: int) -> None:
+    batch = world * per_rank
+    whole = Epochs(count, batch, 7, flip=True).at(step, 0, 1)
+    ranks = [Epochs(count, batch, 7, flip=True).at(step, rank, world) for rank in range(world)]
+    assert torch.equal(torch.cat([views.items for views in ranks]), whole.items)
+    assert torch.equal(torch.cat([views.mirrored for views in ranks]), whole.mirrored)
+    assert not Epochs(count, batch, 7).at(step, 0, 1).mirrored.any()
+
+
+def test_about_half_is_mirrored_and_other_pictures_in_another_epoch() -> None:
+    epochs = Epochs(1000, 1000, 3, flip=True)
+    first, second = ({int(i) for i in epochs.at(step, 0, 1).items[epochs.at(step, 0, 1).mirrored]} for step in (0, 1))
+    assert 440 < len(first) < 560 and 180 < len(first & second) < 320
 
 
 def test_input_range_and_mirror() -> None:
@@ -91,7 +107,7 @@ def test_many_faces_lie_in_a_mapped_file(folder: Path, tmp_path: Path, monkeypat
 
 def test_live_crops_of_a_store(tmp_path: Path) -> None:
     store = tmp_path / "align-12345678"
-    write_plan(store, {"stage": "align", "plan_hash": "12345678" * 8})
+    write_plan(store, {"stage": "align", "plan_hash": "12345678" * 8, "samples": ["photographed"], "picture": "crop"})
     generator = np.random.default_rng(0)
     crops = generator.integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
     with UnitWriter(store, 0, columns=(), arrays={}, plan_hash="12345678" * 8, weights="w") as writer:
@@ -109,7 +125,7 @@ def test_live_crops_of_a_store(tmp_path: Path) -> None:
 
 def test_faces_turned_away_or_blurred_are_left_out(tmp_path: Path) -> None:
     store = tmp_path / "align-12345678"
-    write_plan(store, {"stage": "align", "plan_hash": "12345678" * 8})
+    write_plan(store, {"stage": "align", "plan_hash": "12345678" * 8, "samples": ["photographed"], "picture": "crop"})
     columns = tuple(Column(name, "float32", name) for name in ("yaw", "pitch", "sharpness"))
     with UnitWriter(store, 0, columns=columns, arrays={}, plan_hash="12345678" * 8, weights="w") as writer:
         for i, (yaw, pitch, sharpness) in enumerate(((-31, 0, 90), (29, -12, 90), (0, 21, 90), (5, 5, 9))):
@@ -129,9 +145,9 @@ def test_faces_turned_away_or_blurred_are_left_out(tmp_path: Path) -> None:
 
 def test_limits_need_their_column(tmp_path: Path) -> None:
     store = tmp_path / "align-12345678"
-    write_plan(store, {"stage": "align", "plan_hash": "12345678" * 8})
+    write_plan(store, {"stage": "align", "plan_hash": "12345678" * 8, "samples": ["photographed"], "picture": "crop"})
     with UnitWriter(store, 0, columns=(), arrays={}, plan_hash="12345678" * 8, weights="w") as writer:
         writer.ok(Row("0" * 16, 0, 0, 0, (), {"label": "live"}), images={"crop": np.zeros((32, 32, 3), np.uint8)})
         writer.commit(1)
-    with pytest.raises(SourceError, match="has no yaw"):
+    with pytest.raises(SourceError, match="have no yaw"):
         list_faces(FacesConfig(path=tmp_path, max_yaw=30))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from fasgen.errors import WeightsError
 from fasgen.training.config import LoopConfig
 from fasgen.training.loop import train
-from fasgen.training.turns import Turn, groups, only, turns_of
+from fasgen.training.turns import Turn, groups, others, standing, turns_of
 
 CPU = torch.device("cpu")
 
@@ -111,9 +111,10 @@ def test_a_loss_that_is_not_finite_in_any_turn_stops(tmp_path: Path) -> None:
 
 def test_what_stands_still_is_released() -> None:
     module = Duel().module
-    frozen = next(iter(module.get_submodule("judge").parameters()))
-    with pytest.raises(RuntimeError), only(module, module.get_submodule("maker")):
-        assert not frozen.requires_grad
+    still = others(module, module.get_submodule("maker"))
+    assert {id(p) for p in still} == {id(p) for p in module.get_submodule("judge").parameters()}
+    with pytest.raises(RuntimeError), standing(still):
+        assert not any(p.requires_grad for p in still)
         raise RuntimeError
     assert all(p.requires_grad for p in module.parameters())
 

@@ -15,8 +15,8 @@ from fasgen.audit.likeness.hamming import near_pairs
 from fasgen.audit.likeness.people import mean_embeddings, similar_pairs
 from fasgen.errors import StoreError
 from fasgen.manifests.parquet import read_table
-from fasgen.manifests.plan_file import latest
-from fasgen.manifests.unit import committed_units, manifest_path
+from fasgen.manifests.products import EMBEDDING, cutter, maker_of, units_of
+from fasgen.manifests.unit import manifest_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,7 +96,7 @@ def find_duplicates(
     same_picture: float = 0.7,
     same_person: float = 0.8,
 ) -> LeakReport:
-    """Look for what a store has twice, over the newest generation of align and, where there is one, of identify.
+    """Look for what a store has twice, over the newest crops of photographs and, where there are any, their embeddings.
 
     Files with equal SHA-256 are the same file. Rows of different files whose perceptual hashes differ in at most ``distance``
     bits are near pictures, if their embeddings agree as well. Subjects whose mean embeddings agree are the same person.
@@ -110,9 +110,9 @@ def find_duplicates(
             two names and up to 0.77 for two of 24 people; a better network allows less.
 
     Raises:
-        StoreError: align has committed nothing, or by a version that kept no hashes.
+        StoreError: nothing is committed that was cut from the sources, or by a version that kept no hashes.
     """
-    table = _align_rows(store)
+    table = _crop_rows(store)
     vectors = _embeddings(store, table["sample_id"].to_pylist())
     rows = _Rows(table, sides)
     known = None if vectors is None else ~np.isnan(vectors[:, 0])
@@ -140,7 +140,7 @@ def find_duplicates(
 
 
 class _Rows:
-    """Columns of align as arrays and lists."""
+    """Columns of the crops as arrays and lists."""
 
     def __init__(self, table: pa.Table, sides: Mapping[str, str] | None) -> None:
         self.hashes: NDArray[np.uint64] = np.asarray(table["phash"].to_numpy(), np.uint64)
@@ -197,40 +197,36 @@ def _same_people(rows: _Rows, vectors: NDArray[np.float32], known: NDArray[np.bo
     ]
 
 
-def _align_rows(store: Path) -> pa.Table:
+def _crop_rows(store: Path) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     parts = []
-    for one in latest(store):
-        for unit in committed_units(one.folder) if one.stage == "align" else ():
-            try:
-                part = read_table(manifest_path(one.folder, unit), (*COLUMNS, "status")).replace_schema_metadata(None)
-                parts.append(part.filter(pc.equal(part["status"], "ok")).select(list(COLUMNS)))
-            except (KeyError, pa.ArrowException):
-                raise StoreError(
-                    f"{one.folder}: was made by an align that kept no hashes: run it again with this version"
-                ) from None
+    for folder, unit in units_of(cutter(store)):
+        try:
+            part = read_table(manifest_path(folder, unit), (*COLUMNS, "status")).replace_schema_metadata(None)
+            parts.append(part.filter(pc.equal(part["status"], "ok")).select(list(COLUMNS)))
+        except (KeyError, pa.ArrowException):
+            raise StoreError(f"{folder}: was made by a version that kept no hashes: run it again with this one") from None
     if not parts:
-        raise StoreError(f"{store}: align has committed nothing yet: fasgen run stage=align")
+        raise StoreError(f"{store}: nothing that was cut from the sources is committed yet: fasgen run")
     return pa.concat_tables(parts)
 
 
 def _embeddings(store: Path, ids: list[str]) -> NDArray[np.float32] | None:
-    """(N, D), a row of NaN where identify has none; None where it has none at all."""
+    """(N, D), a row of NaN where a photograph has none; None where there are none at all."""
     from fasgen.manifests.unit_reader import UnitReader
 
     place = {sample: row for row, sample in enumerate(ids)}
     vectors: NDArray[np.float32] | None = None
-    for one in latest(store):
-        for unit in committed_units(one.folder) if one.stage == "identify" else ():
-            reader = UnitReader(one.folder, unit)
-            for row in reader.rows:
-                at = place.get(str(row["sample_id"]))
-                if at is None or row["status"] != "ok":
-                    continue
-                vector = reader.array(int(str(row["row"])), "embedding")
-                if vectors is None:
-                    vectors = np.full((len(ids), vector.shape[-1]), np.nan, np.float32)
-                vectors[at] = vector
+    for folder, unit in units_of(maker_of(store, EMBEDDING)):
+        reader = UnitReader(folder, unit)
+        for row in reader.rows:
+            at = place.get(str(row["sample_id"]))
+            if at is None or row["status"] != "ok" or row["variant"]:
+                continue
+            vector = reader.array(int(str(row["row"])), EMBEDDING)
+            if vectors is None:
+                vectors = np.full((len(ids), vector.shape[-1]), np.nan, np.float32)
+            vectors[at] = vector
     return vectors

@@ -1,4 +1,4 @@
-"""Identities of photographs whose data sets name no subjects: one table beside a generation of identify, and its report.
+"""Identities of photographs whose data sets name no subjects: one table beside their embeddings, and a report.
 
 A cluster needs every embedding at once, and a stage sees one batch of one unit: what it would say of a sample would depend on
 which other samples happen to be there, so that no unit could be made, resumed or believed alone. A roster does not help
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fasgen.errors import StoreError
 from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.parquet import encode_table
-from fasgen.manifests.plan_file import latest
+from fasgen.manifests.products import EMBEDDING, maker_of
 from fasgen.manifests.unit import canonical_json, committed_units
 from fasgen.manifests.unit_reader import UnitReader
 
@@ -29,7 +29,7 @@ _WORDS = ("sample_id", "dataset", "subject", "label")
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """The photographs of a generation of identify that have an embedding, in order of unit and row.
+    """The photographs of a generation that have an embedding, in order of unit and row.
 
     Attributes:
         generation: name of its folder.
@@ -47,19 +47,20 @@ class Embedded:
 
 
 def read_embedded(store: Path, datasets: Sequence[str] = ()) -> Embedded:
-    """The embeddings of a store, of the generation of identify that was planned last.
+    """The embeddings of a store's photographs, of the generation of them that was planned last.
 
     Args:
         store: the store.
         datasets: names of sources; empty for all.
 
     Raises:
-        StoreError: identify has committed nothing, nothing of these sources, or is damaged.
+        StoreError: no embedding is committed, none of these sources, or a unit is damaged.
     """
-    folder = next((one.folder for one in latest(store) if one.stage == "identify"), None)
-    units = committed_units(folder) if folder is not None else []
-    if folder is None or not units:
-        raise StoreError(f"{store}: identify has committed nothing yet: fasgen run stage=identify")
+    made = maker_of(store, EMBEDDING)
+    units = committed_units(made.folder) if made else []
+    if made is None or not units:
+        raise StoreError(f"{store}: no embedding is committed yet: fasgen run")
+    folder = made.folder
     words: dict[str, list[Any]] = {name: [] for name in _WORDS}
     vectors: list[NDArray[np.float32]] = []
     for unit in units:
@@ -67,7 +68,7 @@ def read_embedded(store: Path, datasets: Sequence[str] = ()) -> Embedded:
         for row in reader.rows:
             if row["status"] != "ok" or row["variant"] or (datasets and row["dataset"] not in datasets):
                 continue
-            vectors.append(np.asarray(reader.array(int(str(row["row"])), "embedding"), np.float32))
+            vectors.append(np.asarray(reader.array(int(str(row["row"])), EMBEDDING), np.float32))
             for name in _WORDS:
                 words[name].append(row[name])
             if row.get("subject_is_pseudo"):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasgen.audit.stage_rows import StageRows
+from fasgen.manifests.products import products
 from fasgen.manifests.sources_file import read_sources, source_names
 from fasgen.manifests.unit import unit_facts
 
@@ -72,34 +73,23 @@ def _stage(stage: StageRows, named: Mapping[str, StageRows], listed: int) -> dic
 
 
 def _given(stage: StageRows, named: Mapping[str, StageRows], listed: int) -> _Given:
-    """What this stage got, and what of it is missing here.
-
-    Of several upstreams it is the one that fits best, and of equals the last in order: the plan does not say which is primary.
-    """
+    """What this stage got, and what of it is missing here."""
+    made = products(stage.plan)
     if not stage.upstream:
         planned = stage.plan.get("rows")
         whole = stage.plan.get("units") == len(stage.units)
         given = listed if whole and listed == planned else stage.table.num_rows
         return _Given("sources", given, max(0, given - stage.table.num_rows))
+    source = ", ".join(made.primaries)
+    if not made.primaries or not all(name in named for name in made.primaries):
+        return _Given(source or ", ".join(stage.upstream), None, 0)
     mine = _places(stage, only_ok=False)
-    best: tuple[int, _Given] | None = None
-    for above in reversed(list(named.values())):
-        if above.stage not in stage.upstream:
-            continue
-        passed = _places(above, only_ok=True)
-        passed = passed[np.isin(passed >> _UNIT, stage.units)]
-        made = not np.isin(mine & _VARIANT, passed & _VARIANT).all()
-        if made:
-            # Which rows are made into new ones is the stage's choice, so none can be called missing.
-            used = len(np.unique(mine >> _ROW))
-            found = 0, _Given(above.stage, used, 0, makes=True)
-        else:
-            both = len(np.union1d(passed, mine))
-            missing, extra = both - len(mine), both - len(passed)
-            found = missing + extra, _Given(above.stage, len(passed), missing)
-        if best is None or found[0] < best[0]:
-            best = found
-    return best[1] if best else _Given(", ".join(stage.upstream), None, 0)
+    if made.draws:
+        # Which rows are made into new ones is the stage's choice, so none can be called missing.
+        return _Given(source, len(np.unique(mine >> _ROW)), 0, makes=True)
+    passed = np.unique(np.concatenate([_places(named[name], only_ok=True) for name in made.primaries]))
+    passed = passed[np.isin(passed >> _UNIT, stage.units)]
+    return _Given(source, len(passed), len(np.setdiff1d(passed, mine, assume_unique=True)))
 
 
 def _places(stage: StageRows, *, only_ok: bool) -> NDArray[np.int64]:

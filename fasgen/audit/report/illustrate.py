@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import cv2
 import numpy as np
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 
 from fasgen.audit.report.pictures import Gallery
 from fasgen.audit.report.samples import Samples, worst_first
-from fasgen.audit.report.sheet import residual_picture
 from fasgen.errors import StoreError
 from fasgen.manifests.images import RGB
 
@@ -132,9 +130,7 @@ def _strips(samples: Samples, gallery: Gallery, pictures: Pictures, budget: int,
             pictures.names.append(list(found))
 
 
-def _all(
-    samples: Samples, gallery: Gallery, pictures: Pictures, sample: int, originals: Originals | None
-) -> dict[str, NDArray[Any]]:
+def _all(samples: Samples, gallery: Gallery, pictures: Pictures, sample: int, originals: Originals | None) -> dict[str, RGB]:
     try:
         found = gallery.all(samples.places(sample))
     except StoreError:
@@ -203,9 +199,8 @@ def _evenly(numbers: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return numbers[np.linspace(0, len(numbers) - 1, max(0, count)).round().astype(np.int64)]
 
 
-def _square(picture: NDArray[Any], side: int) -> RGB:
-    """The picture inside a grey square; a signed residual becomes grey where it is 0."""
-    image = picture if picture.dtype == np.uint8 else residual_picture(picture)
+def _square(image: RGB, side: int) -> RGB:
+    """The picture inside a grey square."""
     height, width = image.shape[:2]
     scale = side / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))

@@ -47,6 +47,7 @@ def markdown(name: str, samples: Samples, stages: Sequence[Mapping[str, Any]], h
                 for run in history[-_MOST:]
             ],
         ),
+        _use([run for run in history[-_MOST:] if run["use"]]),
         "## Reasons",
         _reasons(samples),
         "## Scores",
@@ -86,9 +87,20 @@ def _scores(samples: Samples) -> str:
         values = score.values[np.isfinite(score.values)].astype(np.float64)
         figures = [f"{value:.4g}" for value in np.quantile(values, (0.05, 0.5, 0.95))]
         worst = ", ".join(code_cell(samples.key(number)) for number in worst_first(score)[:_WORST])
-        rows.append([name_cell(score.name), score.better or "-", len(values), *figures, worst])
-    head = ["score", "better", "samples", "5 %", "median", "95 %", "worst" if rows else ""]
+        rows.append([name_cell(score.name), name_cell(score.higher or "-"), len(values), *figures, worst])
+    head = ["score", "higher is", "samples", "5 %", "median", "95 %", "worst" if rows else ""]
     return _table(head, rows) if rows else "No stage wrote a score."
+
+
+def _use(told: Sequence[Mapping[str, Any]]) -> str:
+    """What the workers' time went into, for the runs that say so; empty where none does."""
+    rows = []
+    for run in told:
+        use = run["use"]
+        spent = map(_time, (use["start"] + use["build"], use["compile"], use["wait"]))
+        workers, computing = f"{use['workers']} {name_cell(use['device'])}", f"{100 * use['utilisation']:.0f} %"
+        rows.append([name_cell(run["id"]), workers, _time(use["wall"]), computing, *spent])
+    return _table(["run", "workers", "their time", "computing", "starting", "compiling", "waiting"], rows) if rows else ""
 
 
 def _known(value: object) -> object:

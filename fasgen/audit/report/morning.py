@@ -111,7 +111,7 @@ def _encoded(
         },
         "rejects": [list(reject) for reject in samples.rejects()],
         "scores": [
-            {"name": one.name, "stages": one.stages, "doc": one.doc, "unit": one.unit, "better": one.better}
+            {"name": one.name, "stages": one.stages, "doc": one.doc, "unit": one.unit, "higher": one.higher}
             | {"values": bundle.column(one.values)}
             for one in samples.scores
         ],

@@ -20,7 +20,8 @@ def runs(store: Path) -> list[dict[str, Any]]:
 
     Keys: ``id``, ``outcome`` (``unfinished`` where the last word is missing), ``began`` (UTC, ISO 8601), ``seconds`` from its
     first to its last event, ``predicted`` in seconds or None, ``basis`` of the prediction, ``units``, ``rows``, ``ok``,
-    ``filtered``, ``failed``, ``deaths``, ``error``; ``events``: seconds after its beginning, stage and rows of each unit;
+    ``filtered``, ``failed``, ``deaths``, ``error``; ``first_unit`` in seconds and ``use``, by name, of the workers' time (None
+    where the run did not say); ``events``: seconds after its beginning, stage and rows of each unit;
     ``stages``: per stage units, rows, workers, seconds from its first unit's beginning to its last one's end.
     """
     folder = store / "runs"
@@ -56,11 +57,33 @@ def _run(place: Path, events: Sequence[Mapping[str, Any]]) -> dict[str, Any] | N
         "units": len(units),
         **{name: sum(_int(event.get(name)) for _, event in units) for name in ("planned", "ok", "filtered", "failed")},
         "deaths": sum(event.get("event") == "lost" for _, event in timed),
+        "first_unit": _known(ends, "first_unit"),
+        "use": _use(ends),
         "peak_driver": _int(summary.get("peak_driver")),
         "peak_worker": _int(summary.get("peak_worker")),
         "events": [[round(at, 3), str(event.get("stage", "?")), _int(event.get("planned"))] for at, event in units],
         "stages": _stages(units),
     }
+
+
+_USE = ("wall", "start", "build", "compile", "compute", "wait", "utilisation")
+
+
+def _use(ends: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Where the time of the GPU workers went, or of the CPU workers where no GPU took part, as the run told it at its end."""
+    found = ends[-1].get("use") if ends else None
+    if not isinstance(found, dict):
+        return None
+    return {
+        "device": str(found.get("device", "?")),
+        "workers": _int(found.get("workers")),
+        **{name: _float(found.get(name)) for name in _USE},
+    }
+
+
+def _known(ends: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    found = ends[-1].get(name) if ends else None
+    return _float(found) if isinstance(found, int | float) else None
 
 
 def _stages(units: Sequence[tuple[float, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
@@ -95,7 +118,7 @@ def _predicted(
         first = next(event for _, event in units if str(event.get("stage", "?")) == name)
         seconds = _seconds(first)
         rate = max((_float(seconds.get(phase)) for phase in PHASES), default=0.0) / max(1, _int(first.get("planned")))
-        total += _float(seconds.get("build")) + rate * stage["rows"] / max(1, stage["workers"])
+        total += _float(seconds.get("build")) + _float(seconds.get("compile")) + rate * stage["rows"] / max(1, stage["workers"])
     return (total, "reckoned from the first unit of each stage") if total else (None, "")
 
 

@@ -8,19 +8,19 @@ from typing import Any
 
 from fasgen.audit.query import show
 from fasgen.audit.report.pictures import Gallery, Place
-from fasgen.audit.report.sheet import SheetRow, contact_sheet
+from fasgen.audit.report.sheet import GAIN, SheetRow, columns_of, contact_sheet
 from fasgen.audit.stage_rows import in_order, schema_of
 from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.images import encode_png
 from fasgen.manifests.parquet import read_table
-from fasgen.manifests.plan_file import latest
-from fasgen.manifests.schema import COMMON
+from fasgen.manifests.plan_file import latest, read_plan
+from fasgen.manifests.products import Products, products
 from fasgen.manifests.unit import manifest_path, member_key
 
 Chosen = tuple[int, str, int]
 """A sample: its unit, its id and its variant. A sample lies in the unit of the same number at every stage."""
 
-FIGURES = 3
+FIGURES = 4
 """Scores in a caption where none are asked for."""
 
 
@@ -32,7 +32,7 @@ def write_samples(
     figures: Sequence[str] = (),
     across: int = 2,
     cell: int = 160,
-    gain: float = 2.0,
+    gain: float = GAIN,
 ) -> int:
     """Write a PNG with one line of pictures for each sample that has any.
 
@@ -40,10 +40,10 @@ def write_samples(
         folders: generation by stage, in the order in which samples meet the stages.
         chosen: the samples, in order.
         out: the picture's path.
-        figures: columns that the caption tells; empty: the first few that some stage called better one way.
+        figures: columns that the caption tells; empty: a few scores.
         across: samples side by side.
         cell: side of a picture in px.
-        gain: amplification of residuals; grey is 0.
+        gain: amplification of cues.
 
     Returns:
         number of samples on the sheet; 0 means that nothing was written.
@@ -51,12 +51,12 @@ def write_samples(
     Raises:
         StoreError: a unit is damaged.
     """
-    with Gallery(folders) as gallery:
-        rows = [row for row in _rows(folders, gallery, chosen, list(figures) or _usual(folders)) if row.pictures]
+    usual = usual_figures({stage: products(read_plan(folder)) for stage, folder in folders.items()})
+    with Gallery(folders, gain) as gallery:
+        rows = [row for row in _rows(folders, gallery, chosen, list(figures) or usual) if row.pictures]
     if not rows:
         return 0
-    columns = list(dict.fromkeys(name for row in rows for name in row.pictures))
-    write_atomic(out, encode_png(contact_sheet(rows, columns, across=across, cell=cell, gain=gain), str(out)))
+    write_atomic(out, encode_png(contact_sheet(rows, columns_of(rows), across=across, cell=cell), str(out)))
     return len(rows)
 
 
@@ -100,7 +100,7 @@ def _rows(
     units: dict[int, dict[tuple[str, int], list[tuple[str, dict[str, Any]]]]] = {}
     for unit, sample_id, variant in chosen:
         if unit not in units:
-            units[unit] = _unit(folders, unit, figures)
+            units[unit] = samples_of_unit(folders, unit, figures)
         found = units[unit].get((sample_id, variant), [])
         places = [
             Place(stage, unit, sample_id, variant, row["array_index"]) for stage, row in found if row["array_index"] is not None
@@ -108,7 +108,7 @@ def _rows(
         yield SheetRow(gallery.all(places), _caption(member_key(sample_id, variant), [row for _, row in found], figures))
 
 
-def _unit(
+def samples_of_unit(
     folders: Mapping[str, Path], unit: int, figures: Sequence[str]
 ) -> dict[tuple[str, int], list[tuple[str, dict[str, Any]]]]:
     """By sample its rows of one unit, stages in order."""
@@ -136,14 +136,14 @@ def _caption(key: str, rows: Sequence[Mapping[str, Any]], figures: Sequence[str]
     return f"{key}  {kind}" + (f"  {reason}" if reason else ""), ", ".join(told)
 
 
-def _usual(folders: Mapping[str, Path]) -> list[str]:
-    import pyarrow as pa
+def usual_figures(made: Mapping[str, Products]) -> list[str]:
+    """Scores that a caption tells: the first one of each stage that tells live from spoof, then those of quality, late stages
+    first.
 
-    common = {column.name for column in COMMON}
-    found: dict[str, bool] = {}
-    for folder in folders.values():
-        for field in schema_of(folder) or ():
-            if field.name not in common and pa.types.is_floating(field.type):
-                told = b" ".join((field.metadata or {}).values())
-                found.setdefault(field.name, b"lower is" in told or b"higher is" in told)
-    return sorted(found, key=lambda name: not found[name])[:FIGURES]
+    Args:
+        made: products by stage, in order.
+    """
+    sides = [next((name for name, higher in one.scores.items() if higher in ("live", "spoof")), None) for one in made.values()]
+    late_first = [one.scores for one in reversed(list(made.values()))]
+    quality = [name for scores in late_first for name, higher in scores.items() if higher in ("better", "worse")]
+    return list(dict.fromkeys([*(name for name in sides if name), *quality]))[:FIGURES]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from fasgen.audit.report.pictures import Place
 from fasgen.audit.stage_rows import StageRows, read_stages, schema_of
 from fasgen.errors import StoreError
 from fasgen.manifests.plan_file import latest
+from fasgen.manifests.products import products
 from fasgen.manifests.schema import COMMON
 from fasgen.records import Status
 
@@ -27,7 +27,6 @@ FACETS = ("label", "dataset", "attack_type", "domain", "subject", "style_subject
 """Columns of provenance that a reader filters and groups by."""
 
 _READ = ("sample_id", "variant", "parent_ids", "row", "status", "reason", "detail", "seed", "member", "payload_digest")
-_LOWER, _HIGHER = re.compile(r"\blower is\b"), re.compile(r"\bhigher is\b")
 _NONE = -1
 
 
@@ -40,7 +39,8 @@ class Score:
         stages: stages that wrote it.
         doc: what it holds.
         unit: physical unit or range.
-        better: ``lower``, ``higher`` or empty, as far as its description says.
+        higher: what a higher value tells, as its stage declares: ``live``, ``spoof``, ``better``, ``worse``; empty where the
+            column is a figure and no score.
         values: one a sample, float32, NaN where there is none.
     """
 
@@ -48,7 +48,7 @@ class Score:
     stages: list[str]
     doc: str
     unit: str
-    better: str
+    higher: str
     values: NDArray[np.float32]
 
 
@@ -224,6 +224,7 @@ def _scores(samples: Samples) -> None:
         schema = schema_of(stage.folder)
         if schema is None:
             continue
+        told = products(stage.plan).scores
         for name in _score_names(schema):
             values = np.full(len(samples), np.nan, np.float32)
             values[numbers] = stage.table[name].to_numpy(zero_copy_only=False)
@@ -238,19 +239,15 @@ def _scores(samples: Samples) -> None:
             label = f"{stage.stage}.{name}" if old is not None else name
             metadata = {key.decode(): value.decode() for key, value in (schema.field(name).metadata or {}).items()}
             doc, unit = metadata.get("doc", ""), metadata.get("unit", "")
-            found[label] = Score(label, [stage.stage], doc, unit, _better(f"{doc} {unit}"), values)
+            found[label] = Score(label, [stage.stage], doc, unit, told.get(name, ""), values)
     samples.scores = [score for score in found.values() if np.isfinite(score.values).any()]
 
 
-def _better(text: str) -> str:
-    return "lower" if _LOWER.search(text) else "higher" if _HIGHER.search(text) else ""
-
-
 def worst_first(score: Score, among: Sequence[int] | None = None) -> list[int]:
-    """Samples with a finite value, the worst first: the highest, unless higher is better."""
+    """Samples with a finite value, the worst first: the highest, unless higher is better or more like a live face."""
     values = score.values.astype(np.float64)
     chosen = np.nonzero(np.isfinite(values))[0]
     if among is not None:
         chosen = np.intersect1d(chosen, np.asarray(among, np.int64))
-    order = np.argsort(values[chosen] if score.better == "higher" else -values[chosen], kind="stable")
+    order = np.argsort(values[chosen] if score.higher in ("better", "live") else -values[chosen], kind="stable")
     return [int(number) for number in chosen[order]]

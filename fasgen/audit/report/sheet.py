@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from fasgen.errors import FasgenError
 from fasgen.manifests.images import RGB
-from fasgen.records import CUE_ONE
+from fasgen.manifests.products import CueFacts
 
-_ONE = CUE_ONE["residual"]
+GAIN = 2.0
+"""Amplification of cues where none is asked for."""
+
 _PAPER, _INK, _FAINT = 255, (20, 20, 20), (110, 110, 110)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _GAP = 6
@@ -25,38 +27,41 @@ class SheetRow:
     """One sample on a sheet.
 
     Attributes:
-        pictures: by column name; a missing one leaves its place empty. An image is H x W x 3 uint8 RGB, a residual H x W x 3
-            int16 in signed 8-bit levels.
+        pictures: by column name, H x W x 3 uint8 RGB; a missing one leaves its place empty.
         caption: lines under the row.
     """
 
-    pictures: Mapping[str, NDArray[np.generic]]
+    pictures: Mapping[str, RGB]
     caption: tuple[str, ...] = ()
 
 
-def residual_picture(residual: NDArray[np.generic], gain: float = 2.0) -> RGB:
-    """A signed residual as a picture: grey is 0, a difference of ``127.5 / gain`` levels is black or white.
+def cue_picture(cue: NDArray[np.generic], facts: CueFacts, gain: float = GAIN) -> RGB:
+    """A cue as a picture.
 
-    With ``gain`` 0.5 this is ``0.5 + r / 4`` for a residual ``r`` in [-2, 2]: nothing is cut off, and little is seen.
+    Signed: grey is 0, and ``1 / gain`` of full scale is black or white. With ``gain`` 0.5 this is ``0.5 + r / 4`` for a
+    residual ``r`` in [-2, 2]: nothing is cut off, and little is seen. Magnitude: the mean over channels of absolute values, 0
+    black and ``1 / gain`` of full scale white.
+
+    Args:
+        cue: H x W x C as stored. Three channels are shown as colours; of any other number the mean is.
+        facts: what its stage says of it.
+        gain: amplification.
     """
-    picture: RGB = np.clip(np.rint(127.5 + gain * residual.astype(np.float32)), 0, 255).astype(np.uint8)
+    full = cue.astype(np.float32) * (gain / facts.one)
+    levels = 255 * np.abs(full).mean(2, keepdims=True) if facts.drawn == "magnitude" else 127.5 + 127.5 * full
+    if levels.shape[2] != 3:
+        levels = levels.mean(2, keepdims=True).repeat(3, 2)
+    picture: RGB = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
     return picture
 
 
-def in_levels(cue: NDArray[np.generic], field: str) -> NDArray[np.generic]:
-    """A cue in signed 8-bit levels, int16, whatever its own step is, so that it is shown on the scale of a residual.
-
-    Args:
-        cue: integers as stored.
-        field: its array field; one that is not known as a cue is taken to be in levels.
-    """
-    one = CUE_ONE.get(field, _ONE)
-    return cue if one == _ONE or cue.dtype != np.int16 else np.rint(cue.astype(np.float32) * (_ONE / one)).astype(np.int16)
+def columns_of(rows: Sequence[SheetRow]) -> list[str]:
+    """The names of all pictures, in the order of the rows that have most of them."""
+    fullest = sorted(rows, key=lambda row: -len(row.pictures))
+    return list(dict.fromkeys(name for row in fullest for name in row.pictures))
 
 
-def contact_sheet(
-    rows: Sequence[SheetRow], columns: Sequence[str], *, cell: int = 160, across: int = 2, gain: float = 2.0
-) -> RGB:
+def contact_sheet(rows: Sequence[SheetRow], columns: Sequence[str], *, cell: int = 160, across: int = 2) -> RGB:
     """Paint a sheet.
 
     Args:
@@ -64,7 +69,6 @@ def contact_sheet(
         columns: names of the pictures of a sample, from left to right.
         cell: side of a picture in px; pictures keep their proportions.
         across: samples side by side.
-        gain: amplification of residuals.
 
     Returns:
         the sheet, H x W x 3 uint8 RGB.
@@ -88,14 +92,13 @@ def contact_sheet(
         left = _GAP + place % across * (width + 2 * _GAP)
         for number, name in enumerate(columns):
             if name in row.pictures:
-                _paint(sheet, row.pictures[name], top, left + number * (cell + _GAP), cell, gain)
+                _paint(sheet, row.pictures[name], top, left + number * (cell + _GAP), cell)
         for number, text in enumerate(row.caption):
             _write(sheet, text, left, top + cell + (number + 1) * _LINE, width, _FAINT if number else _INK)
     return sheet
 
 
-def _paint(sheet: RGB, picture: NDArray[np.generic], top: int, left: int, cell: int, gain: float) -> None:
-    image = picture if picture.dtype == np.uint8 else residual_picture(picture, gain)
+def _paint(sheet: RGB, image: RGB, top: int, left: int, cell: int) -> None:
     height, width = image.shape[:2]
     scale = cell / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))

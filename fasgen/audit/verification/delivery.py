@@ -8,7 +8,6 @@ from fasgen.audit.verification.findings import Finding, Learnt, remark, wrong
 from fasgen.errors import StoreError
 from fasgen.manifests.report.delivery import (
     CARD,
-    FINISH,
     INDEX,
     build_index,
     encode_card,
@@ -26,7 +25,7 @@ def check_delivery(stage: Learnt) -> Iterator[Finding]:
 
     A run that ends before its end, and one that is killed between the two files, leaves them behind the manifests.
     """
-    if stage.plan.get("finish") != FINISH or not committed_units(stage.folder):
+    if not stage.plan.get("shipped") or not committed_units(stage.folder):
         return
     try:
         expected = build_index(stage.folder, stage.plan)

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from fasgen.manifests.products import CueFacts
+
 _READING = """\
 Plain webdataset:
 
@@ -17,42 +19,19 @@ for sample in wds.WebDataset("fas-000000.tar", shardshuffle=False).decode("rgb8"
     {webdataset}
 ```
 
-fasgen's reader, which splits shards over ranks and workers, moves image and cue together and scales the cue:
+fasgen's reader, which splits shards over ranks and workers, moves image and cues together and scales the cues:
 
 ```python
 from torch.utils.data import DataLoader
 from fasgen.reader import FasDataset, JointAugment, SampleDecoder, collate
 
-decoder = SampleDecoder({names}augment=JointAugment(flip=0.5), cue_scale="standardised")
+decoder = SampleDecoder({names}, augment=JointAugment(flip=0.5), cue_scale="standardised")
 loader = DataLoader(FasDataset(".", decoder, shuffle=500), batch_size=32, num_workers=4, collate_fn=collate)
 ```
 
 The SHA-256 of every shard stands in `index.json`. The manifests (`00000.parquet` and so on) beside the shards hold one row for
 every sample that was planned, with the reason where it is not here.
 """
-
-_CUE_MEMBERS = {"residual": "cue"}
-"""Member of a cue where its name is another."""
-
-_CUES = {
-    "residual": """\
-`cue` is the anomalous cue of AG-FAS, kept raw: `image - reconstruction`, per pixel and channel, in signed 8-bit levels (int16,
-H x W x 3, RGB, range -255 to 255). The reconstruction is what a generator trained on live faces alone makes of the image; it is
-`image - cue`, bit for bit. AG-FAS standardises the cue per image (minus mean, over standard deviation + 1e-8), which removes
-its magnitude. Here mean, standard deviation, mean absolute value and energy in the face are in each sample's JSON, so a reader
-can standardise or not.
-""",
-    "lgsc": """\
-`lgsc` is the spoof cue map of LGSC (int16, H x W x 3, range -32767 to 32767): the tanh of a generator that was taught to draw
-nothing on live faces, times 32767 and rounded; divide by 32767 to have it back. Its mean absolute value is the score in each
-sample's JSON, high for a spoof.
-""",
-    "stdn": """\
-`stdn` is the additive spoof trace of STDN+ (int16, H x W x 3, RGB, signed, in 1/32 of an 8-bit level; divide by 32 to have
-levels): what its generator takes a spoof to have added to a live face, from colour shifts to texture, and little on live
-faces. The score in each sample's JSON is high for live.
-""",
-}
 
 _TOGETHER = """\
 Image and cues must always be moved together: a flip of one alone compares mirrored faces.
@@ -77,6 +56,7 @@ def data_card(index: Mapping[str, Any]) -> str:
     total = index["total"]
     counts = total["counts"]
     stages = index["stages"]
+    told = {name: CueFacts(**facts) for name, facts in index.get("cues", {}).items()}
     settings = next((stage["config"] or {} for stage in stages if stage["plan_hash"] == index["plan_hash"]), {})
     form = settings.get("cue_format", "npy")
     cues = total["cues"]
@@ -100,9 +80,9 @@ def data_card(index: Mapping[str, Any]) -> str:
         "all rights reserved. Synthetic samples inherit the strictest licence among their parents.",
         _counts("licence", counts["licence"], "not stated"),
         "## Members of a sample",
-        _members(settings, cues, form),
+        _members(settings, cues, told, form),
         "## The cue" if len(cues) == 1 else "## The cues" if cues else "",
-        *(_CUES.get(name, f"`{name}` is described in each sample's JSON, under `cues`.") for name in _listed(cues)),
+        *(_prose(told[name].card) for name in cues if name in told),
         _TOGETHER if cues else "",
         "## How it was made",
         _made(stages),
@@ -110,7 +90,7 @@ def data_card(index: Mapping[str, Any]) -> str:
         "## What was left out",
         _left_out(stages),
         "## How to read it",
-        _reading([_CUE_MEMBERS.get(name, name) for name in _listed(cues)], form),
+        _reading([_word(name) for name in cues], form),
         "## Intended use and limits",
         _USE,
     ]
@@ -129,42 +109,42 @@ def _counts(head: str, counts: Mapping[str, int], unknown: str = "unknown") -> s
     return _table([head, "samples"], [[plain_cell(name) or unknown, count] for name, count in counts.items()]) if counts else ""
 
 
-def _listed(cues: Iterable[str]) -> list[str]:
-    """The residual first, then by name."""
-    return sorted(cues, key=lambda name: (name != "residual", name))
-
-
-def _reading(members: Sequence[str], form: str) -> str:
+def _reading(cues: Sequence[str], form: str) -> str:
     image = 'image, record = sample["png"], sample["json"]'
-    if members:
-        image = f'image, cue, record = sample["png"], sample["{members[0]}.{form}"], sample["json"]'
-    quoted = "".join(f'"{name}", ' for name in members)
-    names = "" if list(members) == ["cue"] else f"cues=({quoted.rstrip()}), "
-    return _READING.replace("{webdataset}", image).replace("{names}", names)
+    if cues:
+        image = f'image, cue, record = sample["png"], sample["{cues[0]}.{form}"], sample["json"]'
+    quoted = "".join(f'"{name}", ' for name in cues)
+    return _READING.replace("{webdataset}", image).replace("{names}", f"cues=({quoted.rstrip()})")
 
 
-def _members(settings: Mapping[str, Any], cues: Mapping[str, int], form: str) -> str:
-    rows = [["`<id>.png`", "aligned face, RGB, 8 bits, the very bytes that align stored"]]
-    told = {
-        "residual": "residual cue, int16, H x W x 3, signed 8-bit levels",
-        "lgsc": "spoof cue map of LGSC, int16, H x W x 3",
-        "stdn": "additive spoof trace of STDN+, int16, H x W x 3, signed, in 1/32 of an 8-bit level",
-    }
-    for name in _listed(cues):
-        what = f"{told.get(name, f'cue {name}')} ({cues[name]} samples)" if name != "residual" else told[name]
-        rows.append([f"`<id>.{_CUE_MEMBERS.get(name, name)}.{form}`", what])
-    if settings.get("reconstruction"):
-        rows.append(["`<id>.reconstruction.png`", "the generator's version of the face, RGB, 8 bits"])
+def _members(settings: Mapping[str, Any], cues: Mapping[str, int], told: Mapping[str, CueFacts], form: str) -> str:
+    rows = [["`<id>.png`", "aligned face, RGB, 8 bits, the very bytes that the store holds"]]
+    for name, samples in cues.items():
+        what = _prose(told[name].doc) if name in told else f"cue {name_cell(name)}"
+        rows.append([f"`<id>.{_word(name)}.{form}`", f"{what} ({samples} samples)"])
+        if settings.get("reconstruction") and name in told and told[name].leaves:
+            rows.append([f"`<id>.{_word(told[name].leaves)}.png`", f"image - {_word(name)}, RGB, 8 bits"])
     if settings.get("embedding"):
         rows.append(["`<id>.embedding.npy`", "identity embedding, float32"])
     rows.append(
         [
             "`<id>.json`",
-            "labels, geometry, quality, cue statistics, seed, plan hash and weights digest of the generator; of a synthetic "
-            "sample, under `synthesis`, method, style, strengths (`strength_t` and `gamma`, or `trace_strength`) and parents",
+            "labels, geometry, quality, statistics of each cue with the seed, plan hash and weights digest that made it; of a "
+            "synthetic sample, under `synthesis`, what it was made by, how, and of whom",
         ]
     )
     return _table(["member", "content"], rows)
+
+
+def _word(name: str) -> str:
+    """A name as part of a code span or a program; whatever else stands in its place loses what could break out."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+
+
+def _prose(text: str) -> str:
+    """What a stage says of a cue, in its own Markdown; anything that could be markup of another kind, as plain text."""
+    one_line = " ".join(text.split())
+    return one_line if _SAID.fullmatch(one_line) and one_line.count("`") % 2 == 0 else plain_cell(text)
 
 
 def _made(stages: Iterable[Mapping[str, Any]]) -> str:
@@ -204,6 +184,7 @@ def _left_out(stages: Sequence[Mapping[str, Any]]) -> str:
 
 
 _SUMMARY = re.compile(r"[A-Za-z0-9 ,.:;()/+-]*")
+_SAID = re.compile(r"[A-Za-z0-9 ,.:;()/+=`'^*_%!?-]*")
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -6,22 +6,18 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fasgen.errors import StoreError
 from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.parquet import read_table
+from fasgen.manifests.products import products
 from fasgen.manifests.report.card import data_card
 from fasgen.manifests.unit import canonical_json, committed_units, manifest_path, unit_facts, unit_summary
 
-FORMAT = "fasgen-index/1"
-
-FINISH = "fasgen.manifests.report.delivery:finish"
-"""How a specification names `finish`; a plan that has it leads to an index and a card that can be checked.
-
-It stands in the ``plan.json`` of stores: under another name their deliveries would be known to nobody.
-"""
+FORMAT = "fasgen-index/2"
 
 INDEX, CARD = "index.json", "README.md"
 
@@ -92,9 +88,9 @@ def build_index(folder: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
     for unit in units:
         rows = _delivered(folder, unit)
         for name, counter in totals.items():
-            counter.update(_name(row[name]) for row in rows)
+            counter.update(_name(row.get(name)) for row in rows)
         by_split.update((_name(row["split"]), _name(row["label"])) for row in rows)
-        cues.update(cue for row in rows for cue in row["cues"])
+        cues.update(cue for row in rows for cue in row.get("cues") or ())
         shard = _shard(folder, unit, rows)
         if shard is not None:
             shards.append(shard)
@@ -116,6 +112,7 @@ def build_index(folder: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
             "synthetic": totals["synthetic"]["true"],
             "cues": dict(sorted(cues.items())),
         },
+        "cues": {name: asdict(cue) for name, cue in products(plan).gathers.items() if name in cues},
         "shards": shards,
         "stages": list(_stages(folder, plan, units)),
     }
@@ -123,8 +120,7 @@ def build_index(folder: Path, plan: Mapping[str, Any]) -> dict[str, Any]:
 
 def _delivered(folder: Path, unit: int) -> list[dict[str, Any]]:
     rows = read_table(manifest_path(folder, unit), columns=["status", "synthetic", "cues", *COUNTED]).to_pylist()
-    # Deliveries from before there were several cues do not list them; a column that is not there is not read.
-    return [{"cues": ["residual"], **row} for row in rows if row["status"] == "ok"]
+    return [row for row in rows if row["status"] == "ok"]
 
 
 def _shard(folder: Path, unit: int, rows: list[dict[str, Any]]) -> dict[str, Any] | None:

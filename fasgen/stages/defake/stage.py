@@ -20,6 +20,7 @@ from fasgen.stages.defake.config import DefakeConfig, batch_size, model_folder, 
 from fasgen.stages.defake.cue import crop_points, face_ellipses, residuals, statistics, sums
 from fasgen.stages.defake.model import DFG
 from fasgen.stages.denoising.grids import exact_grid
+from fasgen.stages.fp8 import in_float8
 from fasgen.stages.stage import Product, Reject, Sample
 
 
@@ -32,12 +33,15 @@ class Defake:
 
     Raises:
         WeightsError: if the weights are missing, unsafe or do not fit each other.
+        ConfigError: if the device lacks what ``dtype`` asks for.
     """
 
     def __init__(self, config: DefakeConfig, device: torch.device) -> None:
         self.config, self.device, self.batch = config, device, batch_size(config)
-        self.dtype = resolve_dtype(config.dtype, device)
+        self.dtype = resolve_dtype("bf16" if config.dtype == "fp8" else config.dtype, device)
         self.dfg = DFG.load(model_folder(config), config.unet).to(device, self.dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.dtype == "fp8":
+            in_float8(self.dfg.unet, device)
         self.dfg.compile(partial(compiled, setting=config.compile, device=device))
         self.points = (
             exact_grid(config.t, config.calls, config.spacing, self.dfg.train_steps)
@@ -136,10 +140,10 @@ def _points(sample: Sample) -> Any:
     return crop_points(cast(list[float], sample.values["landmarks"]), cast(list[float], sample.values["transform"]))
 
 
-def rehearse(stage: Defake, size: int) -> None:
-    """One full batch of grey crops of ``size`` px, to the end."""
+def rehearse(stage: Defake, side: int) -> None:
+    """One full batch of grey crops of ``side`` px, to the end."""
     values: dict[str, Any] = {"landmarks": [0.0] * 10, "transform": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]}
-    images, arrays = {"crop": np.full((size, size, 3), 128, np.uint8)}, {"identity_map": np.zeros((512, 7, 7), np.float16)}
+    images, arrays = {"crop": np.full((side, side, 3), 128, np.uint8)}, {"identity_map": np.zeros((512, 7, 7), np.float16)}
     stage([Sample(f"{slot:016x}", slot, slot, images, arrays, values=values) for slot in range(stage.batch)])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -11,7 +12,8 @@ from torch.nn import functional as F
 
 from fasgen.stages.defake.autoencoder import PatchAutoencoder
 from fasgen.stages.defake.training_config import AutoencoderTraining
-from fasgen.training.faces import as_input, epochs, list_faces, load_faces
+from fasgen.training.faces import Epochs, as_input, list_faces, load_faces
+from fasgen.training.residency import Bank, fits, sent
 from fasgen.training.sheet import save_sheet
 
 HELD_OUT = 256
@@ -36,6 +38,8 @@ class AutoencoderTask:
         device: where batches go.
     """
 
+    traced = True
+
     def __init__(self, config: AutoencoderTraining, device: torch.device) -> None:
         self.config, self.device = config, device
         train, held = list_faces(config.faces)
@@ -45,14 +49,16 @@ class AutoencoderTask:
         self.module: nn.Module = PatchAutoencoder(
             widths=config.widths, blocks=config.blocks, latent_channels=config.latent_channels
         )
+        self.bank = Bank([self.faces], device, fits([self.faces], device))
+        self.needs_host = not self.bank.resident
+        self.epochs = Epochs(len(self.faces), config.batch, config.seed, config.faces.flip, self.bank.where)
 
     def batches(self, start: int, rank: int, world: int) -> Iterator[Tensor]:
-        """(B, 3, H, W) in [-1, 1], mirrored by the coin of each step."""
-        drawn = epochs(len(self.faces), self.config.batch, self.config.seed, start, rank, world)
-        for step, index in enumerate(drawn, start):
-            coin = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step * world + rank)
-            flip = torch.rand(len(index), generator=coin) < (0.5 if self.config.faces.flip else 0.0)
-            yield as_input(self.faces[index], flip).to(self.device).contiguous(memory_format=torch.channels_last)
+        """(B, 3, H, W) in [-1, 1], half of them mirrored where that is set."""
+        for step in count(start):
+            index, flip = self.epochs.at(step, rank, world)
+            x = as_input(self.bank.take(index), sent(flip, self.device))
+            yield x.contiguous(memory_format=torch.channels_last)
 
     def loss(self, module: nn.Module, batch: Tensor, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Mean absolute error, plus weighted errors of differences and size of latents."""

@@ -28,12 +28,20 @@ class DFGTraining(LoopConfig):
     """Training of the De-fake Face Generator (AG-FAS III-B): the U-Net alone; autoencoder and identity network are frozen."""
 
     faces: FacesConfig = Field(FacesConfig(), description="the faces to learn from")
-    autoencoder: str = Field("embedded", description="'embedded', or a folder in the diffusers layout holding the autoencoder")
+    autoencoder: str = Field(
+        "embedded",
+        description="'embedded' (the one of init, where that is a whole folder), or a folder in the diffusers layout holding "
+        "the autoencoder",
+    )
     identity: str = Field("embedded", description="'embedded', or identity weights by path")
     identity_depth: Literal[18, 34, 50, 100] | None = Field(
         None, description="depth that the identity network must have; null: any"
     )
-    init: Path | None = Field(None, description="U-Net folder to start from (AG-FAS: Stable Diffusion 1.5); none: from scratch")
+    init: Path | None = Field(
+        None,
+        description="what to start from (AG-FAS: Stable Diffusion 1.5): a U-Net's folder, or the whole folder, which brings "
+        "its autoencoder too; none: from scratch",
+    )
     channels: tuple[int, ...] = Field(
         (320, 640, 1280, 1280), description="width of each level; the default is Stable Diffusion 1.x's"
     )
@@ -51,7 +59,16 @@ class DFGTraining(LoopConfig):
     min_snr: float = Field(
         0.0, ge=0, description="cap of the signal-to-noise weight (Hang et al. 2023); 0 leaves the loss plain"
     )
-    cache: bool = Field(False, description="encode every face once and keep latents and tokens in memory")
+    cache: bool = Field(
+        False, description="encode every face once, plain and mirrored, and keep latents and tokens, on the GPU where they fit"
+    )
+    accumulate: int = Field(
+        1, ge=1, description="passes in which a step's batch is taken, for want of memory; what is learned stays the same"
+    )
+    checkpointing: bool = Field(
+        False,
+        description="compute the U-Net's activations anew in the backward pass: about a third slower, in far less memory",
+    )
 
 
 AUTOENCODER = TrainingSpec(

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +21,7 @@ from fasgen.stages.gallery.train_simulation import LIVE, SIMULATED, Simulated, s
 from fasgen.stages.gallery.training_config import GalleryTraining, PairsConfig
 from fasgen.training.crops import Crop, list_crops
 from fasgen.training.faces import is_first_rank, list_faces, load_faces
+from fasgen.training.residency import Bank, fits, gathered
 
 REPORT = "pairs.json"
 HELD = 600
@@ -80,9 +80,11 @@ class Gallery:
 
     def take(self, index: Tensor) -> Tensor:
         """(B,) numbers to (B, 3, S, S) uint8."""
-        starts = np.cumsum([0, *(len(part) for part in self.parts)])
-        which = np.searchsorted(starts, index.numpy(), side="right") - 1
-        return torch.stack([self.parts[w][int(i) - int(starts[w])] for i, w in zip(index, which, strict=True)])
+        return gathered(self.parts, index)
+
+    def bank(self, device: torch.device) -> Bank:
+        """All pictures for a training on ``device``, there where they fit."""
+        return Bank(self.parts, device, fits(self.parts, device))
 
 
 def _origin(style: str) -> str:

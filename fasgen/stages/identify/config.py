@@ -43,6 +43,7 @@ SPEC = StageSpec(
             "float32",
             "length of the embedding before normalisation; low for faces hard to recognise",
             "[0, inf)",
+            "better",
         ),
     ),
     arrays=(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,8 +18,9 @@ from torch.nn import functional as F
 from fasgen.errors import WeightsError
 from fasgen.stages.identify.iresnet import DEPTHS, IResNet, IResNetConfig
 from fasgen.stages.identify.training_config import IdentityTraining
-from fasgen.training.faces import as_input, epochs, list_faces, load_faces
+from fasgen.training.faces import Epochs, as_input, list_faces, load_faces
 from fasgen.training.loop import memory_format
+from fasgen.training.residency import Bank, fits, sent
 
 
 class Batch(NamedTuple):
@@ -49,7 +51,7 @@ def arcface_logits(cosine: Tensor, subject: Tensor, s: float, m: float) -> Tenso
     # In bfloat16 the limits of the clamp would be 1 themselves, where the slope of the arc cosine is infinite.
     cosine = cosine.float()
     theta = torch.acos(cosine.clamp(-1 + 1e-6, 1 - 1e-6))
-    target = F.one_hot(subject, cosine.shape[1]).bool()
+    target = torch.arange(cosine.shape[1], device=subject.device) == subject[:, None]
     return s * torch.where(target, torch.cos((theta + m).clamp(max=torch.pi)), cosine)
 
 
@@ -60,6 +62,8 @@ class IdentityTask:
         config: settings.
         device: where batches go.
     """
+
+    traced = True
 
     def __init__(self, config: IdentityTraining, device: torch.device) -> None:
         self.config, self.device = config, device
@@ -75,24 +79,23 @@ class IdentityTask:
         )
         self.module: nn.Module = ArcFaceNetwork(IResNet(shape), len(names))
         self.lesson = _lesson(config, self.faces) if config.teacher else None
+        self.layout = memory_format(self.module, device)
+        # Plain pictures first, then mirrored ones.
+        taught = [] if self.lesson is None else [self.lesson["maps"].flatten(0, 1), self.lesson["embeddings"].flatten(0, 1)]
+        resident = fits([self.faces, self.subjects, *taught], device)
+        self.bank, self.names = (Bank([rows], device, resident) for rows in (self.faces, self.subjects))
+        self.taught = [Bank([rows], device, resident) for rows in taught]
+        self.needs_host = not resident
+        self.epochs = Epochs(len(self.faces), config.batch, config.seed, config.faces.flip, self.bank.where)
 
     def batches(self, start: int, rank: int, world: int) -> Iterator[Batch]:
         """Batches mirrored by the coin of each step, with the teacher's word on the very picture shown."""
-        drawn = epochs(len(self.faces), self.config.batch, self.config.seed, start, rank, world)
-        for step, index in enumerate(drawn, start):
-            coin = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step * world + rank)
-            flip = torch.rand(len(index), generator=coin) < (0.5 if self.config.faces.flip else 0.0)
-            x = (
-                as_input(self.faces[index], flip)
-                .to(self.device)
-                .contiguous(memory_format=memory_format(self.module, self.device))
-            )
-            maps = embeddings = None
-            if self.lesson is not None:
-                view = flip.long()
-                maps = self.lesson["maps"][view, index].to(self.device, torch.float32)
-                embeddings = self.lesson["embeddings"][view, index].to(self.device)
-            yield Batch(x, self.subjects[index].to(self.device), maps, embeddings)
+        for step in count(start):
+            index, flip = self.epochs.at(step, rank, world)
+            x = as_input(self.bank.take(index), sent(flip, self.device)).contiguous(memory_format=self.layout)
+            rows = flip * len(self.faces) + index
+            maps, embeddings = (bank.take(rows) for bank in self.taught) if self.taught else (None, None)
+            yield Batch(x, self.names.take(index), maps, embeddings)
 
     def loss(self, module: nn.Module, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Weighted sum of ArcFace's cross-entropy and the two distances to the teacher."""
@@ -102,7 +105,7 @@ class IdentityTask:
         parts = {"arcface": F.cross_entropy(logits, batch.subject)}
         total = config.arcface_weight * parts["arcface"]
         if batch.map is not None and batch.embedding is not None:
-            parts["map"] = F.mse_loss(identity_map, batch.map)
+            parts["map"] = F.mse_loss(identity_map, batch.map.float())
             parts["teacher"] = 1 - (embedding * batch.embedding).sum(1).mean()
             total = total + config.map_weight * parts["map"] + config.teacher_weight * parts["teacher"]
         return total, parts

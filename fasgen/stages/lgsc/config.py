@@ -9,8 +9,11 @@ from pydantic import Field
 
 from fasgen.marks import Term
 from fasgen.records import Column
-from fasgen.stages.stage import ArrayField, Reads, StageConfig, StageSpec
+from fasgen.stages.stage import Cue, Reads, StageConfig, StageSpec
 from fasgen.stages.weights import embedded
+
+FULL = 32767
+"""The integer that stands for 1."""
 
 
 class LgscConfig(StageConfig):
@@ -28,6 +31,11 @@ def weights_folder(weights: str) -> Path:
     return embedded("lgsc") if weights == "embedded" else Path(weights)
 
 
+_CARD = """\
+`lgsc` is the spoof cue map of LGSC (range -32767 to 32767): the tanh of a generator that was taught to draw nothing on live
+faces, times 32767 and rounded; divide by 32767 to have it back. Its mean absolute value is the score in each sample's JSON,
+high for a spoof."""
+
 _TERMS: dict[str, Term] = {"lgsc_overlay": "compositeWithTrainedAlgorithmicMedia"}
 
 SPEC = StageSpec(
@@ -38,9 +46,20 @@ SPEC = StageSpec(
     also=(Reads("synth", images=("crop",)),),
     config=LgscConfig,
     factory="fasgen.stages.lgsc.stage:build",
-    columns=(Column("lgsc_score", "float32", "mean |cue| over pixels and channels; higher is more like a spoof", "[0, 1]"),),
+    columns=(
+        Column("lgsc_score", "float32", "mean |cue| over pixels and channels; higher is more like a spoof", "[0, 1]", "spoof"),
+    ),
     images=("lgsc_overlay",),
-    arrays=(ArrayField("lgsc", "int16", "spoof cue map, H x W x 3; value / 32767 is the generator's tanh, in [-1, 1]"),),
+    arrays=(
+        Cue(
+            "lgsc",
+            "int16",
+            "spoof cue map, H x W x 3; value / 32767 is the generator's tanh, in [-1, 1], 0 for live",
+            one=FULL,
+            card=_CARD,
+            columns=("lgsc_score",),
+        ),
+    ),
     weights=lambda config: {"lgsc": weights_folder(config.weights)} if config.enabled else {},
     batch=lambda config: config.batch,
     device="accelerator",

@@ -7,11 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fasgen.records import CUE_ONE
+from fasgen.stages.lgsc.config import FULL
 from fasgen.stages.stage import RGB
-
-FULL = int(CUE_ONE["lgsc"])
-"""The integer that stands for 1."""
 
 
 def to_integers(cue: NDArray[np.floating[Any]]) -> NDArray[np.int16]:

@@ -9,29 +9,28 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def regression(cue: Tensor, live: Tensor) -> Tensor:
+def regression(cue: Tensor, lives: int) -> Tensor:
     """Mean |cue| over the live faces of a batch; nothing is asked of spoofs (Eq. 2).
 
     Args:
-        cue: (B, 3, H, W).
-        live: (B,) bool.
+        cue: (B, 3, H, W), the live faces first.
+        lives: how many they are.
 
     Returns:
-        the sum of |cue| over live faces, over n_live 3 H W; 0 without a live face.
+        the sum of |cue| over live faces, over lives 3 H W; 0 without a live face.
     """
-    each = cue.abs().flatten(1).mean(1)
-    return (each * live).sum() / live.sum().clamp(min=1)
+    return cue[:lives].abs().mean() if lives else cue.new_zeros(())
 
 
-def triplets(feature: Tensor, live: Tensor, margin: float = 0.5) -> Tensor:
+def triplets(feature: Tensor, lives: int, margin: float = 0.5) -> Tensor:
     """Batch-all triplets of one feature level: anchor and positive are live, the negative is a spoof (Eq. 4).
 
     Features are averaged over space and brought to unit length; the hinge ``max(0, d_ap - d_an + margin)`` is on distances, not
     on their squares, and is averaged over those triplets in which it is above 0.
 
     Args:
-        feature: (B, C, h, w), or (B, C).
-        live: (B,) bool.
+        feature: (B, C, h, w), or (B, C), the live faces first.
+        lives: how many they are.
         margin: of the hinge.
 
     Returns:
@@ -39,17 +38,17 @@ def triplets(feature: Tensor, live: Tensor, margin: float = 0.5) -> Tensor:
     """
     v = feature.float()
     v = F.normalize(v.flatten(2).mean(2) if v.dim() > 2 else v, dim=1)
-    anchors, negatives = v[live], v[~live]
+    anchors, negatives = v[:lives], v[lives:]
     d_ap, d_an = _distances(anchors, anchors), _distances(anchors, negatives)
     hinge = F.relu(d_ap[:, :, None] - d_an[:, None, :] + margin)
-    same = torch.eye(len(anchors), dtype=torch.bool, device=v.device)
+    same = torch.eye(lives, dtype=torch.bool, device=v.device)
     hinge = hinge.masked_fill(same[:, :, None], 0.0)
     return hinge.sum() / (hinge > 0).sum().clamp(min=1)
 
 
-def all_triplets(features: Sequence[Tensor], live: Tensor, margin: float = 0.5) -> Tensor:
+def all_triplets(features: Sequence[Tensor], lives: int, margin: float = 0.5) -> Tensor:
     """Sum of `triplets` over levels."""
-    return torch.stack([triplets(feature, live, margin) for feature in features]).sum()
+    return torch.stack([triplets(feature, lives, margin) for feature in features]).sum()
 
 
 def _distances(a: Tensor, b: Tensor) -> Tensor:

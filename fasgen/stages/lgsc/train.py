@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,19 +22,14 @@ from fasgen.stages.lgsc.resnet import ResNet
 from fasgen.stages.lgsc.train_views import patches, photometric, rescaled
 from fasgen.stages.lgsc.training_config import LgscTraining
 from fasgen.stages.network_folder import save_network
+from fasgen.training.draws import Lists, chance, coins
 from fasgen.training.faces import as_input
 from fasgen.training.loop import memory_format
+from fasgen.training.residency import sent
 from fasgen.training.sheet import save_sheet
 
 SHOWN = 24
 VALIDATED = 600
-
-
-class Batch(NamedTuple):
-    """Faces (B, 3, S, S) in [-1, 1], and which of them are live (B,): the first half."""
-
-    x: Tensor
-    live: Tensor
 
 
 class Both(nn.Module):
@@ -62,6 +57,8 @@ class LgscTask:
         ConfigError: if settings do not fit each other.
     """
 
+    traced = True
+
     def __init__(self, config: LgscTraining, device: torch.device) -> None:
         self.config, self.device = config, device
         if config.batch % 2:
@@ -81,50 +78,56 @@ class LgscTask:
             )
         styles = sorted({self.train.styles[i] for i in spoofs})
         partners = self.train.partners()
-        self.by_style = [torch.tensor([i for i in spoofs if self.train.styles[i] == style]) for style in styles]
-        self.partners = [torch.tensor(partners[style]) for style in styles]
+        self.by_style = Lists([[i for i in spoofs if self.train.styles[i] == style] for style in styles])
+        self.partners = Lists([partners[style] for style in styles])
+        self.bank = self.train.bank(device)
+        # Reducing and coding pictures is the host's work.
+        self.needs_host = config.rescale > 0 or not self.bank.resident
         both = Both(SpoofCueGenerator(shape), classifier)
         if config.init is not None:
             tensors = _imagenet(config.init)
             _start(both.generator.encoder, tensors, config.init)
             _start(both.classifier.trunk, tensors, config.init)
         self.module: nn.Module = both
+        self.layout = memory_format(both, device)
 
-    def batches(self, start: int, rank: int, world: int) -> Iterator[Batch]:
-        """Batches drawn from the step's own seed; every style of spoof is as likely as every other, live faces come from
-        where the spoofs come from.
+    def batches(self, start: int, rank: int, world: int) -> Iterator[Tensor]:
+        """Faces (B, 3, S, S) in [-1, 1], the first half of them live, drawn from the step's own seed.
+
+        Every style of spoof is as likely as every other, live faces come from where the spoofs come from.
 
         Raises:
             ConfigError: a rank's share of a batch is odd.
         """
-        config, step, share = self.config, start, self.config.batch // world
+        config, share = self.config, self.config.batch // world
         if share % 2:
             raise ConfigError(f"batch={config.batch} on {world} ranks: a rank's share is odd, half of it must be live")
-        while True:
-            coin = torch.Generator().manual_seed(config.seed * 1_000_003 + step * world + rank)
-            style = torch.randint(len(self.by_style), (share // 2,), generator=coin)
-            live = torch.stack([_any(self.partners[int(s)], coin) for s in style])
-            spoof = torch.stack([_any(self.by_style[int(s)], coin) for s in style])
-            flip = torch.rand(share, generator=coin) < (0.5 if config.faces.flip else 0.0)
-            levels = rescaled(self.train.take(torch.cat([live, spoof])), config.rescale, coin)
-            x = patches(photometric(as_input(levels, flip), config.photometric, coin), config.patch, coin)
-            x = x.to(self.device).contiguous(memory_format=memory_format(self.module, self.device))
-            yield Batch(x, (torch.arange(share) < share // 2).to(self.device))
-            step += 1
+        for step in count(start):
+            pictures, views = coins(config.seed, step, rank, self.device)
+            style = self.by_style.any(share // 2, pictures)
+            index = torch.cat([self.partners.draw(style, pictures), self.by_style.draw(style, pictures)])
+            if config.rescale:
+                levels = sent(rescaled(self.train.take(index), config.rescale, pictures), self.device)
+            else:
+                levels = self.bank.take(index)
+            flip = chance(share, 0.5 if config.faces.flip else 0.0, views)
+            x = patches(photometric(as_input(levels, flip), config.photometric, views), config.patch, views)
+            yield x.contiguous(memory_format=self.layout)
 
-    def loss(self, module: nn.Module, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss(self, module: nn.Module, batch: Tensor, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Weighted sum of regression, triplets and classification (section 3.2)."""
-        config = self.config
-        cue, logits = module(batch.x)
+        config, lives = self.config, len(batch) // 2
+        cue, logits = module(batch)
         cue_map = cue.map.float()
+        live = (torch.arange(len(batch), device=batch.device) < lives).long()
         parts = {
-            "regression": regression(cue_map, batch.live),
-            "triplet": all_triplets(cue.features, batch.live, config.margin),
-            "classification": F.cross_entropy(logits.float(), batch.live.long()),
+            "regression": regression(cue_map, lives),
+            "triplet": all_triplets(cue.features, lives, config.margin),
+            "classification": F.cross_entropy(logits.float(), live),
         }
         weights = {"regression": config.regression, "triplet": config.triplet, "classification": config.classification}
         total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
-        return total, parts | {"spoof": cue_map.detach()[~batch.live].abs().mean()}
+        return total, parts | {"spoof": cue_map.detach()[lives:].abs().mean()}
 
     def validate(self, module: nn.Module, folder: Path, step: int) -> Mapping[str, float]:
         """On people held out, under simulated devices never trained on: area under the ROC curve of the score, and its means;
@@ -168,10 +171,6 @@ def area(positives: NDArray[np.float64], negatives: NDArray[np.float64]) -> floa
     below = np.searchsorted(np.sort(negatives), positives, "left")
     up_to = np.searchsorted(np.sort(negatives), positives, "right")
     return float((below + up_to).mean() / 2 / len(negatives))
-
-
-def _any(choices: Tensor, coin: torch.Generator) -> Tensor:
-    return choices[torch.randint(len(choices), (), generator=coin)]
 
 
 def _imagenet(path: Path) -> dict[str, Tensor]:

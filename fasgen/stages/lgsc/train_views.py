@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fasgen.stages.gallery.train_views import window
+
 SMALLEST = 0.4
 """Smallest share of its side that a picture is reduced to."""
 
@@ -41,7 +43,7 @@ def _degraded(picture: NDArray[np.uint8], scale: float, u: float) -> NDArray[np.
 
 def photometric(x: Tensor, most: float, coin: torch.Generator) -> Tensor:
     """Pictures (B, 3, H, W) in [-1, 1] under another gain of each channel, contrast and brightness, clamped to [-1, 1]."""
-    u = 2 * torch.rand(len(x), 5, generator=coin) - 1
+    u = 2 * torch.rand(len(x), 5, generator=coin, device=coin.device) - 1
     if not most:
         return x
     gain = (1 + most * u[:, :1]) * (1 + 0.5 * most * u[:, 1:4])
@@ -50,8 +52,8 @@ def photometric(x: Tensor, most: float, coin: torch.Generator) -> Tensor:
 
 def patches(x: Tensor, side: int | None, coin: torch.Generator) -> Tensor:
     """A patch of ``side`` px at a random place of each picture (B, 3, H, W); for None, or where no larger, the whole."""
-    u = torch.rand(len(x), 2, generator=coin).tolist()
+    u = torch.rand(len(x), 2, generator=coin, device=coin.device, dtype=torch.float64)
     if side is None or min(x.shape[2:]) <= side:
         return x
-    tops = [(int(v * (x.shape[2] - side + 1)), int(w * (x.shape[3] - side + 1))) for v, w in u]
-    return torch.stack([one[:, top : top + side, left : left + side] for one, (top, left) in zip(x, tops, strict=True)])
+    places = [(u[:, axis] * (size - side + 1)).long() for axis, size in enumerate(x.shape[2:])]
+    return window(x, torch.stack(places, 1), side, side)

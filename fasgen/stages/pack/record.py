@@ -6,12 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from fasgen.records import PROVENANCE, Scalar
-from fasgen.stages.pack.config import CUE, GEOMETRY, MADE_BY, QUALITY, SCREENED, SYNTHESIS
-from fasgen.stages.pack.cues import CUES
-from fasgen.stages.stage import Sample
+from fasgen.records import MADE_BY, PROVENANCE, Scalar
+from fasgen.stages.pack.config import GEOMETRY, QUALITY, SCREENED, SYNTHESIS
+from fasgen.stages.stage import Sample, SampleCue
 
-FORMAT = "fasgen/1"
+FORMAT = "fasgen/2"
 """Name of the packed format; raised when a reader has to tell old shards from new ones."""
 
 LABEL_INDEX = {"live": 1, "spoof": 0}
@@ -23,20 +22,17 @@ def is_synthetic(sample: Sample) -> bool:
     return sample.variant > 0
 
 
-def record(
-    sample: Sample, image_shape: tuple[int, int], image_digest: str, cue_shape: tuple[int, ...] | None
-) -> dict[str, Any]:
+def record(sample: Sample, image_shape: tuple[int, int], image_digest: str) -> dict[str, Any]:
     """All that a trainer or an auditor may ask of one sample.
 
     Args:
-        sample: with provenance and the columns that pack reads.
+        sample: with provenance, cues and the columns that pack reads.
         image_shape: height and width of the image in px.
         image_digest: SHA-256 of the PNG.
-        cue_shape: shape of the residual, H x W x 3; None where it is not shipped.
 
     Returns:
-        labels and provenance at the top level; ``image``, ``geometry``, ``quality``, ``synthesis`` and ``cue`` below it. What
-        is not known is null, never absent. Where cues are shipped beside the residual, ``cues`` holds a part for each.
+        labels and provenance at the top level; ``image``, ``geometry``, ``quality``, ``synthesis`` and ``cues`` below it, the
+        last with a part for each cue by name. What is not known is null, never absent.
     """
     values = sample.values
     height, width = image_shape
@@ -48,22 +44,14 @@ def record(
     out["geometry"] = _section(values, GEOMETRY)
     out["quality"] = _section(values, SCREENED if out["synthetic"] else QUALITY)
     out["synthesis"] = _synthesis(sample) if out["synthetic"] else None
-    out["cue"] = None if cue_shape is None else _residual(values, cue_shape)
-    further = {cue.name: cue.record(sample, MADE_BY) for cue in CUES if cue.of(sample) is not None}
-    if further:
-        out["cues"] = further
+    out["cues"] = {name: _cue(one) for name, one in sample.cues.items()}
     return out
 
 
-def _residual(values: Mapping[str, Scalar], shape: tuple[int, ...]) -> dict[str, Any]:
-    return {
-        "definition": "image - reconstruction",
-        "unit": "8-bit levels",
-        "dtype": "int16",
-        "shape": list(shape),
-        **_section(values, MADE_BY),
-        **{name.removeprefix("residual_"): values.get(name) for name in CUE},
-    }
+def _cue(one: SampleCue) -> dict[str, Any]:
+    """``one`` is the stored number that stands for 1."""
+    told = {"definition": one.cue.doc, "dtype": one.array.dtype.name, "shape": list(one.array.shape), "one": one.cue.one}
+    return {**told, **one.values}
 
 
 def _synthesis(sample: Sample) -> dict[str, Any]:

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from fasgen.marks import mark
 from fasgen.records import Reason, Scalar
 from fasgen.stages.pack.config import PackConfig
-from fasgen.stages.pack.cues import CUES
 from fasgen.stages.pack.record import canonical, is_synthetic, record
-from fasgen.stages.stage import RGB, Product, Reject, Sample
+from fasgen.stages.stage import RGB, Product, Reject, Sample, SampleCue
 
 if TYPE_CHECKING:
     import torch
@@ -36,8 +35,7 @@ class Pack:
         """Pack up to ``config.batch`` samples.
 
         Args:
-            batch: samples with the PNG ``crop`` in ``files`` and ``residual`` (H x W x 3, int16, 8-bit levels) in ``arrays``,
-                where further cues lie under their prefixes (H x W x C).
+            batch: samples with the PNG ``crop`` in ``files``, cues (H x W x C) in ``cues`` and ``embedding`` in ``arrays``.
 
         Returns:
             a product, or a reject where the configuration does not ship the sample's label or licence.
@@ -61,43 +59,30 @@ class Pack:
         return None
 
     def _product(self, sample: Sample) -> Product:
-        config = self.config
         png = sample.files["crop"]
         height, width = png_size(png, sample.sample_id)
-        residual = np.ascontiguousarray(sample.arrays["residual"])
-        if residual.dtype != np.int16 or residual.shape != (height, width, 3):
-            raise ValueError(
-                f"sample {sample.sample_id}: the residual is {residual.dtype} {residual.shape}, "
-                f"the crop needs int16 ({height}, {width}, 3)"
-            )
         digest = hashlib.sha256(png).hexdigest()
-        cues = {"residual": self._encoded(residual)} if config.ships("residual") else {}
-        files = {"png": png}
-        if "residual" in cues:
-            files[f"cue.{config.cue_format}"] = cues["residual"]
-        if config.reconstruction:
-            files["reconstruction.png"] = _reconstruction(png, residual)
-        if config.embedding:
-            files["embedding.npy"] = npy_bytes(np.asarray(sample.arrays["embedding"], np.float32))
-        for cue in CUES:
-            array = cue.of(sample)
-            if array is None:
-                continue
-            if array.ndim != 3 or array.shape[:2] != (height, width):
+        files, cue_bytes = {"png": png}, 0
+        for name, one in sample.cues.items():
+            if one.array.ndim != 3 or one.array.shape[:2] != (height, width):
                 raise ValueError(
-                    f"sample {sample.sample_id}: the cue {cue.name} is {array.dtype} {array.shape}, "
+                    f"sample {sample.sample_id}: the cue {name} is {one.array.dtype} {one.array.shape}, "
                     f"the crop needs ({height}, {width}, channels)"
                 )
-            cues[cue.name] = files[f"{cue.name}.{config.cue_format}"] = self._encoded(array)
-        shape = residual.shape if config.ships("residual") else None
-        files["json"] = canonical(record(sample, (height, width), digest, shape))
+            files[f"{name}.{self.config.cue_format}"] = data = self._encoded(one.array)
+            cue_bytes += len(data)
+            if self.config.reconstruction and one.cue.leaves:
+                files[f"{one.cue.leaves}.png"] = _left(png, one)
+        if self.config.embedding:
+            files["embedding.npy"] = npy_bytes(np.asarray(sample.arrays["embedding"], np.float32))
+        files["json"] = canonical(record(sample, (height, width), digest))
         values: dict[str, Scalar] = {
             "image_digest": digest,
             "image_width": width,
             "image_height": height,
             "image_bytes": len(png),
-            "cue_bytes": sum(map(len, cues.values())),
-            "cues": list(cues),
+            "cue_bytes": cue_bytes,
+            "cues": list(sample.cues),
             "synthetic": is_synthetic(sample),
         }
         return Product(files=files, values=values)
@@ -127,17 +112,17 @@ def npy_bytes(array: NDArray[Any]) -> bytes:
     return stream.getvalue()
 
 
-def _reconstruction(png: bytes, residual: NDArray[np.int16]) -> bytes:
+def _left(png: bytes, one: SampleCue) -> bytes:
     bgr = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
     if bgr is None:
         raise ValueError("the stored crop cannot be decoded")
     image: RGB = bgr[:, :, ::-1].astype(np.uint8)
-    made = image.astype(np.int16) - residual
+    made = image.astype(np.int16) - one.array
     if made.min() < 0 or made.max() > 255:
-        raise ValueError("image - residual leaves the range 0 to 255: the residual was not made from this crop")
+        raise ValueError(f"image - {one.cue.name} leaves the range 0 to 255: the cue was not made from this crop")
     done, encoded = cv2.imencode(".png", made[:, :, ::-1].astype(np.uint8), [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])
     if not done:
-        raise ValueError("the reconstruction could not be encoded as PNG")
+        raise ValueError(f"the {one.cue.leaves} could not be encoded as PNG")
     return mark(bytes(encoded), "compositeWithTrainedAlgorithmicMedia")
 
 

@@ -88,19 +88,28 @@ SPEC = StageSpec(
     factory="fasgen.stages.score.stage:build",
     columns=(
         Column(
-            "brisque", "float64", "BRISQUE of the crop; null without texture", "points, lower is better, mostly 0 to 100, open"
+            "brisque",
+            "float64",
+            "BRISQUE of the crop; null without texture",
+            "points, lower is better, mostly 0 to 100, open",
+            "worse",
         ),
         Column(
             "brisque_reconstruction",
             "float64",
             "BRISQUE of crop - residual; null without texture",
             "points, lower is better, mostly 0 to 100, open",
+            "worse",
         ),
         Column("brisque_impl", "string", "implementation, reference and model digest of both scores"),
         Column("brisque_direction", "string", "which way BRISQUE points: lower is better"),
         Column("brisque_range", "string", "range of BRISQUE"),
         Column(
-            "identity_similarity", "float32", "cosine of the embeddings of crop and reconstruction, higher is closer", "[-1, 1]"
+            "identity_similarity",
+            "float32",
+            "cosine of the embeddings of crop and reconstruction, higher is closer",
+            "[-1, 1]",
+            "better",
         ),
         Column("verdict", "string", "accepted, or the bands that were missed"),
     ),

@@ -71,14 +71,28 @@ SPEC = StageSpec(
     config=ScreenConfig,
     factory="fasgen.stages.screen.stage:build",
     columns=(
-        Column("brisque", "float64", "BRISQUE; null without texture", "points, lower is better, mostly 0 to 100, open"),
+        Column(
+            "brisque", "float64", "BRISQUE; null without texture", "points, lower is better, mostly 0 to 100, open", "worse"
+        ),
         Column("brisque_low", "float32", "lower end of the band of the style; null where none is known", "points"),
         Column("brisque_high", "float32", "upper end of the band of the style; null where none is known", "points"),
         Column("brisque_impl", "string", "implementation, reference and model digest"),
-        Column("identity_similarity", "float32", "cosine of the embeddings of spoof and live face", "[-1, 1]"),
-        Column("guide_similarity", "float32", "cosine of the embeddings of spoof and guide; null without a guide", "[-1, 1]"),
+        Column("identity_similarity", "float32", "cosine of the embeddings of spoof and live face", "[-1, 1]", "better"),
+        Column(
+            "guide_similarity",
+            "float32",
+            "cosine of the embeddings of spoof and guide; null without a guide",
+            "[-1, 1]",
+            "worse",
+        ),
         Column("style_verdict", "string", "style that the encoder sees in the spoof"),
-        Column("style_probability", "float32", "probability of the wanted style; null if the encoder has none such", "[0, 1]"),
+        Column(
+            "style_probability",
+            "float32",
+            "probability of the wanted style; null if the encoder has none such",
+            "[0, 1]",
+            "better",
+        ),
         Column("difference", "float32", "mean absolute difference from the live face", "levels"),
         Column("verdict", "string", "accepted, or the limits that were missed"),
     ),

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from fasgen.records import Column
-from fasgen.stages.stage import ArrayField, Reads, StageConfig, StageSpec
+from fasgen.stages.stage import ArrayField, Cue, Reads, StageConfig, StageSpec
 from fasgen.stages.weights import embedded
 
 STEPS_A_LEVEL = 32
@@ -23,7 +23,7 @@ class StdnConfig(StageConfig):
     alpha0: float | None = Field(
         None, ge=0, description="weight of the traces in the score; null: the weights' own; 100 in the paper"
     )
-    parts: bool = Field(False, description="store B, C and T too, each by itself; traces is their sum within its bands")
+    parts: bool = Field(False, description="store B, C and T too, each by itself; the cue is their sum within its bands")
     reconstruction: bool = Field(False, description="store the live counterpart as an image")
     any_size: bool = Field(False, description="allow crops of another size than the network was trained on")
     batch: int = Field(16, ge=1, le=1024, description="samples a network call")
@@ -35,18 +35,23 @@ def weights_folder(weights: str) -> Path:
     return (embedded("stdn") if weights == "embedded" else Path(weights)) / "generator"
 
 
+_CARD = """\
+`stdn` is the additive spoof trace of STDN+ (RGB, signed, in 1/32 of an 8-bit level; divide by 32 to have levels): what its
+generator takes a spoof to have added to a live face, from colour shifts to texture, and little on live faces. Where nothing is
+masked it is the image less its live counterpart. The score in each sample's JSON is high for live."""
+
 SPEC = StageSpec(
     name="stdn",
     summary="spoof traces of each crop by STDN+, its mask and pseudo-depth; live counterpart where asked",
-    version=1,
+    version=2,
     reads=(Reads("align", images=("crop",), columns=("landmarks", "transform")),),
     also=(Reads("synth", images=("crop",)), Reads("align", columns=("landmarks", "transform"))),
     config=StdnConfig,
     factory="fasgen.stages.stdn.stage:build",
     columns=(
-        Column("stdn_score", "float32", "mean depth / 2 - alpha0 / 2 x mean traces; high for live", "<= 0.5"),
-        Column("stdn_depth", "float32", "mean pseudo-depth over 32 x 32; low for spoofs", "[0, 1]"),
-        Column("stdn_trace", "float32", "mean |B| + mean |C| + mean |T| + mean P, which the score takes", "[0, 4]"),
+        Column("stdn_score", "float32", "mean depth / 2 - alpha0 / 2 x mean traces; high for live", "<= 0.5", "live"),
+        Column("stdn_depth", "float32", "mean pseudo-depth over 32 x 32; low for spoofs", "[0, 1]", "live"),
+        Column("stdn_trace", "float32", "mean |B| + mean |C| + mean |T| + mean P, which the score takes", "[0, 4]", "spoof"),
         Column("trace_abs_mean", "float32", "mean absolute additive trace", "levels"),
         Column("trace_energy_face", "float32", "mean square of the additive trace inside the face ellipse", "levels^2"),
         Column("trace_energy_outside", "float32", "the same outside of it; null where the face fills the crop", "levels^2"),
@@ -55,7 +60,17 @@ SPEC = StageSpec(
     ),
     images=("live_counterpart",),
     arrays=(
-        ArrayField("traces", "int16", "additive trace low(B) + low(C) + T, H x W x 3 RGB, signed, in 1/32 of an 8-bit level"),
+        Cue(
+            "stdn",
+            "int16",
+            "additive spoof trace low(B) + low(C) + T, H x W x 3 RGB, signed, in 1/32 of an 8-bit level",
+            one=127.5 * STEPS_A_LEVEL,
+            card=_CARD,
+            columns=(
+                *("stdn_score", "stdn_depth", "trace_abs_mean", "trace_energy_face", "trace_energy_outside"),
+                *("mask_mean", "alpha0"),
+            ),
+        ),
         ArrayField("trace_parts", "int16", "B, C, T before low-passing, H x W x 9, in 1/32 of an 8-bit level; where asked"),
         ArrayField("trace_mask", "uint8", "mask P, H x W x 1, value / 255: where the face was replaced"),
         ArrayField("pseudo_depth", "uint8", "M, 32 x 32 x 1, value / 255: 1 nearest to the camera, 0 flat"),

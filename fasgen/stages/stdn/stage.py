@@ -54,7 +54,7 @@ class Stdn:
         if not sound[sample.slot]:
             return Reject(Reason.NOT_FINITE, f"the traces hold values that are not finite ({self.disentangle.dtype})")
         arrays = {
-            "traces": in_steps(made["trace"]),
+            "stdn": in_steps(made["trace"]),
             "trace_mask": np.rint(made["mask"] * 255).astype(np.uint8),
             "pseudo_depth": np.rint(made["depth"] * 255).astype(np.uint8),
         }
@@ -67,7 +67,7 @@ class Stdn:
             "stdn_score": float(made["score"]),
             "stdn_depth": float(made["depth"].mean()),
             "stdn_trace": float(made["size"]),
-            **statistics(arrays["traces"], face),
+            **statistics(arrays["stdn"], face),
             "mask_mean": float(made["mask"].mean()),
             "alpha0": self.alpha0,
         }

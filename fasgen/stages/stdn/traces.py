@@ -80,11 +80,11 @@ def weaker(traces: Traces, generator: torch.Generator | None = None) -> Traces:
 
     Args:
         traces: of B samples.
-        generator: of the draws, on the CPU; ``None``: torch's own.
+        generator: of the draws, where the traces lie; ``None``: torch's own.
     """
     count, like = len(traces.P), traces.P
-    scale = torch.rand(3, count, 1, 1, 1, generator=generator).to(like)
-    keep = (torch.rand(count, 1, 1, 1, generator=generator) < 0.5).to(like)
+    scale = torch.rand(3, count, 1, 1, 1, generator=generator, device=like.device).to(like)
+    keep = (torch.rand(count, 1, 1, 1, generator=generator, device=like.device) < 0.5).to(like)
     return Traces(traces.B * scale[0], traces.C * scale[1], traces.T * scale[2], traces.P * keep, traces.I_P)
 
 

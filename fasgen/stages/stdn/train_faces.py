@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,8 @@ from fasgen.stages.align.template import TEMPLATES, target
 from fasgen.stages.gallery.train_gallery import Gallery
 from fasgen.stages.stdn.geometry import mirrored, pseudo_depth, region_of, untouched
 from fasgen.stages.stdn.warp import offsets
+from fasgen.training.draws import CPU
+from fasgen.training.residency import sent
 
 Points = NDArray[np.float64]
 
@@ -45,10 +48,6 @@ class Batch(NamedTuple):
     parent: Tensor
     has_parent: Tensor
 
-    def to(self, device: torch.device) -> Batch:
-        """The same on another device."""
-        return Batch(*(part.to(device) for part in self))
-
 
 class Landmarks:
     """Five points of each picture of a gallery, found when they are first asked for.
@@ -69,11 +68,12 @@ class Landmarks:
         self._look = detector(AlignConfig.model_validate({}), torch.device("cpu")) if detect else None
         self._known: dict[int, Points] = {}
 
-    def of(self, number: int, levels: Tensor) -> Points:
-        """(5, 2) px of picture ``number``, (3, S, S) uint8."""
+    def of(self, number: int, picture: Callable[[], Tensor]) -> Points:
+        """(5, 2) px of picture ``number``, (3, S, S) uint8, which is asked for only if it is to be looked at."""
         if self._look is None:
             return self._template
         if number not in self._known:
+            levels = picture()
             faces = self._look(np.ascontiguousarray(levels.permute(1, 2, 0).numpy()))
             found = faces.landmarks[faces.largest()].astype(np.float64) if len(faces) else self._template
             # Another face at the border of a crop is not the one that it was cut for.
@@ -88,13 +88,15 @@ class Draws:
     Args:
         gallery: pictures.
         landmarks: of them.
+        device: where batches go.
 
     Raises:
         SourceError: if there is no live face, or no spoof.
     """
 
-    def __init__(self, gallery: Gallery, landmarks: Landmarks) -> None:
-        self.gallery, self.landmarks = gallery, landmarks
+    def __init__(self, gallery: Gallery, landmarks: Landmarks, device: torch.device = CPU) -> None:
+        self.gallery, self.landmarks, self._device = gallery, landmarks, device
+        self._bank = gallery.bank(device)
         self.live = [i for i, live in enumerate(gallery.live) if live]
         by_style: dict[str, list[int]] = defaultdict(list)
         for index, style in enumerate(gallery.styles):
@@ -131,32 +133,39 @@ class Draws:
             flip: (2, N), which of them are mirrored.
             coin: draws the parent of a spoof that shows somebody of several live faces.
         """
-        gallery, count = self.gallery, len(live)
+        gallery = self.gallery
         parents = [gallery.lives.get(index, []) for index in spoof]
         chosen = [known[_below(len(known), coin)] if known else live[0] for known in parents]
-        levels = [gallery.take(torch.tensor(numbers)) for numbers in (live, spoof, chosen)]
-        size = levels[0].shape[-1]
+        size = gallery.parts[0].shape[-1]
         points = [
-            [self._points(numbers[i], pictures[i], bool(flip[k, i]), size) for i in range(count)]
-            for k, (numbers, pictures) in enumerate(zip((live, spoof), levels[:2], strict=True))
+            [self._points(number, bool(flip[k, i]), size) for i, number in enumerate(numbers)]
+            for k, numbers in enumerate((live, spoof))
         ]
         regions = [region_of(gallery.styles[index].rpartition("|")[2]) for index in spoof]
         depth = np.stack([pseudo_depth(p, size, size) for p in points[0]])
         masks = np.stack([untouched(region, p, size, size) for region, p in zip(regions, points[1], strict=True)])
-        images = [_unit(pictures, torch.from_numpy(flip[min(k, 1)])) for k, pictures in enumerate(levels)]
+        known = [bool(lives) and gallery.exact(index) for lives, index in zip(parents, spoof, strict=True)]
+        mirrored = self._sent(torch.from_numpy(flip))
+        pictures = [
+            _unit(self._bank.take(torch.tensor(numbers)), mirrored[min(k, 1)])
+            for k, numbers in enumerate((live, spoof, chosen))
+        ]
         return Batch(
-            images[0],
-            images[1],
-            offsets(points[1], points[0], size, size),
-            torch.from_numpy(depth)[:, None],
-            torch.from_numpy(masks)[:, None],
-            torch.tensor([region == "whole" for region in regions]),
-            images[2],
-            torch.tensor([bool(known) and gallery.exact(index) for known, index in zip(parents, spoof, strict=True)]),
+            pictures[0],
+            pictures[1],
+            self._sent(offsets(points[1], points[0], size, size)),
+            self._sent(torch.from_numpy(depth)[:, None]),
+            self._sent(torch.from_numpy(masks)[:, None]),
+            self._sent(torch.tensor([region == "whole" for region in regions])),
+            pictures[2],
+            self._sent(torch.tensor(known)),
         )
 
-    def _points(self, number: int, levels: Tensor, flip: bool, size: int) -> Points:
-        found = self.landmarks.of(number, levels)
+    def _sent(self, x: Tensor) -> Tensor:
+        return sent(x, self._device)
+
+    def _points(self, number: int, flip: bool, size: int) -> Points:
+        found = self.landmarks.of(number, lambda: self.gallery.take(torch.tensor([number]))[0])
         return mirrored(found, size) if flip else found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,7 +34,8 @@ from fasgen.stages.stdn.traces import Traces, additive, hierarchy, live_of, spoo
 from fasgen.stages.stdn.train_faces import Batch, Draws, Landmarks
 from fasgen.stages.stdn.training_config import StdnTraining
 from fasgen.stages.stdn.warp import warp
-from fasgen.training.faces import epochs
+from fasgen.training.draws import chance, coins
+from fasgen.training.faces import Epochs
 from fasgen.training.sheet import save_sheet
 from fasgen.training.turns import Turn
 
@@ -73,6 +75,8 @@ class StdnTask:
         ConfigError: if the generator cannot have the configured shape.
     """
 
+    traced = True
+
     def __init__(self, config: StdnTraining, device: torch.device) -> None:
         self.config, self.device = config, device
         try:
@@ -99,8 +103,9 @@ class StdnTask:
         )
         train, held = load_galleries(config)
         detect = config.landmarks == "detected"
-        self.draws = Draws(train, Landmarks(config.template, config.faces.size, detect))
-        self.held = Draws(held, Landmarks(config.template, config.faces.size, detect)) if len(held) else None
+        self.draws = Draws(train, Landmarks(config.template, config.faces.size, detect), device)
+        self.held = Draws(held, Landmarks(config.template, config.faces.size, detect), device) if len(held) else None
+        self.epochs = Epochs(len(self.draws.live), config.batch // 2, config.seed)
         self.made: Made | None = None
         self.alpha0 = shape.alpha0
 
@@ -110,13 +115,14 @@ class StdnTask:
         Live faces go round in epochs; one that comes from elsewhere than the spoof beside it gives its place to another.
         """
         config, draws = self.config, self.draws
-        chance = 0.5 if config.faces.flip else 0.0
-        for step, index in enumerate(epochs(len(draws.live), config.batch // 2, config.seed, start, rank, world), start):
-            coin = torch.Generator().manual_seed(config.seed * 1_000_003 + step * world + rank)
-            spoof = [draws.spoof(coin) for _ in index]
-            live = [draws.partner(one, draws.live[int(i)], coin) for one, i in zip(spoof, index, strict=True)]
-            flip = (torch.rand(2, len(live), generator=coin) < chance).numpy()
-            yield draws.batch(live, spoof, flip, coin).to(self.device)
+        flips = 0.5 if config.faces.flip else 0.0
+        for step in count(start):
+            pictures = coins(config.seed, step, rank, self.device)[0]
+            index = self.epochs.at(step, rank, world).items
+            spoof = [draws.spoof(pictures) for _ in index]
+            live = [draws.partner(one, draws.live[int(i)], pictures) for one, i in zip(spoof, index, strict=True)]
+            flip = chance(2 * len(live), flips, pictures).reshape(2, -1).numpy()
+            yield draws.batch(live, spoof, flip, pictures)
 
     def loss(self, module: nn.Module, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         """First turn: a1 L_R + a2 L_P + a3 L_G + a4 L_depth, and the term of known pairs where it is weighed."""
@@ -156,7 +162,7 @@ class StdnTask:
         """
         config, made, count = self.config, self._made(), len(batch.live)
         generator, _ = parts_of(module)
-        hard = (torch.rand(count, 1, 1, 1) < config.harder_share).to(batch.live.device)
+        hard = torch.rand(count, 1, 1, 1, device=batch.live.device) < config.harder_share
         put = Traces(*(torch.where(hard, a, b) for a, b in zip(weaker(made.traces), made.traces, strict=True)))
         synthesised = spoof_of(batch.live, put, made.spoof)
         said: Analysis = generator(torch.cat([batch.live, synthesised]))
@@ -215,8 +221,8 @@ class StdnTask:
     def _held_batch(self, pairs: list[tuple[int, int]]) -> Batch:
         assert self.held is not None
         live, spoof = [list(numbers) for numbers in zip(*pairs, strict=True)]
-        coin = torch.Generator().manual_seed(self.config.seed)
-        return self.held.batch(live, spoof, np.zeros((2, len(pairs)), np.bool_), coin).to(self.device)
+        drawn = torch.Generator().manual_seed(self.config.seed)
+        return self.held.batch(live, spoof, np.zeros((2, len(pairs)), np.bool_), drawn)
 
     def _measure(self, module: nn.Module, pairs: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
         """Of live faces depth, traces, change; of spoofs depth, traces, error, error of the spoof, whether it is known."""

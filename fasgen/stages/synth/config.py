@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from fasgen.marks import Term
 from fasgen.records import Column
+from fasgen.stages.defake.config import AUTO_BATCH, batch_size
 from fasgen.stages.defake.config import SPEC as DEFAKE
 from fasgen.stages.identify.config import SPEC as IDENTIFY
 from fasgen.stages.physical.config import ATTACK_TYPE, PhysicalConfig
@@ -63,11 +65,31 @@ class SynthConfig(StageConfig):
     weights: str = Field("embedded", description="'embedded', or a folder that `fasgen train difffas` wrote")
     t: tuple[int, int] = Field((400, 600), description="range of the strength t, 0 to 1000, drawn for each spoof")
     gamma: tuple[float, float] = Field((1.5, 2.5), description="range of the guidance gamma, drawn for each spoof")
-    steps: int = Field(3, ge=1, le=1000, description="network calls a spoof; guidance makes each of two passes in one batch")
-    sampler: Literal["ddim", "ddpm"] = Field("ddim", description="ddim draws no noise on its way down, ddpm does")
-    batch: int = Field(16, ge=1, le=1024, description="samples a network call")
+    guided: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="share of the calls, the first ones, that are guided: two passes in one batch, with the style and without; "
+        "the others make the pass with it alone (guidance in a limited interval, Kynkäänniemi et al. 2024)",
+    )
+    steps: int = Field(3, ge=1, le=1000, description="network calls a spoof")
+    sampler: Literal["ddim", "dpmpp_2m", "ddpm"] = Field(
+        "ddim", description="way of walking: ddim, DPM-Solver++(2M), or ddpm, which draws noise on its way down"
+    )
+    spacing: Literal["even", "quadratic"] = Field(
+        "even", description="strides of the grid: all alike, or shorter the nearer to the clean face"
+    )
+    batch: int | Literal["auto"] = Field(
+        "auto",
+        description="faces a call, of method difffas each with both of its passes; auto: what the GPU at hand is fastest with, "
+        f"measured once and recorded, {AUTO_BATCH} on CPUs",
+    )
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 on CUDA, fp32 elsewhere")
-    compile: Literal["auto", "on", "off"] = Field("auto", description="compiled denoising step; auto: on CUDA, where it pays")
+    compile: Literal["auto", "off", "on", "max"] = Field(
+        "auto",
+        description="of method difffas: compiled networks; auto: on CUDA; max: kernels chosen by timing, which another machine "
+        "may choose otherwise",
+    )
     stdn_weights: str = Field("embedded", description="of method stdn: 'embedded', or a folder that `fasgen train stdn` wrote")
     trace_strength: tuple[float, float] = Field(
         (1.0, 1.0), description="of method stdn: range of the factor on the guide's traces, drawn for each spoof"
@@ -84,12 +106,28 @@ class SynthConfig(StageConfig):
             raise ValueError(f"{list(value)} is no range within 0 to 1000; give the lower end first")
         return value
 
+    @field_validator("batch")
+    @classmethod
+    def _positive(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and not 1 <= value <= 1024:
+            raise ValueError(f"{value} is not within 1 to 1024")
+        return value
+
     @field_validator("gamma", "trace_strength")
     @classmethod
     def _strengths(cls, value: tuple[float, float]) -> tuple[float, float]:
         if not 0 <= value[0] <= value[1] <= 100:
             raise ValueError(f"{list(value)} is no range within 0 to 100; give the lower end first")
         return value
+
+    @model_validator(mode="after")
+    def _guidance(self) -> Self:
+        if self.guided < 1 and self.gamma[0] < 1 and self.gamma[1] > 0:
+            raise ValueError(
+                f"guided is {self.guided:g}, but gamma may be {self.gamma[0]:g}: the calls that are not guided have the whole "
+                "style, which a gamma below 1 weakens; set guided to 1, or gamma to 1 and above"
+            )
+        return self
 
 
 def model_folder(weights: str) -> Path:
@@ -119,6 +157,31 @@ def _weights(config: SynthConfig) -> dict[str, Path]:
     return {part: folder / part for part in ("unet", "style_encoder", "scheduler")}
 
 
+def trained_size(config: SynthConfig) -> int | None:
+    """Side of the crops that the method's network was trained on, px; ``None`` where it takes any."""
+    if config.method == "physical":
+        return None
+    folder = weights_folder(config.stdn_weights) if config.method == "stdn" else model_folder(config.weights) / "unet"
+    try:
+        size = json.loads((folder / "config.json").read_text("utf-8"))["size"]
+    except (OSError, ValueError, KeyError, TypeError):
+        # Weights that cannot be read are refused where they are loaded, with what is wrong with them.
+        return None
+    return size if isinstance(size, int) else None
+
+
+def refusal(config: SynthConfig, others: Mapping[str, Any]) -> str:
+    """Why nothing can be made of the crops of this run by these weights; empty where it can."""
+    size, trained = getattr(others.get("align"), "size", None), trained_size(config)
+    if config.any_size or size is None or trained is None or size == trained:
+        return ""
+    key = "stdn_weights" if config.method == "stdn" else "weights"
+    return (
+        f"synth: the crops are {size} px wide (align.size) but the network in {getattr(config, key)} was trained on {trained}; "
+        f"set align.size={trained}, give other synth.{key}, or allow it with synth.any_size=true"
+    )
+
+
 _TERMS: dict[str, Term] = {
     "difffas": "compositeWithTrainedAlgorithmicMedia",
     "stdn": "compositeWithTrainedAlgorithmicMedia",
@@ -140,7 +203,7 @@ ROSTER = Roster(
 SPEC = StageSpec(
     name="synth",
     summary="spoof faces of live people: DiffFAS in the style of a guide, its traces by STDN+, or a physical simulation",
-    version=2,
+    version=3,
     reads=(Reads("align", images=("crop",), columns=("landmarks", "transform")),),
     config=SynthConfig,
     factory="fasgen.stages.synth.stage:build",
@@ -155,16 +218,20 @@ SPEC = StageSpec(
         Column("gamma", "float32", "guidance; null for other methods"),
         Column("trace_strength", "float32", "factor on the traces of the guide; null for other methods"),
         Column("calls", "int32", "network calls; 0 for a simulation"),
+        Column("passes", "int32", "passes through the network: a guided call makes two; 0 for a simulation"),
         Column("parameters", "string", "parameters of the simulation of the face, or of its guide, as JSON; null for neither"),
     ),
     images=("crop",),
+    picture="crop",
     weights=_weights,
-    batch=lambda config: config.batch,
+    batch=batch_size,
     device="accelerator",
     guides=(Reads("align", images=("crop",), columns=("landmarks", "transform"), prefix="guide_"),),
     roster=ROSTER,
     off=lambda config: config.variants == 0,
     synthetic=lambda config: {"crop": _TERMS[config.method]},
+    refusal=refusal,
+    rehearse="fasgen.stages.synth.stage:rehearse",
 )
 
 SYNTH_IDENTIFY = replace(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from fasgen.records import Reason, Scalar
 from fasgen.seeds import sample_seed
-from fasgen.stages.batching import in_slots
+from fasgen.stages.batching import Fetched, in_slots, to_device
+from fasgen.stages.defake.config import batch_size
 from fasgen.stages.defake.cue import crop_points
 from fasgen.stages.physical.simulate import Simulated
 from fasgen.stages.stage import RGB, Product, Reject, Sample
 from fasgen.stages.stdn.config import weights_folder
-from fasgen.stages.stdn.model import Disentangler, finite
+from fasgen.stages.stdn.model import Disentangler
 from fasgen.stages.stdn.traces import spoof_of, stacked, unstacked
 from fasgen.stages.stdn.warp import backward_offset, warp
 from fasgen.stages.synth.config import SynthConfig
@@ -37,62 +38,73 @@ class TraceTransfer:
     """
 
     def __init__(self, config: SynthConfig, device: torch.device) -> None:
-        self.config, self.device = config, device
+        self.config, self.device, self.batch = config, device, batch_size(config)
         self.disentangle = Disentangler(weights_folder(config.stdn_weights), device, config.dtype, config.any_size, "synth")
 
     def __call__(self, batch: Sequence[Sample]) -> list[Product | Reject]:
-        outcomes: dict[int, Product | Reject] = {}
+        return self.start(batch)()
+
+    def start(self, batch: Sequence[Sample]) -> Callable[[], list[Product | Reject]]:
+        """Launch a batch on the device; what is returned waits for it and makes the products."""
+        rejected: dict[int, Reject] = {}
         guides: dict[int, tuple[RGB, Simulated | None]] = {}
         for index, sample in enumerate(batch):
             if "guide_crop" not in sample.images:
-                outcomes[index] = Reject(Reason.GUIDE, f"style {sample.values['style']} has no guide for this face")
+                rejected[index] = Reject(Reason.GUIDE, f"style {sample.values['style']} has no guide for this face")
             else:
                 guides[index] = guide_of(sample, self.config)
         chosen = [batch[index] for index in guides]
-        if chosen:
-            levels, sound = self._transfer(chosen, [image for image, _ in guides.values()])
+        fetched = self._launch(chosen, [image for image, _ in guides.values()]) if chosen else dict
+
+        def collect() -> list[Product | Reject]:
+            made, outcomes = fetched(), dict[int, Product | Reject](rejected)
             for index, (_, simulated) in guides.items():
-                slot = batch[index].slot
-                outcomes[index] = self._product(batch[index], levels[slot], sound[slot], simulated)
-        return [outcomes[index] for index in range(len(batch))]
+                outcomes[index] = self._product(batch[index], made, simulated)
+            return [outcomes[index] for index in range(len(batch))]
+
+        return collect
 
     def strength(self, sample: Sample) -> float:
         """Factor on the traces, drawn evenly in its range by the sample's seed."""
         random = np.random.Generator(np.random.Philox(key=sample_seed(sample.seed, "strength", sample.sample_id)))
         return float(np.float32(random.uniform(*self.config.trace_strength)))
 
-    def _transfer(self, samples: Sequence[Sample], guides: Sequence[RGB]) -> tuple[NDArray[np.float32], list[bool]]:
-        """(batch, H, W, 3) levels, not yet rounded, in the samples' slots; and which of them are finite."""
-        size = self.config.batch
+    @torch.no_grad()
+    def _launch(self, samples: Sequence[Sample], guides: Sequence[RGB]) -> Fetched:
+        """Everything from crops to spoofs, on the device."""
+        size = self.batch
         crops = in_slots(samples, size, lambda sample: sample.images["crop"])
         spoofs = np.zeros((size, *guides[0].shape), np.uint8)
         offsets = np.zeros((size, 2, *crops.shape[1:3]), np.float32)
-        strength = torch.zeros(size, 1, 1, 1)
+        strength = np.zeros((size, 1, 1, 1), np.float32)
         for sample, guide in zip(samples, guides, strict=True):
             spoofs[sample.slot], offsets[sample.slot] = guide, self._offset(sample)
             strength[sample.slot] = self.strength(sample)
         live, spoof = self.disentangle.unit(crops), self.disentangle.unit(spoofs)
         traces, _ = self.disentangle(spoof)
-        moved = warp(torch.cat([stacked(traces), spoof], 1), torch.from_numpy(offsets).to(self.device))
+        moved = warp(torch.cat([stacked(traces), spoof], 1), to_device(offsets, self.device))
         put, there = unstacked(moved[:, :-3]), moved[:, -3:]
-        factor = strength.to(self.device)
+        factor = to_device(strength, self.device)
         made = spoof_of(live, put._replace(B=factor * put.B, C=factor * put.C, T=factor * put.T), there)
-        return made.permute(0, 2, 3, 1).cpu().numpy() * 255, finite(made)
+        levels = made.permute(0, 2, 3, 1) * 255
+        finite = levels.isfinite().flatten(1).all(1)
+        return Fetched({"crop": levels.nan_to_num().round().clamp(0, 255).to(torch.uint8), "finite": finite})
 
     def _offset(self, sample: Sample) -> NDArray[np.float32]:
         mine, theirs = (_points(sample, prefix) for prefix in ("", "guide_"))
         return backward_offset(theirs, mine, *sample.images["crop"].shape[:2])
 
-    def _product(self, sample: Sample, levels: Any, sound: bool, simulated: Simulated | None) -> Product | Reject:
-        if not sound:
+    def _product(self, sample: Sample, made: Mapping[str, Any], simulated: Simulated | None) -> Product | Reject:
+        if not made["finite"][sample.slot]:
             return Reject(Reason.NOT_FINITE, f"the spoof holds values that are not finite ({self.disentangle.dtype})")
         values: dict[str, Scalar] = common(sample) | {
             "method": "stdn",
             "trace_strength": self.strength(sample),
             "calls": 1,
+            "passes": 1,
             "parameters": as_json(simulated) if simulated else None,
         }
-        return Product(images={"crop": np.rint(levels).clip(0, 255).astype(np.uint8)}, values=values)
+        return Product(images={"crop": made["crop"][sample.slot]}, values=values)
 
 
 def _points(sample: Sample, prefix: str) -> NDArray[np.float64]:

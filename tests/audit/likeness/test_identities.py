@@ -33,7 +33,7 @@ FACES = (
 def store(tmp_path: Path) -> Path:
     """Two units of identify, the second with a face that could not be embedded."""
     folder = tmp_path / "identify-0123abcd"
-    write_plan(folder, {"stage": "identify"})
+    write_plan(folder, {"stage": "identify", "samples": ["photographed"], "arrays": ["embedding"]})
     for unit, part in enumerate((FACES[:4], FACES[4:])):
         with UnitWriter(folder, unit, plan_hash="h", weights="w", columns=(), arrays={"embedding": "float32"}) as writer:
             for number, (dataset, subject, pseudo, vector) in enumerate(part):
@@ -91,7 +91,7 @@ def test_one_source_alone(store: Path) -> None:
 
 def test_what_is_not_there_or_cannot_be_written_is_told(store: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(StoreError, match="identify has committed nothing yet"):
+    with pytest.raises(StoreError, match="no embedding is committed yet"):
         read_embedded(tmp_path / "empty")
     (store / "identities").write_text("in the way")
     with pytest.raises(StoreError, match="cannot be written"):

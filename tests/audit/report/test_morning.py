@@ -60,8 +60,8 @@ def test_parents_are_found_and_scores_of_two_stages_are_one(store: Path) -> None
     number = {samples.key(i): i for i in range(len(samples))}
     assert samples.parents[number[f"{sample(0, 1)}-1"]] == [number[sample(0, 1)]]
     brisque, similarity = samples.scores
-    assert (brisque.name, brisque.stages, brisque.better) == ("brisque", ["score", "synth_score"], "lower")
-    assert similarity.better == "higher"
+    assert (brisque.name, brisque.stages, brisque.higher) == ("brisque", ["score", "synth_score"], "worse")
+    assert similarity.higher == "better"
     assert samples.key(worst_first(brisque)[0]).endswith("-2")
     assert samples.key(worst_first(similarity)[0]) == f"{sample(0, 0)}-1"
     assert np.isnan(brisque.values[number[sample(0, 5)]])
@@ -89,6 +89,24 @@ def test_the_night_is_read_from_the_ledger(store: Path) -> None:
     (run,) = runs(store)
     assert (run["outcome"], run["seconds"], run["predicted"], run["units"], run["planned"]) == ("finished", 26.0, 30.0, 12, 72)
     assert run["stages"]["align"] == {"units": 3, "rows": 18, "workers": 1, "from": 0.5, "to": 6.0, "busy": 4.5, "seconds": 5.5}
+
+
+def test_the_night_says_where_the_time_of_gpus_went(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    (silent,) = runs(store)
+    assert (silent["use"], silent["first_unit"]) == (None, None)
+    path = store / "runs" / "20260101-000000" / "ledger.jsonl"
+    *before, last = [line for line in path.read_text().splitlines() if line.endswith("}")]
+    spent = {"wall": 7200.0, "start": 60.0, "build": 30.0, "compile": 120.0, "compute": 6480.0, "wait": 510.0}
+    use = {"device": "GPU", "workers": 2, **spent, "utilisation": 0.9, "unheard of": [1]}
+    path.write_text("\n".join([*before, json.dumps({**json.loads(last), "use": use, "first_unit": 75.5})]) + "\n")
+    (run,) = runs(store)
+    assert run["first_unit"] == 75.5 and run["use"]["device"] == "GPU" and "unheard of" not in run["use"]
+    written = write_report(store, tmp_path / "out")
+    assert "| 2 GPU | 2:00:00 | 90 % | 0:01:30 | 0:02:00 | 0:08:30 |" in written.short.read_text()
+    path.write_text("\n".join([*before, json.dumps({**json.loads(last), "use": {"wall": "x"}, "first_unit": []})]) + "\n")
+    (odd,) = runs(store)
+    assert odd["use"]["wall"] == 0.0 and odd["first_unit"] is None
 
 
 def test_a_run_that_foretold_nothing_is_reckoned_from_its_first_units(tmp_path: Path) -> None:
@@ -166,11 +184,14 @@ def test_a_card_holds_hostile_names_as_text() -> None:
     }
     counts = {HOSTILE: 1}
     total = {"samples": 1, "shards": 1, "bytes": 1, "subjects": 0, "samples_without_subject": 1, "synthetic": 0}
-    total |= {"cues": {"residual": 1}}
+    total |= {"cues": {"residual": 1, HOSTILE: 1}}
+    facts = {"doc": HOSTILE, "one": 1.0, "card": HOSTILE, "drawn": HOSTILE, "leaves": HOSTILE}
+    cues = {name: facts | {"name": name} for name in total["cues"]}
     total |= {"counts": dict.fromkeys(("attack_type", "dataset", "domain", "licence"), counts)}
     total |= {"labels_by_split": [{"split": HOSTILE, "label": HOSTILE, "samples": 1}]}
     units = {"planned": 1, "packed": 1}
-    card = data_card({"total": total, "stages": [stage], "plan_hash": "0" * 64, "units": units})
+    stage["config"] |= {"reconstruction": True}
+    card = data_card({"total": total, "cues": cues, "stages": [stage], "plan_hash": HOSTILE, "units": units})
     # Settings stand in an indented block, which is code to every reader of Markdown.
     prose = "\n".join(line for line in card.splitlines() if not line.startswith("    "))
     told = re.sub(r"`[^`\n]*`", "", re.sub(r"\\[<>`]", "", prose.partition("## How to read it")[0]))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fasgen.audit.verify import verify
 from fasgen.manifests.plan_file import read_plan, write_plan
-from fasgen.manifests.report.delivery import FINISH, build_index, encode_card, encode_index, finish, is_whole_card, read_index
+from fasgen.manifests.report.delivery import build_index, encode_card, encode_index, finish, is_whole_card, read_index
 from fasgen.manifests.shard import UnitWriter
 from fasgen.manifests.unit import discard
 from fasgen.records import Column
@@ -34,7 +34,7 @@ def delivery(store: Path) -> Path:
     write_plan(
         folder,
         {"stage": "pack", "plan_hash": plan_hash("pack"), "upstream": {"sources": "0" * 64}, "units": 3, "config": {}}
-        | {"shipped": True, "finish": FINISH, "weights": {}, "version": 1, "summary": "shards"},
+        | {"shipped": True, "weights": {}, "version": 1, "summary": "shards"},
     )
     for unit in (0, 1):
         write_shard(folder, unit)

@@ -28,7 +28,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def config(folder: Path, **changes: object) -> DefakeConfig:
-    return DefakeConfig.model_validate({"weights": str(folder), "batch": 4, "steps": 10, "compile": "off"} | changes)
+    return DefakeConfig.model_validate(
+        {"weights": str(folder), "batch": 4, "steps": 10, "draws": 1, "compile": "off"} | changes
+    )
 
 
 def sample(index: int, slot: int, size: int = 32) -> Sample:

@@ -12,7 +12,8 @@ import torch
 
 from fasgen.stages.defake.model import DFG
 from fasgen.stages.defake.train_autoencoder import AutoencoderTask, edges, psnr
-from fasgen.stages.defake.train_dfg import DFGTask, build_unet, truncated_weight
+from fasgen.stages.defake.train_dfg import DFGTask, truncated_weight
+from fasgen.stages.defake.train_start import build_unet
 from fasgen.stages.defake.training_config import AutoencoderTraining, DFGTraining
 from fasgen.stages.denoising.schedule import abar_schedule
 from fasgen.stages.identify.iresnet import IResNet, IResNetConfig
@@ -100,7 +101,7 @@ def test_generator_trains_and_loads(faces: Path, autoencoder: Path, identity: Pa
     assert dfg.prediction == "v_prediction"
     with torch.no_grad():
         z = dfg.latents.encode(torch.rand(6, 3, 32, 32) * 2 - 1)
-        out = dfg.reconstruct(torch.rand(1, 3, 32, 32), torch.randn(1, 512, 7, 7), torch.randn(1, 4, 4, 4), 800, 10)
+        out = dfg.reconstruct(torch.rand(1, 3, 32, 32), torch.randn(1, 512, 7, 7), torch.randn(1, 4, 4, 4), [800, 400])
     assert z.shape == (6, 4, 4, 4) and out.shape == (1, 3, 32, 32)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fasgen.records import CUE_ONE
+from fasgen.stages.lgsc.config import SPEC
 from fasgen.stages.lgsc.cue import FULL, from_integers, overlay, score, to_integers
 
 MAPS = arrays(np.float32, (3, 4, 3), elements=st.floats(-1, 1, width=32))
@@ -17,7 +17,7 @@ MAPS = arrays(np.float32, (3, 4, 3), elements=st.floats(-1, 1, width=32))
 @given(MAPS)
 def test_integers_give_the_map_back_to_half_a_step(cue: np.ndarray) -> None:
     levels = to_integers(cue)
-    assert levels.dtype == np.int16 and np.abs(levels.astype(int)).max() <= FULL == CUE_ONE["lgsc"]
+    assert levels.dtype == np.int16 and np.abs(levels.astype(int)).max() <= FULL == SPEC.cues[0].one
     assert np.abs(from_integers(levels).astype(np.float64) - cue).max() <= 0.5 / FULL + 1e-7
     assert np.array_equal(to_integers(from_integers(levels)), levels)
     assert score(levels) == pytest.approx(float(np.abs(cue.astype(np.float64)).mean()), abs=0.5 / FULL)

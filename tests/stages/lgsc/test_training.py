@@ -59,12 +59,11 @@ def test_half_of_every_batch_is_live(faces: Path, tmp_path: Path) -> None:
         for is_live in (True, False)
     }
     for batch in islice(task.batches(0, 0, 1), 3):
-        assert batch.live.tolist() == [True] * 4 + [False] * 4
-        for x, is_live in zip(batch.x, batch.live.tolist(), strict=True):
+        for x, is_live in zip(batch, [True] * 4 + [False] * 4, strict=True):
             levels = ((x + 1) * 127.5).round().byte()
             assert {levels.numpy().tobytes(), levels.flip(-1).contiguous().numpy().tobytes()} & known[is_live]
     cut = next(LgscTask(settings(faces, tmp_path, faces={"path": faces, "size": 64}, patch=40), CPU).batches(0, 0, 1))
-    assert cut.x.shape == (8, 3, 40, 40)
+    assert cut.shape == (8, 3, 40, 40)
 
 
 def test_it_learns_to_draw_on_spoofs_alone(faces: Path, tmp_path: Path) -> None:
@@ -104,7 +103,7 @@ def test_real_pairs_of_a_store_are_learned_from_too(faces: Path, tmp_path: Path)
     task = LgscTask(settings(faces, tmp_path / "out", pairs={"path": store, "holdout": ["d/eve"]}), CPU)
     alone = LgscTask(settings(None, tmp_path / "alone", pairs={"path": store}), CPU)
     assert len(task.by_style) == 4 and len(alone.by_style) == 2  # striped, dark; print by phone and by tablet
-    assert next(alone.batches(0, 0, 1)).x.shape == (8, 3, 32, 32)
+    assert next(alone.batches(0, 0, 1)).shape == (8, 3, 32, 32)
 
 
 def test_weights_to_start_from_fill_both_encoders(faces: Path, tmp_path: Path) -> None:

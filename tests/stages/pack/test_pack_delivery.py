@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,18 @@ import webdataset
 from torch.utils.data import DataLoader
 
 from fasgen.errors import StoreError
-from fasgen.manifests.report.delivery import FINISH, build_index, finish
+from fasgen.manifests.report.delivery import build_index, finish
 from fasgen.manifests.schema import COMMON
 from fasgen.manifests.shard import Row, UnitReader, UnitWriter
 from fasgen.pipeline.engine import UnitTask, UpstreamUnit
-from fasgen.pipeline.graph import resolve
+from fasgen.pipeline.graph import wire
 from fasgen.pipeline.schedule import Key
 from fasgen.pipeline.worker import Worker
 from fasgen.reader import FasDataset, FasIndex, SampleDecoder, collate
-from fasgen.records import PROVENANCE, Column, Reason
+from fasgen.records import MADE_BY, PROVENANCE, Column, Reason
 from fasgen.stages import STAGES, specs
-from fasgen.stages.pack.config import MADE_BY, SPEC, PackConfig
+from fasgen.stages.pack.config import SPEC, PackConfig
+from fasgen.stages.stage import Reads
 
 SIZE, UNITS, ROWS = 20, 3, 4
 UPSTREAM: Mapping[str, str] = {"score": "a" * 64, "align": "b" * 64, "defake": "c" * 64, "identify": "d" * 64}
@@ -47,9 +49,17 @@ def provenance(number: int) -> dict[str, Any]:
     }
 
 
+def lane(lgsc: bool = True) -> tuple[Reads, ...]:
+    """What pack reads of photographs."""
+    on = {**specs(), "stdn": replace(specs()["stdn"], off=lambda config: True)}
+    on["lgsc"] = replace(on["lgsc"], off=lambda config: not lgsc)
+    on["synth"] = replace(on["synth"], off=lambda config: True)
+    return wire(on, lambda section: PackConfig())["pack"].lanes[0]
+
+
 def write_upstream(store: Path) -> None:
     """Units of align, identify, defake and lgsc as their stages would leave them; row 2 of unit 1 has no face."""
-    wanted = {reads.stage: reads for reads in SPEC.reads}
+    wanted = {reads.stage: reads for reads in lane()}
     for stage, digest in {**UPSTREAM, "lgsc": LGSC}.items():
         reads, folder = wanted[stage], store / f"{stage}-{digest[:8]}"
         own = [name for name in reads.columns if name not in MADE_BY]
@@ -93,7 +103,6 @@ def pack(store: Path, lgsc: bool = False, **config: Any) -> Path:
     """Pack every unit with the worker that every engine uses."""
     folder = store / f"pack-{PACK[:8]}"
     above = {**UPSTREAM, "lgsc": LGSC} if lgsc else UPSTREAM
-    lane = tuple(reads for reads in SPEC.reads if reads.stage in above)
     worker = Worker()
     for unit in range(UNITS):
         task = UnitTask(
@@ -105,7 +114,7 @@ def pack(store: Path, lgsc: bool = False, **config: Any) -> Path:
             weights="",
             batch=2,
             run_seed=0,
-            lanes=(lane,),
+            lanes=(lane(lgsc),),
             upstream={name: UpstreamUnit(store / f"{name}-{digest[:8]}", "{unit:05d}.tar") for name, digest in above.items()},
         )
         worker.run(task)
@@ -114,6 +123,7 @@ def pack(store: Path, lgsc: bool = False, **config: Any) -> Path:
 
 def plan(**config: Any) -> dict[str, Any]:
     content: dict[str, Any] = {"stage": "pack", "version": 1, "summary": SPEC.summary, "plan_hash": PACK, "units": UNITS}
+    content["gathers"] = [asdict(reads.cue) for reads in lane() if reads.cue]
     return {**content, "config": PackConfig(**config).model_dump(), "weights": {}, "upstream": dict(UPSTREAM)}
 
 
@@ -144,15 +154,10 @@ def stored(store: Path) -> dict[str, tuple[bytes, np.ndarray]]:
 
 
 def test_all_that_pack_reads_is_declared_upstream() -> None:
-    for reads in SPEC.reads:
+    for reads in lane():
         spec = specs()[reads.stage]
         assert set(reads.columns) <= {column.name for column in (*COMMON, *spec.columns)}
         assert set(reads.encoded) <= set(spec.images) and set(reads.arrays) <= {array.name for array in spec.arrays}
-
-
-def test_the_name_in_the_plans_of_stores_leads_to_what_finishes_them() -> None:
-    assert SPEC.finish == FINISH == "fasgen.manifests.report.delivery:finish"
-    assert resolve(FINISH) is finish
 
 
 def test_plain_webdataset_reads_every_byte_of_the_store(upstream: Path, delivery: Path) -> None:
@@ -164,12 +169,15 @@ def test_plain_webdataset_reads_every_byte_of_the_store(upstream: Path, delivery
     assert list(raw) == list(decoded) == list(expected) and len(expected) == UNITS * ROWS - 1
     for key, (png, residual) in expected.items():
         assert raw[key]["png"] == png
-        assert decoded[key]["cue.npy"].dtype == np.int16 and np.array_equal(decoded[key]["cue.npy"], residual)
+        assert decoded[key]["residual.npy"].dtype == np.int16 and np.array_equal(decoded[key]["residual.npy"], residual)
         assert np.array_equal(decoded[key]["png"], cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1])
         record = decoded[key]["json"]
         assert record["sample_id"] == key and record["licence"] == "CC0-1.0" and record["geometry"]["box"] == [1.0, 2.0]
-        assert record["cue"]["plan_hash"] == UPSTREAM["defake"] and record["cue"]["weights"] == "w-defake"
-        assert record["cue"]["seed"] == int(key, 16) + 100
+        assert (
+            record["cues"]["residual"]["plan_hash"] == UPSTREAM["defake"]
+            and record["cues"]["residual"]["weights"] == "w-defake"
+        )
+        assert record["cues"]["residual"]["seed"] == int(key, 16) + 100
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -178,7 +186,7 @@ def test_the_reader_gives_every_pixel_of_the_store(upstream: Path, delivery: Pat
     data = FasDataset(delivery, SampleDecoder(cue_scale="levels"), shuffle=3)
     seen = {}
     for batch in DataLoader(data, batch_size=3, num_workers=workers, collate_fn=collate):
-        for image, cue, meta in zip(batch["image"], batch["cue"], batch["meta"], strict=True):
+        for image, cue, meta in zip(batch["image"], batch["residual"], batch["meta"], strict=True):
             assert meta["sample_id"] not in seen
             seen[meta["sample_id"]] = image, cue
     assert seen.keys() == expected.keys() and len(data) == len(expected)
@@ -199,12 +207,12 @@ def test_every_form_reads_alike(tmp_path: Path, upstream: Path, delivery: Path, 
     assert len(index) == len(plain) == UNITS * ROWS - 1
     for number in range(len(index)):
         sample: Mapping[str, Any] = index[number]
-        assert torch.equal(sample["cue"], plain[number]["cue"])
-        assert torch.allclose(sample["image"] - sample["reconstruction"], sample["cue"], atol=1e-6)
+        assert torch.equal(sample["residual"], plain[number]["residual"])
+        assert torch.allclose(sample["image"] - sample["reconstruction"], sample["residual"], atol=1e-6)
         assert sample["embedding"].shape == (8,)
     urls = [str(path) for path in sorted(folder.glob("fas-*.tar"))]
     for sample in webdataset.WebDataset(urls, shardshuffle=False).decode("rgb8"):
-        cue = sample[f"cue.{cue_format}"]
+        cue = sample[f"residual.{cue_format}"]
         assert np.array_equal(sample["png"].astype(np.int16) - cue, sample["reconstruction.png"])
 
 
@@ -218,25 +226,25 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_several_cues_travel_together_and_the_others_do_not_change(several: Path, delivery: Path) -> None:
-    decoder = SampleDecoder(cues=("cue", "lgsc"), cue_scale="levels")
+    decoder = SampleDecoder(cues=("residual", "lgsc"), cue_scale="levels")
     both, one = FasIndex(several, decoder), FasIndex(delivery, SampleDecoder(cue_scale="levels"))
     assert len(both) == len(one) == UNITS * ROWS - 1
     for number in range(len(one)):
-        assert torch.equal(both[number]["cue"], one[number]["cue"]) and torch.equal(both[number]["image"], one[number]["image"])
-        lgsc = dict(both[number])["lgsc"]
-        made = ((both[number]["image"] + 1) * 127.5).round() - both[number]["cue"]
-        assert torch.equal(lgsc, 128 * (made - 128))
+        several_cues, single = dict(both[number]), dict(one[number])
+        assert torch.equal(several_cues["residual"], single["residual"]) and torch.equal(several_cues["image"], single["image"])
+        made = ((several_cues["image"] + 1) * 127.5).round() - several_cues["residual"]
+        assert torch.equal(several_cues["lgsc"], 128 * (made - 128))
     signed = FasIndex(several, SampleDecoder(cues=("lgsc",), cue_scale="signed"))[0]
-    assert "cue" not in signed and torch.allclose(dict(signed)["lgsc"] * 32767, dict(both[0])["lgsc"], atol=1e-2)
+    assert "residual" not in signed and torch.allclose(dict(signed)["lgsc"] * 32767, dict(both[0])["lgsc"], atol=1e-2)
 
 
 def test_index_and_card_list_the_cues(several: Path, delivery: Path) -> None:
     assert json.loads((several / "index.json").read_bytes())["total"]["cues"] == {"lgsc": 11, "residual": 11}
     assert json.loads((delivery / "index.json").read_bytes())["total"]["cues"] == {"residual": 11}
     card, plain = (several / "README.md").read_text(), (delivery / "README.md").read_text()
-    for part in ("<id>.cue.npy", "<id>.lgsc.npy", "divide by 32767", 'cues=("cue", "lgsc",), augment'):
+    for part in ("<id>.residual.npy", "<id>.lgsc.npy", "divide by 32767", 'cues=("lgsc", "residual",), augment'):
         assert part in card
-        assert part == "<id>.cue.npy" or part not in plain
+        assert part == "<id>.residual.npy" or part not in plain
 
 
 def test_the_index_tells_shards_counts_and_what_was_left_out(delivery: Path) -> None:

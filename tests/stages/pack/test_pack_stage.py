@@ -18,11 +18,10 @@ from hypothesis import strategies as st
 from fasgen.records import PROVENANCE, Reason, Status
 from fasgen.stages import specs
 from fasgen.stages.pack.config import SPEC, SYNTHESIS, PackConfig
-from fasgen.stages.pack.cues import CUES
 from fasgen.stages.pack.stage import Pack, npy_bytes
-from fasgen.stages.stage import Product, Reject, Sample
+from fasgen.stages.stage import Product, Reject, Sample, SampleCue
 
-BEFORE = "6d9c35dd45034bb6ab29d0d1832e7d504f8aaca6ec2f22f5dc6a61c2216a250c"
+RESIDUAL, LGSC = specs()["defake"].cues[0], specs()["lgsc"].cues[0]
 
 
 def png(image: np.ndarray) -> bytes:
@@ -34,20 +33,16 @@ def sample(number: int = 0, size: int = 24, **values: Any) -> Sample:
     image = rng.integers(0, 256, (size, size, 3), np.uint8)
     made = rng.integers(0, 256, (size, size, 3), np.uint8)
     content = {column.name: None for column in PROVENANCE}
-    content |= {"label": "live", "dataset": "d", "path": f"a/{number}.png", "licence": "CC0-1.0", "seed": 2**60 + number}
-    content |= {
-        "box": [1.0, 2.0, 3.0, 4.0],
-        "brisque": 21.5,
-        "residual_mean": 0.25,
-        "plan_hash": "ab",
-        "weights": "cd",
-    } | values
+    content |= {"label": "live", "dataset": "d", "path": f"a/{number}.png", "licence": "CC0-1.0"}
+    content |= {"box": [1.0, 2.0, 3.0, 4.0], "brisque": 21.5} | values
+    made_by = {"residual_mean": 0.25, "seed": 2**60 + number, "plan_hash": "ab", "weights": "cd"}
     return Sample(
         sample_id=f"{number:016x}",
         seed=1,
         slot=0,
         files={"crop": png(image)},
-        arrays={"residual": image.astype(np.int16) - made, "embedding": rng.standard_normal(512, np.float32)},
+        arrays={"embedding": rng.standard_normal(512, np.float32)},
+        cues={"residual": SampleCue(RESIDUAL, image.astype(np.int16) - made, made_by)},
         values=content,
     )
 
@@ -61,33 +56,33 @@ def product(one: Sample, **config: Any) -> Product:
 def test_members_hold_the_stored_bytes_and_the_exact_residual() -> None:
     one = sample(3)
     out = product(one)
-    assert list(out.files) == ["png", "cue.npy", "json"]
+    assert list(out.files) == ["png", "residual.npy", "json"]
     assert out.files["png"] is one.files["crop"]
-    cue = np.load(io.BytesIO(out.files["cue.npy"]), allow_pickle=False)
-    assert cue.dtype == np.int16 and np.array_equal(cue, one.arrays["residual"])
+    cue = np.load(io.BytesIO(out.files["residual.npy"]), allow_pickle=False)
+    assert cue.dtype == np.int16 and np.array_equal(cue, one.cues["residual"].array)
     content = json.loads(out.files["json"])
     assert content["label"] == "live" and content["label_index"] == 1 and content["synthetic"] is False
     assert content["geometry"]["box"] == [1.0, 2.0, 3.0, 4.0] and content["geometry"]["yaw"] is None
-    assert content["cue"]["seed"] == 2**60 + 3 and content["cue"]["mean"] == 0.25
+    assert content["cues"]["residual"]["seed"] == 2**60 + 3 and content["cues"]["residual"]["residual_mean"] == 0.25
     assert content["image"]["sha256"] == hashlib.sha256(one.files["crop"]).hexdigest() == out.values["image_digest"]
     assert set(out.values) == {column.name for column in SPEC.columns}
 
 
 def test_compressed_cue_holds_the_same_npy_and_carries_no_time() -> None:
     one = sample(4)
-    plain, packed = product(one).files["cue.npy"], product(one, cue_format="npy.gz").files["cue.npy.gz"]
+    plain, packed = product(one).files["residual.npy"], product(one, cue_format="npy.gz").files["residual.npy.gz"]
     assert gzip.decompress(packed) == plain
     assert packed[4:8] == b"\0\0\0\0"
 
 
-def test_reconstruction_is_image_minus_cue() -> None:
+def test_what_the_residual_leaves_is_image_minus_residual() -> None:
     one = sample(5)
     files = product(one, reconstruction=True, embedding=True).files
     image, made = (
         cv2.imdecode(np.frombuffer(files[name], np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
         for name in ("png", "reconstruction.png")
     )
-    assert np.array_equal(image.astype(np.int16) - one.arrays["residual"], made)
+    assert np.array_equal(image.astype(np.int16) - one.cues["residual"].array, made)
     assert np.array_equal(np.load(io.BytesIO(files["embedding.npy"])), one.arrays["embedding"])
 
 
@@ -110,8 +105,8 @@ def test_labels_and_licences_not_wanted_are_rows_with_a_reason() -> None:
 
 def with_lgsc(number: int = 0) -> Sample:
     one = sample(number)
-    one.arrays["lgsc.lgsc"] = np.random.default_rng(number).integers(-32767, 32768, (24, 24, 3)).astype(np.int16)
-    one.values |= {"lgsc.lgsc_score": 0.5, "lgsc.seed": 7, "lgsc.plan_hash": "ef", "lgsc.weights": "gh"}
+    array = np.random.default_rng(number).integers(-32767, 32768, (24, 24, 3)).astype(np.int16)
+    one.cues["lgsc"] = SampleCue(LGSC, array, {"lgsc_score": 0.5, "seed": 7, "plan_hash": "ef", "weights": "gh"})
     return one
 
 
@@ -119,52 +114,37 @@ def with_lgsc(number: int = 0) -> Sample:
 def test_a_further_cue_has_its_member_and_its_part_of_the_json(form: str) -> None:
     one = with_lgsc(3)
     out = product(one, cue_format=form)
-    assert list(out.files) == ["png", f"cue.{form}", f"lgsc.{form}", "json"]
+    assert list(out.files) == ["png", f"residual.{form}", f"lgsc.{form}", "json"]
     data = out.files[f"lgsc.{form}"]
-    assert np.array_equal(np.load(io.BytesIO(gzip.decompress(data) if form == "npy.gz" else data)), one.arrays["lgsc.lgsc"])
+    assert np.array_equal(np.load(io.BytesIO(gzip.decompress(data) if form == "npy.gz" else data)), one.cues["lgsc"].array)
     told = json.loads(out.files["json"])
-    assert told["cues"] == {
-        "lgsc": {
-            "definition": "spoof cue map: tanh of LGSC's generator, 0 for live", "dtype": "int16", "shape": [24, 24, 3],
-            "one": 32767.0, "lgsc_score": 0.5, "seed": 7, "plan_hash": "ef", "weights": "gh",
-        }
+    assert told["cues"]["lgsc"] == {
+        "definition": LGSC.doc, "dtype": "int16", "shape": [24, 24, 3],
+        "one": 32767.0, "lgsc_score": 0.5, "seed": 7, "plan_hash": "ef", "weights": "gh",
     }  # fmt: skip
-    assert told["cue"]["mean"] == 0.25
+    assert told["cues"]["residual"]["one"] == 127.5
     assert out.values["cues"] == ["residual", "lgsc"]
-    assert out.values["cue_bytes"] == len(data) + len(out.files[f"cue.{form}"])
+    assert out.values["cue_bytes"] == len(data) + len(out.files[f"residual.{form}"])
 
 
-def test_without_further_cues_every_byte_is_what_it_was() -> None:
-    """Digest of members that the version before there were several cues made."""
-    files = product(sample(3)).files
-    assert "cues" not in json.loads(files["json"])
-    assert {name: files[name] for name in ("png", "cue.npy")} == {
-        name: product(with_lgsc(3)).files[name] for name in ("png", "cue.npy")
-    }
-    assert hashlib.sha256(files["cue.npy"] + files["json"]).hexdigest() == BEFORE
-
-
-def test_the_residual_can_be_left_out() -> None:
-    out = product(with_lgsc(3), cues=("lgsc",), reconstruction=True)
-    assert list(out.files) == ["png", "reconstruction.png", "lgsc.npy", "json"]
-    assert json.loads(out.files["json"])["cue"] is None and out.values["cues"] == ["lgsc"]
-    assert list(product(sample(3), cues=()).files) == ["png", "json"]
+def test_what_was_not_gathered_is_not_shipped() -> None:
+    one = with_lgsc(3)
+    del one.cues["residual"]
+    out = product(one, reconstruction=True)
+    assert list(out.files) == ["png", "lgsc.npy", "json"] and out.values["cues"] == ["lgsc"]
+    one.cues.clear()
+    assert list(product(one).files) == ["png", "json"] and json.loads(product(one).files["json"])["cues"] == {}
+    assert SPEC.gathers and SPEC.gathers(PackConfig(cues=("lgsc",))) == ("lgsc",) and SPEC.gathers(PackConfig()) is None
+    with pytest.raises(ValueError, match="reconstruction is what a cue leaves"):
+        PackConfig(cues=(), reconstruction=True)
 
 
 @pytest.mark.parametrize("cue", [np.zeros((23, 24, 3), np.int16), np.zeros((24, 24), np.int16)])
 def test_a_cue_of_another_crop_is_refused_by_name(cue: np.ndarray) -> None:
     one = with_lgsc(9)
-    one.arrays["lgsc.lgsc"] = cue
+    one.cues["lgsc"] = SampleCue(LGSC, cue, {})
     with pytest.raises(ValueError, match=f"{one.sample_id}.*lgsc"):
         product(one)
-
-
-def test_what_is_wanted_decides_what_is_read() -> None:
-    optional = [read for read in SPEC.reads if read.optional]
-    assert [read.stage for read in optional] == [cue.stage for cue in CUES]
-    assert all(SPEC.wants(PackConfig(), read) == "if_on" for read in optional)
-    assert {read.stage: SPEC.wants(PackConfig(cues=("lgsc",)), read) for read in optional}["lgsc"] == "yes"
-    assert all(SPEC.wants(PackConfig(cues=("residual",)), read) == "no" for read in optional)
 
 
 @pytest.mark.parametrize("label, index", [("live", 1), ("spoof", 0), ("unknown", None), (None, None)])
@@ -198,16 +178,6 @@ def test_every_licence_of_what_was_synthesised_has_to_be_allowed() -> None:
     both, one_only = sample(1, licence="CC0-1.0 + research"), sample(2, licence="CC0-1.0 + secret")
     kept, refused = Pack(PackConfig(licences=("CC0*", "research")))([both, one_only])
     assert isinstance(kept, Product) and isinstance(refused, Reject) and refused.reason is Reason.LICENCE
-
-
-@pytest.mark.parametrize(
-    "residual", [np.zeros((24, 24, 3), np.int32), np.zeros((23, 24, 3), np.int16), np.zeros((24, 24), np.int16)]
-)
-def test_a_residual_of_another_crop_is_refused_by_name(residual: np.ndarray) -> None:
-    one = sample(9)
-    one.arrays["residual"] = residual
-    with pytest.raises(ValueError, match=one.sample_id):
-        product(one)
 
 
 def test_a_crop_that_is_not_png_is_refused_by_name() -> None:

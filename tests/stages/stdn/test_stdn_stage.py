@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fasgen.errors import ConfigError, WeightsError
-from fasgen.records import CUE_ONE, Reason
+from fasgen.records import Reason
 from fasgen.stages.stage import Product, Reject, Sample
 from fasgen.stages.stdn.config import SPEC, STEPS_A_LEVEL, StdnConfig
 from fasgen.stages.stdn.generator import Generator
@@ -47,21 +47,21 @@ def test_everything_is_declared(folder: Path) -> None:
     assert {name: array.dtype.name for name, array in out.arrays.items()} == {a.name: a.dtype for a in SPEC.arrays}
     shapes = {name: array.shape for name, array in out.arrays.items()}
     assert shapes == {
-        "traces": (32, 32, 3), "trace_parts": (32, 32, 9), "trace_mask": (32, 32, 1), "pseudo_depth": (32, 32, 1),
+        "stdn": (32, 32, 3), "trace_parts": (32, 32, 9), "trace_mask": (32, 32, 1), "pseudo_depth": (32, 32, 1),
     }  # fmt: skip
     assert set(out.images) == set(SPEC.images)
 
 
 def test_what_is_not_asked_for_is_not_stored(folder: Path) -> None:
     out = product(Stdn(config(folder), CPU)([sample(1)])[0])
-    assert set(out.arrays) == {"traces", "trace_mask", "pseudo_depth"} and not out.images
+    assert set(out.arrays) == {"stdn", "trace_mask", "pseudo_depth"} and not out.images
 
 
 def test_without_a_mask_the_crop_less_its_traces_is_the_live_counterpart(folder: Path) -> None:
     first = sample(1)
     out = product(Stdn(config(folder, reconstruction=True), CPU)([first])[0])
     assert not out.arrays["trace_mask"].any()
-    levels = first.images["crop"] - out.arrays["traces"] / STEPS_A_LEVEL
+    levels = first.images["crop"] - out.arrays["stdn"] / STEPS_A_LEVEL
     assert np.abs(levels.clip(0, 255) - out.images["live_counterpart"]).max() <= 0.5 + 0.5 / STEPS_A_LEVEL + 1e-3
 
 
@@ -71,8 +71,8 @@ def test_the_largest_trace_fits_its_integers(tmp_path: Path) -> None:
     network.last.bias[:9] = 100
     network.save(tmp_path / "generator")
     out = product(Stdn(config(tmp_path), CPU)([sample(1)])[0])
-    assert int(out.arrays["traces"].max()) == 3 * 255 * STEPS_A_LEVEL
-    assert CUE_ONE["traces"] == 127.5 * STEPS_A_LEVEL
+    assert int(out.arrays["stdn"].max()) == 3 * 255 * STEPS_A_LEVEL
+    assert SPEC.cues[0].one == 127.5 * STEPS_A_LEVEL
 
 
 def test_company_does_not_change_a_sample(folder: Path) -> None:
@@ -110,7 +110,7 @@ def test_crops_of_another_size_are_refused_unless_allowed(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"align\.size=32.*stdn\.any_size=true"):
         Stdn(config(folder), CPU)([sample(0, size=40)])
     out = product(Stdn(config(folder, any_size=True), CPU)([sample(0, size=40)])[0])
-    assert out.arrays["traces"].shape == (40, 40, 3) and out.arrays["pseudo_depth"].shape == (32, 32, 1)
+    assert out.arrays["stdn"].shape == (40, 40, 3) and out.arrays["pseudo_depth"].shape == (32, 32, 1)
     with pytest.raises(ConfigError, match="multiples of 8"):
         Stdn(config(folder, any_size=True), CPU)([sample(0, size=36)])
 
@@ -129,5 +129,5 @@ def test_switched_off_it_asks_for_no_weights() -> None:
 def test_half_precision_gives_finite_traces(folder: Path) -> None:
     out = product(Stdn(config(folder, dtype="bf16"), CPU)([sample(1)])[0])
     exact = product(Stdn(config(folder), CPU)([sample(1)])[0])
-    assert np.abs(out.arrays["traces"] - exact.arrays["traces"]).mean() < 0.2 * np.abs(exact.arrays["traces"]).mean()
+    assert np.abs(out.arrays["stdn"] - exact.arrays["stdn"]).mean() < 0.2 * np.abs(exact.arrays["stdn"]).mean()
     assert isinstance(Generator.load(folder / "generator"), Generator)

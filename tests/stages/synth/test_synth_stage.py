@@ -12,13 +12,34 @@ import torch
 
 from fasgen.errors import ConfigError
 from fasgen.records import Reason
+from fasgen.stages.align.config import AlignConfig
 from fasgen.stages.stage import Product, Reject, Sample
-from fasgen.stages.synth.config import SynthConfig
+from fasgen.stages.synth.config import SPEC, SynthConfig
+from fasgen.stages.synth.difffas.diffusion import Schedule
+from fasgen.stages.synth.difffas.model import DiffFAS
 from fasgen.stages.synth.sample import guide_of
-from fasgen.stages.synth.stage import Diffusion, build
+from fasgen.stages.synth.stage import Diffusion, build, rehearse
+from tests.stages.stdn import tiny as tiny_stdn
 from tests.stages.synth.difffas import tiny
 
 CPU = torch.device("cpu")
+
+WAYS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("epsilon", {}, {"sampler": "ddpm"}),
+    ("epsilon", {"null": "grey", "patch": 2}, {}),
+    ("epsilon", {"null": "grey", "learned_variance": False}, {"sampler": "ddpm"}),
+    (
+        "v_prediction",
+        {"modulated": True, "learned_variance": False, "patch": 2},
+        {"sampler": "dpmpp_2m", "spacing": "quadratic"},
+    ),
+    ("sample", {"anchor": 0.25, "modulated": True, "learned_variance": False, "patch": 2}, {}),
+    ("sample", {"anchor": 0.25, "null": "grey", "modulated": True}, {"sampler": "dpmpp_2m", "guided": 0.6}),
+    ("sample", {"anchor": 0.25, "patch": 2}, {"sampler": "ddpm", "guided": 0.3}),
+    ("sample", {"modulated": True}, {"gamma": (1, 1)}),
+    ("sample", {"null": "grey", "patch": 2}, {"gamma": (0, 0)}),
+]
+"""Prediction, network and settings: every kind of network, sampler and passes."""
 
 
 @pytest.fixture
@@ -53,6 +74,18 @@ def test_a_spoof_does_not_depend_on_its_neighbours(folder: Path) -> None:
     assert not np.array_equal(pixels(together[0]), pixels(together[1]))
 
 
+def test_batches_may_be_under_way_together(folder: Path) -> None:
+    stage = Diffusion(config(folder), CPU)
+    batches = [[sample(i) for i in range(4)], [sample(i) for i in range(4, 7)], [sample(7, "d|cam|mask")]]
+    one_by_one = [stage(batch) for batch in batches]
+    for outcomes, collect in zip(one_by_one, [stage.start(batch) for batch in batches], strict=True):
+        for once, again in zip(outcomes, collect(), strict=True):
+            if isinstance(once, Product):
+                assert np.array_equal(pixels(once), pixels(again)) and once.values == again.values
+            else:
+                assert once == again
+
+
 def test_strengths_come_from_the_seed_and_stay_in_their_ranges(folder: Path) -> None:
     stage = Diffusion(config(folder, gamma=(1.0, 3.0)), CPU)
     drawn = [stage.strengths(sample(i)) for i in range(200)]
@@ -70,9 +103,10 @@ def test_strength_zero_gives_the_live_face_back(folder: Path) -> None:
     assert np.array_equal(pixels(stage([sample(3)])[0]), sample(3).images["crop"])
 
 
-def test_each_sampler_draws_its_noise_from_the_sample(folder: Path) -> None:
-    stage = Diffusion(config(folder, sampler="ddpm"), CPU)
-    again = Diffusion(config(folder, sampler="ddpm"), CPU)
+@pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m", "ddpm"])
+def test_each_sampler_gives_the_same_bytes_again(folder: Path, sampler: str) -> None:
+    stage = Diffusion(config(folder, sampler=sampler), CPU)
+    again = Diffusion(config(folder, sampler=sampler), CPU)
     assert np.array_equal(pixels(stage([sample(1), sample(2)])[1]), pixels(again([sample(2)])[0]))
 
 
@@ -107,6 +141,99 @@ def test_a_network_that_fails_costs_its_sample_alone(folder: Path, monkeypatch: 
     assert all(isinstance(outcomes[i], Product) for i in (0, 1, 3))
 
 
+@pytest.mark.parametrize(
+    ("changes", "calls", "passes"),
+    [
+        ({}, 3, 6),
+        ({"guided": 0.67}, 3, 5),
+        ({"guided": 0.5}, 3, 5),
+        ({"guided": 0.0}, 3, 3),
+        ({"steps": 4, "guided": 0.25}, 4, 5),
+        ({"gamma": (1, 1), "guided": 0.5}, 3, 3),
+        ({"gamma": (0, 0)}, 3, 3),
+        ({"t": (0, 0)}, 0, 0),
+    ],
+)
+def test_calls_and_passes_are_those_made(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], calls: int, passes: int
+) -> None:
+    stage = Diffusion(config(folder, **changes), CPU)
+    sizes: list[int] = []
+    whole = stage.model.denoiser.denoise
+    monkeypatch.setattr(stage.model.denoiser, "denoise", lambda z_t, *more: sizes.append(len(z_t)) or whole(z_t, *more))
+    (product,) = stage([sample(1)])
+    assert isinstance(product, Product)
+    assert (product.values["calls"], product.values["passes"]) == (calls, passes)
+    assert (len(sizes), sum(sizes)) == (calls, passes * stage.batch)
+
+
+def test_guidance_in_an_interval_has_nothing_to_weaken() -> None:
+    with pytest.raises(ValueError, match="set guided to 1, or gamma to 1 and above"):
+        SynthConfig(guided=0.5, gamma=(0.5, 2.0))
+
+
+def small(folder: Path, prediction: Any, changes: dict[str, Any]) -> Path:
+    """Of one level, whose capture and compilation are short."""
+    shape = {"multipliers": (1,), "fusion": (0,), "style_channels": (8,), "mean_patches": (6,), "variance_patches": (2,)}
+    style = tiny.encoder(blocks=(1,), widths=(8,), taps=(1,))
+    DiffFAS(tiny.unet(**shape, **changes), style, Schedule(prediction_type=prediction)).save(folder / "small")
+    return folder / "small"
+
+
+def levels(stage: Diffusion) -> np.ndarray[Any, Any]:
+    return np.stack([pixels(outcome) for outcome in stage([sample(i) for i in range(4)])]).astype(np.int64)
+
+
+@pytest.mark.parametrize(("prediction", "network", "settings"), WAYS)
+def test_each_network_is_captured_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prediction: Any, network: dict[str, Any], settings: dict[str, Any]
+) -> None:
+    """As for compiling, in single graphs, which are then run as they are."""
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **_: real(f, backend="aot_eager", fullgraph=True, dynamic=False))
+    torch.compiler.reset()
+    folder = small(tmp_path, prediction, network)
+    plain, captured = (levels(Diffusion(config(folder, compile=how, **settings), CPU)) for how in ("off", "on"))
+    assert np.abs(plain - captured).max() <= 1
+    assert np.unique(plain).size > 100
+
+
+def test_compiled_is_what_it_is_uncompiled(tmp_path: Path) -> None:
+    """As on CUDA by default; kernels sum in another order, so within a level."""
+    folder = small(tmp_path, WAYS[4][0], WAYS[4][1])
+    plain, fast = (levels(Diffusion(config(folder, compile=how), CPU)) for how in ("off", "on"))
+    assert np.abs(plain - fast).max() <= 1
+
+
+@pytest.mark.parametrize("method", ["difffas", "stdn", "physical"])
+def test_a_rehearsal_is_a_full_batch(folder: Path, tmp_path: Path, method: str) -> None:
+    settings = config(folder, method=method, stdn_weights=str(tiny_stdn.weights(tmp_path)))
+    stage: Any = build(settings, CPU)
+    seen: list[Product | Reject] = []
+    whole = type(stage).__call__
+
+    class Watched(type(stage)):  # type: ignore[misc]
+        def __call__(self, batch: list[Sample]) -> list[Product | Reject]:
+            seen.extend(made := whole(self, batch))
+            return made
+
+    stage.__class__ = Watched
+    rehearse(stage, 32)
+    assert len(seen) == stage.batch == 4 and all(isinstance(outcome, Product) for outcome in seen)
+
+
+@pytest.mark.parametrize(("method", "key"), [("difffas", "weights"), ("stdn", "stdn_weights")])
+def test_a_size_that_the_network_does_not_take_is_refused_when_planned(
+    folder: Path, tmp_path: Path, method: str, key: str
+) -> None:
+    settings: dict[str, Any] = {"method": method, "stdn_weights": str(tiny_stdn.weights(tmp_path))}
+    said = SPEC.refusal(config(folder, **settings), {"align": AlignConfig(size=48)})
+    assert "48 px wide" in said and "align.size=32" in said and f"synth.{key}," in said
+    assert not SPEC.refusal(config(folder, **settings), {"align": AlignConfig(size=32)})
+    assert not SPEC.refusal(config(folder, **settings, any_size=True), {"align": AlignConfig(size=48)})
+    assert not SPEC.refusal(config(folder, method="physical"), {"align": AlignConfig(size=48)})
+
+
 def test_crops_of_another_size_are_refused_unless_allowed(folder: Path) -> None:
     odd = sample(0)
     odd.images = {name: np.zeros((40, 40, 3), np.uint8) for name in odd.images}
@@ -131,7 +258,7 @@ def test_the_simulation_needs_no_weights_and_says_what_it_is() -> None:
     one = sample(0, "physical|simulated|replay_phone", guide=False, simulation="replay_phone", guide_unit=None, guide_row=None)
     (product,) = stage([one])
     assert isinstance(product, Product)
-    assert product.values["method"] == "physical" and product.values["calls"] == 0
+    assert product.values["method"] == "physical" and product.values["calls"] == product.values["passes"] == 0
     assert np.array_equal(pixels(product), pixels(build(settings, CPU)([one])[0]))
 
 
@@ -139,3 +266,9 @@ def test_the_simulation_needs_no_weights_and_says_what_it_is() -> None:
 def test_ranges_upside_down_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="no range within"):
         SynthConfig.model_validate(wrong)
+
+
+def test_a_batch_has_bounds_or_finds_itself() -> None:
+    assert SPEC.batch(SynthConfig()) == 16 and SPEC.batch(SynthConfig(batch=5)) == 5
+    with pytest.raises(ValueError, match="not within 1 to 1024"):
+        SynthConfig(batch=0)

@@ -14,12 +14,18 @@ const night = (view) => {
         h("span", { title: each.basis }, clock(each.predicted)), clock(each.seconds),
         each.seconds ? figure(each.planned / each.seconds) : "–", count(each.deaths)])),
       run.error && h("p", { class: "bad" }, run.error),
+      run.use && h("p", { class: "soft" }, worked(run)),
       run.basis && h("p", { class: "soft" }, `The prediction for this run was ${run.basis}.`),
       run.events.length ? lanes(run) : h("p", { class: "soft" }, "This run had nothing to do."));
   };
   draw();
   view.append(box);
 };
+
+const worked = ({ use, first_unit: first }) =>
+  `Of ${clock(use.wall)} of ${use.workers} ${use.device} worker${use.workers === 1 ? "" : "s"}, ${Math.round(100 * use.utilisation)} % was computing; ` +
+  `${clock(use.start + use.build)} went into starting, ${clock(use.compile)} into compiling, ${clock(use.wait)} into waiting.` +
+  (first === null ? "" : ` The first unit was there after ${clock(first)}.`);
 
 const lanes = (run) => {
   const names = D.stages.map((stage) => stage.stage).filter((name) => run.stages[name]);

@@ -3,7 +3,8 @@ const BINS = 48, MOST_GROUPS = 12;
 let chosenScore = null, chosenGroup = null;
 
 // To begin with, a score of which it is known which way it points, of the last stage that gives one.
-const preferred = () => [...D.scores].reverse().reduce((best, score) => (score.better && (!best || score.stages[0] === best.stages[0]) ? score : best), null) || D.scores[0];
+const TELLS = { live: "higher is more like a live face", spoof: "higher is more like a spoof", better: "higher is better", worse: "lower is better" };
+const preferred = () => [...D.scores].reverse().reduce((best, score) => (score.higher && (!best || score.stages[0] === best.stages[0]) ? score : best), null) || D.scores[0];
 const scoreOf = () => D.scores.find((score) => score.name === chosenScore) || preferred();
 const scoreOptions = () => D.scores.map((score) => [score.name, `${score.name} (${score.stages.join(", ")})`]);
 const groupName = () => {
@@ -21,7 +22,7 @@ const scores = (view) => {
       h("div", { class: "bar" },
         choose("score", scoreOptions(), score.name, (value) => { chosenScore = value; draw(); }, { id: "score" }),
         choose("by", Object.entries(GROUPS).filter(([name]) => !name || D.samples.facets[name].words.length > 1), groupName(), (value) => { chosenGroup = value; draw(); }, { id: "group" }),
-        h("p", { class: "soft" }, [score.doc, score.unit && `in ${score.unit}`, score.better && !`${score.doc} ${score.unit}`.includes(`${score.better} is`) && `${score.better} is better`].filter(Boolean).join(" · "))),
+        h("p", { class: "soft" }, [score.doc, score.unit && `in ${score.unit}`, TELLS[score.higher]].filter(Boolean).join(" · "))),
       histograms(score), drift(score));
   };
   draw();

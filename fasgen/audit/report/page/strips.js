@@ -6,16 +6,16 @@ const strips = (view) => {
   view.append(place);
   const draw = () => {
     const score = D.scores.find((each) => each.name === stripScore) || (D.scores.length ? preferred() : null);
-    const down = score ? (score.better !== "higher") === stripWorst : true;
+    const down = score ? !["better", "live"].includes(score.higher) === stripWorst : true;
     const rows = Array.from(shown).filter((sample) => stripNames(sample).length && (!score || !Number.isNaN(score.values[sample])));
     if (score) rows.sort((a, b) => (down ? -1 : 1) * (score.values[a] - score.values[b]) || a - b);
     const all = score ? shown.reduce((sum, sample) => sum + !Number.isNaN(score.values[sample]), 0) : shown.length;
-    const first = score ? (score.better ? ["worst first", "best first"] : ["highest first", "lowest first"]) : ["in order", "in order"];
+    const first = score ? (["better", "worse"].includes(score.higher) ? ["worst first", "best first"] : ["live", "spoof"].includes(score.higher) ? ["most like a spoof first", "most like a live face first"] : ["highest first", "lowest first"]) : ["in order", "in order"];
     refill(place,
       h("div", { class: "bar" },
         score && choose("sorted by", scoreOptions(), score.name, (value) => { stripScore = value; stripPages = 1; draw(); }, { id: "strip-score" }),
         score && choose("order", [["worst", first[0]], ["best", first[1]]], stripWorst ? "worst" : "best", (value) => { stripWorst = value === "worst"; stripPages = 1; draw(); }, { id: "strip-order" }),
-        h("span", { class: "scale" }, "residual: −64", h("i", { class: "signed" }), "+64 levels, grey is 0"),
+        h("span", { class: "scale" }, "cues: −½", h("i", { class: "signed" }), "+½ of full scale, grey is 0"),
         h("p", { class: "soft" }, `${plural(rows.length, "strip")} kept of ${plural(all, "sample")}: both ends of every score, what they were made from, rejects, and an even choice.`)),
       ...rows.slice(0, PER_PAGE * stripPages).map((sample) => strip(sample, score)),
       rows.length > PER_PAGE * stripPages ? h("button", { type: "button", id: "more", click: () => { stripPages++; draw(); } }, "Show more") : "");
@@ -37,7 +37,7 @@ const strip = (sample, score) => {
     h("div", null, score && h("b", null, figure(score.values[sample])), h("a", { class: "mono", href: linkTo(sample) }, keyOf(sample)),
       h("p", null, caption(sample)), h("p", { class: "soft" }, D.samples.paths[sample])),
     h("div", { class: "cells" },
-      stripNames(sample).map((name, index) => h("a", { class: "cell", href: linkTo(sample) }, cell(sample, index, name), name === "crop" ? facet("label", sample) || name : name)),
+      stripNames(sample).map((name, index) => h("a", { class: "cell", href: linkTo(sample) }, cell(sample, index, name), index === 0 ? facet("label", sample) || name : name)),
       parents.slice(0, 2).map((one) => related(one, `made from ${facet("label", one) || "it"}`)),
       children.slice(0, 6).map((one) => related(one, `${facet("attack_type", one) || facet("label", one) || "made of it"}${score && !Number.isNaN(score.values[one]) ? ` ${figure(score.values[one])}` : ""}`)),
       children.length > 6 && h("a", { class: "cell child", href: linkTo(sample) }, `${children.length - 6} more`)));

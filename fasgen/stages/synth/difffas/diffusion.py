@@ -10,20 +10,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from fasgen.stages.denoising.schedule import Prediction, abar_schedule, noised, split
+from fasgen.stages.batching import to_device
+from fasgen.stages.denoising.grids import Spacing, levels
+from fasgen.stages.denoising.samplers import SAMPLERS, WEIGHTS, advance
+from fasgen.stages.denoising.schedule import Prediction, abar_schedule, clean_weights, noised, split
 
-Passes = Literal["auto", "conditional", "null", "both"]
-Sampler = Literal["ddim", "ddpm"]
-Network = Callable[[Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor | None]]
-"""``network(z_t, step, null)``: images, time steps (N,), and which samples have no style (N,) or ``None``; gives the prediction
-and the place of the variance. N is B, or 2 B with all samples once under their style and once without."""
+Passes = Literal["conditional", "null", "both"]
+"""Under the style, without it, or one beside the other, guided."""
+Sampler = Literal["ddim", "dpmpp_2m", "ddpm"]
+Network = Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None]]
+"""``network(z_t, step)``: images and time steps (N,) to the prediction and the place of the variance. N is B, or 2 B with all
+samples once under their style and then once without."""
 StepNoise = Callable[[int], Tensor]
 """``noise(i)``: standard normal (B, 3, H, W) for the i-th point of the grid, one seed a sample."""
+
+_NO_DRAW = -1e3
+"""Log-variance of no draw: its deviation is 0 in float32."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +59,6 @@ class Schedule:
         return torch.cat([torch.ones(1, dtype=torch.float64), steps])
 
 
-def levels(t: Tensor, points: int) -> Tensor:
-    """Grid of every sample: its own t first, ``points`` even strides down, 0 at the end.
-
-    Args:
-        t: (B,) levels, 0 to T.
-        points: N, calls of the network.
-
-    Returns:
-        (N + 1, B) int64, never rising. A t below N repeats points, at which nothing happens.
-    """
-    left = torch.arange(points, -1, -1, dtype=torch.int64)
-    return (t.to("cpu", torch.int64)[None] * left[:, None] + points - 1) // points
-
-
 def guided(output: Tensor, null: Tensor, gamma: Tensor) -> Tensor:
     """``null + gamma (output - null)`` (Eq. 12, applied to predictions), exactly one of the two where gamma is 1 or 0.
 
@@ -85,21 +78,6 @@ def passes_for(gamma: Tensor) -> Passes:
     if bool((gamma == 1).all()):
         return "conditional"
     return "null" if bool((gamma == 0).all()) else "both"
-
-
-def predict(network: Network, z_t: Tensor, step: Tensor, gamma: Tensor, passes: Passes) -> tuple[Tensor, Tensor | None]:
-    """Guided prediction and the variance of the pass under the style; both passes travel in one batch."""
-    count = len(z_t)
-    if passes == "conditional":
-        output, variance = network(z_t, step, None)
-        return output.float(), variance
-    nothing = torch.ones(count, dtype=torch.bool, device=z_t.device)
-    if passes == "null":
-        output, variance = network(z_t, step, nothing)
-        return output.float(), variance
-    output, variance = network(torch.cat([z_t, z_t]), torch.cat([step, step]), torch.cat([~nothing, nothing]))
-    output = output.float()
-    return guided(output[:count], output[count:], gamma), None if variance is None else variance[:count]
 
 
 def posterior(abar_t: Tensor, abar_s: Tensor, variance: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -123,70 +101,155 @@ def posterior(abar_t: Tensor, abar_s: Tensor, variance: Tensor | None) -> tuple[
     return of_z_0, of_z_t, share * beta.clamp_min(1e-20).log() + (1 - share) * low
 
 
-def sample(
-    network: Network,
-    live: Tensor,
-    noise: Tensor,
+class Move(NamedTuple):
+    """One step of every sample's walk.
+
+    Attributes:
+        step: (B,) int64 time steps, as the network sees them.
+        weights: (5, B, 1, 1, 1); see `fasgen.stages.denoising.samplers.walk_table`.
+        log_variance: (2, B, 1, 1, 1) the least and the greatest; ``None`` in a walk that draws no noise.
+        gamma: (B,) guidance of both passes; ``None`` where there is only one.
+    """
+
+    step: Tensor
+    weights: Tensor
+    log_variance: Tensor | None
+    gamma: Tensor | None
+
+
+class Walk(NamedTuple):
+    """The walks of a batch as tables on its device.
+
+    Attributes:
+        abar: (B, 1, 1, 1) where they start.
+        moves: from there down to level 0.
+    """
+
+    abar: Tensor
+    moves: list[Move]
+
+
+def walk_of(
     t: Tensor,
     gamma: Tensor,
-    steps: int,
+    calls: int,
     schedule: Schedule,
+    device: torch.device,
     *,
     sampler: Sampler = "ddim",
-    step_noise: StepNoise | None = None,
-    passes: Passes = "auto",
-) -> Tensor:
-    """Noise the live face to level t and walk down to level 0.
+    spacing: Spacing = "even",
+    guided_calls: int | None = None,
+) -> Walk:
+    """Work out a walk on the host and send it to the device, without waiting for it.
+
+    Args:
+        t: (B,) levels, 0 to T, on the CPU.
+        gamma: (B,) guidance, on the CPU.
+        calls: N, calls of the network.
+        schedule: noise levels.
+        device: where it will be walked.
+        sampler: ``ddim`` with eta 0, ``dpmpp_2m``, or ``ddpm``: one ancestral draw a point, with the learned variance where
+            there is one.
+        spacing: of the grid.
+        guided_calls: how many of the calls, the first ones, make both passes; ``None``: all.
+    """
+    if not bool(((t >= 0) & (t <= schedule.train_steps)).all()):
+        raise ValueError(f"t is a level of 0 to {schedule.train_steps}")
+    grid = levels(t, calls, spacing)
+    abar = schedule.abar()[grid][..., None, None, None]
+    moves = ancestral(abar) if sampler == "ddpm" else SAMPLERS[sampler](abar)
+    rows = torch.stack([*clean_weights(abar[:-1], schedule.prediction_type), *moves], 1).float()
+    # Each row in memory of its own: compiled kernels copy inputs that do not lie on a boundary.
+    table = to_device(rows.numpy(), device)
+    steps = to_device((grid[:-1] - 1).clamp_min(0).numpy(), device)
+    strength = to_device(gamma.float().numpy(), device)
+    both = calls if guided_calls is None else guided_calls
+    made = [
+        Move(
+            step.clone(),
+            row[:WEIGHTS].clone(),
+            row[WEIGHTS:].clone() if sampler == "ddpm" else None,
+            strength if i < both else None,
+        )
+        for i, (step, row) in enumerate(zip(steps, table, strict=True))
+    ]
+    return Walk(to_device(abar[0].float().numpy(), device), made)
+
+
+def ancestral(abar: Tensor) -> tuple[Tensor, ...]:
+    """DDPM (Ho et al. 2020, Eqs. 6 and 7, on any two levels): the posterior's mean, to which a draw is added.
+
+    Args:
+        abar: (N + 1, ...) float64, by level of the grid; not falling.
+
+    Returns:
+        weights of z_t, z_0 and z_0' in the mean, and the log-variance, of the posterior and of beta, (N, ...) float64 each.
+        The last step, and one at which nothing happens, draws nothing.
+    """
+    a_t, a_s = abar[:-1], abar[1:]
+    moves = a_s != a_t
+    safe = torch.where(moves, a_t, a_s / 2)
+    of_z_0, of_z_t, low = posterior(safe, a_s, None)
+    high = posterior(safe, a_s, torch.ones(()))[2]
+    draws = moves & (a_s < 1)
+    low, high = (torch.where(draws, bound, _NO_DRAW) for bound in (low, high))
+    return torch.where(moves, of_z_t, 1.0), torch.where(moves, of_z_0, 0.0), torch.zeros_like(of_z_0), low, high
+
+
+def move(
+    network: Network, z_t: Tensor, before: Tensor, by: Move, draw: Tensor | None = None, clip: bool = False
+) -> tuple[Tensor, Tensor]:
+    """One step of a walk: one call of the network, with both passes in one batch where they are guided, and the move.
 
     Args:
         network: see `Network`.
-        live: (B, 3, H, W) float32 in [-1, 1].
-        noise: (B, 3, H, W) standard normal, one seed a sample.
-        t: (B,) levels, 0 to T; 0 gives the live face back bit for bit.
-        gamma: (B,) guidance; 1 is the pass under the style alone, 0 the pass without.
-        steps: N, points of every sample's grid.
-        schedule: noise levels.
-        sampler: ``ddim`` with eta 0, or ``ddpm``: one ancestral draw a point, with the learned variance where there is one.
-        step_noise: needed for ``ddpm``.
-        passes: ``auto`` calls the network as cheaply as the batch's gammas allow. A caller whose gammas differ from batch to
-            batch fixes it, since another number of passes may round otherwise.
+        z_t: (B, 3, H, W) float32.
+        before: z_0 of the step before; anything finite for the first.
+        by: the step.
+        draw: (B, 3, H, W) standard normal, for ``ddpm``.
+        clip: clamp the clean image to [-1, 1].
 
     Returns:
-        (B, 3, H, W) float32; clamped to [-1, 1] if the schedule says so.
+        z_s at the lower level, and z_0.
     """
-    if sampler == "ddpm" and step_noise is None:
+    if by.gamma is None:
+        output, variance = network(z_t, by.step)
+    else:
+        count = len(z_t)
+        output, variance = network(torch.cat([z_t, z_t]), torch.cat([by.step, by.step]))
+        output = guided(output[:count].float(), output[count:].float(), by.gamma)
+        variance = None if variance is None else variance[:count]
+    z_s, z_0 = advance(z_t, before, output, by.weights, clip)
+    if draw is not None and by.log_variance is not None:
+        low, high = by.log_variance
+        log_variance = low if variance is None else low + (variance.float() + 1) / 2 * (high - low)
+        z_s = z_s + (0.5 * log_variance).exp() * draw
+    return z_s, z_0
+
+
+Take = Callable[[Tensor, Tensor, Move, Tensor | None], tuple[Tensor, Tensor]]
+"""``take(z_t, before, by, draw)``: `move` with a network."""
+
+
+def sample(take: Take, live: Tensor, noise: Tensor, walk: Walk, step_noise: StepNoise | None = None) -> Tensor:
+    """Noise the live face to its level and walk down to level 0. Nothing in it waits for the device.
+
+    Args:
+        take: makes a step.
+        live: (B, 3, H, W) float32 in [-1, 1].
+        noise: (B, 3, H, W) float32, standard normal, one seed a sample.
+        walk: see `walk_of`. Where a sample's t is 0 it gives the live face back bit for bit.
+        step_noise: needed for ``ddpm``.
+
+    Returns:
+        (B, 3, H, W) float32.
+    """
+    if step_noise is None and any(by.log_variance is not None for by in walk.moves):
         raise ValueError("the DDPM sampler needs noise for every step")
-    if not bool(((t >= 0) & (t <= schedule.train_steps)).all()):
-        raise ValueError(f"t is a level of 0 to {schedule.train_steps}")
-    if passes == "auto":
-        passes = passes_for(gamma)
-    grid = levels(t, steps)
-    if not bool(grid[0].any()):
-        return live
-    device = live.device
-    abar = schedule.abar()[grid].to(device, torch.float32)[..., None, None, None]
-    moves = (grid[1:] < grid[:-1]).to(device)[..., None, None, None]
-    step = (grid - 1).clamp_min(0).to(device)
-    gamma = gamma.to(device)
-    z_t = noised(live, noise.to(device, torch.float32), abar[0])
-    for i in range(steps):
-        a_t, a_s = abar[i], abar[i + 1]
-        output, variance = predict(network, z_t, step[i], gamma, passes)
-        # Where t is 0 there is no noise to divide by; what is computed there is not used.
-        safe = torch.where(moves[i], a_t, 0.5)
-        z_0, eps = split(z_t, output, safe, schedule.prediction_type)
-        if schedule.clip_sample:
-            z_0 = z_0.clamp(-1, 1)
-            eps = (z_t - safe.sqrt() * z_0) / (1 - safe).sqrt()
-        if sampler == "ddim":
-            z_s = a_s.sqrt() * z_0 + (1 - a_s).sqrt() * eps
-        else:
-            assert step_noise is not None
-            of_z_0, of_z_t, log_variance = posterior(safe, a_s, variance)
-            draw = step_noise(i).to(device, torch.float32)
-            # The last step returns the mean.
-            z_s = of_z_0 * z_0 + of_z_t * z_t + torch.where(a_s < 1, (0.5 * log_variance).exp() * draw, 0.0)
-        z_t = torch.where(moves[i], z_s, z_t)
+    z_t = noised(live, noise, walk.abar).contiguous(memory_format=torch.channels_last)
+    before = torch.zeros_like(z_t)
+    for i, by in enumerate(walk.moves):
+        z_t, before = take(z_t, before, by, None if step_noise is None or by.log_variance is None else step_noise(i))
     return z_t
 
 
@@ -240,4 +303,4 @@ def level_likelihood(x: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
 
 def drop_style(count: int, share: float, generator: torch.Generator) -> Tensor:
     """(count,) true for the samples that learn without a style; their live face stays (Eq. 12's unconditional branch)."""
-    return torch.rand(count, generator=generator) < share
+    return torch.rand(count, generator=generator, device=generator.device) < share

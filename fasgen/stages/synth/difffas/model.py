@@ -6,19 +6,30 @@ read: a pickle could run code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 
 from fasgen.errors import WeightsError
+from fasgen.stages.denoising.grids import Spacing
 from fasgen.stages.denoising.schedule import Prediction as PredictionType
 from fasgen.stages.network_folder import read_json, write_json
-from fasgen.stages.synth.difffas.diffusion import Passes, Sampler, Schedule, StepNoise, sample
+from fasgen.stages.synth.difffas.diffusion import (
+    Move,
+    Passes,
+    Sampler,
+    Schedule,
+    StepNoise,
+    move,
+    passes_for,
+    sample,
+    walk_of,
+)
 from fasgen.stages.synth.difffas.style_encoder import StyleEncoder
-from fasgen.stages.synth.difffas.unet import Prediction, UNet
+from fasgen.stages.synth.difffas.unet import Prediction, Styling, UNet
 
 _SCHEDULE = {
     "train_steps": "num_train_timesteps",
@@ -69,11 +80,13 @@ class Denoiser(nn.Module):
         schedule: noise levels.
     """
 
+    _abar: Tensor
+
     def __init__(self, unet: UNet, schedule: Schedule) -> None:
         super().__init__()
         self.unet = unet
-        # No buffer: one would be rounded with the weights.
-        self._abar = schedule.abar().float()
+        # As whole numbers: floats would be rounded with the weights.
+        self.register_buffer("_abar", schedule.abar().float().view(torch.int32), persistent=False)
 
     def forward(
         self,
@@ -94,17 +107,36 @@ class Denoiser(nn.Module):
             null: (B,) true where there is to be no style, or ``None``.
             grey: features (1, C, h, w) of a grey image, for a U-Net that has no tokens of its own for "no style".
         """
+        return self.denoise(z_t, live, step, self.styling(style, null, grey))
+
+    def styling(self, style: Sequence[Tensor], null: Tensor | None, grey: Sequence[Tensor] | None) -> Styling:
+        """The style's part of `forward`, which is the same at every step of a walk."""
         if grey is not None and null is not None:
             style = [torch.where(null[:, None, None, None], g, k) for g, k in zip(grey, style, strict=True)]
             null = None
+        return self.unet.styling(style, null)
+
+    def denoise(self, z_t: Tensor, live: Tensor, step: Tensor, style: Styling) -> Prediction:
+        """The part of `forward` that every step of a walk has anew."""
         dtype, anchor = self.unet.stem.weight.dtype, self.unet.config.anchor
         if not anchor:
-            return cast(Prediction, self.unet(z_t.to(dtype), live.to(dtype), step, style, null))
-        abar_t = self._abar.to(step.device)[step + 1][:, None, None, None]
+            return self.unet.denoise(z_t.to(dtype), live.to(dtype), step, style)
+        abar_t = self._abar.view(torch.float32)[step + 1][:, None, None, None]
         seen = difference(z_t.float(), live.float(), abar_t, anchor)
-        said = cast(Prediction, self.unet(seen.to(dtype), live.to(dtype), step, style, null))
-        z_0 = anchored(said.output.float(), z_t.float(), live.float(), abar_t, self.unet.config.anchor)
-        return Prediction(z_0, said.variance)
+        said = self.unet.denoise(seen.to(dtype), live.to(dtype), step, style)
+        return Prediction(anchored(said.output.float(), z_t.float(), live.float(), abar_t, anchor), said.variance)
+
+
+class Condition(NamedTuple):
+    """What a walk is conditioned on: the same at every step.
+
+    Attributes:
+        live: (N, 3, H, W) the live faces, float32.
+        style: of N samples.
+    """
+
+    live: Tensor
+    style: Styling
 
 
 class DiffFAS(nn.Module):
@@ -133,7 +165,7 @@ class DiffFAS(nn.Module):
             )
         self.denoiser, self.style_encoder, self.schedule = Denoiser(unet, schedule), style_encoder, schedule
         self.style_encoder.eval().requires_grad_(False)
-        self._compiled: Any = None
+        self._condition, self._step = self.condition, self.step
 
     @property
     def unet(self) -> UNet:
@@ -185,10 +217,9 @@ class DiffFAS(nn.Module):
         }
         write_json(folder / "model_index.json", index)
 
-    def compile_step(self) -> None:
-        """Compile the network call; sizes are fixed at the first one."""
-        # No CUDA graphs: their trees belong to one thread, and units of one worker are computed by several in turn.
-        self._compiled = torch.compile(self.denoiser, dynamic=False)
+    def compile(self, how: Callable[[Any], Any]) -> None:
+        """Put ``how`` of the conditions and of the step of a walk in their places."""
+        self._condition, self._step = how(self.condition), how(self.step)
 
     def classify(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) in [-1, 1] to probabilities (B, styles), in the order of `styles`."""
@@ -202,17 +233,30 @@ class DiffFAS(nn.Module):
         """Features of a mid-grey image of the size of ``like``, if that is what "no style" means to the U-Net."""
         return self.encode_style(torch.zeros_like(like[:1])) if self.unet.config.null == "grey" else None
 
-    def predict(
-        self,
-        z_t: Tensor,
-        live: Tensor,
-        step: Tensor,
-        style: Sequence[Tensor],
-        null: Tensor | None = None,
-        grey: Sequence[Tensor] | None = None,
-    ) -> Prediction:
-        """One call of the network; see `Denoiser`."""
-        return cast(Prediction, (self._compiled or self.denoiser)(z_t, live, step, style, null, grey))
+    def condition(self, live: Tensor, style: Tensor, passes: Passes) -> Condition:
+        """What the passes are conditioned on; of both, all samples once under their style and then once without.
+
+        Args:
+            live: (B, 3, H, W) float32.
+            style: (B, 3, h, w) in the networks' precision.
+            passes: which.
+        """
+        features = self.encode_style(style)
+        if passes == "conditional":
+            return Condition(live, self.denoiser.styling(features, None, None))
+        null = torch.ones(len(live), dtype=torch.bool, device=live.device)
+        if passes == "both":
+            features = tuple(torch.cat([k, k]) for k in features)
+            live, null = torch.cat([live, live]), torch.cat([~null, null])
+        return Condition(live, self.denoiser.styling(features, null, self.grey(style)))
+
+    def step(self, z_t: Tensor, before: Tensor, by: Move, draw: Tensor | None, condition: Condition) -> tuple[Tensor, Tensor]:
+        """One step of a walk, the network's call and the move; see `fasgen.stages.synth.difffas.diffusion.move`."""
+
+        def network(images: Tensor, step: Tensor) -> tuple[Tensor, Tensor | None]:
+            return self.denoiser.denoise(images, condition.live, step, condition.style)
+
+        return move(network, z_t, before, by, draw, self.schedule.clip_sample)
 
     @torch.no_grad()
     def synthesise(
@@ -225,42 +269,45 @@ class DiffFAS(nn.Module):
         steps: int,
         *,
         sampler: Sampler = "ddim",
+        spacing: Spacing = "even",
+        guided_calls: int | None = None,
         step_noise: StepNoise | None = None,
-        passes: Passes = "auto",
+        passes: Passes | None = None,
     ) -> Tensor:
-        """Spoof faces of live people in the style of others.
+        """Spoof faces of live people in the style of others. Nothing in it waits for the device.
 
         Args:
             live: (B, 3, H, W) in [-1, 1].
             style: (B, 3, H, W) in [-1, 1], spoof images of any people; their size may differ.
             noise: (B, 3, H, W) standard normal, one seed a sample.
-            t: (B,) strengths, 0 to T; 0 returns the live face.
-            gamma: (B,) guidance, 0 for none of the style, 1 for plain conditioning, more for more.
+            t: (B,) strengths, 0 to T, on the CPU; 0 returns the live face.
+            gamma: (B,) guidance, on the CPU; 0 for none of the style, 1 for plain conditioning, more for more.
             steps: calls of the network.
-            sampler: ``ddim`` or ``ddpm``.
+            sampler: ``ddim``, ``dpmpp_2m`` or ``ddpm``.
+            spacing: of the grid of every sample.
+            guided_calls: how many calls, the first ones, make both passes, where both are made; ``None``: all. The others make
+                the one under the style alone (guidance in a limited interval, Kynkäänniemi et al. 2024).
             step_noise: noise of every step, for ``ddpm``.
-            passes: see `fasgen.stages.synth.difffas.diffusion.sample`.
+            passes: which are made; ``None``: those that the batch's gammas ask for. A caller whose gammas differ from batch to
+                batch fixes them, since another number of passes may round otherwise.
 
         Returns:
             (B, 3, H, W) float32 in [-1, 1].
         """
-        dtype = self.unet.stem.weight.dtype
-        features = self.encode_style(style.to(dtype))
-        grey = self.grey(style.to(dtype))
-        condition = live.float().contiguous(memory_format=torch.channels_last)
+        dtype, device, count = self.unet.stem.weight.dtype, live.device, len(live)
+        passes = passes or passes_for(gamma)
+        guided_calls = guided_calls if passes == "both" else 0
+        walk = walk_of(t, gamma, steps, self.schedule, device, sampler=sampler, spacing=spacing, guided_calls=guided_calls)
+        live = live.float().contiguous(memory_format=torch.channels_last)
+        if not bool(t.any()):
+            return live
+        whole = self._condition(live, style.to(dtype).contiguous(memory_format=torch.channels_last), passes)
+        alone = Condition(live, whole.style.first(count)) if passes == "both" else whole
 
-        def network(z_t: Tensor, step: Tensor, null: Tensor | None) -> tuple[Tensor, Tensor | None]:
-            times = len(z_t) // len(condition)
-            images = z_t.contiguous(memory_format=torch.channels_last)
-            features_of, live_of = features, condition
-            if times == 2:
-                features_of, live_of = tuple(torch.cat([k, k]) for k in features), torch.cat([condition, condition])
-            return self.predict(images, live_of, step, features_of, null, grey)
+        def take(z_t: Tensor, before: Tensor, by: Move, draw: Tensor | None) -> tuple[Tensor, Tensor]:
+            return self._step(z_t, before, by, draw, alone if by.gamma is None else whole)
 
-        out = sample(
-            network, live.float(), noise, t, gamma, steps, self.schedule, sampler=sampler, step_noise=step_noise, passes=passes
-        )
-        return out.clamp(-1, 1)
+        return sample(take, live, noise.to(device, torch.float32), walk, step_noise).clamp(-1, 1)
 
 
 def _read_schedule(path: Path) -> Schedule:

@@ -10,6 +10,7 @@ from the output, a variance is E[x^2] - E[x]^2, maps are upsampled bilinearly, a
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,20 @@ def variance_tokens(x: Tensor, p: int) -> tuple[Tensor, tuple[int, int]]:
     return tokens(maps, whole).clamp_min(0), (maps.shape[2], maps.shape[3])
 
 
+class GroupNorm(nn.GroupNorm):
+    """Keeps channels last where they are; CUDA's own kernel gives them first, and all that follows would mix the two."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape and memory format."""
+        last = x.is_contiguous(memory_format=torch.channels_last)
+        return super().forward(x).contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+
+
+def group_norm(channels: int) -> GroupNorm:
+    """In 32 groups, or in fewer that divide the channels."""
+    return GroupNorm(math.gcd(32, channels), channels)
+
+
 class CrossAttention(nn.Module):
     """Single-head attention; X's tokens ask, K's tokens answer.
 
@@ -64,11 +79,30 @@ class CrossAttention(nn.Module):
         self.value = nn.Linear(style_channels, channels)
         self.out = nn.Linear(channels, channels)
 
-    def forward(self, x: Tensor, k: Tensor) -> Tensor:
-        """(B, n, C) and (B, m, C_K) to (B, n, C)."""
-        answer = F.scaled_dot_product_attention(self.query(x), self.key(k), self.value(k))
-        out: Tensor = self.out(answer)
+    def answers(self, k: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, m, C) of K's tokens (B, m, C_K)."""
+        return self.key(k), self.value(k)
+
+    def forward(self, x: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """X's tokens (B, n, C) and `answers` to (B, n, C)."""
+        out: Tensor = self.out(F.scaled_dot_product_attention(self.query(x), key, value))
         return out
+
+
+class Answers(NamedTuple):
+    """All that a style has to say to one STFM, whatever X asks.
+
+    Attributes:
+        mean_key: (B, m, C) of patch means.
+        mean_value: (B, m, C).
+        variance_key: (B, n, C) of patch variances.
+        variance_value: (B, n, C).
+    """
+
+    mean_key: Tensor
+    mean_value: Tensor
+    variance_key: Tensor
+    variance_value: Tensor
 
 
 class STFM(nn.Module):
@@ -91,7 +125,7 @@ class STFM(nn.Module):
         self.norm_style = nn.BatchNorm2d(style_channels)
         self.means = CrossAttention(channels, style_channels)
         self.variances = CrossAttention(channels, style_channels)
-        self.norm = nn.GroupNorm(math.gcd(32, channels), channels)
+        self.norm = group_norm(channels)
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
         nn.init.zeros_(self.conv.weight)
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
@@ -110,24 +144,31 @@ class STFM(nn.Module):
         Returns:
             X_out (B, C, H, W).
         """
+        return self.fuse(x, self.answers(k, null))
+
+    def answers(self, k: Tensor, null: Tensor | None = None) -> Answers:
+        """The style's part of `forward`, which is the same at every step of a walk."""
         # Squares of half-precision numbers cancel badly, and tokens are few.
-        x_32, k_32 = x.float(), self.norm_style(k).float()
-        mu_x, at_mu = mean_tokens(x_32, self.p_mu)
-        sigma_x, at_sigma = variance_tokens(x_32, self.p_sigma)
+        k_32, dtype = self.norm_style(k).float(), self.means.key.weight.dtype
         mu_k, _ = mean_tokens(k_32, self.p_mu)
         sigma_k, _ = variance_tokens(k_32, self.p_sigma)
         if null is not None and self.null_mean is not None and self.null_variance is not None:
             mu_k = torch.where(null[:, None, None], self.null_mean.float(), mu_k)
             sigma_k = torch.where(null[:, None, None], self.null_variance.float(), sigma_k)
-        mu_f = self._fetch(self.means, mu_x, mu_k, at_mu, x)
-        sigma_f = self._fetch(self.variances, sigma_x, sigma_k, at_sigma, x)
+        return Answers(*self.means.answers(mu_k.to(dtype)), *self.variances.answers(sigma_k.to(dtype)))
+
+    def fuse(self, x: Tensor, style: Answers) -> Tensor:
+        """X's part of `forward`."""
+        x_32 = x.float()
+        mu_x, at_mu = mean_tokens(x_32, self.p_mu)
+        sigma_x, at_sigma = variance_tokens(x_32, self.p_sigma)
+        mu_f = _as_map(self.means(mu_x.to(x.dtype), style.mean_key, style.mean_value), at_mu, x)
+        sigma_f = _as_map(self.variances(sigma_x.to(x.dtype), style.variance_key, style.variance_value), at_sigma, x)
         out: Tensor = x + self.conv(self.norm(x) * sigma_f + mu_f)
         return out
 
-    @staticmethod
-    def _fetch(attention: nn.Module, x: Tensor, k: Tensor, at: tuple[int, int], like: Tensor) -> Tensor:
-        """The attention's answer without the global token, as a map of the size of ``like``."""
-        dtype = like.dtype
-        answer = attention(x.to(dtype), k.to(dtype))[:, :-1]
-        maps = answer.transpose(1, 2).unflatten(2, at).contiguous(memory_format=torch.channels_last)
-        return F.interpolate(maps, like.shape[2:], mode="bilinear", align_corners=False).to(dtype)
+
+def _as_map(answer: Tensor, at: tuple[int, int], like: Tensor) -> Tensor:
+    """What was fetched, without the global token, as a map of the size of ``like``."""
+    maps = answer[:, :-1].transpose(1, 2).reshape(len(answer), -1, *at).contiguous(memory_format=torch.channels_last)
+    return F.interpolate(maps, like.shape[2:], mode="bilinear", align_corners=False).to(like.dtype)

@@ -6,6 +6,7 @@ Eqs. 6 and 7 of the paper. The style alone is dropped for the unconditional bran
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -26,8 +27,9 @@ from fasgen.stages.synth.difffas.train_pairs import Pairs, load_pairs
 from fasgen.stages.synth.difffas.train_transfer import SHIFT, Meetings, Strangers, draw_levels, transfer_loss
 from fasgen.stages.synth.difffas.training_config import DiffFASTraining
 from fasgen.stages.synth.difffas.unet import Prediction, UNet, UNetConfig
-from fasgen.training.draws import normal
-from fasgen.training.faces import as_input, epochs
+from fasgen.training.draws import chance, coins, strata
+from fasgen.training.faces import Epochs, as_input
+from fasgen.training.residency import sent
 from fasgen.training.sheet import save_sheet
 
 SHOWN = 24
@@ -39,8 +41,7 @@ class Batch(NamedTuple):
     Attributes:
         live: (B, 3, S, S) in [-1, 1].
         target: (B, 3, S, S) the same people, spoofed: z_0.
-        style: features of the guides.
-        grey: features of a grey image, where that is what "no style" means.
+        guide: (B, 3, S, S) others in the same style.
         null: (B,) true where the style is dropped.
         eps: (B, 3, S, S) noise.
         t: (B,) levels, 1 to T.
@@ -49,8 +50,7 @@ class Batch(NamedTuple):
 
     live: Tensor
     target: Tensor
-    style: tuple[Tensor, ...]
-    grey: tuple[Tensor, ...] | None
+    guide: Tensor
     null: Tensor
     eps: Tensor
     t: Tensor
@@ -97,6 +97,8 @@ class DiffFASTask:
         WeightsError: if the style encoder is missing or does not fit.
     """
 
+    traced = True
+
     def __init__(self, config: DiffFASTraining, device: torch.device) -> None:
         self.config, self.device = config, device
         if config.style_encoder is None:
@@ -115,58 +117,53 @@ class DiffFASTask:
                 f"{config.out / 'pairs.json'}: no pair to learn from; simulate some (simulation.renders) or give a store with "
                 f"live and spoof crops of the same subjects and devices (pairs.path)"
             )
+        self.bank = train.bank(device)
+        self.needs_host = not self.bank.resident
         self.meetings = Meetings(train, self.model.styles)
+        self.epochs: dict[int, Epochs] = {}
         self.identity = None if config.identity == "none" else load_identity(weights_path(config.identity)).to(device)
 
     def batches(self, start: int, rank: int, world: int) -> Iterator[Batch]:
         """Batches whose guides, mirroring, noise, levels and dropped styles come from the step's own seed."""
         config = self.config
-        strangers = round(config.batch * config.transfer.share) if self.meetings else 0
+        strangers = round(config.batch * config.transfer.share) if self.meetings.some() else 0
         paired = max(config.batch - strangers, world)
-        for step, index in enumerate(epochs(len(self.pairs), paired, config.seed, start, rank, world), start):
-            coin = torch.Generator().manual_seed(config.seed * 1_000_003 + step * world + rank)
-            live, spoof, guide = self._images(self.pairs, [int(i) for i in index], coin)
-            count = len(index)
-            flip = torch.rand(2, count, generator=coin) < (0.5 if config.faces.flip else 0.0)
+        epochs = self.epochs.setdefault(paired, Epochs(len(self.pairs), paired, config.seed))
+        flips = 0.5 if config.faces.flip else 0.0
+        for step in count(start):
+            pictures, noise = coins(config.seed, step, rank, self.device)
+            numbers = self.pairs.draw(epochs.at(step, rank, world).items, pictures)
             # Live face and target are one person in one pose: they are mirrored together.
-            live, spoof, guide = (self._input(x, f) for x, f in ((live, flip[0]), (spoof, flip[0]), (guide, flip[1])))
-            eps = normal(spoof.shape, coin, self.device)
-            # One draw a stratum: the batch covers all noise levels evenly, which takes variance out of the loss.
-            share = (torch.randperm(count, generator=coin) + torch.rand(count, generator=coin)) / count
-            t = 1 + (share * config.t_max).long().clamp(max=config.t_max - 1)
-            null = drop_style(count, config.style_drop, coin).to(self.device)
-            style = self.model.encode_style(guide)
-            others = self._strangers(strangers // world, coin) if strangers >= world else None
-            yield Batch(live, spoof, style, self.model.grey(guide), null, eps, t.to(self.device), others)
+            size = len(numbers[0])
+            flip = [chance(size, flips, noise) for _ in range(2)]
+            live, spoof, guide = (self._input(self.bank.take(n), flip[k]) for n, k in zip(numbers, (0, 0, 1), strict=True))
+            eps = torch.randn(spoof.shape, generator=noise, device=self.device)
+            t = 1 + (strata(size, noise) * config.t_max).long().clamp(max=config.t_max - 1)
+            null = drop_style(size, config.style_drop, noise)
+            others = self._strangers(strangers // world, pictures, noise) if strangers >= world else None
+            yield Batch(live, spoof, guide, null, eps, t, others)
 
-    def _strangers(self, count: int, coin: torch.Generator) -> Strangers:
-        live_at, guide_at, label = self.meetings.draw(count, coin)
-        flip = torch.rand(2, count, generator=coin) < (0.5 if self.config.faces.flip else 0.0)
-        gallery = self.pairs.gallery
-        live, guide = self._input(gallery.take(live_at), flip[0]), self._input(gallery.take(guide_at), flip[1])
-        first, t = draw_levels(count, self.config.t_max, coin)
-        first_eps, eps = (normal(live.shape, coin, self.device) for _ in range(2))
-        moves = torch.randint(2 * SHIFT + 1, (count, 2), generator=coin)
+    def _strangers(self, size: int, pictures: torch.Generator, noise: torch.Generator) -> Strangers:
+        live_at, guide_at, label = self.meetings.draw(size, pictures)
+        flips = 0.5 if self.config.faces.flip else 0.0
+        live, guide = (self._input(self.bank.take(n), chance(size, flips, noise)) for n in (live_at, guide_at))
+        first, t = draw_levels(size, self.config.t_max, noise)
+        first_eps, eps = (torch.randn(live.shape, generator=noise, device=self.device) for _ in range(2))
+        moves = torch.randint(-SHIFT, SHIFT + 1, (size, 2), generator=noise, device=self.device)
         low, high = self.config.transfer.gamma
-        gamma = (low + (high - low) * torch.rand(count, generator=coin)).to(self.device)
-        style, grey = self.model.encode_style(guide), self.model.grey(guide)
-        label, first, t = label.to(self.device), first.to(self.device), t.to(self.device)
-        return Strangers(live, guide, style, grey, label, first, first_eps, t, eps, moves, gamma)
-
-    def _images(self, pairs: Pairs, index: Sequence[int], coin: torch.Generator) -> list[Tensor]:
-        drawn = torch.tensor([pairs.draw(i, coin) for i in index])
-        return [pairs.gallery.take(column) for column in drawn.unbind(1)]
+        gamma = low + (high - low) * torch.rand(size, generator=noise, device=self.device)
+        return Strangers(live, guide, sent(label, self.device), first, first_eps, t, eps, moves, gamma)
 
     def _input(self, levels: Tensor, flip: Tensor | None = None) -> Tensor:
-        mirrored = None if flip is None else flip.to(self.device)
-        return as_input(levels.to(self.device), mirrored).contiguous(memory_format=torch.channels_last)
+        return as_input(levels, flip).contiguous(memory_format=torch.channels_last)
 
     def loss(self, module: nn.Module, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Mean square error of the prediction (Eq. 7), plain or weighted; the variational term where variance is learned."""
         config = self.config
         abar_t = self.abar[batch.t].float()[:, None, None, None]
         z_t = noised(batch.target, batch.eps, abar_t)
-        said = cast(Prediction, module(z_t, batch.live, batch.t - 1, batch.style, batch.null, batch.grey))
+        style, grey = self.model.encode_style(batch.guide), self.model.grey(batch.guide)
+        said = cast(Prediction, module(z_t, batch.live, batch.t - 1, style, batch.null, grey))
         wanted = target(batch.target, batch.eps, abar_t, config.prediction)
         error = F.mse_loss(said.output.float(), wanted, reduction="none").flatten(1).mean(1)
         parts = {"plain": error.mean()}
@@ -189,9 +186,11 @@ class DiffFASTask:
         return total, parts
 
     def _transfer(self, module: nn.Module, strangers: Strangers) -> tuple[Tensor, Mapping[str, Tensor]]:
-        def denoise(z_t: Tensor, t: Tensor, who: Strangers, null: bool) -> Tensor:
+        style, grey = self.model.encode_style(strangers.guide), self.model.grey(strangers.guide)
+
+        def denoise(z_t: Tensor, t: Tensor, null: bool) -> Tensor:
             nothing = torch.ones(len(z_t), dtype=torch.bool, device=z_t.device) if null else None
-            return cast(Prediction, module(z_t, who.live, t - 1, who.style, nothing, who.grey)).output
+            return cast(Prediction, module(z_t, strangers.live, t - 1, style, nothing, grey)).output
 
         identity = self.identity
         embed = None if identity is None else lambda x: cast(Tensor, identity(x).embedding)
@@ -201,6 +200,7 @@ class DiffFASTask:
             self.model.style_encoder,
             embed,
             strangers,
+            style,
             self.abar,
             config.prediction,
             config.transfer,
@@ -218,8 +218,8 @@ class DiffFASTask:
             return {}
         config = self.config
         index = list(range(0, len(self.held), max(1, len(self.held) // SHOWN)))[:SHOWN]
-        coin = torch.Generator().manual_seed(config.seed)
-        live, spoof, guide = (self._input(x) for x in self._images(self.held, index, coin))
+        drawn = self.held.draw(torch.tensor(index), torch.Generator().manual_seed(config.seed))
+        live, spoof, guide = (self._input(self.held.gallery.take(numbers).to(self.device)) for numbers in drawn)
         seeds = [sample_seed(config.seed, "validate", str(i)) for i in index]
         noise = torch.stack([torch.from_numpy(normal_noise(s, tuple(live.shape[1:]))) for s in seeds])
         t = torch.full((len(index),), min(config.shown_t, config.t_max))

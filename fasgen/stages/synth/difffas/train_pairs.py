@@ -6,13 +6,14 @@ A real spoof without a live counterpart still shows its style.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
 from fasgen.stages.gallery.train_gallery import Gallery, load_galleries
 from fasgen.stages.gallery.training_config import GalleryTraining
+from fasgen.training.draws import Lists
 
 
 class Pairs:
@@ -22,7 +23,7 @@ class Pairs:
         gallery: pictures.
 
     Attributes:
-        targets: (P,) numbers of the spoofs that have a live face and at least one guide.
+        targets: (P,) int64 numbers of the spoofs that have a live face and at least one guide.
         unguided: numbers of spoofs that have a live face but no other picture of their style.
     """
 
@@ -33,47 +34,50 @@ class Pairs:
             if not live:
                 members[group].append(index)
         # By subject, so that one person's pictures are one run, which a draw can leave out.
-        self._members = {g: np.array(sorted(m, key=lambda i: (gallery.subjects[i], i))) for g, m in members.items()}
-        self._runs: dict[int, tuple[int, int]] = {}
-        for together in self._members.values():
-            self._find_runs(together)
+        self._members = {g: sorted(m, key=lambda i: (gallery.subjects[i], i)) for g, m in members.items()}
         alone = [i for i in sorted(gallery.lives) if len(self._members[gallery.groups[i]]) < 2]
         self.unguided = alone
-        self.targets = np.array(sorted(set(gallery.lives) - set(alone)), np.int64)
+        targets = sorted(set(gallery.lives) - set(alone))
+        self.targets = torch.tensor(targets, dtype=torch.int64)
+        self._lives = Lists([gallery.lives[target] for target in targets])
+        self._groups = list(self._members)
+        self._flat = torch.tensor([i for group in self._groups for i in self._members[group]], dtype=torch.int64)
+        self._places = torch.tensor(self._find(targets), dtype=torch.int64).reshape(-1, 4)
 
-    def _find_runs(self, group: NDArray[np.int64]) -> None:
-        subjects = [self.gallery.subjects[i] for i in group]
-        start = 0
-        for end in range(1, len(group) + 1):
-            if end == len(group) or subjects[end] != subjects[start]:
+    def _find(self, targets: Sequence[int]) -> list[tuple[int, int, int, int]]:
+        """Of each target: where its group begins, how many are in it, and which run of it is no guide, its begin and length."""
+        subjects, found = self.gallery.subjects, {}
+        begin = 0
+        for group in self._groups:
+            members = self._members[group]
+            for start, end in _runs([subjects[i] for i in members]):
                 for place in range(start, end):
-                    self._runs[int(group[place])] = (start, end)
-                start = end
+                    # Where nobody else is there, the picture itself alone is left out.
+                    left_out = (start, end - start) if end - start < len(members) else (place, 1)
+                    found[members[place]] = (begin, len(members), *left_out)
+            begin += len(members)
+        return [found[target] for target in targets]
 
     def __len__(self) -> int:
         return len(self.targets)
 
-    def draw(self, pair: int, generator: torch.Generator) -> tuple[int, int, int]:
-        """Live face, target and guide of a pair.
+    def draw(self, pairs: Tensor, coin: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Live faces, targets and guides of ``pairs`` (B,), (B,) numbers each.
 
-        The guide is of the target's style and shows another person; only where nobody else is there in that style, another
+        A guide is of its target's style and shows another person; only where nobody else is there in that style, another
         picture of the same person. It is never the target, which the network could copy.
         """
-        target = int(self.targets[pair])
-        lives = self.gallery.lives[target]
-        live = lives[_below(len(lives), generator)]
-        group = self._members[self.gallery.groups[target]]
-        start, end = self._runs[target]
-        others = len(group) - (end - start)
-        if others:
-            place = _below(others, generator)
-            return live, target, int(group[place if place < start else place + end - start])
-        rest = group[group != target]
-        return live, target, int(rest[_below(len(rest), generator)])
+        begin, size, left_out, length = self._places[pairs].unbind(1)
+        share = torch.rand(len(pairs), generator=coin, dtype=torch.float64)
+        place = (share * (size - length)).long()
+        place = torch.where(place < left_out, place, place + length)
+        return self._lives.draw(pairs, coin), self.targets[pairs], self._flat[begin + place]
 
 
-def _below(count: int, generator: torch.Generator) -> int:
-    return int(torch.randint(count, (), generator=generator))
+def _runs(names: Sequence[str]) -> list[tuple[int, int]]:
+    """Begin and end of each run of one name."""
+    starts = [i for i in range(len(names)) if i == 0 or names[i] != names[i - 1]]
+    return list(zip(starts, [*starts[1:], len(names)], strict=True))
 
 
 def load_pairs(config: GalleryTraining) -> tuple[Gallery, Gallery]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,13 +14,16 @@ from torch.nn import functional as F
 
 from fasgen.errors import SourceError
 from fasgen.stages.gallery.train_gallery import Gallery
+from fasgen.stages.gallery.train_views import moved
 from fasgen.stages.score.brisque import Brisque
 from fasgen.stages.score.config import brisque_files
 from fasgen.stages.score.support_vectors import load as load_support_vectors
 from fasgen.stages.synth.difffas.style_encoder import StyleEncoder, StyleEncoderConfig
 from fasgen.stages.synth.difffas.train_pairs import load_pairs
 from fasgen.stages.synth.difffas.training_config import StyleTraining
+from fasgen.training.draws import Lists, chance, coins
 from fasgen.training.faces import as_input
+from fasgen.training.residency import sent
 
 VALIDATED = 1200
 MEASURED = 200
@@ -43,13 +47,18 @@ class StyleTask:
         SourceError: if there are fewer than two styles.
     """
 
+    traced = True
+
     def __init__(self, config: StyleTraining, device: torch.device) -> None:
         self.config, self.device = config, device
         self.train, self.held = load_pairs(config)
         styles = tuple(sorted(set(self.train.styles)))
         if len(styles) < 2:
             raise SourceError(f"only the style {', '.join(styles)} is there to learn; two at least are needed")
-        self.by_style = [torch.tensor([i for i, s in enumerate(self.train.styles) if s == style]) for style in styles]
+        self.by_style = [[i for i, s in enumerate(self.train.styles) if s == style] for style in styles]
+        self.lists = Lists(self.by_style)
+        self.bank = self.train.bank(device)
+        self.needs_host = not self.bank.resident
         shape = StyleEncoderConfig(
             styles, config.blocks, config.widths, config.taps, config.kernel, config.pool, config.faces.size
         )
@@ -57,19 +66,14 @@ class StyleTask:
 
     def batches(self, start: int, rank: int, world: int) -> Iterator[Batch]:
         """Batches in which every style is as likely as every other, drawn from the step's own seed."""
-        config, step = self.config, start
-        while True:
-            coin = torch.Generator().manual_seed(config.seed * 1_000_003 + step * world + rank)
-            style = torch.randint(len(self.by_style), (config.batch // world,), generator=coin)
-            index = torch.stack([self._any(self.by_style[int(s)], coin) for s in style])
-            flip = torch.rand(len(index), generator=coin) < (0.5 if config.faces.flip else 0.0)
-            x = shifted(as_input(self.train.take(index), flip), config.shift, coin)
-            yield Batch(x.to(self.device).contiguous(memory_format=torch.channels_last), style.to(self.device))
-            step += 1
-
-    @staticmethod
-    def _any(choices: Tensor, coin: torch.Generator) -> Tensor:
-        return choices[torch.randint(len(choices), (), generator=coin)]
+        config, size = self.config, self.config.batch // world
+        for step in count(start):
+            pictures, views = coins(config.seed, step, rank, self.device)
+            style = self.lists.any(size, pictures)
+            levels = self.bank.take(self.lists.draw(style, pictures))
+            flip = chance(size, 0.5 if config.faces.flip else 0.0, views)
+            x = shifted(as_input(levels, flip), config.shift, views)
+            yield Batch(x.contiguous(memory_format=torch.channels_last), sent(style, self.device))
 
     def loss(self, module: nn.Module, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Cross-entropy over styles."""
@@ -93,7 +97,9 @@ class StyleTask:
         measure = Brisque(load_support_vectors(*brisque_files("package")), torch.device("cpu"))
         bands = []
         for _, members in zip(styles, self.by_style, strict=True):
-            levels = self.train.take(members[:: max(1, len(members) // MEASURED)]).permute(0, 2, 3, 1).contiguous()
+            levels = (
+                self.train.take(torch.tensor(members[:: max(1, len(members) // MEASURED)])).permute(0, 2, 3, 1).contiguous()
+            )
             scores = torch.cat([measure(part) for part in torch.split(levels, 32)])
             found = scores[scores.isfinite()]
             low, high = (float(found.quantile(q)) for q in (0.05, 0.95)) if len(found) else (1.0, 0.0)
@@ -105,10 +111,7 @@ def shifted(x: Tensor, most: int, coin: torch.Generator) -> Tensor:
     """Images (B, 3, H, W) moved by up to ``most`` whole pixels each way, the edge repeated: no value is interpolated."""
     if not most:
         return x
-    padded = F.pad(x, (most,) * 4, mode="replicate")
-    by = torch.randint(2 * most + 1, (len(x), 2), generator=coin)
-    height, width = x.shape[2:]
-    return torch.stack([p[:, dy : dy + height, dx : dx + width] for p, (dy, dx) in zip(padded, by.tolist(), strict=True)])
+    return moved(x, torch.randint(-most, most + 1, (len(x), 2), generator=coin, device=coin.device))
 
 
 def recall(encoder: StyleEncoder, gallery: Gallery, device: torch.device) -> dict[str, float]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,9 +19,11 @@ from torch.nn import functional as F
 
 from fasgen.stages.denoising.schedule import Prediction, noised, split
 from fasgen.stages.gallery.train_gallery import Gallery
+from fasgen.stages.gallery.train_views import moved
 from fasgen.stages.synth.difffas.diffusion import guided
 from fasgen.stages.synth.difffas.style_encoder import Style, StyleEncoder
 from fasgen.stages.synth.difffas.training_config import TransferConfig
+from fasgen.training.draws import Lists, strata
 
 FIRST = 0.8
 """Share of the highest trained level from which on samples start, as they do from a noised live face."""
@@ -33,9 +35,8 @@ BANDS = 4
 LEAST = 2 / 255 / 12**0.5
 """Deviation that rounding to 8 bits leaves in a flat image."""
 
-T = TypeVar("T")
-Denoise = Callable[[Tensor, Tensor, "Strangers", bool], Tensor]
-"""``denoise(z_t, t, strangers, null)``: what the network predicts under the style, or without it, (B, 3, H, W)."""
+Denoise = Callable[[Tensor, Tensor, bool], Tensor]
+"""``denoise(z_t, t, null)``: what the network predicts under the style, or without it, (B, 3, H, W)."""
 Embed = Callable[[Tensor], Tensor]
 """Images (B, 3, H, W) in [-1, 1] to unit vectors (B, D)."""
 
@@ -46,21 +47,17 @@ class Strangers(NamedTuple):
     Attributes:
         live: (B, 3, S, S) in [-1, 1].
         guide: (B, 3, S, S) in [-1, 1].
-        style: features of the guides.
-        grey: features of a grey image, where that is what "no style" means.
         label: (B,) numbers of the guides' styles.
         first: (B,) levels at which samples start from the live face.
         first_eps: (B, 3, S, S) noise at that level.
         t: (B,) levels, 1 to T.
         eps: (B, 3, S, S) noise.
-        moves: (B, 2) pixels by which the encoder's view is moved, 0 to 2 `SHIFT`.
+        moves: (B, 2) pixels by which the encoder's view is moved, each within `SHIFT`.
         gamma: (B,) guidance.
     """
 
     live: Tensor
     guide: Tensor
-    style: tuple[Tensor, ...]
-    grey: tuple[Tensor, ...] | None
     label: Tensor
     first: Tensor
     first_eps: Tensor
@@ -86,38 +83,37 @@ class Meetings:
                 lives[style].append(index)
             elif style in styles:
                 guides[style].append(index)
-        self._lives = [lives[name] for name in sorted(lives)]
-        self._guides = [(styles.index(name), guides[name]) for name in sorted(guides)]
+        sources = [lives[name] for name in sorted(lives)]
+        self._sources, self._pooled = Lists(sources), Lists([[i for source in sources for i in source]])
+        self._guides = Lists([guides[name] for name in sorted(guides)])
+        self._labels = torch.tensor([styles.index(name) for name in sorted(guides)], dtype=torch.int64)
 
-    def __bool__(self) -> bool:
-        return bool(self._lives and self._guides)
+    def some(self) -> bool:
+        """Whether there are live faces and guides."""
+        return len(self._sources) > 0 and len(self._guides) > 0
 
     def draw(self, count: int, coin: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Numbers of live faces and of guides, and the guides' styles, (count,) each.
+        """Numbers of live faces and of guides, and the guides' styles, (count,) each, on the host.
 
         Half of the live faces come from all together, half from each source alike: large sources are seen in their breadth
         and small ones still often.
         """
-        pooled = [i for source in self._lives for i in source]
-        live, guide, style = [], [], []
-        for number in range(count):
-            live.append(_any(pooled if number % 2 else _any(self._lives, coin), coin))
-            label, members = _any(self._guides, coin)
-            guide.append(_any(members, coin))
-            style.append(label)
-        return torch.tensor(live), torch.tensor(guide), torch.tensor(style)
-
-
-def _any(choices: Sequence[T], coin: torch.Generator) -> T:
-    return choices[int(torch.randint(len(choices), (), generator=coin))]
+        pooled = self._pooled.draw(torch.zeros(count, dtype=torch.int64), coin)
+        alike = self._sources.draw(self._sources.any(count, coin), coin)
+        style = self._guides.any(count, coin)
+        live = torch.where(torch.arange(count) % 2 == 1, pooled, alike)
+        return live, self._guides.draw(style, coin), self._labels[style]
 
 
 def draw_levels(count: int, t_max: int, coin: torch.Generator) -> tuple[Tensor, Tensor]:
     """Starting levels, (count,) in `FIRST` t_max to t_max, and levels of the step, spread evenly over 1 to t_max."""
-    low = max(1, int(FIRST * t_max))
-    first = torch.randint(low, t_max + 1, (count,), generator=coin)
-    share = (torch.randperm(count, generator=coin) + torch.rand(count, generator=coin)) / count
-    return first, 1 + (share * t_max).long().clamp(max=t_max - 1)
+    first = torch.randint(first_level(t_max), t_max + 1, (count,), generator=coin, device=coin.device)
+    return first, 1 + (strata(count, coin) * t_max).long().clamp(max=t_max - 1)
+
+
+def first_level(t_max: int) -> int:
+    """The lowest level at which samples start."""
+    return max(1, int(FIRST * t_max))
 
 
 def transfer_loss(
@@ -125,6 +121,7 @@ def transfer_loss(
     encoder: StyleEncoder,
     embed: Embed | None,
     strangers: Strangers,
+    style: Sequence[Tensor],
     abar: Tensor,
     prediction: Prediction,
     config: TransferConfig,
@@ -143,6 +140,7 @@ def transfer_loss(
         encoder: frozen.
         embed: identity network; ``None``: identity is not asked for.
         strangers: see there.
+        style: the encoder's features of the guides.
         abar: (T + 1,) by level.
         prediction: what the network predicts.
         config: weights.
@@ -157,10 +155,10 @@ def transfer_loss(
     def clean(base: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         abar_t = abar[t].float()[:, None, None, None]
         z_t = noised(base, eps, abar_t)
-        output = denoise(z_t, t, strangers, False).float()
+        output = denoise(z_t, t, False).float()
         if not alone:
             with torch.no_grad():
-                null = denoise(z_t, t, strangers, True).float()
+                null = denoise(z_t, t, True).float()
             output = guided(output, null, strangers.gamma)
         z_0, _ = split(z_t, output, abar_t, prediction)
         # Shown pictures are clamped; the gradient goes past the clamp, so that saturated pixels can come back.
@@ -173,7 +171,7 @@ def transfer_loss(
     seen: Style = encoder(moved(z_0, strangers.moves))
     found = {
         "style": F.cross_entropy(seen.logits.float(), strangers.label, reduction="none"),
-        "statistics": statistics_loss(seen.features, strangers.style),
+        "statistics": statistics_loss(seen.features, style),
         "bands": bands_loss(z_0, strangers.guide),
     }
     total = sum((getattr(config, name) * (strangers.gamma * part).mean() for name, part in found.items()), z_0.new_zeros(()))
@@ -226,10 +224,3 @@ def _bands(x: Tensor) -> Tensor:
 
 def _deviation(x: Tensor) -> Tensor:
     return (x.var((2, 3), unbiased=False) + 1e-6).sqrt()
-
-
-def moved(x: Tensor, moves: Tensor) -> Tensor:
-    """Images (B, 3, H, W) moved by ``moves - SHIFT`` whole pixels, the edge repeated."""
-    height, width = x.shape[2:]
-    padded = F.pad(x, (SHIFT,) * 4, mode="replicate")
-    return torch.stack([p[:, dy : dy + height, dx : dx + width] for p, (dy, dx) in zip(padded, moves.tolist(), strict=True)])

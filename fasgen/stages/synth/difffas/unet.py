@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fasgen.stages.network_folder import load_network, save_network
-from fasgen.stages.synth.difffas.stfm import STFM
+from fasgen.stages.synth.difffas.stfm import STFM, Answers, group_norm
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,29 @@ class Prediction(NamedTuple):
     variance: Tensor | None
 
 
+class Styling(NamedTuple):
+    """All that a style has to say to the network, the same at every step of a walk.
+
+    Attributes:
+        fusions: of each STFM, in the order in which a map meets them.
+        vector: (B, time) what joins the time embedding; ``None`` in a network that is not modulated.
+    """
+
+    fusions: tuple[Answers, ...]
+    vector: Tensor | None
+
+    def first(self, count: int) -> Styling:
+        """Of the first ``count`` samples."""
+        fusions = tuple(Answers(*(part[:count] for part in answers)) for answers in self.fusions)
+        return Styling(fusions, None if self.vector is None else self.vector[:count])
+
+
 def time_embedding(t: Tensor, width: int) -> Tensor:
     """Sinusoids (B, width) of time steps (B,), with wavelengths from 2 pi to 20,000 pi (Ho et al. 2020)."""
     half = width // 2
     frequency = torch.exp(-math.log(10_000) * torch.arange(half, device=t.device, dtype=torch.float32) / half)
     angle = t.float()[:, None] * frequency[None]
     return torch.cat([angle.cos(), angle.sin()], 1)
-
-
-def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(math.gcd(32, channels), channels)
 
 
 class ResBlock(nn.Module):
@@ -106,9 +119,9 @@ class ResBlock(nn.Module):
 
     def __init__(self, inside: int, outside: int, time: int, dropout: float, down: bool = False) -> None:
         super().__init__()
-        self.norm1, self.conv1 = _norm(inside), nn.Conv2d(inside, outside, 3, padding=1)
+        self.norm1, self.conv1 = group_norm(inside), nn.Conv2d(inside, outside, 3, padding=1)
         self.time = nn.Linear(time, 2 * outside)
-        self.norm2, self.conv2 = _norm(outside), nn.Conv2d(outside, outside, 3, padding=1)
+        self.norm2, self.conv2 = group_norm(outside), nn.Conv2d(outside, outside, 3, padding=1)
         nn.init.zeros_(self.conv2.weight)
         nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
         self.dropout = nn.Dropout(dropout)
@@ -133,7 +146,7 @@ class ResBlock(nn.Module):
 class Level(nn.Module):
     """The residual blocks of one level on one way, its STFM after the second, and the block that leaves the level."""
 
-    def __init__(self, blocks: Sequence[nn.Module], fusion: nn.Module | None, leave: nn.Module | None) -> None:
+    def __init__(self, blocks: Sequence[nn.Module], fusion: STFM | None, leave: nn.Module | None) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.fusion, self.leave = fusion, leave
@@ -225,7 +238,7 @@ class UNet(nn.Module):
                 channels = width
             up.append(Level(blocks, fusion(level) if level in config.fusion else None, block(width, width) if level else None))
         self.up = nn.ModuleList(up)
-        self.norm = _norm(channels)
+        self.norm = group_norm(channels)
         outputs = (6 if config.learned_variance else 3) * fold
         self.out = nn.Conv2d(channels, outputs, 3, padding=1)
         self.modulation = Modulation(sum(config.style_channels), time, 6 * fold, outputs) if config.modulated else None
@@ -242,31 +255,44 @@ class UNet(nn.Module):
             style: style features (B, C, h, w) of the levels of fusion, the finest first.
             null: (B,) true where there is to be no style; only with learned null tokens.
         """
+        return self.denoise(z_t, live, t, self.styling(style, null))
+
+    def styling(self, style: Sequence[Tensor], null: Tensor | None = None) -> Styling:
+        """The style's part of `forward`."""
+        at = dict(zip(self.config.fusion, style, strict=True))
+        down, up = self._levels(self.down), self._levels(self.up)
+        met = [(part.fusion, level) for level, part in enumerate(down)]
+        met += [(cast(STFM, self.middle[1]), self.config.fusion[-1])]
+        met += [(part.fusion, len(down) - 1 - number) for number, part in enumerate(up)]
+        fusions = tuple(fusion.answers(at[level], null) for fusion, level in met if fusion is not None)
+        return Styling(fusions, None if self.modulation is None else self.modulation.style(style, null))
+
+    def denoise(self, z_t: Tensor, live: Tensor, t: Tensor, style: Styling) -> Prediction:
+        """The part of `forward` that every step of a walk has anew."""
         height, width = z_t.shape[2:]
         folded = self._fold(torch.cat([z_t, live.to(z_t.dtype)], 1))
         time = self.time(time_embedding(t, self.config.base).to(folded.dtype))
-        if self.modulation is not None:
-            time = time + self.modulation.style(style, null)
+        if style.vector is not None:
+            time = time + style.vector
         x = self.stem(folded)
-        styles = dict(zip(self.config.fusion, style, strict=True))
+        fusions = iter(style.fusions)
         skips = [x]
-        for level, part in enumerate(self._levels(self.down)):
+        for part in self._levels(self.down):
             for index, block in enumerate(part.blocks):
                 x = block(x, time)
                 if part.fusion is not None and index == part.fused_after:
-                    x = part.fusion(x, styles[level], null)
+                    x = part.fusion.fuse(x, next(fusions))
                 skips.append(x)
             if part.leave is not None:
                 x = part.leave(x, time)
                 skips.append(x)
-        first, fuse, second = self.middle
-        x = second(fuse(first(x, time), style[-1], null), time)
-        for number, part in enumerate(self._levels(self.up)):
-            level = len(self.down) - 1 - number
+        first, fusion, second = self.middle
+        x = second(cast(STFM, fusion).fuse(first(x, time), next(fusions)), time)
+        for part in self._levels(self.up):
             for index, block in enumerate(part.blocks):
                 x = block(torch.cat([x, skips.pop()], 1), time)
                 if part.fusion is not None and index == part.fused_after:
-                    x = part.fusion(x, styles[level], null)
+                    x = part.fusion.fuse(x, next(fusions))
             if part.leave is not None:
                 x = part.leave(x, time, cast(tuple[int, int], tuple(skips[-1].shape[2:])))
         x = self.out(F.silu(self.norm(x)))

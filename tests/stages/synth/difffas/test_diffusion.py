@@ -11,23 +11,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fasgen.stages.denoising.schedule import target
+from fasgen.stages.denoising.samplers import advance, walk_table
+from fasgen.stages.denoising.schedule import noised, split, target
 from fasgen.stages.synth.difffas.diffusion import (
+    Move,
+    Passes,
     Schedule,
+    ancestral,
     drop_style,
     guided,
     level_likelihood,
-    levels,
+    move,
     passes_for,
     posterior,
     sample,
     variational_bound,
+    walk_of,
 )
 
 from .tiny import images
 
 ABAR = Schedule().abar()
 KINDS = ["epsilon", "v_prediction", "sample"]
+SAMPLERS = ["ddim", "dpmpp_2m", "ddpm"]
 
 
 def noise_of(count: int, size: int = 8, seed: int = 0) -> Tensor:
@@ -41,22 +47,38 @@ def test_schedule_has_the_published_values(step: int, value: float) -> None:
     assert float(ABAR[0]) == 1
 
 
-@given(st.lists(st.integers(0, 1000), min_size=1, max_size=5), st.integers(1, 60))
-def test_grids_start_at_t_and_end_at_zero(t: list[int], points: int) -> None:
-    grid = levels(torch.tensor(t), points)
-    assert grid.shape == (points + 1, len(t))
-    assert grid[0].tolist() == t and not grid[-1].any()
-    steps = grid[:-1] - grid[1:]
-    assert bool((steps >= 0).all())
-    assert bool((steps.amax(0) - steps.amin(0) <= 1).all())
-    for column, own in enumerate(t):
-        assert torch.equal(levels(torch.tensor([own]), points)[:, 0], grid[:, column])
+def walked(
+    network: Any,
+    live: Tensor,
+    t: Tensor,
+    gamma: Tensor,
+    steps: int,
+    schedule: Schedule,
+    passes: Passes | None = None,
+    **how: Any,
+) -> Tensor:
+    """All of a walk, with ``network(z_t, step, null)``; noise is that of seed 0, and of the next seeds at the steps."""
+    count, device = len(live), torch.device("cpu")
+    passes = passes or passes_for(gamma)
+    both = how.pop("guided_calls", steps) if passes == "both" else 0
+    alone = torch.full((count,), passes == "null")
+    halves = torch.arange(2 * count) >= count
+
+    def take(z_t: Tensor, before: Tensor, by: Move, draw: Tensor | None) -> tuple[Tensor, Tensor]:
+        def told(z: Tensor, step: Tensor) -> tuple[Tensor, Tensor | None]:
+            found: tuple[Tensor, Tensor | None] = network(z, step, alone if by.gamma is None else halves)
+            return found
+
+        return move(told, z_t, before, by, draw, schedule.clip_sample)
+
+    walk = walk_of(t, gamma, steps, schedule, device, guided_calls=both, **how)
+    return sample(take, live, noise_of(count), walk, lambda i: noise_of(count, seed=i + 1))
 
 
 def oracle(z_0: Tensor, kind: Any) -> Any:
     """A network that knows the clean image."""
 
-    def network(z_t: Tensor, step: Tensor, null: Tensor | None) -> tuple[Tensor, None]:
+    def network(z_t: Tensor, step: Tensor, null: Tensor) -> tuple[Tensor, None]:
         a = ABAR[step + 1].float()[:, None, None, None]
         eps = (z_t - a.sqrt() * z_0) / (1 - a).sqrt()
         return target(z_0.expand_as(z_t), eps, a, kind), None
@@ -64,64 +86,101 @@ def oracle(z_0: Tensor, kind: Any) -> Any:
     return network
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
-@given(st.sampled_from(KINDS), st.lists(st.integers(1, 1000), min_size=3, max_size=3), st.integers(1, 30))
-def test_an_oracle_returns_its_target_at_any_t(sampler: Any, kind: Any, t: list[int], steps: int) -> None:
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@given(
+    st.sampled_from(KINDS),
+    st.lists(st.integers(1, 1000), min_size=3, max_size=3),
+    st.integers(1, 30),
+    st.sampled_from(["even", "quadratic"]),
+)
+def test_an_oracle_returns_its_target_at_any_t(sampler: Any, kind: Any, t: list[int], steps: int, spacing: Any) -> None:
     z_0, live = images(3, 8), images(3, 8, seed=1)
-    out = sample(
-        oracle(z_0, kind),
-        live,
-        noise_of(3),
-        torch.tensor(t),
-        torch.ones(3),
-        steps,
-        Schedule(prediction_type=kind),
-        sampler=sampler,
-        step_noise=lambda i: noise_of(3, seed=i + 1),
-    )
+    schedule = Schedule(prediction_type=kind)
+    out = walked(oracle(z_0, kind), live, torch.tensor(t), torch.ones(3), steps, schedule, sampler=sampler, spacing=spacing)
     assert torch.allclose(out, z_0, atol=1e-3)
 
 
 def test_the_start_is_the_noised_live_face_at_its_own_level() -> None:
     seen: list[tuple[Tensor, Tensor]] = []
 
-    def network(z_t: Tensor, step: Tensor, null: Tensor | None) -> tuple[Tensor, None]:
+    def network(z_t: Tensor, step: Tensor, null: Tensor) -> tuple[Tensor, None]:
         seen.append((z_t.clone(), step.clone()))
         return torch.zeros_like(z_t), None
 
-    live, noise, t = images(2, 8), noise_of(2), torch.tensor([250, 40])
-    sample(network, live, noise, t, torch.ones(2), 10, Schedule())
+    live, t = images(2, 8), torch.tensor([250, 40])
+    walked(network, live, t, torch.ones(2), 10, Schedule())
     a = ABAR[t].float()[:, None, None, None]
-    assert torch.allclose(seen[0][0], a.sqrt() * live + (1 - a).sqrt() * noise)
+    assert torch.allclose(seen[0][0], a.sqrt() * live + (1 - a).sqrt() * noise_of(2))
     assert seen[0][1].tolist() == [249, 39] and len(seen) == 10
     assert [s.tolist() for _, s in seen][-1] == [24, 3]
 
 
-def toy(z_t: Tensor, step: Tensor, null: Tensor | None) -> tuple[Tensor, Tensor]:
+def toy(z_t: Tensor, step: Tensor, null: Tensor) -> tuple[Tensor, Tensor]:
     """Depends on everything; sample by sample."""
-    away = torch.zeros(len(z_t)) if null is None else null.float()
-    out = torch.sin(z_t * 2 + step[:, None, None, None] / 300) - 0.3 * away[:, None, None, None]
+    out = torch.sin(z_t * 2 + step[:, None, None, None] / 300) - 0.3 * null.float()[:, None, None, None]
     return out, torch.cos(out)
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m"])
+def test_one_sample_walks_as_the_shared_tables_say(kind: Any, sampler: Any) -> None:
+    schedule, live, calls = Schedule(prediction_type=kind), images(1, 8), 6
+    grid = [600 - 100 * i for i in range(7)]
+    z_t, before = noised(live, noise_of(1), ABAR[600].float()), torch.zeros_like(live)
+    for level, weights in zip(grid, walk_table(ABAR[grid], kind, sampler), strict=False):
+        said = toy(z_t, torch.tensor([level - 1]), torch.zeros(1))[0]
+        z_t, before = advance(z_t, before, said, weights, clip=True)
+    out = walked(toy, live, torch.tensor([600]), torch.ones(1), calls, schedule, sampler=sampler)
+    assert torch.allclose(out, z_t, atol=1e-5)
+
+
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_ddpm_draws_from_the_posterior_about_the_clean_image(kind: Any, learned: bool) -> None:
+    """Step by step in float64 as DDPM's Eqs. 6 and 7 have it; the last step draws nothing."""
+    t, live = torch.tensor([420, 9]), images(2, 8)
+    schedule = Schedule(prediction_type=kind)
+
+    def network(z_t: Tensor, step: Tensor, null: Tensor) -> tuple[Tensor, Tensor | None]:
+        output, variance = toy(z_t, step, null)
+        return output, variance if learned else None
+
+    z_t = noised(live.double(), noise_of(2).double(), ABAR[t][:, None, None, None])
+    for i, (upper, lower) in enumerate([([420, 9], [280, 6]), ([280, 6], [140, 3]), ([140, 3], [0, 0])]):
+        a_t, a_s = (ABAR[torch.tensor(level)][:, None, None, None] for level in (upper, lower))
+        output, variance = network(z_t, torch.tensor(upper) - 1, torch.zeros(2))
+        z_0 = split(z_t, output, a_t, schedule.prediction_type)[0].clamp(-1, 1)
+        of_z_0, of_z_t, log_variance = posterior(a_t, a_s, variance)
+        z_t = of_z_0 * z_0 + of_z_t * z_t
+        if i < 2:
+            z_t = z_t + (0.5 * log_variance).exp() * noise_of(2, seed=i + 1)
+    out = walked(network, live, t, torch.ones(2), 3, schedule, sampler="ddpm")
+    assert torch.allclose(out.double(), z_t, atol=1e-4)
+
+
+def test_ddpm_weights_are_finite_where_nothing_happens() -> None:
+    abar = ABAR[torch.tensor([[0, 3], [0, 3], [0, 0]])]
+    of_z_t, of_z_0, of_before, low, high = ancestral(abar)
+    assert of_z_t[:, 0].tolist() == [1, 1] and of_z_0[:, 0].tolist() == [0, 0] and not of_before.any()
+    assert (float(of_z_t[0, 1]), float(of_z_0[0, 1])) == (1, 0)
+    assert not (low / 2).float().exp().any() and not (high / 2).float().exp().any()
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_gamma_one_is_the_conditional_pass_and_gamma_zero_the_null_pass(kind: Any, sampler: Any) -> None:
     schedule, t = Schedule(prediction_type=kind), torch.tensor([300, 120, 7])
 
-    def run(gamma: list[float], passes: Any) -> Tensor:
-        return sample(
-            toy, images(3, 8), noise_of(3), t, torch.tensor(gamma), 9, schedule, sampler=sampler,
-            step_noise=lambda i: noise_of(3, seed=i + 1), passes=passes,
-        )  # fmt: skip
+    def run(gamma: list[float], passes: Any = None) -> Tensor:
+        return walked(toy, images(3, 8), t, torch.tensor(gamma), 9, schedule, passes, sampler=sampler)
 
     conditional, null = run([7, 7, 7], "conditional"), run([7, 7, 7], "null")
-    assert torch.equal(run([1, 1, 1], "auto"), conditional) and torch.equal(run([1, 1, 1], "both"), conditional)
-    assert torch.equal(run([0, 0, 0], "auto"), null)
-    mixed = run([1, 0, 2], "auto")
+    assert torch.equal(run([1, 1, 1]), conditional) and torch.equal(run([1, 1, 1], "both"), conditional)
+    assert torch.equal(run([0, 0, 0]), null)
+    mixed = run([1, 0, 2])
     assert torch.equal(mixed[0], conditional[0])
     assert not torch.allclose(mixed[2], conditional[2], atol=1e-4)
-    if sampler == "ddim":
+    if sampler != "ddpm":
         # DDPM takes its variance from the pass under the style, whatever gamma is.
         assert torch.equal(mixed[1], null[1])
 
@@ -130,6 +189,21 @@ def test_passes_are_as_few_as_the_gammas_allow() -> None:
     assert passes_for(torch.tensor([1.0, 1.0])) == "conditional"
     assert passes_for(torch.tensor([0.0, 0.0])) == "null"
     assert passes_for(torch.tensor([0.0, 1.0])) == "both"
+
+
+@pytest.mark.parametrize("guided_calls", [0, 1, 3, 5])
+def test_calls_are_guided_first_and_then_under_the_style_alone(guided_calls: int) -> None:
+    seen: list[list[bool]] = []
+
+    def network(z_t: Tensor, step: Tensor, null: Tensor) -> tuple[Tensor, Tensor]:
+        seen.append(null.tolist())
+        return toy(z_t, step, null)
+
+    live, t = images(2, 8), torch.tensor([300, 90])
+    out = walked(network, live, t, torch.tensor([2.0, 3.0]), 5, Schedule(), guided_calls=guided_calls)
+    assert seen == [[False, False, True, True]] * guided_calls + [[False, False]] * (5 - guided_calls)
+    conditional, both = (walked(toy, live, t, torch.tensor(gamma), 5, Schedule()) for gamma in ([1.0, 1.0], [2.0, 3.0]))
+    assert torch.equal(out, conditional) == (guided_calls == 0) and torch.equal(out, both) == (guided_calls == 5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -141,47 +215,48 @@ def test_guiding_the_prediction_guides_the_noise(kind: Any) -> None:
     def noise(z_0: Tensor) -> Tensor:
         return (z_t - a.sqrt() * z_0) / (1 - a).sqrt()
 
-    from fasgen.stages.denoising.schedule import split
-
     said = guided(target(one, noise(one), a, kind), target(two, noise(two), a, kind), gamma)
     g = gamma[:, None, None, None]
     assert torch.allclose(split(z_t, said, a, kind)[1], noise(two) + g * (noise(one) - noise(two)), atol=1e-5)
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
 @given(st.integers(0, 2), st.integers(0, 1000), st.sampled_from([0.0, 1.0, 2.5]))
-def test_a_sample_does_not_depend_on_its_neighbours(place: int, t: int, gamma: float) -> None:
+def test_a_sample_does_not_depend_on_its_neighbours(sampler: Any, place: int, t: int, gamma: float) -> None:
     def run(others: int) -> Tensor:
-        live, noise = images(3, 8, seed=others), noise_of(3, seed=others)
-        live[place], noise[place] = images(1, 8, seed=77)[0], noise_of(1, seed=77)[0]
+        live = images(3, 8, seed=others)
+        live[place] = images(1, 8, seed=77)[0]
         levels_of, gammas = torch.tensor([10, 500, 1000]) - others, torch.tensor([0.5, 1.0, 3.0]) + others
         levels_of[place], gammas[place] = t, gamma
-        return sample(toy, live, noise, levels_of, gammas, 12, Schedule(), passes="both")[place]
+        return walked(toy, live, levels_of, gammas, 12, Schedule(), "both", sampler=sampler)[place]
 
     assert torch.equal(run(1), run(2))
 
 
-def test_t_zero_returns_the_live_face() -> None:
-    live = images(2, 8)
-    assert torch.equal(sample(toy, live, noise_of(2), torch.zeros(2), torch.full((2,), 3.0), 5, Schedule()), live)
-    mixed = sample(toy, live, noise_of(2), torch.tensor([0, 400]), torch.full((2,), 3.0), 5, Schedule())
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_t_zero_returns_the_live_face_bit_for_bit(kind: Any, sampler: Any) -> None:
+    live, gamma = images(2, 8), torch.full((2,), 3.0)
+    schedule = Schedule(prediction_type=kind)
+    assert torch.equal(walked(toy, live, torch.tensor([0, 0]), gamma, 5, schedule, sampler=sampler), live)
+    mixed = walked(toy, live, torch.tensor([0, 400]), gamma, 5, schedule, sampler=sampler)
     assert torch.equal(mixed[0], live[0]) and not torch.allclose(mixed[1], live[1])
 
 
 def test_a_clean_image_outside_the_range_is_clamped_if_asked_for() -> None:
     bright = torch.full((1, 3, 8, 8), 3.0)
-    args = (torch.zeros(1, 3, 8, 8), noise_of(1), torch.tensor([500]), torch.ones(1), 5)
-    assert torch.allclose(sample(oracle(bright, "sample"), *args, Schedule(prediction_type="sample")), torch.ones(1), atol=1e-4)
+    args = (torch.zeros(1, 3, 8, 8), torch.tensor([500]), torch.ones(1), 5)
+    assert torch.allclose(walked(oracle(bright, "sample"), *args, Schedule(prediction_type="sample")), torch.ones(1), atol=1e-4)
     free = Schedule(prediction_type="sample", clip_sample=False)
-    assert torch.allclose(sample(oracle(bright, "sample"), *args, free), bright, atol=1e-4)
+    assert torch.allclose(walked(oracle(bright, "sample"), *args, free), bright, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"), [({"sampler": "ddpm"}, "noise for every step"), ({"t": torch.tensor([1001])}, "level of 0 to 1000")]
-)
-def test_wrong_calls_are_refused(changes: dict[str, Any], message: str) -> None:
-    arguments: dict[str, Any] = {"live": images(1, 8), "noise": noise_of(1), "t": torch.tensor([5]), "gamma": torch.ones(1)}
-    with pytest.raises(ValueError, match=message):
-        sample(toy, steps=3, schedule=Schedule(), **(arguments | changes))
+def test_wrong_calls_are_refused() -> None:
+    with pytest.raises(ValueError, match="level of 0 to 1000"):
+        walked(toy, images(1, 8), torch.tensor([1001]), torch.ones(1), 3, Schedule())
+    walk = walk_of(torch.tensor([5]), torch.ones(1), 3, Schedule(), torch.device("cpu"), sampler="ddpm")
+    with pytest.raises(ValueError, match="noise for every step"):
+        sample(lambda *_: (images(1, 8), images(1, 8)), images(1, 8), noise_of(1), walk)
 
 
 def test_posterior_of_single_steps_is_ddpms() -> None:

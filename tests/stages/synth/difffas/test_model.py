@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -47,6 +48,38 @@ def test_a_sample_does_not_depend_on_its_neighbours(place: int) -> None:
 
     whole = model()
     assert torch.equal(run(0), run(10))
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m", "ddpm"])
+@pytest.mark.parametrize("changes", [{}, {"null": "grey", "anchor": 0.25, "modulated": True, "learned_variance": False}])
+def test_a_walk_asks_the_device_nothing(changes: dict[str, Any], sampler: Any) -> None:
+    """Tensors of the meta device hold no values, so that any question to them is an error."""
+    meta = torch.device("meta")
+    whole = model("sample", **changes).to(meta)
+    live, style, noise = (images(2).to(meta) for _ in range(3))
+    out = whole.synthesise(
+        live, style, noise, torch.tensor([300, 0]), torch.tensor([2.0, 1.0]), 4,
+        sampler=sampler, guided_calls=2, step_noise=lambda i: noise,
+    )  # fmt: skip
+    assert out.shape == live.shape and out.device == meta
+
+
+def test_channels_stay_last_throughout() -> None:
+    whole, wrong = model(patch=2, modulated=True).to(memory_format=torch.channels_last), []  # type: ignore[call-overload]
+
+    def look(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:
+        wrong.extend(type(module) for x in (*inputs, out) if not x.is_contiguous(memory_format=torch.channels_last))
+
+    for module in whole.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.GroupNorm):
+            module.register_forward_hook(look)
+    whole.synthesise(images(2), images(2, seed=1), noise_of(2), torch.tensor([300, 200]), torch.tensor([2.0, 3.0]), 2)
+    assert not wrong
+
+
+def test_levels_of_noise_keep_their_digits_in_any_precision() -> None:
+    whole = model().to(torch.bfloat16)
+    assert torch.equal(whole.denoiser._abar.view(torch.float32), whole.schedule.abar().float())
 
 
 def test_ddpm_follows_its_own_noise() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from fasgen.stages.synth.difffas.stfm import STFM, CrossAttention, mean_tokens, patch_means, variance_tokens
+from fasgen.stages.synth.difffas.stfm import STFM, CrossAttention, group_norm, mean_tokens, patch_means, variance_tokens
 
 
 def by_hand(x: Tensor, p_y: int, p_x: int) -> tuple[Tensor, Tensor]:
@@ -118,6 +118,14 @@ def test_null_ignores_the_style_and_only_where_it_is_asked_for() -> None:
     a, b = module(x, one, null), module(x, two, null)
     assert torch.equal(a[0], b[0]) and not torch.allclose(a[1], b[1])
     assert torch.equal(a[1], module(x, one, torch.tensor([False, False]))[1])
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_group_norm_keeps_the_memory_format(layout: torch.memory_format) -> None:
+    x = torch.randn(2, 8, 5, 7).contiguous(memory_format=layout)
+    out = group_norm(8)(x)
+    assert out.is_contiguous(memory_format=layout)
+    assert torch.allclose(out, nn.functional.layer_norm(x.reshape(2, 8, -1), (35,)).reshape(2, 8, 5, 7), atol=1e-5)
 
 
 def test_means_never_see_variances() -> None:

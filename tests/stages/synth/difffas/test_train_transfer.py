@@ -15,12 +15,10 @@ from fasgen.stages.gallery.train_gallery import Gallery
 from fasgen.stages.synth.difffas.diffusion import Schedule
 from fasgen.stages.synth.difffas.train_transfer import (
     FIRST,
-    SHIFT,
     Meetings,
     Strangers,
     bands_loss,
     draw_levels,
-    moved,
     statistics_loss,
     transfer_loss,
 )
@@ -48,7 +46,7 @@ def test_every_style_the_encoder_knows_is_as_likely_as_any_other() -> None:
     assert 0.45 < share < 0.55, "two pictures of one style against forty of another"
     few = float((live >= 90).float().mean())
     assert 0.22 < few < 0.31, "half of the draws take a source first, half a picture: 1/4 + 3/93/2"
-    assert Meetings(gallery(), STYLES) and not Meetings(Gallery(), STYLES)
+    assert Meetings(gallery(), STYLES).some() and not Meetings(Gallery(), STYLES).some()
 
 
 def test_levels_start_high_and_cover_all() -> None:
@@ -81,22 +79,13 @@ def test_bands_tell_noise_of_colour_from_what_a_picture_has() -> None:
     assert float(bands_loss(checks(0.1 * math.e), checks(0.1))) == pytest.approx(1 / 12, rel=1e-2)
 
 
-def test_moving_copies_whole_pixels() -> None:
-    x = torch.arange(36.0).reshape(1, 1, 6, 6)
-    assert torch.equal(moved(x, torch.tensor([[SHIFT, SHIFT]])), x)
-    down = moved(x, torch.tensor([[SHIFT + 1, SHIFT - 2]]))
-    assert torch.equal(down[0, 0, :5, 2:], x[0, 0, 1:, :4])
-
-
 def strangers(model: Any, count: int = 4, gamma: float = 1.0) -> Strangers:
     live, guide = images(count, seed=3), images(count, seed=4)
     first, t = draw_levels(count, T_MAX, torch.Generator().manual_seed(5))
     noise = torch.randn(2, *live.shape, generator=torch.Generator().manual_seed(6))
-    moves = torch.full((count, 2), SHIFT)
+    moves = torch.zeros(count, 2, dtype=torch.int64)
     label = model.logits(guide).argmax(1)
-    return Strangers(
-        live, guide, model.features(guide), None, label, first, noise[0], t, noise[1], moves, torch.full((count,), gamma)
-    )
+    return Strangers(live, guide, label, first, noise[0], t, noise[1], moves, torch.full((count,), gamma))
 
 
 def test_a_network_that_returns_the_guide_lacks_no_style_and_one_that_returns_the_live_face_no_identity() -> None:
@@ -109,7 +98,9 @@ def test_a_network_that_returns_the_guide_lacks_no_style_and_one_that_returns_th
         return torch.nn.functional.normalize(x.flatten(1), dim=1)
 
     def run(answer: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        total, parts = transfer_loss(lambda *_: answer, model, embed, who, abar, "sample", config, T_MAX)
+        total, parts = transfer_loss(
+            lambda *_: answer, model, embed, who, model.features(who.guide), abar, "sample", config, T_MAX
+        )
         return total, dict(parts)
 
     total, as_guide = run(guide)
@@ -129,12 +120,12 @@ def test_low_levels_are_noised_from_what_the_network_made_of_the_first() -> None
     made = images(4, seed=9)
     seen: list[Tensor] = []
 
-    def denoise(z_t: Tensor, t: Tensor, _: Strangers, null: bool) -> Tensor:
+    def denoise(z_t: Tensor, t: Tensor, null: bool) -> Tensor:
         assert not null, "without guidance there is one pass"
         seen.append(z_t)
         return made
 
-    transfer_loss(denoise, model, None, who, abar, "sample", TransferConfig(share=1), T_MAX)
+    transfer_loss(denoise, model, None, who, model.features(who.guide), abar, "sample", TransferConfig(share=1), T_MAX)
     start, step = seen
     assert torch.equal(start, noised(who.live, who.first_eps, abar[who.first].float()[:, None, None, None]))
     low = who.t < FIRST * T_MAX
@@ -146,7 +137,9 @@ def test_low_levels_are_noised_from_what_the_network_made_of_the_first() -> None
 def test_saturated_pixels_can_come_back() -> None:
     model, abar = encoder().requires_grad_(False), Schedule().abar()
     answer = torch.full((4, 3, 32, 32), 1.5, requires_grad=True)
-    total, _ = transfer_loss(lambda *_: answer, model, None, strangers(model), abar, "sample", TransferConfig(share=1), T_MAX)
+    who = strangers(model)
+    style = model.features(who.guide)
+    total, _ = transfer_loss(lambda *_: answer, model, None, who, style, abar, "sample", TransferConfig(share=1), T_MAX)
     total.backward()  # type: ignore[no-untyped-call]
     assert cast(Tensor, answer.grad).abs().max() > 0
 
@@ -162,7 +155,9 @@ def test_guidance_goes_from_the_null_pass_through_the_pass_under_the_style_and_w
         return torch.nn.functional.normalize(x.flatten(1), dim=1)
 
     def run(who: Strangers, under: Tensor, config: TransferConfig) -> tuple[Tensor, dict[str, Tensor]]:
-        total, parts = transfer_loss(lambda *a: null if a[3] else under, model, embed, who, abar, "sample", config, T_MAX)
+        total, parts = transfer_loss(
+            lambda *a: null if a[2] else under, model, embed, who, model.features(who.guide), abar, "sample", config, T_MAX
+        )
         return total, dict(parts)
 
     total, parts = run(guided, answer, under_two)

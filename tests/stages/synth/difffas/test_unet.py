@@ -72,6 +72,16 @@ def test_without_style_no_style_counts() -> None:
     assert torch.equal(one, two)
 
 
+def test_the_styling_of_two_passes_begins_with_that_of_the_first() -> None:
+    network, k = unet(modulated=True), encoder().features(images(2))
+    both = network.styling([torch.cat([f, f]) for f in k], torch.tensor([False, False, True, True])).first(2)
+    alone = network.styling(k)
+    assert len(alone.fusions) == sum(isinstance(m, STFM) for m in network.modules())
+    for one, other in zip(alone.fusions, both.fusions, strict=True):
+        assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(one, other, strict=True))
+    assert alone.vector is not None and both.vector is not None and torch.allclose(alone.vector, both.vector, atol=1e-6)
+
+
 def test_times_are_told_apart() -> None:
     e = time_embedding(torch.arange(0, 1000, 50), 32)
     assert e.shape == (20, 32) and torch.equal(e[0, :16], torch.ones(16)) and not e[0, 16:].any()
