@@ -1,8 +1,9 @@
 """Does what a cue shows of attacks carry over to data sets that nobody learnt from?
 
-Logistic regression on features of the image, and of the image and a cue, under two protocols:
+Logistic regression on features of the image, and of the image and a cue, under three protocols:
 
 * *one group out*: tested on each group of `bench.quality.strangers`, trained on all others;
+* *one set out*: the same of whole sets, so that no probe has met the kind of camera and attack;
 * *pairs of sets*: trained on one set alone, tested on another, every ordered pair.
 
 Features are frozen ones of ImageNet (`bench.quality.backbone`), and for comparison the light probe's colours and band energies
@@ -65,9 +66,16 @@ def one_group_out(seen: Floats, faces: Strangers, c: float = C) -> list[Trial]:
         faces: whose.
         c: inverse strength of the L2 penalty.
     """
-    return [
-        _trial(seen, faces, faces.groups != group, faces.groups == group, str(group), c) for group in np.unique(faces.groups)
-    ]
+    return _each_out(seen, faces, faces.groups, c)
+
+
+def one_set_out(seen: Floats, faces: Strangers, c: float = C) -> list[Trial]:
+    """Each set under a probe that was trained on all others."""
+    return _each_out(seen, faces, faces.sets, c)
+
+
+def _each_out(seen: Floats, faces: Strangers, parts: NDArray[np.str_], c: float) -> list[Trial]:
+    return [_trial(seen, faces, parts != part, parts == part, str(part), c) for part in np.unique(parts)]
 
 
 def pairs(seen: Floats, faces: Strangers, c: float = C) -> list[Trial]:
@@ -81,7 +89,7 @@ def pairs(seen: Floats, faces: Strangers, c: float = C) -> list[Trial]:
     ]
 
 
-PROTOCOLS = {"one group out": one_group_out, "pairs of sets": pairs}
+PROTOCOLS = {"one group out": one_group_out, "one set out": one_set_out, "pairs of sets": pairs}
 
 
 def _trial(seen: Floats, faces: Strangers, train: NDArray[np.bool_], test: NDArray[np.bool_], name: str, c: float) -> Trial:
