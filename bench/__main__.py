@@ -33,6 +33,7 @@ BENCHES = (
     "defake",
     "synth",
     "simulation",
+    "training",
     "engine",
     "scale",
 )

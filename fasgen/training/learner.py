@@ -90,13 +90,10 @@ class Learner:
         if self._graphs:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         parts: Sequence[Any] = self._split(batch)
+        gradients = self._first_gradients if self._refusals else self._gradients
         for number, parameters in enumerate(self._learning):
             with standing(self._still[number]):
-                try:
-                    found = self._gradients(number, parts, step)
-                except self._refusals as error:
-                    self._go_on_without(error)
-                    found = self._gradients(number, parts, step)
+                found = gradients(number, parts, step)
             loss = found.pop(_LOSS)
             self._watch.see(step, loss)
             if self._world > 1:
@@ -105,7 +102,20 @@ class Learner:
             self.optimiser.step()
             self.optimiser.zero_grad(set_to_none=True)
             told |= ({_LOSS: loss} if number == 0 else {}) | found
+        # What compiled once goes on doing so: what is raised later is of another kind.
+        self._refusals = ()
         return told
+
+    def _first_gradients(self, number: int, parts: Sequence[Any], step: int) -> dict[str, Tensor]:
+        """As `_gradients`, where it is not known yet whether the loss compiles; if not, nothing has been drawn or learned."""
+        drawn = _generators(self._device)
+        try:
+            return self._gradients(number, parts, step)
+        except self._refusals as error:
+            self._go_on_without(error)
+        for generator, state in drawn:
+            generator.set_state(state)
+        return self._gradients(number, parts, step)
 
     def _gradients(self, number: int, parts: Sequence[Any], step: int) -> dict[str, Tensor]:
         """Gradients of the mean loss over ``parts``; gives that mean, and those of all that the loss names."""
@@ -121,7 +131,8 @@ class Learner:
 
     def _go_on_without(self, error: Exception) -> None:
         """Forget the compiler, where it was not asked for by name."""
-        reason = str(error).strip().splitlines()[0]
+        cause = getattr(error, "inner_exception", error)
+        reason = f"{type(cause).__name__}: {cause}".strip().splitlines()[0]
         if self._config.compile != "auto":
             raise ResourceError(
                 f"compile={self._config.compile}: this training does not compile here ({reason}); a C++ compiler may be "
@@ -130,6 +141,14 @@ class Learner:
         self._say(f"not compiled, so slower: {reason}")
         self._runner, self._losses, self._refusals = self._task.module, [turn.loss for turn in self._turns], ()
         self.optimiser.zero_grad(set_to_none=True)
+
+
+def _generators(device: torch.device) -> list[tuple[torch.Generator, Tensor]]:
+    """The generators that losses draw from, and their states."""
+    found = [torch.default_generator]
+    if device.type == "cuda":
+        found.append(torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index])
+    return [(generator, generator.get_state()) for generator in found]
 
 
 def share_gradients(parameters: Iterable[nn.Parameter], world: int) -> None:
@@ -143,7 +162,7 @@ def share_gradients(parameters: Iterable[nn.Parameter], world: int) -> None:
     for p in parameters:
         if p.grad is None:
             p.grad = torch.zeros_like(p)
-        if p.grad.nbytes > room or buckets[-1][0].dtype != p.grad.dtype:
+        if not buckets or p.grad.nbytes > room or buckets[-1][0].dtype != p.grad.dtype:
             buckets.append([])
             room = BUCKET
         buckets[-1].append(p.grad)
