@@ -53,7 +53,7 @@ def _all(small: bool) -> Iterator[Case]:
     yield synth("compiled", details=True)
     yield eager(main)
     yield synth("eager", compile="off", **once)
-    yield Case("training, DFG of 112 px", "training", "bench.gpu.training:training", {"batch": 4 if small else 256})
+    yield Case("training, DFG of 112 px", "training", "bench.gpu.training:training", {"batch": 4 if small else 256}, 90)
     yield defake("compiled, fp8", "fp8", dtype="fp8")
     yield synth("compiled, three quarters of the calls guided", guided=0.75)
     # A batch of four draws a face, as large for the U-Net as the main one.

@@ -121,7 +121,7 @@ def test_kernels_by_class(kernel: str, kind: str) -> None:
 
 def test_a_small_call_measures_and_writes_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "deep" / "gpu.json"
-    assert main(["--small", "--eager", "--parts", "defake", "--limit", "300", "--out", str(out)]) == 0
+    assert main(["--small", "--eager", "--parts", "defake", "--limit", "900", "--preparing", "600", "--out", str(out)]) == 0
     figures = json.loads(out.read_text())["figures"]
     (name,) = set(figures) - {"networks"}
     own = figures[name]

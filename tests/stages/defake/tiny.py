@@ -29,13 +29,12 @@ def tiny_unet(channels: int, size: int, width: int, levels: int = 2) -> UNet2DCo
     )
 
 
-def write_patch(folder: Path, size: int = 4) -> Path:
+def write_patch(folder: Path, size: int = 4, levels: int = 2) -> Path:
     """Patch autoencoder and learned projection, for crops of ``8 * size`` pixels."""
     torch.manual_seed(0)
     vae = PatchAutoencoder(widths=(16, 16), blocks=1, latent_channels=4, latents_mean=[0.1] * 4, latents_std=[0.5] * 4)
-    DFG(Latents(vae), tiny_unet(4, size, 32), LearnedTokens(width=32), SCHEDULER | {"prediction_type": "v_prediction"}).save(
-        folder
-    )
+    scheduler = SCHEDULER | {"prediction_type": "v_prediction"}
+    DFG(Latents(vae), tiny_unet(4, size, 32, levels), LearnedTokens(width=32), scheduler).save(folder)
     return folder
 
 
