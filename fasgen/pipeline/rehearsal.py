@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import subprocess
 import sys
 import time
@@ -116,9 +115,7 @@ def in_process(job: Rehearsal, name: str, *, device: str = "cuda") -> dict[int, 
         environment["CUDA_VISIBLE_DEVICES"] = str(index) if visible is None else visible.split(",")[index].strip()
     command = [sys.executable, "-m", __name__, device]
     try:
-        done = subprocess.run(
-            command, input=pickle.dumps(job), capture_output=True, env=environment, timeout=LIMIT, check=False
-        )
+        done = subprocess.run(command, input=_encoded(job), capture_output=True, env=environment, timeout=LIMIT, check=False)
         told, why = done.stdout, done.stderr
     except subprocess.TimeoutExpired as late:
         told, why = late.stdout or b"", f"took longer than {LIMIT:.0f} s".encode()
@@ -130,11 +127,23 @@ def in_process(job: Rehearsal, name: str, *, device: str = "cuda") -> dict[int, 
     return {int(batch): float(rate) for batch, rate in lines}
 
 
+def _encoded(job: Rehearsal) -> bytes:
+    document = {"target": job.target, "config": job.config.model_dump(mode="json"), "side": job.side, "threads": job.threads}
+    return json.dumps(document).encode()
+
+
+def _decoded(data: bytes) -> Rehearsal:
+    """The inverse of `_encoded`."""
+    document = json.loads(data)
+    config = resolve(document["target"]).config.model_validate(document.pop("config"))
+    return Rehearsal(config=config, **document)
+
+
 def main() -> None:
     """Read a `Rehearsal` from standard input and print a line for each batch."""
     import torch
 
-    job: Rehearsal = pickle.load(sys.stdin.buffer)
+    job = _decoded(sys.stdin.buffer.read())
     try:
         for batch, rate in rates(job, torch.device(sys.argv[1])):
             print(json.dumps([batch, rate]), flush=True)
