@@ -87,8 +87,8 @@ class Once:
 
 
 APART = {"stdn": 2e-2}
-"""Relative difference of all gradients together, where it is not below 1e-3. Of STDN+ 0.0097 was seen, and its cause was not taken
-apart; so it is not compiled unless it is asked for."""
+"""Relative difference of all gradients together, where it is not below 1e-3. Of STDN+ 0.0097 was seen, and its cause was not
+taken apart; so it is not compiled unless it is asked for."""
 
 
 def test_what_differs_is_not_compiled_by_itself() -> None:
