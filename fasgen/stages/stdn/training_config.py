@@ -24,8 +24,8 @@ class StdnTraining(GalleryTraining):
     lr: float = Field(5e-5, gt=0, description="peak learning rate of the generator")
     compile: Compile = Field(
         "off",
-        description="as of other trainings, but off unless asked for: compiled, gradients of the turns were seen to differ from "
-        "eager ones by a hundredth, where others differ by less than a thousandth",
+        description="as of other trainings, but off unless asked for: compiled, gradients of the turns were seen to differ "
+        "from eager ones by a hundredth, where others differ by less than a thousandth",
     )
     schedule: Schedule = Field("step", description="after warm-up; step falls by decay every decay_every steps")
     decay_every: int = Field(45_000, ge=0, description="schedule=step: steps from one fall to the next")
