@@ -90,6 +90,9 @@ class Upstream:
 
 def _take(sample: Sample, read: Reads, reader: UnitReader, row: Mapping[str, Scalar]) -> None:
     before, number, variant = read.prefix, int(str(row["row"])), int(str(row["variant"]))
+    if read.images or read.encoded or read.arrays:
+        # Nothing is made, and nothing shipped, from bytes that are not those that were committed.
+        reader.check(number, variant)
     sample.images.update((before + name, reader.image(number, name, variant)) for name in read.images)
     sample.files.update((before + name, reader.encoded(number, name, variant)) for name in read.encoded)
     sample.arrays.update((before + name, reader.array(number, name, variant)) for name in read.arrays)
