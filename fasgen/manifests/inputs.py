@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from fasgen.errors import StoreError
+from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.parquet import read_table
-from fasgen.manifests.roster_file import read_roster, roster_path
+from fasgen.manifests.roster_file import basis_of, read_roster, roster_path
 from fasgen.manifests.unit import canonical_json, manifest_path, quick_facts
 
 _GUIDE = ("row", "variant", "status", "payload_digest")
@@ -70,6 +71,22 @@ def _guides_of(folder: Path, unit: int, columns: Sequence[str]) -> dict[int, str
 def drawn_from(identities: Iterable[tuple[int, str]]) -> str:
     """Digest over all units that a roster is drawn from: number and identity of each, ascending."""
     return hashlib.sha256(canonical_json([list(one) for one in identities])).hexdigest()
+
+
+_JUDGED = "believed.json"
+
+
+def read_judged(store: Path) -> dict[str, str]:
+    """By generation, the `Inputs.state` in which all its units were found to be made from what is there; a note, no more."""
+    try:
+        return {str(name): str(state) for name, state in json.loads((store / _JUDGED).read_bytes()).items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def write_judged(store: Path, states: Mapping[str, str]) -> None:
+    """Note states, those of other generations that were noted before among them."""
+    write_atomic(store / _JUDGED, canonical_json({**read_judged(store), **states}) + b"\n")
 
 
 @dataclass(frozen=True)
@@ -126,6 +143,19 @@ class Inputs:
             for stage, (folder, columns) in sorted(self.guides.items()):
                 found = [self.identities.guide(folder, other, row, columns) for other, row in guides]
                 parts.append([stage, hashlib.sha256(canonical_json(found)).hexdigest()])
+        return hashlib.sha256(canonical_json(parts)).hexdigest()
+
+    def state(self, own: Mapping[int, str], units: Sequence[int]) -> str:
+        """Digest over all that the units hang on: where it is the same as when all were judged, none need be judged again.
+
+        Args:
+            own: what each unit says it was made from.
+            units: units of the stages that are read, ascending.
+        """
+        parts = [basis_of(self.folder) if self.roster else "", drawn_from(sorted(own.items()))]
+        folders = {*self.reads.values(), *(folder for folder, _ in self.guides.values())}
+        for folder in sorted(folders):
+            parts.append(drawn_from((unit, self.identities.of(folder, unit)) for unit in units))
         return hashlib.sha256(canonical_json(parts)).hexdigest()
 
     def guides_of(self, unit: int, entries: Sequence[Mapping[str, Any]] | None = None) -> list[tuple[int, int]]:

@@ -141,6 +141,8 @@ def read_current(store: Path) -> dict[str, list[Listed]]:
     try:
         document = json.loads(path.read_bytes())
         if document["format"] == FORMAT:
+            if document["digest"] != _digest_of(document):
+                raise ValueError("not the bytes that were written")
             stages = document["stages"].items()
             return {str(stage): [Listed(str(folder), str(since)) for folder, since in listed] for stage, listed in stages}
     except FileNotFoundError:
@@ -155,8 +157,13 @@ def read_current(store: Path) -> dict[str, list[Listed]]:
 
 
 def _write_current(store: Path, stages: Mapping[str, Sequence[Listed]]) -> None:
-    document = {"format": FORMAT, "stages": {stage: [list(one) for one in listed] for stage, listed in stages.items()}}
+    document: dict[str, Any] = {"format": FORMAT, "stages": {stage: [list(one) for one in stages[stage]] for stage in stages}}
+    document["digest"] = _digest_of(document)
     write_atomic(store / CURRENT, (json.dumps(document, sort_keys=True, indent=1) + "\n").encode())
+
+
+def _digest_of(document: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json([document["format"], document["stages"]])).hexdigest()
 
 
 def _make_current(store: Path, stage: str, folder: str, current: dict[str, list[Listed]]) -> None:

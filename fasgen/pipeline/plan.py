@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from fasgen.errors import ConfigError, StoreError
 from fasgen.manifests.added_file import Added, read_added, write_added
-from fasgen.manifests.inputs import Identities, Inputs, drawn_from
+from fasgen.manifests.inputs import Identities, Inputs, drawn_from, read_judged, write_judged
 from fasgen.manifests.plan_file import read_current, read_plan, write_plan
 from fasgen.manifests.roster_file import basis_of
 from fasgen.manifests.shard import UnitSummary, committed_units, discard
@@ -244,7 +245,7 @@ class Plan:
             if not roster_path(stage.folder, rows.first).exists():
                 extend_roster(roster, stage.config, self.seed, source, rows.before, rows.numbers, stage.folder)
         else:
-            basis = _basis(self.identities, source, rows.numbers)
+            basis = self.basis(self.stages[roster.source])
             if basis_of(stage.folder) != basis:
                 draw_roster(roster, stage.config, self.seed, source, rows.numbers, stage.folder, basis)
         self._drawn.add(name)
@@ -257,6 +258,20 @@ class Plan:
             units = sorted({unit for unit, _ in stage.inputs.guides_of(key.unit)})
             found += [Key(read.stage, unit) for read in stage.wiring.guides for unit in units]
         return list(dict.fromkeys(found))
+
+    def basis(self, source: StagePlan) -> str:
+        """Digest over all units that a roster is drawn from."""
+        return _basis(self.identities, source.folder, self.listing.numbers)
+
+    def settle(self, whole: Iterable[str]) -> None:
+        """Note of stages with guides, all of whose units are committed and believed, that this is so."""
+        states: dict[str, str] = {}
+        for stage in () if self.tried_again else map(self.stages.__getitem__, whole):
+            if stage.inputs and stage.inputs.guides:
+                own = {unit: quick_facts(stage.folder, unit).inputs for unit in self.listing.numbers}
+                states[stage.folder.name] = stage.inputs.state(own, self.listing.numbers)
+        if states:
+            write_judged(self.store, states)
 
     def lose(self, key: Key) -> None:
         """Take a committed unit back that is damaged; what was drawn from it is looked at again."""
@@ -311,7 +326,7 @@ def build_plan(
         raise StoreError(f"{store}: taking a person out was not finished: give `fasgen retract` the person's key again")
     after = max((added.first + added.units for added in read_added(store)), default=0)
     rows = listing.take(config.sources, config.unit_rows, Retracted(tombstones), store, after)
-    identities = Identities()
+    identities, judged = Identities(), read_judged(store)
     plans: dict[str, StagePlan] = {}
     will_have: dict[str, frozenset[int]] = {}
     for name in with_ancestors(wired, names):
@@ -328,6 +343,7 @@ def build_plan(
             name in names,
             resources,
             identities,
+            judged=judged,
         )
         plans[name] = plan
         will_have[name] = plan.will_have
@@ -348,6 +364,7 @@ def plan_stage(
     resources: Resources,
     identities: Identities,
     folder: Path | None = None,
+    judged: Mapping[str, str] = MappingProxyType({}),
 ) -> StagePlan:
     """The part of one stage, whose upstreams are planned already.
 
@@ -365,6 +382,7 @@ def plan_stage(
         resources: what the run uses.
         identities: by what units are known; learns those of this stage.
         folder: the generation that its units are added to; ``None``: its own.
+        judged: states in which all units of a generation were found to be believed, by its folder.
 
     Raises:
         WeightsError: its weights are not there.
@@ -380,7 +398,7 @@ def plan_stage(
     inputs = _inputs(spec, wiring, folder, above, identities)
     there = _Found(folder, digest, everything, identities)
     known = _known(spec, wiring, folder, rows, above, identities, everything)
-    committed = there.believed(known, inputs.of if inputs else rows.inputs)
+    committed = there.believed(known, inputs, rows, judged)
     open_ = everything - frozenset(committed)
     unsure = frozenset(there.facts) - known
     stale = frozenset(there.facts) - unsure - frozenset(committed)
@@ -430,12 +448,20 @@ class _Found:
                     self.facts[unit] = facts = quick_facts(folder, unit)
                     identities.learn(folder, unit, facts.identity)
 
-    def believed(self, known: frozenset[int], inputs: Callable[[int], str]) -> dict[int, UnitSummary]:
+    def believed(
+        self, known: frozenset[int], inputs: Inputs | None, rows: Listing, judged: Mapping[str, str]
+    ) -> dict[int, UnitSummary]:
         """Those of ``known`` that were made from what is there now."""
+        if inputs and inputs.guides and not rows.before and known >= frozenset(self.facts):
+            own = {unit: facts.inputs for unit, facts in self.facts.items()}
+            if judged.get(inputs.folder.name) == inputs.state(own, rows.numbers):
+                # Rows of guides lie all over the store: to look at each of them takes longer than all else of a plan.
+                return {unit: facts.summary for unit, facts in self.facts.items() if facts.plan_hash == self._plan_hash}
+        made_from = inputs.of if inputs else rows.inputs
         return {
             unit: facts.summary
             for unit, facts in self.facts.items()
-            if unit in known and _fits(facts, self._plan_hash, inputs(unit))
+            if unit in known and _fits(facts, self._plan_hash, made_from(unit))
         }
 
 

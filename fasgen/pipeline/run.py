@@ -181,6 +181,8 @@ def _locked(
         if result.outcome is Outcome.FINISHED:
             try:
                 _finish_shipped(plan, ledger)
+                if result.units:
+                    plan.settle(stage.name for stage in plan.wanted if loop.scheduler.counts(stage.name)[0] == stage.units)
             except (StoreError, OSError) as error:
                 result = replace(result, outcome=Outcome.ERROR, error=f"the delivery could not be finished: {error}")
     ledger.event("end", outcome=str(result.outcome), error=result.error)
