@@ -140,7 +140,7 @@ ROSTER = Roster(
 SPEC = StageSpec(
     name="synth",
     summary="spoof faces of live people: DiffFAS in the style of a guide, its traces by STDN+, or a physical simulation",
-    version=2,
+    version=3,
     reads=(Reads("align", images=("crop",), columns=("landmarks", "transform")),),
     config=SynthConfig,
     factory="fasgen.stages.synth.stage:build",
