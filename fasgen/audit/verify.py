@@ -16,6 +16,7 @@ from fasgen.audit.verification.weights import check_weights
 from fasgen.errors import StoreError
 from fasgen.manifests.added_file import Added, read_added
 from fasgen.manifests.atomic import leftovers
+from fasgen.manifests.inputs import judged_is_whole
 from fasgen.manifests.places_file import damaged_places
 from fasgen.manifests.plan_file import CURRENT, Generation, generations, is_as_written, read_current, read_plan
 from fasgen.manifests.roster_file import damaged_rosters
@@ -52,6 +53,10 @@ def verify(store: Path) -> list[Finding]:
         findings += _source(store, name)
     for path in damaged_places(store):
         findings.append(wrong(path, "has other bytes than were written: take it from a backup, it says which row lies where"))
+    if not judged_is_whole(store):
+        findings.append(
+            wrong(store / "believed.json", "has other bytes than were written: remove it, it is a note and no more")
+        )
     stages: dict[str, Learnt] = {}
     try:
         read_current(store)

@@ -79,14 +79,27 @@ _JUDGED = "believed.json"
 def read_judged(store: Path) -> dict[str, str]:
     """By generation, the `Inputs.state` in which all its units were found to be made from what is there; a note, no more."""
     try:
-        return {str(name): str(state) for name, state in json.loads((store / _JUDGED).read_bytes()).items()}
-    except (OSError, ValueError, AttributeError):
+        data = (store / _JUDGED).read_bytes()
+        states = {str(name): str(state) for name, state in json.loads(data)[0].items()}
+        return states if _judged(states) == data else {}
+    except (OSError, ValueError, AttributeError, LookupError, TypeError):
         return {}
+
+
+def judged_is_whole(store: Path) -> bool:
+    """Whether the note has the very bytes that were written, or is not there."""
+    path = store / _JUDGED
+    return not path.exists() or path.read_bytes() == _judged(read_judged(store))
+
+
+def _judged(states: Mapping[str, str]) -> bytes:
+    text = canonical_json(dict(states))
+    return canonical_json([dict(states), hashlib.sha256(text).hexdigest()]) + b"\n"
 
 
 def write_judged(store: Path, states: Mapping[str, str]) -> None:
     """Note states, those of other generations that were noted before among them."""
-    write_atomic(store / _JUDGED, canonical_json({**read_judged(store), **states}) + b"\n")
+    write_atomic(store / _JUDGED, _judged({**read_judged(store), **states}))
 
 
 @dataclass(frozen=True)

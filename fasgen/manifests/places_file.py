@@ -2,7 +2,8 @@
 
 One file a growth, called by the number of the first unit that it begins: the ids of its rows, in order, so many a unit. Rows
 that are there keep their places for ever, whatever comes or goes. Beside them lie the digests of what each row was when a run
-last saw it: by them a run tells what is new, changed or gone.
+last saw it (``seen.bin``: SHA-256 of what follows, then two numbers of 64 bits a row, little-endian): by them a run tells what
+is new, changed or gone.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,8 @@ from fasgen.manifests.parquet import encode_table, read_table
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_SEEN = "seen.parquet"
+_SEEN = "seen.bin"
+_SHA = 32
 _GROUP = 65_536
 
 GONE = np.array([0, 1], np.uint64)
@@ -73,6 +75,9 @@ def read_places(store: Path, unit_rows: int) -> Places:
     firsts = _firsts(folder)
     if not firsts:
         return no_places()
+    for first in firsts:
+        if not _is_whole(_part(folder, first)):
+            raise StoreError(f"{_part(folder, first)}: has other bytes than were written: take it from a backup")
     tables = [read_table(_part(folder, first)) for first in firsts]
     counts = tuple(table.num_rows for table in tables)
     # Numbers of units that are not there would be given out twice.
@@ -83,10 +88,11 @@ def read_places(store: Path, unit_rows: int) -> Places:
     datasets = pa.chunked_array([chunk.cast(pa.string()) for table in tables for chunk in table["dataset"].chunks])
     seen = np.zeros((len(ids), 2), np.uint64)
     if (folder / _SEEN).exists():
-        table = read_table(folder / _SEEN)
-        known = min(table.num_rows, len(ids))
-        for column, name in enumerate(("high", "low")):
-            seen[:known, column] = _numbers(table, name)[:known]
+        last = _read_seen(folder / _SEEN)
+        # What is damaged is as good as what nobody has seen: only the counts of a run hang on it.
+        known = min(len(last), len(ids)) if last is not None else 0
+        if last is not None:
+            seen[:known] = last[:known]
     return Places(firsts, counts, ids, datasets, seen)
 
 
@@ -134,33 +140,36 @@ def write_seen(store: Path, unit_rows: int, digests: NDArray[np.uint64]) -> None
     Raises:
         StoreError: the record cannot be written.
     """
-    import pyarrow as pa
-
-    columns: dict[str, Any] = {"high": pa.array(digests[:, 0]), "low": pa.array(digests[:, 1])}
-    _write(folder_of(store, unit_rows) / _SEEN, pa.table(columns))
+    path = folder_of(store, unit_rows) / _SEEN
+    data = digests.astype("<u8").tobytes()
+    try:
+        write_atomic(path, hashlib.sha256(data).digest() + data)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror}): free space, or choose another store") from error
 
 
 def damaged_places(store: Path) -> list[Path]:
     """Files of the record that have not the very bytes that were written."""
     folder = store / "rows"
-    damaged = []
-    for path in sorted(folder.glob("*/*.parquet")) if folder.is_dir() else ():
-        try:
-            whole = path.with_suffix(".sha256").read_text("ascii", "replace") == f"{file_digest(path)}  {path.name}\n"
-        except OSError:
-            whole = False
-        # A run that is killed between the two writes what rows are now once more: nothing hangs on it but a count.
-        if not whole and (path.name != _SEEN or not _is_sound(path)):
-            damaged.append(path)
-    return damaged
+    found = sorted(path for path in folder.glob("*/*.parquet")) if folder.is_dir() else []
+    seen = sorted(folder.glob(f"*/{_SEEN}")) if folder.is_dir() else []
+    return [path for path in found if not _is_whole(path)] + [path for path in seen if _read_seen(path) is None]
 
 
-def _is_sound(path: Path) -> bool:
+def _is_whole(path: Path) -> bool:
     try:
-        read_table(path)
-    except StoreError:
+        return path.with_suffix(".sha256").read_text("ascii", "replace") == f"{file_digest(path)}  {path.name}\n"
+    except OSError:
         return False
-    return True
+
+
+def _read_seen(path: Path) -> NDArray[np.uint64] | None:
+    """Two numbers a row; ``None`` where they are not the bytes that were written."""
+    data = path.read_bytes()
+    digest, numbers = data[:_SHA], data[_SHA:]
+    if hashlib.sha256(numbers).digest() != digest:
+        return None
+    return np.frombuffer(numbers, "<u8").astype(np.uint64).reshape(-1, 2)
 
 
 def _write(path: Path, table: pa.Table) -> None:
