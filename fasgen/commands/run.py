@@ -95,7 +95,7 @@ def carry_out(context: click.Context, plan: Plan, request: options.Request, engi
         click.echo(f"interrupted; go on with:\n{resume}")
         return 130
     drawn = draw_sheet(plan, plan.store / "runs" / run_id / "contact-sheet.png") if sheet else None
-    click.echo("\n".join([*closing(plan, result, resume, drawn), *_stale(plan, request)]))
+    click.echo("\n".join([*closing(plan, result, resume, drawn), *_stale(plan, request, result)]))
     return result.outcome.exit_code
 
 
@@ -194,13 +194,15 @@ def _time(result: RunResult) -> list[str]:
     ]
 
 
-def _stale(plan: Plan, request: options.Request) -> list[str]:
+def _stale(plan: Plan, request: options.Request, result: RunResult) -> list[str]:
     """What lies in other stages and was made from something else than is there now, and the command that makes it again."""
     from fasgen import stages
     from fasgen.errors import FasgenError
     from fasgen.pipeline.plan import build_plan
+    from fasgen.pipeline.run import Outcome
 
-    if request.stages == ("all",) or plan.tried_again:
+    # Of a run that did not finish, the last line is the command that goes on.
+    if result.outcome is not Outcome.FINISHED or request.stages == ("all",) or plan.tried_again:
         return []
     try:
         whole = build_plan(request.config, ["all"], plan.store, resources=plan.resources, targets=stages.STAGES)
