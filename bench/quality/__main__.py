@@ -61,6 +61,10 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--synth-t", type=int, nargs=2, default=None, help="synthesis, augment: range of the strength t")
 @click.option("--synth-gamma", type=float, nargs=2, default=None, help="synthesis, augment: range of the guidance gamma")
 @click.option("--synth-steps", type=int, default=None, help="synthesis, augment: network calls")
+@click.option(
+    "--synth-sampler", type=click.Choice(["ddim", "dpmpp_2m", "ddpm"]), default=None, help="synthesis, augment: way of walking"
+)
+@click.option("--synth-guided", type=click.FloatRange(0, 1), default=None, help="synthesis, augment: guided share of the calls")
 @click.option("--lgsc-weights", default="embedded", show_default=True, help="lgsc: the generator's weights")
 @click.option("--stdn-weights", default="embedded", show_default=True, help="stdn: the generator's weights")
 @click.option(
@@ -95,6 +99,8 @@ def main(
     synth_t: tuple[int, int] | None,
     synth_gamma: tuple[float, float] | None,
     synth_steps: int | None,
+    synth_sampler: str | None,
+    synth_guided: float | None,
     lgsc_weights: str,
     stdn_weights: str,
     seeds: int,
@@ -108,7 +114,7 @@ def main(
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     settings = Settings(_defake(changes, weights, batch), identity, device)
-    given = {"t": synth_t, "gamma": synth_gamma, "steps": synth_steps}
+    given = {"t": synth_t, "gamma": synth_gamma, "steps": synth_steps, "sampler": synth_sampler, "guided": synth_guided}
     chosen = {name: value for name, value in given.items() if value is not None}
     synth = SynthConfig.model_validate({"weights": synth_weights, "batch": batch} | chosen)
     judge = Teacher(teacher, teacher_node, threads) if teacher else None

@@ -120,6 +120,8 @@ def measure(
         "t": config.t,
         "gamma": config.gamma,
         "steps": config.steps,
+        "sampler": config.sampler,
+        "guided_calls": stage.guided_calls,
         "ms_per_image": each,
         "difffas": figures(judge, pairs, made),
         "difffas_by_style": {
@@ -318,7 +320,8 @@ def text(report: Mapping[str, Any]) -> str:
     independent = {name: found.get("independent style") for name, found in report["reference"].items()}
     lines = [
         f"{report['faces']} faces, {len(report['styles'])} styles, t {report['t']}, gamma {report['gamma']}, "
-        f"{report['steps']} steps, {report['ms_per_image']:.0f} ms an image",
+        f"{report['sampler']}, {report['steps']} calls, {report['guided_calls']} of them guided, "
+        f"{report['ms_per_image']:.0f} ms an image",
         text_table(rows),
         f"style top-1 by chance {reference['guides']['chance']:.3f}, of the guides {reference['guides']['top1']:.3f}, "
         f"of the live faces {reference['live']['top1']:.3f}"
