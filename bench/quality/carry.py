@@ -40,7 +40,7 @@ IMAGE, RESIDUAL = "image", "residual"
 
 CUES: dict[str, Callable[[Walks], NDArray[np.int16]]] = {
     RESIDUAL: lambda walks: walks.residual(),
-    AUTOENCODER: lambda walks: walks.residual(t=0),
+    AUTOENCODER: lambda walks: walks.residual(t=0, draws=1),
     LOW_PASS: lambda walks: low_pass(walks.faces.images),
 }
 """Cues (N, H, W, 3) of the faces, signed, in any unit. All but the first are to be had without a diffusion."""
