@@ -21,8 +21,9 @@ from bench.harness import Row, median_ratio, table
 from fasgen.stages.defake.train_dfg import Batch, DFGTask
 from fasgen.stages.defake.training_config import DFGTraining
 from fasgen.training import compiling
+from fasgen.training.layout import memory_format
 from fasgen.training.learner import autocast, optimiser_of
-from fasgen.training.loop import memory_format, train
+from fasgen.training.loop import train
 from fasgen.training.turns import turns_of
 
 AIM, ROUNDS, SIDE = 0.9, 3, 112
@@ -90,7 +91,7 @@ class Bare:
         self._optimiser = optimiser_of(self._module, turns, task.config, self._device)
         self._loss = turns[0].loss
         if compiling.wanted(task.config, self._device):
-            _, (self._loss,) = compiling.compiled(task, turns, self._module, task.config)
+            _, (self._loss,) = compiling.compiled(task, turns, self._module, task.config, self._device)
 
     def __call__(self, batch: Batch) -> None:
         """A step of which nothing is told."""

@@ -16,47 +16,32 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from fasgen.stages import specs
 from fasgen.stages.align.boxes import Faces
 from fasgen.stages.align.config import AlignConfig
 from fasgen.stages.align.stage import Align, detector, found
-from fasgen.stages.defake.autoencoder import PatchAutoencoder
 from fasgen.stages.defake.config import DefakeConfig
-from fasgen.stages.defake.model import DFG, load_module
 from fasgen.stages.defake.stage import Defake
-from fasgen.stages.defake.training_config import AutoencoderTraining
 from fasgen.stages.gallery import train_simulation
 from fasgen.stages.identify.config import IdentifyConfig
-from fasgen.stages.identify.load import load as load_identity
 from fasgen.stages.identify.stage import Identify
 from fasgen.stages.lgsc.config import LgscConfig
-from fasgen.stages.lgsc.network import GeneratorConfig, SpoofCueGenerator
 from fasgen.stages.lgsc.stage import Lgsc
-from fasgen.stages.network_folder import load_network
 from fasgen.stages.stage import Product, Reject, Sample, Stage
 from fasgen.stages.stdn.config import STEPS_A_LEVEL, StdnConfig
-from fasgen.stages.stdn.generator import Generator
 from fasgen.stages.stdn.stage import Stdn
 from fasgen.stages.synth.config import SynthConfig
-from fasgen.stages.synth.difffas.model import DiffFAS
-from fasgen.stages.synth.difffas.style_encoder import StyleEncoder
 from fasgen.stages.synth.stage import build as build_synth
-from fasgen.training.config import LoopConfig, trainings
+from fasgen.training import residency
+from fasgen.training.config import trainings
 from fasgen.training.launch import build_task
 from fasgen.training.loop import train
 from tests.runs import kill, ok_rows, run
 from tests.stages.align.pictures import PORTRAITS, read
-from tests.stages.defake.test_training import dfg_settings
 from tests.stages.gallery.toy import faces_folder, toy_physical
-from tests.stages.identify.test_train import config as identity_settings
-from tests.stages.lgsc.test_training import settings as lgsc_settings
-from tests.stages.stdn.test_training import settings as stdn_settings
-from tests.stages.synth.difffas import tiny
-from tests.stages.synth.difffas.test_training import settings as difffas_settings
-from tests.stages.synth.difffas.test_training import style_settings
 from tests.test_end_to_end import contents
+from tests.training.every import TRAINED, VARIANTS, ids
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -100,64 +85,78 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return faces_folder(tmp_path_factory.mktemp("faces"))
 
 
-def _autoencoder(faces: Path, out: Path, **more: Any) -> LoopConfig:
-    shape = {"widths": (16, 16), "blocks": 1, "latent_channels": 4}
-    held = {"path": faces, "size": 32, "holdout": ("eve",)}
-    return AutoencoderTraining.model_validate({"out": out, "faces": held, **shape} | more)
+def trained(faces: Path, out: Path, name: str, steps: int, **own: Any) -> Path:
+    """The folder of a training of so many steps, which goes on where one has been."""
+    more = {"steps": steps, "log_every": 1, "checkpoint_every": 2, "sheet_every": 2, "warmup": 0}
+    config = TRAINED[name][0](faces, out, **(more | own))
+    torch.compiler.reset()
+    torch.manual_seed(0)
+    return train(build_task(trainings()[name], config, CUDA), config, CUDA)
 
 
-def _dfg(faces: Path, out: Path, **more: Any) -> LoopConfig:
-    return dfg_settings(faces, Path("embedded"), Path("embedded"), out, **more)
-
-
-def _difffas(faces: Path, out: Path, **more: Any) -> LoopConfig:
-    tiny.encoder().save(out.parent / "style")
-    return difffas_settings(faces, out.parent / "style", out, **more)
-
-
-def _autoencoder_of(folder: Path) -> nn.Module:
-    module: nn.Module = load_module(PatchAutoencoder, folder)
-    return module
-
-
-Settings = Callable[..., LoopConfig]
-TRAINED: dict[str, tuple[Settings, Callable[[Path], nn.Module]]] = {
-    "identity": (identity_settings, load_identity),
-    "autoencoder": (_autoencoder, _autoencoder_of),
-    "dfg": (_dfg, DFG.load),
-    "style": (style_settings, StyleEncoder.load),
-    "difffas": (_difffas, DiffFAS.load),
-    "lgsc": (lgsc_settings, lambda folder: load_network(folder, SpoofCueGenerator, GeneratorConfig)),
-    "stdn": (stdn_settings, lambda folder: Generator.load(folder / "generator")),
-}
-VARIANTS: list[tuple[str, dict[str, Any]]] = [
-    *((name, {}) for name in trainings()),
-    ("dfg", {"cache": True}),
-    ("difffas", {"batch": 6, "prediction": "sample", "transfer": {"share": 0.5, "gamma": (1, 3)}, "identity": "embedded"}),
-    ("difffas", {"prediction": "sample", "anchor": 0.25, "modulated": True, "null": "grey", "learned_variance": False}),
-    ("lgsc", {"norm": "instance", "schedule": "step", "decay_every": 1}),
-    ("stdn", {"paired_weight": 5.0, "optimiser": "sgd"}),
-]
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize(("name", "more"), VARIANTS, ids=lambda x: x if isinstance(x, str) else "-".join(x) or "plain")
+@pytest.mark.parametrize(("precision", "how"), [("fp32", "off"), ("bf16", "off"), ("bf16", "on"), ("bf16", "graphs")])
+@pytest.mark.parametrize(("name", "more"), VARIANTS, ids=ids)
 def test_every_training_takes_steps_and_goes_on(
-    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, more: dict[str, Any], precision: str
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, more: dict[str, Any], precision: str, how: str
 ) -> None:
     """Three steps, and after the checkpoint a fourth; losses are finite, and what is exported loads on a CPU."""
     monkeypatch.setattr(train_simulation, "physical", toy_physical)
-    settings, load = TRAINED[name]
     for steps in (STEPS, STEPS + 1):
-        own = {"steps": steps, "log_every": 1, "checkpoint_every": 2, "sheet_every": 2, "precision": precision, "warmup": 0}
-        config = settings(faces, tmp_path / "out", **own | more)
-        torch.manual_seed(0)
-        folder = train(build_task(trainings()[name], config, CUDA), config, CUDA)
+        folder = trained(faces, tmp_path / "out", name, steps, **({"precision": precision, "compile": how} | more))
     points = [json.loads(line) for line in (tmp_path / "out" / "curve.jsonl").read_text().splitlines()]
     assert [point["step"] for point in points if "loss" in point] == list(range(1, STEPS + 2))
     assert all(math.isfinite(value) for point in points for value in point.values())
-    tensors = load(folder).state_dict().values()
-    assert all(value.device == CPU and bool(value.isfinite().all()) for value in tensors)
+    weights = TRAINED[name][1](folder).state_dict().values()
+    assert all(value.device == CPU and bool(value.isfinite().all()) for value in weights)
+
+
+@pytest.mark.parametrize(("name", "more"), VARIANTS, ids=ids)
+def test_no_step_waits_for_the_device(
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, more: dict[str, Any]
+) -> None:
+    """Batch, loss, gradients, update, average, watch and curve, from the fourth step on, when tables are there."""
+    monkeypatch.setattr(train_simulation, "physical", toy_physical)
+    own = {"steps": 9, "log_every": 2, "checkpoint_every": 10**6, "sheet_every": 10**6, "warmup": 0, "compile": "off"}
+    # In the loop's own thread: one that makes batches ahead would set the mode at another time.
+    config = TRAINED[name][0](faces, tmp_path / "out", **(own | {"prefetch": 0} | more))
+    torch.manual_seed(0)
+    task = build_task(trainings()[name], config, CUDA)
+    made = task.batches
+
+    def watched(start: int, rank: int, world: int) -> Iterator[Any]:
+        for step, batch in enumerate(made(start, rank, world), start):
+            torch.cuda.set_sync_debug_mode("error" if 3 <= step < 7 else "default")
+            yield batch
+
+    monkeypatch.setattr(task, "batches", watched)
+    try:
+        train(task, config, CUDA)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize(("name", "more"), VARIANTS, ids=ids)
+def test_data_on_the_host_teaches_what_data_on_the_device_teaches(
+    faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, more: dict[str, Any]
+) -> None:
+    """A batch of one is that of the other to the bit."""
+    monkeypatch.setattr(train_simulation, "physical", toy_physical)
+    batches = []
+    for share in (residency.SHARE, 0.0):
+        monkeypatch.setattr(residency, "SHARE", share)
+        config = TRAINED[name][0](faces, tmp_path / "out", **more)
+        torch.manual_seed(0)
+        batches.append(list(tensors(next(build_task(trainings()[name], config, CUDA).batches(2, 0, 1)))))
+    assert batches[0] and all(a.device.type == CUDA.type and torch.equal(a, b) for a, b in zip(*batches, strict=True))
+
+
+def tensors(batch: Any) -> Iterator[torch.Tensor]:
+    """All tensors of a batch, whatever it is made of."""
+    if isinstance(batch, torch.Tensor):
+        yield batch
+    elif isinstance(batch, tuple):
+        for part in batch:
+            yield from tensors(part)
 
 
 # Stages with the embedded weights.

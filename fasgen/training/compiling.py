@@ -10,6 +10,7 @@ from torch import nn
 
 from fasgen.errors import ConfigError
 from fasgen.training.config import LoopConfig
+from fasgen.training.layout import memory_format
 from fasgen.training.turns import Loss, Turn
 
 BACKEND = "inductor"
@@ -27,7 +28,9 @@ def wanted(config: LoopConfig, device: torch.device) -> bool:
     return config.compile != "off" and (config.compile != "auto" or device.type == "cuda")
 
 
-def compiled(task: Any, turns: Sequence[Turn], module: nn.Module, config: LoopConfig) -> tuple[nn.Module, list[Loss]]:
+def compiled(
+    task: Any, turns: Sequence[Turn], module: nn.Module, config: LoopConfig, device: torch.device
+) -> tuple[nn.Module, list[Loss]]:
     """What losses call, and the losses of the turns, one or the other compiled.
 
     A task whose losses can be traced (see `fasgen.training.task.Task`) has each of them compiled as a whole for one shape of
@@ -36,10 +39,15 @@ def compiled(task: Any, turns: Sequence[Turn], module: nn.Module, config: LoopCo
     CUDA graphs are those of torch.compile: its trees belong to one thread, and here one thread takes all steps. What they give
     is overwritten by the next step's; the learner copies the losses that it keeps.
     """
+    settings: dict[str, Any] = {"backend": BACKEND}
+    if config.compile == "graphs":
+        settings["mode"] = "reduce-overhead"
+    elif memory_format(module, device) == torch.contiguous_format and BACKEND == "inductor":
+        # The compiler would lay channels last by itself, where that crashes.
+        settings["options"] = {"layout_optimization": False}
     if getattr(task, "traced", False):
-        mode = "reduce-overhead" if config.compile == "graphs" else None
-        return module, [torch.compile(turn.loss, dynamic=False, backend=BACKEND, mode=mode) for turn in turns]
-    runner: Any = module if hasattr(task, "turns") else torch.compile(module, backend=BACKEND)
+        return module, [torch.compile(turn.loss, dynamic=False, **settings) for turn in turns]
+    runner: Any = module if hasattr(task, "turns") else torch.compile(module, **settings)
     return runner, [turn.loss for turn in turns]
 
 

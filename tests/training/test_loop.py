@@ -15,7 +15,7 @@ from fasgen.errors import WeightsError
 from fasgen.stages.lgsc.training_config import LgscTraining
 from fasgen.stages.stdn.training_config import StdnTraining
 from fasgen.training.config import LoopConfig
-from fasgen.training.loop import learning_rate, memory_format, train
+from fasgen.training.loop import learning_rate, train
 
 
 class Line:
@@ -159,15 +159,3 @@ def test_a_staircase_without_its_width_is_refused() -> None:
     for wrong in (0.0, 1.5):
         with pytest.raises(ValueError, match="decay"):
             LoopConfig(schedule="step", decay_every=1, decay=wrong)
-
-
-def test_layout_spares_the_convolutions_whose_backward_pass_crashes() -> None:
-    fragile = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 16, 1, 2))
-    sound = nn.Sequential(nn.Conv2d(3, 16, 3), nn.Conv2d(16, 16, 1, 2), nn.Conv2d(16, 8, 1))
-    assert memory_format(fragile, torch.device("cpu")) is torch.contiguous_format
-    assert memory_format(fragile, torch.device("cuda")) is torch.channels_last
-    assert memory_format(sound, torch.device("cpu")) is torch.channels_last
-    layout = memory_format(fragile, torch.device("cpu"))
-    x = torch.rand(4, 3, 114, 114, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=layout)
-    fragile.to(memory_format=layout)(x).square().sum().backward()  # type: ignore[call-overload]
-    assert all(bool(torch.isfinite(p.grad).all()) for p in fragile.parameters() if p.grad is not None)

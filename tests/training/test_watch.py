@@ -13,6 +13,7 @@ from fasgen.errors import WeightsError
 from fasgen.training import watch
 from fasgen.training.config import LoopConfig
 from fasgen.training.loop import train
+from fasgen.training.residency import Fetch
 from fasgen.training.watch import Watch, ahead
 
 from .test_loop import Line, config
@@ -62,3 +63,21 @@ def test_looking_seldom_changes_nothing_else(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(watch, "ahead", lambda device: 64)
     seldom = train(Line(), config(tmp_path / "seldom"), CPU)
     assert (often / "model.safetensors").read_bytes() == (seldom / "model.safetensors").read_bytes()
+
+
+class Slow(Fetch):
+    """Arrives when it is waited for."""
+
+    def ready(self) -> bool:
+        return False
+
+
+def test_what_is_under_way_is_not_waited_for_until_weights_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "ahead", lambda device: 2)
+    monkeypatch.setattr(watch, "Fetch", Slow)
+    watching = Watch(LoopConfig(), CPU)
+    for step, loss in enumerate((1.0, float("nan"), 1.0, 1.0, 1.0)):
+        watching.see(step, torch.tensor(loss))
+    with pytest.raises(WeightsError, match="step 1: the loss is nan"):
+        watching.look()
+    watching.look()

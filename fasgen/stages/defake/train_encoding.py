@@ -13,7 +13,7 @@ from torch import distributed as dist
 from fasgen.stages.defake.model import Latents
 from fasgen.stages.defake.tokens import identity_tokens
 from fasgen.training.faces import as_input, wait_for_ranks
-from fasgen.training.loop import memory_format
+from fasgen.training.layout import memory_format
 
 AT_ONCE = 64
 """Faces that are encoded in one call where all are."""

@@ -19,7 +19,7 @@ from fasgen.errors import WeightsError
 from fasgen.stages.identify.iresnet import DEPTHS, IResNet, IResNetConfig
 from fasgen.stages.identify.training_config import IdentityTraining
 from fasgen.training.faces import Epochs, as_input, list_faces, load_faces
-from fasgen.training.loop import memory_format
+from fasgen.training.layout import memory_format
 from fasgen.training.residency import Bank, fits, sent
 
 

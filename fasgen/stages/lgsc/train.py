@@ -24,8 +24,8 @@ from fasgen.stages.lgsc.training_config import LgscTraining
 from fasgen.stages.network_folder import save_network
 from fasgen.training.draws import Lists, chance, coins
 from fasgen.training.faces import as_input
-from fasgen.training.loop import memory_format
-from fasgen.training.residency import sent
+from fasgen.training.layout import memory_format
+from fasgen.training.residency import Bank, fits, sent
 from fasgen.training.sheet import save_sheet
 
 SHOWN = 24
@@ -80,9 +80,9 @@ class LgscTask:
         partners = self.train.partners()
         self.by_style = Lists([[i for i in spoofs if self.train.styles[i] == style] for style in styles])
         self.partners = Lists([partners[style] for style in styles])
-        self.bank = self.train.bank(device)
         # Reducing and coding pictures is the host's work.
-        self.needs_host = config.rescale > 0 or not self.bank.resident
+        self.bank = Bank(self.train.parts, device, not config.rescale and fits(self.train.parts, device))
+        self.needs_host = not self.bank.resident
         both = Both(SpoofCueGenerator(shape), classifier)
         if config.init is not None:
             tensors = _imagenet(config.init)

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from fasgen.stages.gallery.training_config import GalleryTraining
-from fasgen.training.config import Compile, FacesConfig, Schedule, TrainingSpec
+from fasgen.training.config import FacesConfig, Schedule, TrainingSpec
 
 
 class StdnTraining(GalleryTraining):
@@ -22,11 +22,6 @@ class StdnTraining(GalleryTraining):
     steps: int = Field(150_000, ge=1, description="steps of three turns: traces, discriminators, synthesised spoofs")
     batch: int = Field(8, ge=2, description="samples per step over all ranks together, half of them live")
     lr: float = Field(5e-5, gt=0, description="peak learning rate of the generator")
-    compile: Compile = Field(
-        "off",
-        description="as of other trainings, but off unless asked for: compiled, gradients of the turns were seen to differ "
-        "from eager ones by a hundredth, where others differ by less than a thousandth",
-    )
     schedule: Schedule = Field("step", description="after warm-up; step falls by decay every decay_every steps")
     decay_every: int = Field(45_000, ge=0, description="schedule=step: steps from one fall to the next")
     decay: float = Field(0.1, gt=0, le=1, description="schedule=step: factor on the learning rate at each fall")
