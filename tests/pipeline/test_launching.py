@@ -25,7 +25,7 @@ from fasgen.pipeline.worker import Worker
 from fasgen.records import Reason
 from fasgen.stages.stage import Product, Reject, Sample
 
-SECOND = 5.0
+SECOND = 60.0
 Done = list[Product | Reject]
 
 
