@@ -2,14 +2,17 @@
 
 Files are empty: names and sizes are all that is read. A hundred thousand pictures are as many rows; a hundred thousand videos
 of ten frames are a million. The plan has every stage of the default configuration, and is written. To resume, each stage but
-pack has committed all its units; one stage's manifests are written as real ones are, the others link to them. Each measurement
-runs in a process of its own, so that peak memory is its own.
+pack has committed all its units; one stage's manifests are written as real ones are, those of the others are the same but for
+what they were made from. Then a hundred videos more are a thousand new rows. Each measurement runs in a process of its own, so
+that peak memory is its own.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,13 +24,14 @@ from bench.harness import Row, table
 
 FILES, FRAMES = 100_000, 10
 INGEST_SECONDS, INGEST_MEMORY = 20.0, 500.0
-PLAN_SECONDS, RESUME_SECONDS, DRIVER_MEMORY = 15.0, 10.0, 1024.0
+PLAN_SECONDS, RESUME_SECONDS, GROWTH_SECONDS, DRIVER_MEMORY = 15.0, 10.0, 15.0, 1024.0
+MORE = 100
 PATTERN = r"(?P<split>train|test)/(?P<label>real|attack)/(?P<subject>s\d+)/"
 
 
-def make_files(root: Path, kind: str) -> None:
-    """``FILES`` empty files of 1,000 people, in folders as data sets have them."""
-    for number in range(FILES):
+def make_files(root: Path, kind: str, first: int = 0, count: int = FILES) -> None:
+    """Empty files, a hundred a person, in folders as data sets have them."""
+    for number in range(first, first + count):
         folder = root / ("train", "test")[number % 2] / ("real", "attack")[number % 4 // 2] / f"s{number // 100:04d}"
         if number % 100 < 4:
             folder.mkdir(parents=True, exist_ok=True)
@@ -58,25 +62,52 @@ def plan(root: str, store: str) -> dict[str, float]:
     config = load(None, [f"sources=[{source}]", f"store={store}"])
     made = build_plan(config, ["all"], config.store)
     made.write()
-    return _spent(began, used) | {"todo": made.todo, "committed": sum(len(stage.committed) for stage in made.stages.values())}
+    committed = sum(len(stage.committed) for stage in made.stages.values())
+    kept = made.unsure + committed
+    return _spent(began, used) | {"todo": made.todo, "committed": committed, "kept": kept, "new": made.listing.growth.new}
 
 
 def commit(root: str, store: str) -> dict[str, float]:
     """Commit every unit of each stage but the last."""
     from bench.scale import write_units
     from fasgen.config import load
+    from fasgen.manifests.inputs import write_judged
+    from fasgen.manifests.roster_file import write_roster
+    from fasgen.manifests.unit import manifest_path
     from fasgen.pipeline.plan import build_plan
+    from fasgen.pipeline.schedule import Key
 
     source = f"{{name: bench, path: {root}, pattern: '{PATTERN}', frames: {FRAMES}, licence: research-only}}"
     config = load(None, [f"sources=[{source}]", f"store={store}"])
-    stages = list(build_plan(config, ["all"], config.store).stages.values())[:-1]
-    first = stages[0]
-    write_units(first.folder, first.plan_hash, FILES * FRAMES, config.unit_rows)
-    for stage in stages[1:]:
+    made = build_plan(config, ["all"], config.store)
+    templates = Path(store) / "templates"
+    write_units(templates, "5c" * 32, FILES * FRAMES, config.unit_rows)
+    units = {unit: manifest_path(templates, unit).read_bytes() for unit in made.listing.numbers}
+    shutil.rmtree(templates)
+    states: dict[str, str] = {}
+    stages = list(made.stages.values())[:-1]
+    for stage in stages:
         stage.folder.mkdir(parents=True, exist_ok=True)
-        for path in first.folder.glob("*.parquet"):
-            os.link(path, stage.folder / path.name)
-    return {"units": len(stages) * first.units}
+        if stage.spec.roster:
+            basis = made.basis(made.stages[stage.spec.roster.source])
+            write_roster(stage.folder, [], stage.spec.roster.columns, basis=basis)
+        guided = bool(stage.inputs and stage.inputs.guides)
+        own: dict[int, str] = {}
+        for unit, data in units.items():
+            # Rows of guides are looked at by real runs only; a plan believes what the last of them has noted.
+            own[unit] = "0" * 64 if guided else made.inputs(Key(stage.name, unit))
+            for name, value in (
+                ("plan_hash", stage.plan_hash),
+                ("inputs", own[unit]),
+                ("identity", hashlib.sha256(f"{stage.name} {unit}".encode()).hexdigest()),
+            ):
+                before = {"plan_hash": "5c" * 32, "inputs": "1" * 64, "identity": "2" * 64}[name]
+                data = data.replace(f'"{name}":"{before}"'.encode(), f'"{name}":"{value}"'.encode())
+            manifest_path(stage.folder, unit).write_bytes(data)
+        if guided and stage.inputs:
+            states[stage.folder.name] = stage.inputs.state(own, made.listing.numbers)
+    write_judged(config.store, states)
+    return {"units": len(stages) * len(units)}
 
 
 def _spent(began: float, used: float) -> dict[str, float]:
@@ -108,6 +139,13 @@ def measure(folder: Path) -> Iterator[Row]:
     if found["committed"] != units:
         raise RuntimeError(f"{found['committed']} of {units} units were found again: the figures would mean nothing")
     yield from _limited(f"resume {FILES * FRAMES:,} rows, {units:,.0f} units", found, RESUME_SECONDS, DRIVER_MEMORY)
+    make_files(Path(root), kind, FILES, MORE)
+    found = _apart("plan", root, store)
+    if (found["new"], found["kept"]) != (MORE * FRAMES, units):
+        raise RuntimeError(
+            f"{found['new']} rows are new and {found['kept']} of {units} units kept: the figures would mean nothing"
+        )
+    yield from _limited(f"plan {MORE * FRAMES:,} rows more", found, GROWTH_SECONDS, DRIVER_MEMORY)
 
 
 def _limited(name: str, found: dict[str, float], seconds: float, memory: float) -> Iterator[Row]:

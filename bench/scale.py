@@ -64,7 +64,8 @@ def write_units(folder: Path, digest: str, rows: int, size: int) -> int:
     for unit in range(units):
         count = min(size, rows - unit * size)
         columns = _columns(rng, range(unit * size, unit * size + count), unit, digest)
-        facts = UnitFacts(UnitSummary(unit, count, count, 0, 0, {}, 0), None, (), {}, digest, "ab" * 32)
+        summary = UnitSummary(unit, count, count, 0, 0, {}, 0)
+        facts = UnitFacts(summary, None, (), {}, digest, "ab" * 32, inputs="1" * 64, identity="2" * 64)
         arrays = [pa.array(columns.get(field.name, [None] * count), field.type) for field in schema]
         manifest = pa.Table.from_arrays(arrays, schema=schema.with_metadata({KEY: facts.encode()}))
         manifest_path(folder, unit).write_bytes(encode_table(manifest))

@@ -19,6 +19,7 @@ from fasgen.commands.doctor import doctor
 from fasgen.commands.duplicates import duplicates
 from fasgen.commands.eval import evaluate
 from fasgen.commands.experiment import experiment
+from fasgen.commands.gc import gc
 from fasgen.commands.ingest import ingest
 from fasgen.commands.models import models
 from fasgen.commands.plan import plan
@@ -129,6 +130,7 @@ for _command in (
     retract,
     train,
     experiment,
+    gc,
     evaluate,
     stages,
     models,

@@ -60,6 +60,7 @@ class Reason(StrEnum):
     LABEL = "label"
     LICENCE = "licence"
     RETRACTED = "retracted"
+    GONE = "gone"
     NO_STYLE = "no_style"
     UNKNOWN_STYLE = "unknown_style"
     GUIDE = "guide"
@@ -93,6 +94,7 @@ _FILTERS = frozenset(
         Reason.LABEL,
         Reason.LICENCE,
         Reason.RETRACTED,
+        Reason.GONE,
         Reason.NO_STYLE,
         Reason.UNKNOWN_STYLE,
         Reason.GUIDE,

@@ -71,6 +71,7 @@ def test_help_names_every_command() -> None:
         "reproduce",
         "retry",
         "retract",
+        "gc",
         "train",
         "doctor",
         "stages",
@@ -204,6 +205,37 @@ def test_status_counts_every_row(photos: Path) -> None:
     assert shrink[1:7] == ["3", "3", "24", "20", "1", "3"]
     assert "no_face" in next(line for line in lines if line.startswith("shrink-"))
     assert any(line.startswith("last run") and "finished" in line for line in lines)
+
+
+def test_a_store_that_has_grown_says_what_is_new_and_what_is_stale(photos: Path) -> None:
+    run()
+    source = next(path for path in photos.rglob("000.png"))
+    (source.parent / "new.png").write_bytes(source.read_bytes())
+    shown = fasgen("plan", "--no-probe").stdout
+    assert "rows     1 new, 0 changed, 0 gone; 24 kept" in shown
+    first = run("stage=shrink")
+    assert "1 new, 0 changed, 0 gone; 24 kept" in first.stdout
+    assert "stale          noisy (1 units), join (1 units)" in first.stdout
+    assert "fasgen run stage=noisy,join" in first.stdout
+    assert "stale" not in run().stdout
+
+
+def test_older_generations_are_shown_and_removed(photos: Path) -> None:
+    run()
+    assert "nothing to remove" in fasgen("gc").stdout
+    run("noisy.strength=2.5")
+    lines = fasgen("status").stdout.splitlines()
+    assert [line.split("-")[0] for line in lines if line.startswith(("shrink-", "noisy-", "join-")) and ";" not in line] == [
+        "shrink", "noisy", "join",
+    ]  # fmt: skip
+    assert any("strength 2.5 (was 3)" in line for line in lines) and any("2 older generations" in line for line in lines)
+    assert sum(line.startswith("noisy-") and ";" not in line for line in fasgen("status", "--all").stdout.splitlines()) == 2
+    shown = fasgen("gc").stdout
+    assert "would remove 2 generations" in shown and len(list(photos.parent.rglob("noisy-*"))) == 2
+    assert "removed 2 generations" in fasgen("gc", "--delete").stdout
+    assert len(list(photos.parent.rglob("noisy-????????"))) == 1
+    assert "nothing to remove" in fasgen("gc").stdout and fasgen("verify").exit_code == 0
+    assert "Nothing to do" in fasgen("plan", "noisy.strength=2.5").stdout
 
 
 def test_show_in_every_format(photos: Path, tmp_path: Path) -> None:

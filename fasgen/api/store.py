@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """A store, of each stage the generation that was planned last. Nothing is written, and no stage is imported.
+    """A store, of each stage the generation that is current. Nothing is written, and no stage is imported.
 
     Args:
         path: its folder.

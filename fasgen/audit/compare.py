@@ -134,7 +134,7 @@ def _stage(name: str, left: StageRows | None, right: StageRows | None) -> StageD
         change = _moved(column, both, a[column].to_numpy(zero_copy_only=False), b[column].to_numpy(zero_copy_only=False))
         if change:
             diff.scores.append(change)
-    diff.settings = dict(_settings(_plain(left.plan), _plain(right.plan)))
+    diff.settings = settings_changed(left.plan, right.plan)
     return diff
 
 
@@ -158,6 +158,11 @@ def _moved(name: str, keys: list[str], before: NDArray[Any], after: NDArray[Any]
     return ScoreChange(
         name, int(changed.sum()), float(delta[both].mean()) if both.any() else 0.0, float(abs(delta[most])), keys[most]
     )
+
+
+def settings_changed(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[object, object]]:
+    """Dotted setting to its two values, as far as two plans differ; version, weights, seed and batch are among them."""
+    return dict(_settings(_plain(first), _plain(second)))
 
 
 def _plain(plan: Mapping[str, Any]) -> dict[str, object]:

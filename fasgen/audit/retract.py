@@ -9,17 +9,19 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fasgen.audit.rewrite import exchange, rewrite, unfinished
+from fasgen.audit.rewrite import exchange, restamp, rewrite, unfinished
 from fasgen.errors import StoreError
 from fasgen.manifests import atomic
+from fasgen.manifests.added_file import read_added
+from fasgen.manifests.inputs import Identities, Inputs, drawn_from
 from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.plan_file import Generation, generations, read_plan, sweep
 from fasgen.manifests.report.delivery import finish
-from fasgen.manifests.roster_file import rosters, take_out
+from fasgen.manifests.roster_file import basis_of, rebase, roster_path, rosters, take_out
 from fasgen.manifests.sources_file import blank, read_left_out, read_sources, source_names, write_sources
 from fasgen.manifests.tombstones import Retracted, Tombstone, read_tombstones, subject_digest, write_tombstone
-from fasgen.manifests.unit import committed_units, discard, group_path, manifest_path, unit_facts
+from fasgen.manifests.unit import committed_units, discard, group_path, manifest_path, quick_facts, unit_facts
 from fasgen.records import Reason
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ def who(store: Path, subject: str) -> Tombstone:
                     found.add(sample_id)
     before = next((one for one in read_tombstones(store) if one.subject == digest), None)
     if before is not None:
-        return replace(before, samples=before.samples | found, done=False)
+        return replace(before, samples=before.samples | found, done=False, stale=None if before.done else before.stale)
     if not found:
         close = get_close_matches(subject, sorted(known - {"None"}), n=1)
         hint = (
@@ -114,6 +116,8 @@ def _carry_out(store: Path, tombstone: Tombstone) -> Tombstone:
         counts[one.generation] += one.rows
     # Counted before the first is gone: a removal that was killed and is given again must not forget what it did.
     tombstone = replace(tombstone, removed={**counts, **tombstone.removed})
+    if tombstone.stale is None:
+        tombstone = replace(tombstone, stale=_stale(store))
     write_tombstone(store, tombstone)
     for generation in _last_first(store):
         folder = generation.folder
@@ -132,15 +136,59 @@ def _carry_out(store: Path, tombstone: Tombstone) -> Tombstone:
         gone = [path is not None and retracted.is_photograph(sample, subject) for sample, subject, path in people]
         if any(gone):
             write_sources(store, name, _Without(table, gone), read_left_out(store, name))
+    _believe(store, tombstone.stale or {})
     for path in pictures(store):
         atomic.remove(path)
     for generation in generations(store):
         plan = read_plan(generation.folder)
         if plan.get("shipped") and committed_units(generation.folder):
             finish(generation.folder, plan)
-    tombstone = replace(tombstone, done=True)
+    tombstone = replace(tombstone, done=True, stale=None)
     write_tombstone(store, tombstone)
     return tombstone
+
+
+_ROSTER = -1
+
+
+def _stale(store: Path) -> dict[str, list[int]]:
+    """Units that are not believed now, by generation; `_ROSTER` for a roster that is drawn from something else."""
+    found: dict[str, list[int]] = {}
+    for folder, inputs, basis in _derived(store):
+        stale = [unit for unit in committed_units(folder) if quick_facts(folder, unit).inputs != inputs.of(unit)]
+        if inputs.roster and basis_of(folder) != basis:
+            stale.append(_ROSTER)
+        if stale:
+            found[folder.name] = stale
+    return found
+
+
+def _believe(store: Path, stale: Mapping[str, Sequence[int]]) -> None:
+    """Let all units but those be believed again: what they were made from is the same, less the person who is gone."""
+    for folder, inputs, basis in _derived(store):
+        kept = set(stale.get(folder.name, ()))
+        if inputs.roster and _ROSTER not in kept and basis_of(folder) != basis and roster_path(folder).exists():
+            rebase(folder, basis)
+        for unit in committed_units(folder):
+            wanted = inputs.of(unit)
+            if unit not in kept and wanted and quick_facts(folder, unit).inputs != wanted:
+                restamp(folder, unit, wanted)
+
+
+def _derived(store: Path) -> Iterator[tuple[Path, Inputs, str]]:
+    """Generations that read others, each after all that it was made from: what its units are made from, and its roster."""
+    added = {unit for one in read_added(store) for unit in one.numbers}
+    identities = Identities()
+    for generation in reversed(_last_first(store)):
+        plan = read_plan(generation.folder)
+        inputs = Inputs.of_plan(generation.folder, plan, identities)
+        if inputs is None:
+            continue
+        basis = ""
+        for source in inputs.reads.values() if inputs.roster else ():
+            units = [unit for unit in committed_units(source) if unit not in added]
+            basis = drawn_from((unit, identities.of(source, unit)) for unit in units)
+        yield generation.folder, inputs, basis
 
 
 class _Without:

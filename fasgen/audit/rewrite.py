@@ -6,17 +6,19 @@ can be killed at any moment and done again.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fasgen.manifests import atomic
 from fasgen.manifests.arrays import ArrayReader
 from fasgen.manifests.atomic import STAGING
-from fasgen.manifests.parquet import read_table
-from fasgen.manifests.schema import COMMON
+from fasgen.manifests.parquet import encode_manifest, read_table
+from fasgen.manifests.schema import COMMON, arrow_schema
 from fasgen.manifests.shard import Row, UnitReader, UnitWriter
-from fasgen.manifests.unit import UnitFacts, group_path, manifest_path, timing_path, unit_facts
+from fasgen.manifests.unit import UnitFacts, digests_path, group_path, manifest_path, timing_path, unit_facts
 from fasgen.records import PROVENANCE, Column, Reason, Scalar, Status
 
 _OLD_TAR = "old-tar"
@@ -53,6 +55,28 @@ def rewrite(folder: Path, unit: int, touched: Callable[[Mapping[str, Any]], bool
     _write(folder, unit, staging, unit_facts(folder, unit), {(row["row"], row["variant"]) for row in gone}, keep_place)
     exchange(folder, unit)
     return len(gone)
+
+
+def restamp(folder: Path, unit: int, inputs: str) -> None:
+    """Write a unit's manifest anew as made from ``inputs``; its rows and its payload stay as they are.
+
+    Raises:
+        StoreError: the unit is damaged, or cannot be written.
+    """
+    staging = folder / f"{STAGING}{unit:05d}"
+    atomic.remove(staging)
+    facts = replace(unit_facts(folder, unit), inputs=inputs)
+    rows = read_table(manifest_path(folder, unit)).to_pylist()
+    data = encode_manifest(rows, arrow_schema(_own_columns(folder, unit)), facts)
+    digests = {manifest_path(folder, unit).name: hashlib.sha256(data).hexdigest(), **facts.digests}
+    staging.mkdir()
+    # What says that the new unit is complete comes last.
+    digests_path(staging, unit).write_text("".join(f"{digest}  {name}\n" for name, digest in digests.items()), "utf-8")
+    manifest_path(staging, unit).write_bytes(data)
+    atomic.fsync_tree(staging)
+    (staging / _OLD_TAR).write_text(facts.tar or "", "utf-8")
+    atomic.fsync_tree(staging)
+    exchange(folder, unit)
 
 
 def unfinished(folder: Path) -> list[int]:
@@ -107,6 +131,7 @@ def _write(folder: Path, unit: int, staging: Path, facts: UnitFacts, gone: set[t
             plan_hash=facts.plan_hash,
             weights=facts.weights,
             micro_batch=facts.micro_batch,
+            inputs=facts.inputs,
         ) as writer,
     ):
         planned = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from fasgen.audit.retract import left
@@ -15,7 +16,9 @@ from fasgen.audit.verification.weights import check_weights
 from fasgen.errors import StoreError
 from fasgen.manifests.added_file import Added, read_added
 from fasgen.manifests.atomic import leftovers
-from fasgen.manifests.plan_file import Generation, generations, is_as_written, read_plan
+from fasgen.manifests.inputs import judged_is_whole
+from fasgen.manifests.places_file import damaged_places
+from fasgen.manifests.plan_file import CURRENT, Generation, generations, is_as_written, read_current, read_plan
 from fasgen.manifests.roster_file import damaged_rosters
 from fasgen.manifests.sources_file import damaged_files, folder_of, source_names
 from fasgen.manifests.tombstones import read_tombstones
@@ -48,7 +51,17 @@ def verify(store: Path) -> list[Finding]:
     findings: list[Finding] = []
     for name in source_names(store):
         findings += _source(store, name)
+    for path in damaged_places(store):
+        findings.append(wrong(path, "has other bytes than were written: take it from a backup, it says which row lies where"))
+    if not judged_is_whole(store):
+        findings.append(
+            wrong(store / "believed.json", "has other bytes than were written: remove it, it is a note and no more")
+        )
     stages: dict[str, Learnt] = {}
+    try:
+        read_current(store)
+    except StoreError as error:
+        findings.append(wrong(store / CURRENT, str(error)))
     try:
         added = read_added(store)
     except StoreError as error:
@@ -61,7 +74,9 @@ def verify(store: Path) -> list[Finding]:
     findings += check_descent(stages)
     for stage in stages.values():
         findings += check_delivery(stage)
-    findings += check_weights(store, stages)
+    with suppress(StoreError):
+        # It asks which generations are current; where that cannot be read, it has been said above.
+        findings += check_weights(store, stages)
     findings += _left(store)
     return findings
 

@@ -107,6 +107,13 @@ def make_plans(request: options.Request, gpus: int | None, cpus: int | None) -> 
     return [base, *found]
 
 
+def growth(plan: Plan) -> list[str]:
+    """What has come of the sources since the last run, in one line; none for a store that knew no row of them before."""
+    grown = plan.listing.growth
+    known = grown.kept or grown.changed or grown.gone or grown.back
+    return [f"rows     {grown}"] if known and not plan.tried_again else []
+
+
 def describe(plan: Plan, estimates: Sequence[Estimate]) -> str:
     """The plan in words and a table."""
     from fasgen.pipeline.estimate import total_seconds
@@ -115,6 +122,7 @@ def describe(plan: Plan, estimates: Sequence[Estimate]) -> str:
     for name, scan in plan.listing.scans.items():
         left_out = f" (left out: {tally(scan.skipped)})" if scan.skipped else ""
         lines.append(f"source   {name}: {len(scan)} rows from {plan.listing.places[name].root}{left_out}")
+    lines += growth(plan)
     kind = f" {plan.resources.accelerator}" if plan.resources.accelerator else ""
     have = plan.resources
     lines.append(f"workers  {have.gpus} GPU{kind}, {have.cpus} CPU; threads a worker: {have.threads}")
@@ -132,7 +140,11 @@ def describe(plan: Plan, estimates: Sequence[Estimate]) -> str:
         more = "" if known else " and what is not known"
         total = sum(one.bytes or 0 for one in estimates)
         lines.append(f"{plan.todo} units to do: about {duration(total_seconds(plan, estimates))} and {size(total)}{more}.")
-    else:
+    elif not plan.unsure:
         lines.append("Nothing to do: everything that can be made is committed.")
+    if plan.unsure:
+        lines.append(
+            f"{plan.unsure} more units are looked at again once what they read is made; they stay where it is the same."
+        )
     lines += [f"{one.stage}: no estimate: {one.note}" for one in estimates if one.note]
     return "\n".join([*lines, *(f"note: {note}" for note in plan.notes())])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from fasgen.commands import options
-from fasgen.commands.plan import describe, make_plan
+from fasgen.commands.plan import describe, growth, make_plan
 from fasgen.commands.text import duration
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def carry_out(context: click.Context, plan: Plan, request: options.Request, engi
         click.echo(f"interrupted; go on with:\n{resume}")
         return 130
     drawn = draw_sheet(plan, plan.store / "runs" / run_id / "contact-sheet.png") if sheet else None
-    click.echo("\n".join(closing(plan, result, resume, drawn)))
+    click.echo("\n".join([*closing(plan, result, resume, drawn), *_stale(plan, request, result)]))
     return result.outcome.exit_code
 
 
@@ -161,7 +161,7 @@ def closing(plan: Plan, result: RunResult, resume: str, sheet: Path | None) -> l
     from fasgen.pipeline.run import Outcome
 
     counts = f"{result.planned} rows: {result.ok} ok, {result.filtered} filtered, {result.failed} failed"
-    lines = [f"{result.outcome.replace('_', ' ')}: {result.units} units, {counts}"]
+    lines = [f"{result.outcome.replace('_', ' ')}: {result.units} units, {counts}", *growth(plan)]
     if result.deaths:
         lines.append(f"{result.deaths} workers died and were replaced; see {plan.store / 'runs'}")
     lines += _time(result)
@@ -192,6 +192,30 @@ def _time(result: RunResult) -> list[str]:
         f"{use.device} time       {100 * use.utilisation:.0f} % computing of {duration(use.wall)}, {workers}; lost: {parts}",
         f"first unit     after {duration(result.first_unit)}",
     ]
+
+
+def _stale(plan: Plan, request: options.Request, result: RunResult) -> list[str]:
+    """What lies in other stages and was made from something else than is there now, and the command that makes it again."""
+    from fasgen import stages
+    from fasgen.errors import FasgenError
+    from fasgen.pipeline.plan import build_plan
+    from fasgen.pipeline.run import Outcome
+
+    # Of a run that did not finish, the last line is the command that goes on.
+    if result.outcome is not Outcome.FINISHED or request.stages == ("all",) or plan.tried_again:
+        return []
+    try:
+        whole = build_plan(request.config, ["all"], plan.store, resources=plan.resources, targets=stages.STAGES)
+    except FasgenError:
+        # Stages that were not asked for may lack weights; the run is over all the same.
+        return []
+    rest = [stage for stage in whole.wanted if stage.name not in {one.name for one in plan.wanted}]
+    behind = {stage.name: len(stage.will_have) - len(stage.committed) for stage in rest if stage.folder.is_dir()}
+    behind = {name: count for name, count in behind.items() if count}
+    if not behind:
+        return []
+    named = ", ".join(f"{name} ({count} units)" for name, count in behind.items())
+    return [f"stale          {named}: made from what has changed since; make them with: fasgen run stage={','.join(behind)}"]
 
 
 def _whereabouts(plan: Plan) -> list[str]:

@@ -4,43 +4,73 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
 from fasgen.commands import options
-from fasgen.commands.text import size, table, tally
+from fasgen.commands.text import plain, size, table, tally
 
 
 @click.command(short_help="Show what lies in the store.")
 @options.config_options
-def status(config_path: Path | None, store: Path | None) -> None:
-    """Show every stage's generations, the newest first, and how the last run ended."""
+@click.option("--all", "everything", is_flag=True, help="Show older generations too, the newest of each stage first.")
+def status(config_path: Path | None, store: Path | None, everything: bool) -> None:
+    """Show every stage's current generation, since when it is current, in what it differs from the one before, and how the
+    last run ended.
+    """
     from fasgen.manifests.added_file import read_added
+    from fasgen.manifests.plan_file import read_current
 
     found = options.find_store(config_path, store)
     click.echo(f"store  {found}")
+    dates = {one.folder: one.since for listed in read_current(found).values() for one in listed}
     added: Counter[str] = Counter()
     for one in read_added(found):
         added.update(dict.fromkeys(one.plans, one.units))
-    rows = [_line(folder, added[folder.name]) for folder in in_order(found)]
-    header = ("generation", "units", "of", "planned", "ok", "filtered", "failed", "bytes", "rejects")
+    folders = in_order(found, everything=everything)
+    rows = [(*_line(folder, added[folder.name]), dates.get(folder.name, "")) for folder in folders]
+    header = ("generation", "units", "of", "planned", "ok", "filtered", "failed", "bytes", "rejects", "current since")
     click.echo(table(header, rows) if rows else "no stage has begun here")
+    for line in _differences(found):
+        click.echo(line)
+    older = len(in_order(found, everything=True)) - len(folders)
+    if older:
+        click.echo(f"{older} older generations: fasgen status --all shows them, fasgen gc removes what nothing needs")
     last = last_run(found)
     if last:
         click.echo(last)
 
 
-def in_order(store: Path) -> list[Path]:
-    """Folders of the generations: stages in order, each one's newest first; stages that are no more, last."""
-    from fasgen.manifests.plan_file import generations
+def in_order(store: Path, *, everything: bool = False) -> list[Path]:
+    """Folders of the current generations, or of all: stages in order, each one's newest first; unknown stages last."""
+    from fasgen.manifests.plan_file import generations, latest, read_current
     from fasgen.stages import STAGES
 
     order = {name: rank for rank, name in enumerate(STAGES)}
-    found = [(order.get(one.stage, len(order)), one.stage, one.folder) for one in generations(store)]
-    found.sort(key=lambda one: (one[0], one[1], -(one[2] / "plan.json").stat().st_mtime_ns))
-    return [folder for _, _, folder in found]
+    rank = {one.folder: rank for listed in read_current(store).values() for rank, one in enumerate(listed)}
+    found = [
+        (order.get(one.stage, len(order)), one.stage, rank.get(one.folder.name, len(rank)), one.folder)
+        for one in (generations(store) if everything else latest(store))
+    ]
+    return [folder for *_, folder in sorted(found)]
+
+
+def _differences(store: Path) -> Iterator[str]:
+    """In what each current generation differs from the one before it, a line each."""
+    from fasgen.audit.compare import settings_changed
+    from fasgen.manifests.plan_file import read_current, read_plan
+
+    current = read_current(store)
+    for folder in in_order(store):
+        before = next((one.folder for one in current.get(folder.name.rpartition("-")[0], [])[1:]), None)
+        if before is None or not (store / before / "plan.json").exists():
+            continue
+        found = settings_changed(read_plan(store / before), read_plan(folder))
+        changes = ", ".join(f"{name} {plain(now)} (was {plain(was)})" for name, (was, now) in found.items())
+        yield f"{folder.name}: {changes or 'the same settings, other stages upstream'}; before it {before}"
 
 
 def _line(folder: Path, added: int) -> tuple[object, ...]:

@@ -1,21 +1,29 @@
-"""A stage's ``plan.json``, and finding the generations that a store holds."""
+"""A stage's ``plan.json``, the generations that a store holds, and which of them are current.
+
+Which are current stands in ``STORE/current.json``: by stage, its generations in the order in which they became current, the
+last one first, each with the date. The same file names the format of the store.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fasgen.errors import StoreError
 from fasgen.manifests.atomic import STAGING, leftovers, remove, write_atomic
 from fasgen.manifests.unit import canonical_json
 
 NAME = "plan.json"
+CURRENT = "current.json"
+FORMAT = "fasgen/2"
+"""Format of a store, and what stands for the sources in the plan hash of a stage that reads them: which rows there are is no
+part of a plan."""
 _FOLDER = re.compile(r"(?P<stage>.+)-(?P<hash>[0-9a-f]{8})")
 
 
@@ -45,16 +53,22 @@ def weights_digest(weights: Mapping[str, str]) -> str:
 
 
 def write_plan(folder: Path, plan: Mapping[str, object]) -> None:
-    """Write ``plan.json`` atomically, keys sorted, indented for readers; it becomes the stage's latest generation.
+    """Write ``plan.json`` atomically, keys sorted, indented for readers; it becomes the stage's current generation.
 
     Raises:
-        StoreError: if the plan is not plain JSON, or the folder cannot be written.
+        StoreError: if the plan is not plain JSON, the folder cannot be written, or the store is of an older format.
     """
     try:
         # One canonical pass first: it refuses NaN and makes keys comparable.
         document = json.loads(canonical_json(dict(plan)))
+        match = _FOLDER.fullmatch(folder.name)
+        current = read_current(folder.parent) if match else {}
+        if match and not (folder.parent / CURRENT).exists():
+            # The format first, so that no plan is ever without it.
+            _write_current(folder.parent, current)
         write_atomic(folder / NAME, _encoded(document))
-        _outlast(folder)
+        if match:
+            _make_current(folder.parent, match["stage"], folder.name, current)
     except (TypeError, ValueError) as error:
         raise StoreError(f"{folder / NAME}: the plan is not plain JSON ({error})") from None
     except OSError as error:
@@ -82,18 +96,6 @@ def is_as_written(folder: Path) -> bool:
         return False
 
 
-def _outlast(folder: Path) -> None:
-    """Make this plan the stage's newest by its time of change, also where the clock has jumped back since the last one."""
-    match = _FOLDER.fullmatch(folder.name)
-    if not match:
-        return
-    others = [one.folder / NAME for one in generations(folder.parent) if one.stage == match["stage"] and one.folder != folder]
-    newest = max((path.stat().st_mtime_ns for path in others), default=0)
-    status = (folder / NAME).stat()
-    if status.st_mtime_ns <= newest:
-        os.utime(folder / NAME, ns=(status.st_atime_ns, newest + 1))
-
-
 def read_plan(folder: Path) -> dict[str, Any]:
     """The plan of a stage's folder.
 
@@ -115,6 +117,74 @@ def read_plan(folder: Path) -> dict[str, Any]:
             raise StoreError(f"{path}: is damaged ({name} are no digests by name): `fasgen run` writes it again")
     plan.pop(_DIGEST, None)
     return plan
+
+
+class Listed(NamedTuple):
+    """A generation in the record of what is current.
+
+    Attributes:
+        folder: name of its folder.
+        since: when it became current, UTC, as ISO 8601 writes it.
+    """
+
+    folder: str
+    since: str
+
+
+def read_current(store: Path) -> dict[str, list[Listed]]:
+    """By stage, its generations, the current one first.
+
+    Raises:
+        StoreError: the store is of an older format, or the record is damaged.
+    """
+    path = store / CURRENT
+    try:
+        document = json.loads(path.read_bytes())
+        if document["format"] == FORMAT:
+            if document["digest"] != _digest_of(document):
+                raise ValueError("not the bytes that were written")
+            stages = document["stages"].items()
+            return {str(stage): [Listed(str(folder), str(since)) for folder, since in listed] for stage, listed in stages}
+    except FileNotFoundError:
+        if not generations(store):
+            return {}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StoreError(f"{path}: is damaged ({error}): take it from a backup") from None
+    raise StoreError(
+        f"{store}: was written in another format than {FORMAT}: set store to a new folder and run again, "
+        "or go on with the version of fasgen that wrote it"
+    )
+
+
+def _write_current(store: Path, stages: Mapping[str, Sequence[Listed]]) -> None:
+    document: dict[str, Any] = {"format": FORMAT, "stages": {stage: [list(one) for one in stages[stage]] for stage in stages}}
+    document["digest"] = _digest_of(document)
+    write_atomic(store / CURRENT, (json.dumps(document, sort_keys=True, indent=1) + "\n").encode())
+
+
+def _digest_of(document: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json([document["format"], document["stages"]])).hexdigest()
+
+
+def _make_current(store: Path, stage: str, folder: str, current: dict[str, list[Listed]]) -> None:
+    listed = current.get(stage, [])
+    if listed and listed[0].folder == folder:
+        return
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    _write_current(store, current | {stage: [Listed(folder, now), *(one for one in listed if one.folder != folder)]})
+
+
+def forget(store: Path, folders: Collection[str]) -> None:
+    """Take generations out of the record of what is or was current.
+
+    Raises:
+        StoreError: the record is damaged or cannot be written.
+    """
+    kept = {stage: [one for one in listed if one.folder not in folders] for stage, listed in read_current(store).items()}
+    try:
+        _write_current(store, {stage: listed for stage, listed in kept.items() if listed})
+    except OSError as error:
+        raise StoreError(f"{store / CURRENT}: cannot be written ({error.strerror}): free space") from error
 
 
 @dataclass(frozen=True)
@@ -156,10 +226,10 @@ def sweep(store: Path) -> int:
 
 
 def latest(store: Path) -> list[Generation]:
-    """Of every stage, the generation that was planned last; by folder name."""
-    newest: dict[str, tuple[int, Generation]] = {}
-    for generation in generations(store):
-        planned = (generation.folder / NAME).stat().st_mtime_ns
-        if generation.stage not in newest or planned >= newest[generation.stage][0]:
-            newest[generation.stage] = (planned, generation)
-    return [generation for _, generation in newest.values()]
+    """Of every stage, the generation that is current; by folder name.
+
+    Raises:
+        StoreError: the store is of an older format, or its record of what is current is damaged.
+    """
+    current = {listed[0].folder for listed in read_current(store).values() if listed}
+    return [generation for generation in generations(store) if generation.folder.name in current]

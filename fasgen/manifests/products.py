@@ -89,12 +89,12 @@ def products(plan: Mapping[str, Any]) -> Products:
 
 
 def cutter(store: Path) -> Generation | None:
-    """The generation that cut the pictures of photographs, of those that were planned last; None where there is none."""
+    """The generation that cut the pictures of photographs, of those that are current; None where there is none."""
     return next((one for one in latest(store) if products(read_plan(one.folder)).cuts), None)
 
 
 def maker_of(store: Path, array: str) -> Generation | None:
-    """The generation that has an array of photographs, of those that were planned last; None where there is none."""
+    """The generation that has an array of photographs, of those that are current; None where there is none."""
     for one in latest(store):
         made = products(read_plan(one.folder))
         if array in made.arrays and PHOTOGRAPHED in made.samples:

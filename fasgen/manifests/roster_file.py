@@ -29,6 +29,7 @@ IDENTITY: tuple[Column, ...] = (
 """Columns of every roster, before provenance and a stage's own columns."""
 
 _GROUP = 8192
+_BASIS = b"fasgen.basis"
 
 _SOURCE = ("sample_id", "unit", "row", "status", *(column.name for column in PROVENANCE))
 
@@ -61,7 +62,9 @@ def read_rows(folder: Path, units: Sequence[int]) -> dict[str, Any]:
     return {name: whole[name].to_numpy() if name in numbers else np.array(whole[name].to_pylist(), object) for name in _SOURCE}
 
 
-def write_roster(folder: Path, entries: Sequence[Mapping[str, Scalar]], own: Sequence[Column], first: int = 0) -> None:
+def write_roster(
+    folder: Path, entries: Sequence[Mapping[str, Scalar]], own: Sequence[Column], first: int = 0, basis: str = ""
+) -> None:
     """Write the roster of a generation, or of units that are added to it, complete or not at all.
 
     Args:
@@ -69,6 +72,7 @@ def write_roster(folder: Path, entries: Sequence[Mapping[str, Scalar]], own: Seq
         entries: values by the names of ``IDENTITY``, ``PROVENANCE`` and ``own``; what is missing is null.
         own: the stage's columns.
         first: number of the first added unit.
+        basis: digest over all that it was drawn from (`fasgen.manifests.inputs.drawn_from`).
 
     Raises:
         StoreError: a value does not fit its column, or the file cannot be written.
@@ -87,12 +91,36 @@ def write_roster(folder: Path, entries: Sequence[Mapping[str, Scalar]], own: Seq
         )
         for column in columns
     ]
-    table = pa.Table.from_arrays(arrays, schema=pa.schema([field(column) for column in columns]))
+    schema = pa.schema([field(column) for column in columns], {_BASIS: basis.encode()})
+    table = pa.Table.from_arrays(arrays, schema=schema)
     path = roster_path(folder, first)
     try:
         _write(path, encode_table(table, _GROUP))
     except OSError as error:
         raise StoreError(f"{path}: cannot be written ({error.strerror}): free space, or choose another store") from error
+
+
+def basis_of(folder: Path) -> str:
+    """Digest over what the roster of a generation was drawn from; empty where there is no sound roster."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        basis: bytes = (pq.read_schema(roster_path(folder)).metadata or {}).get(_BASIS, b"")
+        return basis.decode()
+    except (OSError, pa.ArrowException, UnicodeDecodeError):
+        return ""
+
+
+def rebase(folder: Path, basis: str) -> None:
+    """Write the roster of a generation anew with the same entries, as drawn from ``basis``.
+
+    Raises:
+        StoreError: it is damaged, or cannot be written.
+    """
+    path = roster_path(folder)
+    table = read_table(path)
+    _write(path, encode_table(table.replace_schema_metadata({_BASIS: basis.encode()}), _GROUP))
 
 
 def _digest_path(path: Path) -> Path:

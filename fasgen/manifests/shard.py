@@ -27,6 +27,7 @@ from fasgen.manifests.unit import (
     group_path,
     manifest_path,
     member_key,
+    rows_identity,
     timing_path,
     unit_facts,
     unit_summary,
@@ -78,6 +79,7 @@ class UnitWriter:
         weights: digest of the stage's weights, empty if it has none.
         micro_batch: samples a call, where that is not the batch of the plan.
         synthetic: how they were generated, by image field, for the marks in their files.
+        inputs: digest over what it is made from.
     """
 
     def __init__(
@@ -92,8 +94,9 @@ class UnitWriter:
         weights: str,
         micro_batch: int | None = None,
         synthetic: Mapping[str, Term] | None = None,
+        inputs: str = "",
     ) -> None:
-        self._folder, self._unit = folder, unit
+        self._folder, self._unit, self._inputs = folder, unit, inputs
         self._plan_hash, self._weights, self._micro_batch = plan_hash, weights, micro_batch
         self._tar_name = tar.format(unit=unit)
         self._synthetic = dict(synthetic or {})
@@ -257,6 +260,8 @@ class UnitWriter:
                 plan_hash=self._plan_hash,
                 weights=self._weights,
                 micro_batch=self._micro_batch,
+                inputs=self._inputs,
+                identity=rows_identity(self._plan_hash, rows),
             )
             self._publish(encode_manifest(rows, self._schema, facts), facts, timing)
         except OSError as error:

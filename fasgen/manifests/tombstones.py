@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 from fasgen.errors import StoreError
 from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.unit import canonical_json
-from fasgen.records import Scalar
 
 _FORMAT = "fasgen-tombstone/1"
 
@@ -31,12 +30,15 @@ class Tombstone:
         samples: ids of the person's photographs, which later runs leave out too, whatever their labels say then.
         done: false from the beginning of the removal until nothing is left.
         removed: rows taken out, by generation.
+        stale: while it is not done: units that were not believed before it began, by generation, -1 for the roster; ``None``
+            before it has begun. All others are believed afterwards too.
     """
 
     subject: str
     samples: frozenset[str]
     done: bool = False
     removed: Mapping[str, int] = field(default_factory=dict)
+    stale: Mapping[str, Sequence[int]] | None = None
 
 
 class Retracted:
@@ -98,7 +100,9 @@ def read_tombstones(store: Path) -> list[Tombstone]:
                 raise ValueError("not a tombstone of this name")
             samples = frozenset(str(sample) for sample in document["samples"])
             removed = {str(name): int(count) for name, count in document["removed"].items()}
-            found.append(Tombstone(path.stem, samples, bool(document["done"]), removed))
+            stale = document.get("stale")
+            units = {str(name): [int(unit) for unit in listed] for name, listed in stale.items()} if stale is not None else None
+            found.append(Tombstone(path.stem, samples, bool(document["done"]), removed, units))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(
                 f"{path}: is damaged ({error}): take it from a backup, or give `fasgen retract` the person's key again"
@@ -112,13 +116,15 @@ def write_tombstone(store: Path, tombstone: Tombstone) -> None:
     Raises:
         StoreError: the store cannot be written.
     """
-    document: dict[str, Scalar | dict[str, int]] = {
+    document: dict[str, object] = {
         "format": _FORMAT,
         "subject_sha256": tombstone.subject,
         "samples": sorted(tombstone.samples),
         "done": tombstone.done,
         "removed": dict(tombstone.removed),
     }
+    if tombstone.stale is not None:
+        document["stale"] = {name: list(units) for name, units in tombstone.stale.items()}
     path = folder_of(store) / f"{tombstone.subject}.json"
     try:
         write_atomic(path, canonical_json(document) + b"\n")

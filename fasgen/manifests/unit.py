@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,9 @@ class UnitFacts:
         weights: digest of the weights that made it.
         micro_batch: samples a call, where memory was too small for the batch of the plan; else None. Another number of samples
             a call may change the last bits of what a network computes.
+        inputs: digest over what the unit was made from (`fasgen.manifests.inputs`). It is believed only as long as that is
+            what its rows are made from now.
+        identity: digest over the plan and the rows with their payload digests: what units below know it by.
     """
 
     summary: UnitSummary
@@ -65,6 +70,8 @@ class UnitFacts:
     plan_hash: str
     weights: str
     micro_batch: int | None = None
+    inputs: str = ""
+    identity: str = ""
 
     def encode(self) -> bytes:
         """Canonical JSON."""
@@ -138,14 +145,30 @@ def unit_facts(folder: Path, unit: int) -> UnitFacts:
         raise StoreError(f"{path}: not a sound manifest ({error}): remove it and run the stage again") from None
 
 
+def quick_facts(folder: Path, unit: int) -> UnitFacts:
+    """The unit-level facts, from the manifest's last bytes alone.
+
+    Raises:
+        StoreError: if the unit is not committed, or its manifest is cut or its facts are damaged.
+    """
+    return _facts_at_end(manifest_path(folder, unit)) or unit_facts(folder, unit)
+
+
 def unit_summary(folder: Path, unit: int) -> UnitSummary:
     """The counts of a committed unit, from the manifest's last bytes alone.
 
     Raises:
         StoreError: if the unit is not committed, or its manifest is cut or its facts are damaged.
     """
-    facts = _facts_at_end(manifest_path(folder, unit)) or unit_facts(folder, unit)
-    return facts.summary
+    return quick_facts(folder, unit).summary
+
+
+def rows_identity(plan_hash: str, rows: Iterable[Mapping[str, Any]]) -> str:
+    """What a unit is known by: SHA-256 over its plan and all that its rows say, the digests of their payload included."""
+    digest = hashlib.sha256(plan_hash.encode())
+    for row in rows:
+        digest.update(json.dumps(dict(row), sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii"))
+    return digest.hexdigest()
 
 
 def _facts_at_end(path: Path) -> UnitFacts | None:
@@ -174,6 +197,26 @@ def _facts_at_end(path: Path) -> UnitFacts | None:
         return UnitFacts.decode(tail[at : at + length])
     except (OSError, ValueError, TypeError, KeyError, IndexError):
         return None
+
+
+def damaged(folder: Path, unit: int) -> list[Path]:
+    """Files of a committed unit, its manifest among them, that have not the very bytes that were committed."""
+    manifest = manifest_path(folder, unit)
+    try:
+        lines = digests_path(folder, unit).read_text("utf-8").splitlines()
+        expected = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+        expected |= unit_facts(folder, unit).digests
+    except (OSError, StoreError, UnicodeDecodeError):
+        return [manifest]
+    found = []
+    for name, digest in expected.items():
+        try:
+            whole = atomic.file_digest(folder / name) == digest
+        except OSError:
+            whole = False
+        if not whole:
+            found.append(folder / name)
+    return found
 
 
 def discard(folder: Path, unit: int, tar: str = "{unit:05d}.tar") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any, Self
 
@@ -39,7 +40,9 @@ class UnitReader:
         self.rows: list[dict[str, Scalar]] = read_table(manifest_path(folder, unit)).to_pylist()
         self._places: dict[tuple[Scalar, Scalar], dict[str, Scalar]] = {(row["row"], row["variant"]): row for row in self.rows}
         self._tar: TarReader | None = None
+        self._names: dict[str, list[str]] = {}
         self._arrays: dict[str, ArrayReader] = {}
+        self._hashed: dict[tuple[int, int, str], NDArray[Any]] = {}
 
     def _ok(self, row: int, variant: int) -> dict[str, Scalar]:
         found = self._places.get((row, variant))
@@ -51,6 +54,8 @@ class UnitReader:
     def _opened_tar(self) -> TarReader:
         if self._tar is None:
             self._tar = TarReader(self._tar_path)
+            for name in self._tar.members:
+                self._names.setdefault(name.partition(".")[0], []).append(name)
         return self._tar
 
     def row(self, row: int, variant: int = 0) -> dict[str, Scalar] | None:
@@ -75,8 +80,32 @@ class UnitReader:
         found = self._ok(row, variant)
         if self.facts.tar is None:
             return []
-        key = member_key(str(found["sample_id"]), variant)
-        return [name.partition(".")[2] for name in self._opened_tar().members if name.partition(".")[0] == key]
+        self._opened_tar()
+        return [name.partition(".")[2] for name in self._names.get(member_key(str(found["sample_id"]), variant), ())]
+
+    def check(self, row: int, variant: int = 0) -> None:
+        """Compare all that a row has in tar and arrays with the digest that was committed.
+
+        Its arrays are kept, so that whoever reads them next need not decode them again.
+
+        Raises:
+            StoreError: it has other bytes, or none can be read.
+        """
+        found = self._ok(row, variant)
+        digest = hashlib.sha256()
+        for extension in self.members(row, variant):
+            digest.update(self.file(row, extension, variant))
+        self._hashed.clear()
+        for field in self.facts.arrays:
+            if self.has_array(row, field, variant):
+                array = self.array(row, field, variant)
+                digest.update(array.data)
+                self._hashed[row, variant, field] = array
+        if digest.hexdigest() != found["payload_digest"]:
+            raise StoreError(
+                f"{manifest_path(self._folder, self._unit)}: row {row}, variant {variant} has other bytes in tar and arrays "
+                "than were committed: run `fasgen verify`"
+            )
 
     def encoded(self, row: int, field: str, variant: int = 0) -> bytes:
         """The stored PNG of an image field, as it is."""
@@ -93,6 +122,9 @@ class UnitReader:
         Raises:
             StoreError: if the row has no product or not that field.
         """
+        hashed = self._hashed.pop((row, variant, field), None)
+        if hashed is not None:
+            return hashed
         index = self._ok(row, variant)["array_index"]
         if field not in self.facts.arrays:
             raise StoreError(

@@ -69,11 +69,12 @@ def build_addition(
             True,
             base.resources,
             Batches(base.resources),
+            base.identities,
             base.stages[name].folder,
         )
         plans[name] = plan
-        will_have[name] = frozenset(plan.committed) | plan.todo
-    return Plan(base.store, config.seed, rows, plans, base.resources, reason)
+        will_have[name] = plan.will_have
+    return Plan(base.store, config.seed, rows, plans, base.resources, base.identities, reason)
 
 
 @dataclass(frozen=True)

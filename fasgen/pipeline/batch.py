@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from fasgen.errors import FasgenError, StoreError
 from fasgen.manifests.atomic import write_atomic
-from fasgen.manifests.plan_file import generations, read_plan
+from fasgen.manifests.plan_file import read_current, read_plan
 from fasgen.pipeline.graph import canonical_json, plain
 from fasgen.pipeline.rehearsal import Rehearsal, best
 from fasgen.pipeline.resources import Resources, library_versions
@@ -38,11 +38,11 @@ def is_auto(config: StageConfig) -> bool:
 
 
 def begun(store: Path, stage: str) -> Iterator[int]:
-    """The batches of the stage's generations in the store, the one planned last first."""
-    folders = [one.folder for one in generations(store) if one.stage == stage]
-    for folder in sorted(folders, key=lambda folder: (folder / "plan.json").stat().st_mtime_ns, reverse=True):
+    """The batches of the stage's generations in the store, the current one first, then those before it."""
+    for one in read_current(store).get(stage, ()):
+        # A generation whose plan is gone or damaged says no batch.
         with suppress(StoreError):
-            batch = read_plan(folder).get("batch")
+            batch = read_plan(store / one.folder).get("batch")
             if isinstance(batch, int) and batch > 0:
                 yield batch
 

@@ -31,10 +31,12 @@ class SourceSlice:
     Attributes:
         rows: the unit's rows, in order.
         places: by data set name.
+        gone: places of rows whose files are not there any more.
     """
 
     rows: tuple[SourceRow, ...]
     places: Mapping[str, Place]
+    gone: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class UnitTask:
         lanes: sets of reads, primary first; empty for a stage that reads sources.
         guides: what is read of the guides of rows.
         unit_rows: rows of a unit of the listing.
+        inputs: digest over what the unit is made from, for the manifest.
         suspects: rows to run one by one.
         excluded: rows that have killed workers: rejected unseen.
         late: those of them that took too long.
@@ -85,6 +88,7 @@ class UnitTask:
     lanes: tuple[tuple[Reads, ...], ...] = ()
     guides: tuple[Reads, ...] = ()
     unit_rows: int = 65536
+    inputs: str = ""
     suspects: tuple[int, ...] = ()
     excluded: tuple[int, ...] = ()
     late: tuple[int, ...] = ()

@@ -202,7 +202,7 @@ def _rows(plan: Plan, rates: dict[str, _Rates]) -> Iterator[tuple[StagePlan, int
         each = stage.spec.roster.variants(stage.config) if stage.spec.roster else 1
         enters = {
             u: each * sum(passing[name][u] for name in primaries) if primaries else float(plan.listing.rows_of(u))
-            for u in range(plan.listing.first, plan.listing.first + stage.units)
+            for u in plan.listing.numbers
         }
         passes = rates[name].passes if name in rates else 1.0
         passing[name] = {u: float(stage.committed[u].ok) if u in stage.committed else enters[u] * passes for u in enters}

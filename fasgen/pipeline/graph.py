@@ -20,7 +20,7 @@ from fasgen.records import MADE_BY
 from fasgen.stages.stage import Cue, Reads, StageSpec
 
 SOURCES = "sources"
-"""The name under which a stage that reads sources finds the listing's digest among its upstream hashes."""
+"""The name under which a stage that reads sources finds what stands for them among its upstream hashes: the store's format."""
 
 
 def resolve(target: str) -> Any:
@@ -50,6 +50,18 @@ class Wiring:
     def stages(self) -> tuple[str, ...]:
         """Every stage that is read, once."""
         return tuple(dict.fromkeys(read.stage for reads in (*self.lanes, self.guides) for read in reads))
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Every stage of which the same unit is read, once."""
+        return tuple(dict.fromkeys(read.stage for reads in self.lanes for read in reads))
+
+    @property
+    def guided_by(self) -> str:
+        """The stage whose rows name their guides; empty where that is the roster, or nobody has any."""
+        named = {"guide_unit", "guide_row"}
+        found = (read.stage for reads in self.lanes for read in reads if named <= set(read.columns)) if self.guides else ()
+        return next(iter(found), "")
 
     @property
     def primaries(self) -> tuple[str, ...]:
@@ -201,7 +213,7 @@ def plan_hash(
         spec: the stage; its name and version enter the hash.
         config: its resolved configuration.
         weights: digest by role.
-        upstream: plan hash by stage read, or the listing's digest under ``sources``.
+        upstream: plan hash by stage read; under ``sources`` what stands for them, which rows there are being no part of it.
         unit_rows: rows of a unit.
         seed: the run's seed.
         batch: samples of a call.

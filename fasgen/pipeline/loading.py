@@ -84,14 +84,15 @@ class SourceInput:
         self._task, self._source = task, source
         self._decoders: dict[str, Decoder] = {}
         self.places = range(len(source.rows))
-        for name in sorted({row.dataset for row in source.rows}):
-            place = source.places[name]
+        for name, place in sorted(source.places.items()):
             _must_be_there(name, place.root)
             self._decoders[name] = Decoder(*place)
 
     def load(self, position: int) -> Loaded:
         """Decode one image or frame; what cannot be decoded becomes a reject."""
         source = self._source.rows[position]
+        if position in self._source.gone:
+            return self.skip(position, Reject(Reason.GONE, "its file is not in the source any more"))
         if source.is_blank:
             return self.skip(position, Reject(Reason.RETRACTED))
         decoder = self._decoders[source.dataset]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
-from fasgen.errors import ConfigError
-from fasgen.manifests.added_file import Added, write_added
-from fasgen.manifests.plan_file import read_plan, write_plan
-from fasgen.manifests.shard import committed_units, unit_summary
+from fasgen.errors import ConfigError, StoreError
+from fasgen.manifests.added_file import Added, read_added, write_added
+from fasgen.manifests.inputs import Identities, Inputs, drawn_from, read_judged, write_judged
+from fasgen.manifests.plan_file import read_current, read_plan, write_plan
+from fasgen.manifests.roster_file import basis_of
+from fasgen.manifests.shard import UnitSummary, committed_units, discard
 from fasgen.manifests.tombstones import Retracted, read_tombstones
+from fasgen.manifests.unit import UnitFacts, manifest_path, quick_facts
 from fasgen.manifests.weights import digest_weights
 from fasgen.pipeline import listing
 from fasgen.pipeline.batch import Batches, begun, is_auto
@@ -20,7 +25,7 @@ from fasgen.pipeline.graph import SOURCES, Wiring, plain, plan_hash, resolve, wi
 from fasgen.pipeline.listing import Listing
 from fasgen.pipeline.resources import Resources, claim, domain, machine
 from fasgen.pipeline.roster import draw_roster, extend_roster, roster_path
-from fasgen.pipeline.schedule import Assign, StageWork
+from fasgen.pipeline.schedule import Assign, Key, StageWork
 from fasgen.pipeline.stage_plan import StagePlan, kernels_measured
 from fasgen.sources.config import SourceConfig
 from fasgen.stages import STAGES
@@ -56,6 +61,7 @@ class Plan:
         listing: the rows.
         stages: wanted stages and all they read, in order.
         resources: what the run uses.
+        identities: by what units are known.
         tried_again: the reason of the rows, where they are tried again in units that are added to finished generations.
     """
 
@@ -64,7 +70,9 @@ class Plan:
     listing: Listing
     stages: Mapping[str, StagePlan]
     resources: Resources
+    identities: Identities
     tried_again: str = ""
+    _drawn: set[str] = field(default_factory=set)
 
     @property
     def wanted(self) -> list[StagePlan]:
@@ -73,8 +81,13 @@ class Plan:
 
     @property
     def todo(self) -> int:
-        """Units that this run can make, over all stages."""
+        """Units that this run has to make and can make, over all stages."""
         return sum(len(stage.todo) for stage in self.wanted)
+
+    @property
+    def unsure(self) -> int:
+        """Units over all stages of which upstream must say first whether they are stale."""
+        return sum(len(stage.unsure) for stage in self.wanted)
 
     @property
     def staff(self) -> Resources:
@@ -82,7 +95,7 @@ class Plan:
         most = {True: 0, False: 0}
         for stage in self.wanted:
             on_gpu = self._on_accelerator(stage)
-            most[on_gpu] = max(most[on_gpu], len(stage.todo))
+            most[on_gpu] = max(most[on_gpu], len(stage.todo) + len(stage.unsure))
         gpus, cpus = min(self.resources.gpus, most[True]), min(self.resources.cpus, most[False])
         return replace(self.resources, gpus=gpus, cpus=cpus)
 
@@ -150,6 +163,9 @@ class Plan:
             "weights": dict(stage.weights),
             "upstream": dict(stage.upstream),
             "primaries": list(stage.wiring.primaries),
+            "reads": list(stage.wiring.reads),
+            "guides": {read.stage: list(read.columns) for read in stage.wiring.guides},
+            "guided_by": stage.wiring.guided_by,
             "roster": stage.spec.roster is not None,
             "shipped": stage.spec.shipped,
             "samples": sorted(stage.wiring.samples),
@@ -199,23 +215,79 @@ class Plan:
             lanes=stage.wiring.lanes,
             guides=stage.wiring.guides,
             unit_rows=self.listing.unit_rows,
+            inputs=self.inputs(assign.key),
             suspects=assign.suspects,
             excluded=assign.excluded,
             late=assign.late,
             crumb=crumbs / f"{assign.key.stage}-{assign.key.unit:05d}.json" if assign.quarantine else None,
         )
 
+    def inputs(self, key: Key) -> str:
+        """Digest over what a unit is made from now; empty while something of it is not there."""
+        inputs = self.stages[key.stage].inputs
+        return inputs.of(key.unit) if inputs else self.listing.inputs(key.unit)
+
+    def believed(self, key: Key) -> UnitSummary | None:
+        """What became of a unit's rows, where it lies there and was made from what is there now."""
+        stage = self.stages[key.stage]
+        if key.unit not in stage.unsure or not manifest_path(stage.folder, key.unit).exists():
+            return None
+        facts = quick_facts(stage.folder, key.unit)
+        return facts.summary if _fits(facts, stage.plan_hash, self.inputs(key)) else None
+
+    def clear(self, key: Key) -> None:
+        """Take a unit back that was made from something else than is there now, before it is made again."""
+        stage = self.stages[key.stage]
+        if manifest_path(stage.folder, key.unit).exists():
+            discard(stage.folder, key.unit, stage.spec.tar)
+        self.identities.forget(stage.folder, key.unit)
+
     def prepare(self, name: str) -> None:
-        """Draw the roster of stage ``name``, where it has one and it is not there; its source must be wholly committed."""
+        """Draw the roster of stage ``name``, where it has one and none that is drawn from what is there now.
+
+        Its source must be wholly committed.
+        """
         stage = self.stages[name]
         roster, rows = stage.spec.roster, self.listing
-        if roster is None or roster_path(stage.folder, rows.first).exists():
+        if roster is None or name in self._drawn:
             return
         source = self.stages[roster.source].folder
         if self.tried_again:
-            extend_roster(roster, stage.config, self.seed, source, range(rows.before), rows.numbers, stage.folder)
+            if not roster_path(stage.folder, rows.first).exists():
+                extend_roster(roster, stage.config, self.seed, source, rows.before, rows.numbers, stage.folder)
         else:
-            draw_roster(roster, stage.config, self.seed, source, rows.numbers, stage.folder)
+            basis = self.basis(self.stages[roster.source])
+            if basis_of(stage.folder) != basis:
+                draw_roster(roster, stage.config, self.seed, source, rows.numbers, stage.folder, basis)
+        self._drawn.add(name)
+
+    def made_from(self, key: Key) -> list[Key]:
+        """The units that a unit is made from: the same one of what it reads, and those of its guides."""
+        stage = self.stages[key.stage]
+        found = [Key(name, key.unit) for name in stage.wiring.reads]
+        if stage.inputs and stage.wiring.guides:
+            units = sorted({unit for unit, _ in stage.inputs.guides_of(key.unit)})
+            found += [Key(read.stage, unit) for read in stage.wiring.guides for unit in units]
+        return list(dict.fromkeys(found))
+
+    def basis(self, source: StagePlan) -> str:
+        """Digest over all units that a roster is drawn from."""
+        return _basis(self.identities, source.folder, self.listing.numbers)
+
+    def settle(self, whole: Iterable[str]) -> None:
+        """Note of stages with guides, all of whose units are committed and believed, that this is so."""
+        states: dict[str, str] = {}
+        for stage in () if self.tried_again else map(self.stages.__getitem__, whole):
+            if stage.inputs and stage.inputs.guides:
+                own = {unit: quick_facts(stage.folder, unit).inputs for unit in self.listing.numbers}
+                states[stage.folder.name] = stage.inputs.state(own, self.listing.numbers)
+        if states:
+            write_judged(self.store, states)
+
+    def lose(self, key: Key) -> None:
+        """Take a committed unit back that is damaged; what was drawn from it is looked at again."""
+        self.clear(key)
+        self._drawn.clear()
 
     def _on_accelerator(self, stage: StagePlan) -> bool:
         return stage.spec.device == "accelerator" and self.resources.gpus > 0
@@ -260,7 +332,15 @@ def build_plan(
     resources = resources or claim(machine())
     batches = batches or Batches(resources)
     store = store.absolute()
-    rows = listing.take(config.sources, config.unit_rows, Retracted(read_tombstones(store)))
+    # A store of an older format is refused before anything else is looked at.
+    read_current(store)
+    tombstones = read_tombstones(store)
+    if any(not one.done for one in tombstones):
+        # What it has not come to yet would be taken for what was made from the rows that are left.
+        raise StoreError(f"{store}: taking a person out was not finished: give `fasgen retract` the person's key again")
+    after = max((added.first + added.units for added in read_added(store)), default=0)
+    rows = listing.take(config.sources, config.unit_rows, Retracted(tombstones), store, after)
+    identities, judged = Identities(), read_judged(store)
     plans: dict[str, StagePlan] = {}
     will_have: dict[str, frozenset[int]] = {}
     for name in with_ancestors(wired, names):
@@ -277,10 +357,12 @@ def build_plan(
             name in names,
             resources,
             batches,
+            identities,
+            judged=judged,
         )
         plans[name] = plan
-        will_have[name] = frozenset(plan.committed) | plan.todo
-    return Plan(store, config.seed, rows, plans, resources)
+        will_have[name] = plan.will_have
+    return Plan(store, config.seed, rows, plans, resources, identities)
 
 
 def plan_stage(
@@ -296,7 +378,9 @@ def plan_stage(
     wanted: bool,
     resources: Resources,
     batches: Batches,
+    identities: Identities,
     folder: Path | None = None,
+    judged: Mapping[str, str] = MappingProxyType({}),
 ) -> StagePlan:
     """The part of one stage, whose upstreams are planned already.
 
@@ -313,14 +397,16 @@ def plan_stage(
         wanted: whether this run makes it.
         resources: what the run uses.
         batches: finds the batch, where it is left to the device and no unit is committed yet.
+        identities: by what units are known; learns those of this stage.
         folder: the generation that its units are added to; ``None``: its own.
+        judged: states in which all units of a generation were found to be believed, by its folder.
 
     Raises:
         WeightsError: its weights are not there.
     """
     own: Any = getattr(config, spec.key)
     weights = digest_weights(spec.weights(own))
-    upstream = {stage: above[stage].plan_hash for stage in wiring.stages} or {SOURCES: rows.digest}
+    upstream = {stage: above[stage].plan_hash for stage in wiring.stages} or {SOURCES: rows.basis}
 
     def hashed(own: Any) -> str:
         batch = spec.batch(own)
@@ -341,10 +427,13 @@ def plan_stage(
     folder = folder or store / f"{name}-{digest[:8]}"
     units = rows.units
     everything = frozenset(rows.numbers)
-    committed = {
-        unit: unit_summary(folder, unit) for unit in (committed_units(folder) if folder.is_dir() else ()) if unit in everything
-    }
+    inputs = _inputs(spec, wiring, folder, above, identities)
+    there = _Found(folder, digest, everything, identities)
+    known = _known(spec, wiring, folder, rows, above, identities, everything)
+    committed = there.believed(known, inputs, rows, judged)
     open_ = everything - frozenset(committed)
+    unsure = frozenset(there.facts) - known
+    stale = frozenset(there.facts) - unsure - frozenset(committed)
     barred = [stage for stage in wiring.whole if will_have[stage] != everything]
     todo: frozenset[int] = frozenset()
     if wanted and not barred:
@@ -370,9 +459,12 @@ def plan_stage(
         wanted,
         units,
         committed,
-        todo,
+        stale,
+        unsure & todo if wanted else unsure,
+        todo - unsure,
         lacks,
         domain(resources, accelerator=spec.device == "accelerator", measured=kernels_measured(own)),
+        inputs,
     )
 
 
@@ -386,3 +478,71 @@ def _side(wiring: Wiring, above: Mapping[str, StagePlan]) -> int:
                 return size
         nearest = [upper for name in nearest for upper in above[name].wiring.stages]
     return 0
+
+
+class _Found:
+    """The units that lie in a generation."""
+
+    def __init__(self, folder: Path, plan_hash: str, everything: frozenset[int], identities: Identities) -> None:
+        self._plan_hash = plan_hash
+        self.facts: dict[int, UnitFacts] = {}
+        for unit in committed_units(folder) if folder.is_dir() else ():
+            if unit in everything:
+                # One whose manifest is damaged is made again like one that is not there.
+                with suppress(StoreError):
+                    self.facts[unit] = facts = quick_facts(folder, unit)
+                    identities.learn(folder, unit, facts.identity)
+
+    def believed(
+        self, known: frozenset[int], inputs: Inputs | None, rows: Listing, judged: Mapping[str, str]
+    ) -> dict[int, UnitSummary]:
+        """Those of ``known`` that were made from what is there now."""
+        if inputs and inputs.guides and not rows.before and known >= frozenset(self.facts):
+            own = {unit: facts.inputs for unit, facts in self.facts.items()}
+            if judged.get(inputs.folder.name) == inputs.state(own, rows.numbers):
+                # Rows of guides lie all over the store: to look at each of them takes longer than all else of a plan.
+                return {unit: facts.summary for unit, facts in self.facts.items() if facts.plan_hash == self._plan_hash}
+        made_from = inputs.of if inputs else rows.inputs
+        return {
+            unit: facts.summary
+            for unit, facts in self.facts.items()
+            if unit in known and _fits(facts, self._plan_hash, made_from(unit))
+        }
+
+
+def _fits(facts: UnitFacts, plan_hash: str, inputs: str) -> bool:
+    return bool(inputs) and (facts.plan_hash, facts.inputs) == (plan_hash, inputs)
+
+
+def _basis(identities: Identities, source: Path, units: Iterable[int]) -> str:
+    return drawn_from((unit, identities.of(source, unit)) for unit in sorted(units))
+
+
+def _inputs(
+    spec: StageSpec, wiring: Wiring, folder: Path, above: Mapping[str, StagePlan], identities: Identities
+) -> Inputs | None:
+    if not wiring.lanes:
+        return None
+    reads = {stage: above[stage].folder for stage in wiring.reads}
+    guides = {read.stage: (above[read.stage].folder, tuple(read.columns)) for read in wiring.guides}
+    return Inputs(folder, reads, spec.roster is not None, wiring.guided_by, guides, identities)
+
+
+def _known(
+    spec: StageSpec,
+    wiring: Wiring,
+    folder: Path,
+    rows: Listing,
+    above: Mapping[str, StagePlan],
+    identities: Identities,
+    everything: frozenset[int],
+) -> frozenset[int]:
+    """Units of which it is known what they are made from, since all of it is committed."""
+    if any(frozenset(above[stage].committed) != everything for stage in wiring.whole):
+        return frozenset()
+    if spec.roster and not rows.before and basis_of(folder) != _basis(identities, above[spec.roster.source].folder, everything):
+        return frozenset()
+    known = everything
+    for stage in wiring.reads:
+        known &= frozenset(above[stage].committed)
+    return known

@@ -85,11 +85,10 @@ def of_sample(plans: Sequence[Plan], sample_id: str, variant: int) -> list[Pick]
     picks: list[Pick] = []
     committed = replayable(plans)
     for plan in plans:
-        index = next((i for i, sample in enumerate(plan.listing.sample_ids()) if sample == sample_id), None)
-        if index is None:
+        found = plan.listing.find(sample_id)
+        if found is None:
             continue
-        place, number = divmod(index, plan.listing.unit_rows)
-        unit = plan.listing.first + place
+        unit, number = found
         for stage in committed:
             if stage is plan.stages.get(stage.name) and unit in stage.committed:
                 with UnitReader(stage.folder, unit, stage.spec.tar) as reader:

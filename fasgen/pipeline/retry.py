@@ -37,6 +37,8 @@ def plan_retry(base: Plan, config: RunConfig, reason: str, *, targets: Mapping[s
         raise ConfigError(f"there is no reason {reason!r}; the reasons are {', '.join(Reason)}")
     if reason == Reason.RETRACTED.value:
         raise ConfigError("who was taken out of a store is not tried again")
+    if reason == Reason.GONE.value:
+        raise ConfigError("whose file is gone cannot be tried again: put it back, and `fasgen run` makes it")
     if not any(stage.committed for stage in base.stages.values()):
         raise StoreError(
             f"{base.store}: holds nothing that was made under this configuration; say with --was what it was made with"
@@ -54,7 +56,7 @@ def plan_retry(base: Plan, config: RunConfig, reason: str, *, targets: Mapping[s
         )
     taken = [unit for stage in base.stages.values() for unit in committed_units(stage.folder)]
     taken += [unit for added in before for unit in added.numbers]
-    first = max([base.listing.units, *(unit + 1 for unit in taken)])
+    first = 1 + max([*base.listing.numbers, *taken])
     made = build_addition(base, config, samples, first, reason, targets=targets)
     if any(set(samples) <= set(added.samples) and _settings(made.addition) == _settings(added) for added in before):
         raise StoreError(

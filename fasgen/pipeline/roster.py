@@ -17,7 +17,9 @@ __all__ = ["draw_roster", "extend_roster", "roster_path"]
 Draw = Callable[[Mapping[str, Any], StageConfig, int], Sequence[Mapping[str, Scalar]]]
 
 
-def draw_roster(roster: Roster, config: StageConfig, seed: int, source: Path, units: Sequence[int], folder: Path) -> None:
+def draw_roster(
+    roster: Roster, config: StageConfig, seed: int, source: Path, units: Sequence[int], folder: Path, basis: str = ""
+) -> None:
     """Draw and write the roster of the generation ``folder``.
 
     Args:
@@ -27,12 +29,13 @@ def draw_roster(roster: Roster, config: StageConfig, seed: int, source: Path, un
         source: the generation whose rows are drawn from.
         units: its units.
         folder: the stage's own generation.
+        basis: digest over those units.
 
     Raises:
         StoreError: a unit of the source is damaged, or the roster cannot be written.
     """
     draw: Draw = resolve(roster.draw)
-    write_roster(folder, draw(read_rows(source, units), config, seed), roster.columns)
+    write_roster(folder, draw(read_rows(source, units), config, seed), roster.columns, basis=basis)
 
 
 def extend_roster(

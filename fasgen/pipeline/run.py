@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -18,13 +18,14 @@ from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.plan_file import sweep
 from fasgen.manifests.report.delivery import finish
 from fasgen.manifests.shard import UnitSummary, committed_units, unit_summary
+from fasgen.manifests.unit import damaged, manifest_path
 from fasgen.pipeline.crumbs import forget, read_crumb, was_late
 from fasgen.pipeline.engine import Doing, Engine, EngineEvent, Failed, Finished, Lost, State
 from fasgen.pipeline.occupancy import Occupancy, Use
 from fasgen.pipeline.plan import Plan
 from fasgen.pipeline.progress import Progress, StageStart
 from fasgen.pipeline.resources import peak_rss
-from fasgen.pipeline.schedule import Assign, Broke, Budget, Died, Done, Drain, Halt, Joined, Key, Scheduler, Stop
+from fasgen.pipeline.schedule import Assign, Broke, Budget, Died, Done, Drain, Halt, Joined, Key, Scheduler, Spoilt, Stop
 
 TICK = 0.25
 """Seconds that the loop waits for events before it looks at the keyboard and the clock again."""
@@ -195,6 +196,8 @@ def _locked(
         if result.outcome is Outcome.FINISHED:
             try:
                 _finish_shipped(plan, ledger)
+                if result.units:
+                    plan.settle(stage.name for stage in plan.wanted if loop.scheduler.counts(stage.name)[0] == stage.units)
             except (StoreError, OSError) as error:
                 result = replace(result, outcome=Outcome.ERROR, error=f"the delivery could not be finished: {error}")
     for worker in occupancy.workers():
@@ -238,8 +241,9 @@ class _Run:
         )
         self._quarantined: dict[Key, Path] = {}
         self._doing: dict[int, State] = {}
+        self._remade = 0
         self._counts = {"units": 0, "planned": 0, "ok": 0, "filtered": 0, "failed": 0}
-        self._deaths = self._peak_worker = 0
+        self._deaths = self._peak_worker = self._kept = 0
         progress.begin(_lines(plan))
         self._show()
 
@@ -257,8 +261,10 @@ class _Run:
                     self.scheduler.handle(Halt(self._lock.lost))
                 for event in engine.wait(TICK):
                     self._take(event)
-                for assign in self.scheduler.decide():
-                    self._submit(engine, assign)
+                # What turns out to be there already leaves its worker free for more.
+                while assigns := self.scheduler.decide():
+                    for assign in assigns:
+                        self._submit(engine, assign)
                 self._show()
             now = told > 1
         finally:
@@ -277,7 +283,7 @@ class _Run:
         return RunResult(
             outcome,
             **self._counts,
-            remaining=self._plan.todo - self._counts["units"],
+            remaining=self._plan.todo + self._plan.unsure - self._counts["units"] - self._kept + self._remade,
             deaths=self._deaths,
             error=error,
             peak_driver=peak_rss(),
@@ -287,9 +293,15 @@ class _Run:
         )
 
     def _submit(self, engine: Engine, assign: Assign) -> None:
-        task = replace(self._plan.task(assign, self._crumbs), time_limit=self._time_limit)
         try:
             self._plan.prepare(assign.key.stage)
+            if kept := self._plan.believed(assign.key):
+                self._kept += 1
+                self._forget(assign.key)
+                self.scheduler.handle(Done(assign.worker, assign.key, kept.planned, kept.failed))
+                return
+            self._plan.clear(assign.key)
+            task = replace(self._plan.task(assign, self._crumbs), time_limit=self._time_limit)
             if task.crumb:
                 self._crumbs.mkdir(parents=True, exist_ok=True)
                 forget(task.crumb)
@@ -339,6 +351,8 @@ class _Run:
                         "micro_batch", stage=report.key.stage, unit=report.key.unit, micro_batch=report.micro_batch
                     )
                 self._commit(worker, report.key, report.summary, report.seconds, report.peak_rss)
+            case Failed(worker, key, error) if rotten := self._rotten(key):
+                self._take_back(worker, key, rotten, error)
             case Failed(worker, key, error):
                 self.scheduler.handle(Broke(worker, key, error))
                 self._progress.say(f"{key.stage} unit {key.unit}: {error}")
@@ -352,6 +366,7 @@ class _Run:
         for name in ("planned", "ok", "filtered", "failed"):
             self._counts[name] += getattr(summary, name)
         self._peak_worker = max(self._peak_worker, peak)
+        self._plan.identities.forget(self._plan.stages[key.stage].folder, key.unit)
         self._forget(key)
         self.scheduler.handle(Done(worker, key, summary.planned, summary.failed))
         self._progress.unit(key.stage, summary)
@@ -368,11 +383,29 @@ class _Run:
         self._progress.say(f"worker {worker} died with {len(keys)} units in hand; they are given out again")
         for key in keys:
             folder = self._plan.stages[key.stage].folder
-            if key.unit in committed_units(folder):
+            if manifest_path(folder, key.unit).exists():
                 self._commit(worker, key, unit_summary(folder, key.unit), {}, 0)
         in_hand = {key: read_crumb(path) for key, path in self._quarantined.items() if key in keys}
         late = frozenset(key for key, path in self._quarantined.items() if key in keys and was_late(path))
         self.scheduler.handle(Died(worker, in_hand, late))
+
+    def _rotten(self, key: Key) -> list[Key]:
+        """The units that a unit which has failed was made from, and whose files have not the bytes that were committed."""
+        found = []
+        for stage, unit in self._plan.made_from(key):
+            folder = self._plan.stages[stage].folder
+            if manifest_path(folder, unit).exists() and damaged(folder, unit):
+                found.append(Key(stage, unit))
+        return found
+
+    def _take_back(self, worker: int, key: Key, rotten: Sequence[Key], error: str) -> None:
+        """Take damaged units back, to be made again; what was made from them waits for that."""
+        for stage, unit in rotten:
+            self._plan.lose(Key(stage, unit))
+            self._progress.say(f"{stage} unit {unit}: has other bytes than were committed; it is made again")
+            self._ledger.event("rotten", stage=stage, unit=unit, found_by=list(key), error=error)
+        self._remade += len(rotten)
+        self.scheduler.handle(Spoilt(worker, key, tuple(rotten)))
 
     def _forget(self, key: Key) -> None:
         crumb = self._quarantined.pop(key, None)

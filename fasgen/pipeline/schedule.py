@@ -101,6 +101,14 @@ class Broke(NamedTuple):
     error: str
 
 
+class Spoilt(NamedTuple):
+    """A unit could not be made because units that it reads turned out to be damaged; those were taken back."""
+
+    worker: int
+    key: Key
+    lost: tuple[Key, ...]
+
+
 class Drain(NamedTuple):
     """Finish the units in hand, begin no more."""
 
@@ -115,7 +123,7 @@ class Halt(NamedTuple):
     error: str
 
 
-Event = Joined | Done | Died | Broke | Drain | Stop | Halt
+Event = Joined | Done | Died | Broke | Spoilt | Drain | Stop | Halt
 
 
 class Assign(NamedTuple):
@@ -167,7 +175,7 @@ class Scheduler:
 
     Args:
         stages: in order, every stage after those it reads.
-        units: units of each stage: how many, from 0 on, or their numbers.
+        units: units of each stage: how many, from 0 on, or their numbers, ascending.
         depth: tasks in flight on one worker.
         retries: deaths that a unit survives before quarantine, and those without a row in hand that it survives there.
         budget: failed rows allowed, by stage.
@@ -177,14 +185,14 @@ class Scheduler:
     def __init__(
         self,
         stages: Sequence[StageWork],
-        units: int | range,
+        units: int | Sequence[int],
         *,
         depth: int = 2,
         retries: int = 1,
         budget: Budget | None = None,
         before: Mapping[str, tuple[int, int]] | None = None,
     ) -> None:
-        self._numbers = range(units) if isinstance(units, int) else units
+        self._numbers: Sequence[int] = range(units) if isinstance(units, int) else units
         self.units, self.depth, self.retries, self.budget = len(self._numbers), depth, retries, budget or Budget()
         self._rows = {stage.name: (before or {}).get(stage.name, (0, 0)) for stage in stages}
         self.ending: Ending | None = None
@@ -204,6 +212,7 @@ class Scheduler:
         self._quarantine: dict[str, list[int]] = {stage.name: [] for stage in stages}
         self._workers: dict[int, _Worker] = {}
         self._trouble: dict[Key, _Trouble] = {}
+        self._lost = False
         for stage in stages:
             for unit in self._numbers:
                 self._wake(stage.name, unit)
@@ -288,6 +297,9 @@ class Scheduler:
                 self._take_back(worker, key)
                 heapq.heappush(self._ready[key.stage], key.unit)
                 self._end(Ending.ERROR, f"{key.stage} unit {key.unit}: {error}")
+            case Spoilt(worker, key, lost):
+                self._take_back(worker, key)
+                self._lose(lost)
             case Halt(error):
                 self._end(Ending.ERROR, error)
             case Drain():
@@ -349,8 +361,27 @@ class Scheduler:
         if not work.wanted or unit in self._committed[stage]:
             return
         whole = all(len(self._committed[name]) == self.units for name in work.whole)
-        if whole and all(unit in self._committed[name] for name in work.upstream):
+        if whole and all(unit in self._committed[name] for name in work.upstream) and not self._is_given(Key(stage, unit)):
             heapq.heappush(self._ready[stage], unit)
+
+    def _is_given(self, key: Key) -> bool:
+        """Whether a unit waits for a worker or is in hand: what was damaged is committed twice, and wakes others twice."""
+        if not self._lost:
+            return False
+        in_hand = any(key in worker.in_flight for worker in self._workers.values())
+        return in_hand or key.unit in self._ready[key.stage] or key.unit in self._quarantine[key.stage]
+
+    def _lose(self, lost: Iterable[Key]) -> None:
+        """Units are committed no more: they are ready again, and all that reads them is not until they are there."""
+        self._lost = True
+        for key in lost:
+            self._committed[key.stage].discard(key.unit)
+            if not self._work[key.stage].wanted:
+                self._end(Ending.ERROR, f"{key.stage} unit {key.unit} was damaged: make it with: fasgen run stage={key.stage}")
+        for stage, queue in self._ready.items():
+            queue.clear()
+            for unit in self._numbers:
+                self._wake(stage, unit)
 
     def _take_back(self, worker: int, key: Key) -> None:
         if worker not in self._workers or key not in self._workers[worker].in_flight:

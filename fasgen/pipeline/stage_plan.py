@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fasgen.manifests.inputs import Inputs
 from fasgen.manifests.plan_file import read_plan, weights_digest
 from fasgen.manifests.shard import UnitSummary
 from fasgen.pipeline.graph import Wiring
@@ -30,16 +31,19 @@ class StagePlan:
         config: its resolved configuration.
         plan_hash: SHA-256 of all that decides its bytes.
         weights: digest by role.
-        upstream: plan hash by stage read, or the listing's digest.
+        upstream: plan hash by stage read, or what stands for the sources.
         batch: samples a call; where the configuration left it to the device, ``config`` says the same.
         batch_why: why so many, where the device or what was begun decided it; else empty.
         folder: its generation in the store.
         wanted: whether this run makes it; otherwise it is only read.
         units: units it will have.
-        committed: what is committed, by unit.
-        todo: units that this run can make.
+        committed: what is committed and made from what is there now, by unit.
+        stale: units that are there but were made from something else: files that have changed, other units upstream.
+        unsure: units that are there, and of which upstream must say first whether they are stale.
+        todo: units that this run can make, those that are stale among them and not those that are unsure.
         lacks: units that it cannot make, because the stage named has not committed them and this run does not make it.
         domain: the determinism domain of this run.
+        inputs: what its units are made from; ``None`` for a stage that reads sources.
     """
 
     name: str
@@ -56,14 +60,22 @@ class StagePlan:
     wanted: bool
     units: int
     committed: Mapping[int, UnitSummary]
+    stale: frozenset[int]
+    unsure: frozenset[int]
     todo: frozenset[int]
     lacks: Mapping[str, int]
     domain: Mapping[str, object]
+    inputs: Inputs | None = None
 
     @property
     def weights_digest(self) -> str:
         """One digest over all weights; empty without weights."""
         return weights_digest(self.weights)
+
+    @property
+    def will_have(self) -> frozenset[int]:
+        """Units that are there when this run is over, if it can make all that it sets out to."""
+        return frozenset(self.committed) | ((self.todo | self.unsure) if self.wanted else frozenset())
 
     @property
     def planned(self) -> int:

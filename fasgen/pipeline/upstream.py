@@ -90,6 +90,9 @@ class Upstream:
 
 def _take(sample: Sample, read: Reads, reader: UnitReader, row: Mapping[str, Scalar]) -> None:
     before, number, variant = read.prefix, int(str(row["row"])), int(str(row["variant"]))
+    if read.images or read.encoded or read.arrays or read.cue:
+        # Nothing is made, and nothing shipped, from bytes that are not those that were committed.
+        reader.check(number, variant)
     if read.cue:
         values = {name: row[name] for name in read.columns}
         sample.cues[read.cue.name] = SampleCue(read.cue, reader.array(number, read.cue.name, variant), values)

@@ -100,6 +100,7 @@ class Worker:
             weights=task.weights,
             synthetic=spec.synthetic(task.config),
             micro_batch=micro_batch,
+            inputs=task.inputs,
         )
         try:
             with writer:

@@ -137,6 +137,11 @@ class SourceConfig(BaseModel):
         default=True, description="follow symbolic links to files and folders; loops end as a row with a reason"
     )
     limits: Limits = Field(default_factory=Limits, description="what is decoded at all")
+    hash: bool = Field(
+        default=False,
+        description="tell changed files by the digest of their bytes, not by their time of change: for sources that are copied "
+        "without their times; every plan reads all of them",
+    )
 
     @field_validator("pattern")
     @classmethod

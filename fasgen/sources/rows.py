@@ -6,7 +6,7 @@ from abc import abstractmethod
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from itertools import accumulate
 from typing import Any, Literal, NamedTuple, overload
@@ -83,9 +83,16 @@ class SourceRow:
 
     def blanked(self) -> SourceRow:
         """The row without anything that tells of a person."""
+        return replace(
+            SourceRow.blank(self.sample_id, self.dataset), subject_is_pseudo=self.subject_is_pseudo, adapter=self.adapter
+        )
+
+    @staticmethod
+    def blank(sample_id: str, dataset: str) -> SourceRow:
+        """A row of which nothing is known but its place."""
         return SourceRow(
-            sample_id=self.sample_id,
-            dataset=self.dataset,
+            sample_id=sample_id,
+            dataset=dataset,
             path="",
             size=0,
             kind="image",
@@ -98,8 +105,6 @@ class SourceRow:
             domain="",
             split=None,
             licence="",
-            subject_is_pseudo=self.subject_is_pseudo,
-            adapter=self.adapter,
         )
 
 
@@ -113,12 +118,15 @@ class SourceFile(NamedTuple):
         path: relative path, escaped.
         size: bytes on disk when listed.
         marks: relative path, escaped, of shipped boxes or eye positions.
+        stamp: what tells one content from another: when the file was changed, ns (that of an archive for its members), or the
+            digest of its bytes; where boxes or eye positions are shipped, theirs as well.
         alike: the other fields of its rows; files of which the same is known share one mapping.
     """
 
     path: str
     size: int
     marks: str | None
+    stamp: int | str
     alike: dict[str, Any]
 
     @property

@@ -1,8 +1,10 @@
-"""Lists a source: one row per still and per requested frame of a video, without opening a single file."""
+"""Lists a source: one row per still and per requested frame of a video, without opening a file unless it asks for digests."""
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from fasgen.errors import SourceError
@@ -35,9 +37,9 @@ def scan(config: SourceConfig) -> Scan:
     labeller = Labeller(config)
     skipped: Counter[str] = Counter()
     selection = Selection.of(config.include, config.exclude)
-    files: dict[str, int] = {}
+    files: dict[str, tuple[int, int]] = {}
     unlisted = 0
-    for path, size in walk(config.path, config.follow_symlinks, skipped):
+    for path, size, changed in walk(config.path, config.follow_symlinks, skipped):
         if why := selection.against(path):
             skipped[why] += 1
             continue
@@ -46,21 +48,22 @@ def scan(config: SourceConfig) -> Scan:
             if config.table_only:
                 skipped["not in the table"] += 1
                 continue
-        files[path] = size
+        files[path] = size, changed
     missing = [path for path in labeller.table if path not in files and not selection.against(path)]
     if labeller.table and len(missing) == len(labeller.table):
         raise SourceError(
             f"source {config.name}: none of the {len(missing)} paths in {config.table} is a file below {config.path} "
             f"(the first is {escape(missing[0])!r}); write them relative to that folder, with extension"
         )
-    files.update(dict.fromkeys(missing, 0))
+    files.update(dict.fromkeys(missing, (0, 0)))
     if not files:
         left_out = ", ".join(f"{count} {why}" for why, count in sorted(skipped.items())) or "the folder is empty"
         raise SourceError(f"source {config.name}: no image or video below {config.path} ({left_out})")
-    listed = _Listed(config)
+    listed, stamps = _Listed(config), _Stamps(config)
     how = _How(str(config.adapter))
     for path in in_order(files):
-        listed.add(path, files.pop(path), labeller(path), how)
+        size, changed = files.pop(path)
+        listed.add(path, size, stamps(path, changed), labeller(path), how)
     aside = dict(sorted(skipped.items()))
     return Scan(tuple(listed.files), aside, tuple(sorted(map(escape, missing))), unlisted, labeller.unmatched)
 
@@ -74,14 +77,15 @@ def _scan_data_set(config: SourceConfig) -> Scan:
     skipped: Counter[str] = Counter()
     selection = Selection.of(config.include, config.exclude)
     paths: dict[str, int] = {}
+    changes: dict[str, int] = {}
     excluded = set()
-    for path, size in walk(config.path, config.follow_symlinks, skipped):
-        paths[path] = size
+    for path, size, changed in walk(config.path, config.follow_symlinks, skipped):
+        paths[path], changes[path] = size, changed
         if not selection.includes(path):
             excluded.add(path)
     licence = config.licence if "licence" in config.model_fields_set else None
     found = ingest(table, config.name, config.path, paths, licence)
-    listed = _Listed(config)
+    listed, stamps = _Listed(config), _Stamps(config)
     count = len(found.files)
     for path in in_order(found.files):
         known, size = found.files.pop(path)
@@ -90,7 +94,11 @@ def _scan_data_set(config: SourceConfig) -> Scan:
             continue
         marks, marks_format = known.marks or (None, None)
         how = _How(table.name, known.rule.kind, known.rule.container, marks_format)
-        listed.add(path, size, known.labels, how, marks)
+        inside = path if path in changes else _archive(path, changes)
+        stamp = stamps(inside, changes.get(inside, 0))
+        if marks:
+            stamp = f"{stamp}+{stamps(marks, changes.get(marks, 0))}"
+        listed.add(path, size, stamp, known.labels, how, marks)
     if not listed.files:
         raise SourceError(f"source {config.name}: include and exclude leave nothing of {count} files")
     skipped.update(found.left_out)
@@ -105,11 +113,11 @@ def _scan_tars(config: SourceConfig) -> Scan:
     labeller = Labeller(config)
     skipped: Counter[str] = Counter()
     selection = Selection.of(config.include, config.exclude)
-    listed = _Listed(config)
+    listed, stamps = _Listed(config), _Stamps(config)
     unknown: dict[str, str] = {}
     how = _How("webdataset", None, "tar")
     tars = 0
-    for tar, _ in sorted(walk(config.path, config.follow_symlinks, skipped)):
+    for tar, _, changed in sorted(walk(config.path, config.follow_symlinks, skipped)):
         if extension(tar) != "tar":
             unknown[escape(tar)] = "not a .tar (compressed ones cannot be read from the middle: unpack them with gunzip)"
             continue
@@ -119,6 +127,7 @@ def _scan_tars(config: SourceConfig) -> Scan:
         except SampleError as error:
             unknown[escape(tar)] = str(error)
             continue
+        stamp = stamps(tar, changed)
         for member, (size, said) in samples.members.items():
             path = f"{tar}/{member}"
             if extension(member) in OTHER_EXTENSIONS or extension(member) == "cls":
@@ -127,12 +136,45 @@ def _scan_tars(config: SourceConfig) -> Scan:
                 skipped["excluded"] += 1
             else:
                 labeller.table[path] = said
-                listed.add(path, size, labeller(path), how)
+                listed.add(path, size, stamp, labeller(path), how)
     if not listed.files:
         raise SourceError(
             f"source {config.name}: no picture in {tars} tars below {config.path}; a WebDataset is a folder of .tar files"
         )
     return Scan(tuple(listed.files), dict(sorted(skipped.items())), unmatched=labeller.unmatched, unknown=unknown)
+
+
+def _archive(path: str, files: Mapping[str, int]) -> str:
+    """The file that a member's path begins with."""
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        if path in files:
+            break
+    return path
+
+
+class _Stamps:
+    """What tells one content of a file from another: its time of change, or its bytes where the source asks for that."""
+
+    def __init__(self, config: SourceConfig) -> None:
+        self._root, self._hash = config.path, config.hash
+        self._last: tuple[str, str] = "", ""
+
+    def __call__(self, path: str, changed: int) -> int | str:
+        if not self._hash:
+            return changed
+        # The members of an archive come one after the other.
+        if self._last[0] != path:
+            self._last = path, self._digest(path)
+        return self._last[1]
+
+    def _digest(self, path: str) -> str:
+        try:
+            with (self._root / path).open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError:
+            # The decoder says what is wrong with it.
+            return ""
 
 
 class _How(NamedTuple):
@@ -152,14 +194,14 @@ class _Listed:
         self._dataset, self._licence, self._frames = config.name, config.licence, config.frames.rows
         self._alike: dict[tuple[Labels, _How, bool], dict[str, Any]] = {}
 
-    def add(self, path: str, size: int, labels: Labels, how: _How, marks: str | None = None) -> None:
+    def add(self, path: str, size: int, stamp: int | str, labels: Labels, how: _How, marks: str | None = None) -> None:
         """Take one file, by its path as ``os`` gives it."""
         video = extension(path) in VIDEO_EXTENSIONS if how.kind is None else how.kind == "video"
         key = labels, how, video
         alike = self._alike.get(key)
         if alike is None:
             alike = self._alike[key] = self._made(labels, how, video)
-        self.files.append(SourceFile(escape(path), size, escape(marks) if marks else None, alike))
+        self.files.append(SourceFile(escape(path), size, escape(marks) if marks else None, stamp, alike))
 
     def _made(self, labels: Labels, how: _How, video: bool) -> dict[str, Any]:
         return {

@@ -64,8 +64,11 @@ def in_order(paths: Collection[str]) -> list[str]:
     return sorted(paths, key=None if all(map(str.isascii, paths)) else os.fsencode)
 
 
-def walk(root: Path, follow: bool, skipped: Counter[str]) -> Iterator[tuple[str, int]]:
-    """Yield (relative path, size) of every file that may be media, in no particular order."""
+def walk(root: Path, follow: bool, skipped: Counter[str]) -> Iterator[tuple[str, int, int]]:
+    """Yield (relative path, size, time of change in ns) of every file that may be media, in no particular order.
+
+    Size and time are 0 where they cannot be found out.
+    """
     top = root.stat()
     # Each pending folder carries the identities of the folders above it: a link back to one of them would never end.
     pending: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(os.fspath(root), "", frozenset({(top.st_dev, top.st_ino)}))]
@@ -76,7 +79,7 @@ def walk(root: Path, follow: bool, skipped: Counter[str]) -> Iterator[tuple[str,
         except OSError as error:
             if not prefix:
                 raise SourceError(f"the folder {folder} cannot be listed: {error.strerror}; check its permissions") from error
-            yield prefix[:-1], 0
+            yield prefix[:-1], 0, 0
             continue
         for entry in entries:
             path = prefix + entry.name
@@ -89,15 +92,15 @@ def walk(root: Path, follow: bool, skipped: Counter[str]) -> Iterator[tuple[str,
             try:
                 found = entry.stat()
             except OSError:
-                yield path, 0
+                yield path, 0, 0
                 continue
             if stat.S_ISDIR(found.st_mode):
                 identity = (found.st_dev, found.st_ino)
                 if identity in above:
-                    yield path, 0
+                    yield path, 0, 0
                 else:
                     pending.append((entry.path, path + "/", above | {identity}))
             elif stat.S_ISREG(found.st_mode):
-                yield path, found.st_size
+                yield path, found.st_size, found.st_mtime_ns
             else:
                 skipped["not a regular file"] += 1

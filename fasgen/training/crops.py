@@ -31,7 +31,7 @@ class Crop:
 
 
 def list_crops(store: Path) -> list[Crop]:
-    """Live and spoof crops of the newest generation that cut them from sources, in the order of the manifests.
+    """Live and spoof crops of the current generation that cut them from sources, in the order of the manifests.
 
     Raises:
         SourceError: if there are none.

@@ -95,7 +95,7 @@ def _in_store(root: Path, config: FacesConfig) -> list[Face]:
 
 
 def rows_of_crops(store: Path) -> Iterator[tuple[Path, int, dict[str, Scalar]]]:
-    """Folder, unit and ok row of every crop of the newest generation that cut them from sources, in the manifests' order."""
+    """Folder, unit and ok row of every crop of the current generation that cut them from sources, in the manifests' order."""
     for folder, unit in units_of(cutter(store)):
         yield from ((folder, unit, row) for row in UnitReader(folder, unit).rows if row["status"] == "ok")
 

@@ -9,7 +9,7 @@ import pytest
 
 from fasgen.errors import StoreError
 from fasgen.manifests.atomic import leftovers
-from fasgen.manifests.plan_file import generations, latest, read_plan, write_plan
+from fasgen.manifests.plan_file import forget, generations, latest, read_current, read_plan, write_plan
 
 
 def test_one_content_one_text(tmp_path: Path) -> None:
@@ -41,7 +41,18 @@ def test_generations(tmp_path: Path) -> None:
         write_plan(tmp_path / name, {})
     for name in ("runs", "align-xyz", "score-0000000a"):
         (tmp_path / name).mkdir()
-    os.utime(tmp_path / "align-00000002" / "plan.json", (1, 1))
+    write_plan(tmp_path / "align-00000001", {})
+    os.utime(tmp_path / "align-00000001" / "plan.json", (1, 1))
     assert [each.folder.name[-1] for each in generations(tmp_path)] == ["1", "2", "3", "4"]
     assert {each.stage: each.folder.name[-1] for each in latest(tmp_path)} == {"align": "1", "score": "3", "two-words": "4"}
     assert generations(tmp_path / "none") == []
+    align = read_current(tmp_path)["align"]
+    assert [one.folder for one in align] == ["align-00000001", "align-00000002"] and align[0].since >= align[1].since
+    forget(tmp_path, ["align-00000001"])
+    assert [each.folder.name for each in latest(tmp_path) if each.stage == "align"] == ["align-00000002"]
+    (tmp_path / "current.json").write_text("{")
+    with pytest.raises(StoreError, match=r"current\.json: is damaged"):
+        latest(tmp_path)
+    (tmp_path / "current.json").write_text('{"format": "fasgen/1", "stages": {}}')
+    with pytest.raises(StoreError, match="another format"):
+        latest(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,18 +18,23 @@ class MixConfig(StageConfig):
 
 
 def draw(rows: Mapping[str, Any], config: MixConfig, seed: int) -> list[dict[str, Scalar]]:
-    """Each ok row meets the next ok ones; the first row of all is rejected unseen."""
+    """Each ok row meets those ok ones that score highest; the first picture of all is rejected unseen."""
     ok = np.flatnonzero(rows["status"] == "ok").tolist()
+
+    def score(*names: Any) -> bytes:
+        return hashlib.sha256(repr(names).encode()).digest()
+
     entries: list[dict[str, Scalar]] = []
-    for rank, index in enumerate(ok):
+    for index in ok:
         identity: dict[str, Scalar] = {"unit": int(rows["unit"][index]), "row": int(rows["row"][index])}
         known = {"label": "spoof"} | {name: rows[name][index] for name in ("dataset", "path", "frame", "subject")}
         for variant in range(1, config.variants + 1):
-            guide = ok[(rank + 5 * variant) % len(ok)]
+            face = rows["sample_id"][index]
+            guide = max(ok, key=lambda one: score(face, variant, rows["sample_id"][one]))
             entry = identity | known | {"variant": variant, "place": config.variants * identity["row"] + variant - 1}
             entry |= {"parent_ids": [rows["sample_id"][index], rows["sample_id"][guide]]}
             entry |= {"guide_unit": int(rows["unit"][guide]), "guide_row": int(rows["row"][guide])}
-            if rank == 0:
+            if rows["path"][index] == "000.png":
                 entry |= {"reason": Reason.NO_STYLE.value, "detail": "the first of all", "guide_unit": None, "guide_row": None}
             entries.append(entry)
     return entries

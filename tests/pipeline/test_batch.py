@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -158,6 +159,24 @@ def test_added_units_have_the_batch_of_their_generation(box: Machine) -> None:
     sample = next(iter(base.listing.sample_ids()))
     added = build_addition(base, box.config(speed=3.0), [sample], 1, "no_face", targets=spinning.TARGETS)
     assert added.stages["spin"].batch == 64 and added.stages["spin"].config.batch == 64  # type: ignore[attr-defined]
+
+
+def test_a_store_that_grows_keeps_the_batch(tmp_path: Path) -> None:
+    """On whatever device: the generation is the same one, so one measurement or none serves all that comes later."""
+    box = Machine(toy.make_source(tmp_path / "in"), tmp_path)
+    first = replace(box.plan(), resources=CPU)
+    toy.go(first, LocalEngine(CPU))
+    shutil.copy2(tmp_path / "in" / "000.png", tmp_path / "in" / "more.png")
+    box.cache.unlink()
+    for resources in (CPU, GPU):
+        plan = box.plan(resources)
+        assert chosen(plan) == (64, "recorded in the store") and chosen(plan, "again")[0] == 64
+        assert plan.stages["spin"].folder == first.stages["spin"].folder
+        assert {stage.name: stage.todo for stage in plan.wanted} == dict.fromkeys(plan.stages, frozenset({1}))
+    assert box.asked == ["Fake GPU"]
+    # A file that changed makes every unit stale that holds it; the batch is that of the generation all the same.
+    shutil.copy2(tmp_path / "in" / "001.png", tmp_path / "in" / "000.png")
+    assert chosen(box.plan(CPU)) == (64, "recorded in the store")
 
 
 def test_a_batch_is_no_larger_than_a_unit(box: Machine) -> None:

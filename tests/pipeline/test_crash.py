@@ -78,8 +78,8 @@ def test_every_operation_of_a_commit(
 
     def commit(store: Path) -> UnitTask:
         plan = plan_of(graph, source, store)
-        task = plan.task(Assign(0, Key(stage, 0)), store / "runs")
         plan.prepare(stage)
+        task = plan.task(Assign(0, Key(stage, 0)), store / "runs")
         worker.run(task)
         return task
 

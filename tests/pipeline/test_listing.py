@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fasgen.errors import ConfigError
 from fasgen.manifests.sources_file import COLUMNS, read_left_out, read_sources, write_sources
 from fasgen.manifests.tombstones import Retracted, Tombstone, subject_digest
-from fasgen.pipeline.graph import canonical_json
 from fasgen.pipeline.listing import only, take
-from fasgen.sources.config import SourceConfig
+from fasgen.sources.config import Limits, SourceConfig
+from fasgen.sources.sampling import Sampling
 
 PATTERN = r"^(?P<label>real|attack)/(?P<subject>.)"
 
@@ -42,18 +42,38 @@ def sources(tmp_path: Path) -> list[SourceConfig]:
     ]
 
 
-def test_the_digest_is_over_every_row(sources: list[SourceConfig]) -> None:
-    """The plan hash of every store hangs on it: it may not change with the way rows are held."""
+def test_a_digest_is_over_all_that_a_row_is_made_from(sources: list[SourceConfig]) -> None:
     listing = take(sources, 4)
-    total = hashlib.sha256()
-    for one in sources:
-        decoded = [one.limits.model_dump(mode="json"), one.frames.model_dump(mode="json"), []]
-        total.update(canonical_json([one.name, *decoded]) + b"\n")
-    for row in listing.rows:
-        total.update(json.dumps(row.as_dict(), sort_keys=True, separators=(",", ":")).encode() + b"\n")
-    assert listing.digest == total.hexdigest()
+    before = dict(zip(listing.sample_ids(), map(tuple, listing.digests.tolist()), strict=True))
+    assert len(set(before.values())) == len(before)
     gone = Retracted([Tombstone(subject_digest("one/8"), frozenset())])
-    assert take(sources, 4, gone).digest == listing.digest
+    assert np.array_equal(take(sources, 4, gone).digests, listing.digests)
+
+    def others(*changed: SourceConfig) -> set[str]:
+        after = take(changed, 4)
+        return {
+            sample
+            for sample, now in zip(after.sample_ids(), map(tuple, after.digests.tolist()), strict=True)
+            if before[sample] != now
+        }
+
+    one, two = sources
+    assert others(one, two) == set()
+    movies = {row.sample_id for row in listing.rows if row.kind == "video" and row.dataset == "two"}
+    assert others(one, two.model_copy(update={"frames": Sampling(policy="uniform", count=1)})) < movies
+    stills = {row.sample_id for row in listing.rows if row.dataset == "one"}
+    assert others(one.model_copy(update={"limits": Limits(min_side=17)}), two) == stills
+    assert others(one.model_copy(update={"licence": "other"}), two) == stills
+    path = one.path / "real" / "8.png"
+    (sample,) = (row.sample_id for row in listing.rows if row.path == "real/8.png")
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+    assert others(one, two) == {sample}
+    hashed = [source.model_copy(update={"hash": True}) for source in sources]
+    by_content = take(hashed, 4)
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+    assert np.array_equal(take(hashed, 4).digests, by_content.digests)
+    path.write_bytes(b"y" * path.stat().st_size)
+    assert (take(hashed, 4).digests != by_content.digests).any(axis=1).sum() == 1
 
 
 def test_units_cut_the_rows_of_a_video_and_of_two_sources(sources: list[SourceConfig]) -> None:

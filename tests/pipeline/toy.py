@@ -200,12 +200,15 @@ def go(
     return result, pages, silent
 
 
+_MOMENTS = {"runs", "current.json", "believed.json"}
+
+
 def content(store: Path) -> dict[str, str]:
-    """Digest of every file of every generation but the timings."""
+    """Digest of every file but the timings, the history of runs, and the dates of generations."""
     return {
         path.relative_to(store).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(store.rglob("*"))
-        if path.is_file() and path.relative_to(store).parts[0] != "runs" and not path.name.endswith(".timing.parquet")
+        if path.is_file() and path.relative_to(store).parts[0] not in _MOMENTS and not path.name.endswith(".timing.parquet")
     }
 
 

@@ -47,7 +47,7 @@ class Embedded:
 
 
 def read_embedded(store: Path, datasets: Sequence[str] = ()) -> Embedded:
-    """The embeddings of a store's photographs, of the generation of them that was planned last.
+    """The embeddings of a store's photographs, of the current generation of them.
 
     Args:
         store: the store.

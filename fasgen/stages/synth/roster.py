@@ -3,14 +3,21 @@
 Everything is derived from the manifests. A style is a data set, an attack type and a capture device (DiffFAS); simulated styles
 stand beside them or in their place. Guide and face are of one split, so that no person crosses from training to test, and of
 different people where people are known.
+
+Who meets whom is a function of the sets of faces and pictures alone, in whatever order they came: every candidate has a score
+that hangs on the seed, the face, the variant and itself, and the highest wins (rendezvous hashing: Thaler and Ravishankar 1998,
+"Using name-based mappings to increase hit rates"). A picture that is added changes those entries only that it wins.
 """
 
 from __future__ import annotations
 
+import hashlib
+from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,7 +28,68 @@ from fasgen.stages.synth.config import SIMULATED_DEVICE, SynthConfig, attack_typ
 
 Entry = Mapping[str, Scalar]
 
-_TRIES = 16
+_CIRCLES = 4
+"""Circles on which guides lie. On one alone a guide would win as much as the gap before it is wide, which differs widely."""
+
+_WORD = (1 << 64) - 1
+_STEP = 0x9E3779B97F4A7C15
+
+
+def _mixed(value: int) -> int:
+    """A bijection of 64 bits in which every bit hangs on every other (Steele et al. 2014, SplitMix64)."""
+    value &= _WORD
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _WORD
+    return value ^ (value >> 31)
+
+
+@cache
+def _word(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "big")
+
+
+class Guides:
+    """The pictures that show a style in one split, to be found by score.
+
+    The score of a picture is how closely it follows upon the entry on any of some circles, round which both lie by their
+    hashes: so the best one is found by halving, and not by looking at each.
+
+    Args:
+        rows: as in `draw`.
+        members: their numbers in the table.
+    """
+
+    def __init__(self, rows: Mapping[str, Any], members: np.ndarray[Any, Any]) -> None:
+        self._subjects = rows["subject"]
+        self._count = len(members)
+        known = Counter(self._subjects[index] for index in members.tolist())
+        self._of = {subject: count for subject, count in known.items() if subject is not None}
+        self._members = frozenset(members.tolist())
+        ids = [int(str(rows["sample_id"][index]), 16) for index in members.tolist()]
+        self._circles: list[tuple[list[int], list[int]]] = []
+        for circle in range(_CIRCLES):
+            places = sorted(zip([_mixed(one + circle * _STEP) for one in ids], members.tolist(), strict=True))
+            self._circles.append(([place for place, _ in places], [index for _, index in places]))
+
+    def has(self, face: int) -> bool:
+        """Whether one of them is neither the face itself nor of the same subject."""
+        subject = self._subjects[face]
+        mine = self._of.get(subject, 0) if subject is not None else int(face in self._members)
+        return self._count > mine
+
+    def best(self, face: int, key: int) -> int:
+        """The one with the highest score of those that `has` speaks of."""
+        subject, found = self._subjects[face], []
+        for circle, (places, members) in enumerate(self._circles):
+            point = _mixed(key + circle * _STEP)
+            at = bisect_left(places, point)
+            while True:
+                index = members[at % len(members)]
+                if index != face and (subject is None or self._subjects[index] != subject):
+                    break
+                at += 1
+            found.append(((places[at % len(places)] - point) & _WORD, index))
+        return min(found)[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +102,7 @@ class Style:
         attack_type: presentation attack instrument.
         device: capture device.
         simulation: style of the physical simulation, or ``None`` for a style seen in real pictures.
-        guides: row numbers in the whole table that show it, by split.
+        guides: pictures that show it, by split.
     """
 
     key: str
@@ -42,7 +110,12 @@ class Style:
     attack_type: str
     device: str | None
     simulation: str | None
-    guides: Mapping[str | None, np.ndarray[Any, np.dtype[np.int64]]] = field(default_factory=dict)
+    guides: Mapping[str | None, Guides] = field(default_factory=dict)
+
+    def guides_of(self, rows: Mapping[str, Any], face: int) -> Guides | None:
+        """Those of the face's split, if one of them is of somebody else."""
+        guides = self.guides.get(rows["split"][face])
+        return guides if guides is not None and guides.has(face) else None
 
 
 def draw(rows: Mapping[str, Any], config: SynthConfig, seed: int) -> list[dict[str, Scalar]]:
@@ -114,7 +187,7 @@ def _real(rows: Mapping[str, Any], dropped: dict[str, str]) -> list[Style]:
         if not whole:
             dropped[key] = f"none of its {len(members)} pictures has a face"
             continue
-        one = whole[0]
+        one = min(whole, key=lambda index: str(rows["sample_id"][index]))
         attack, device = rows["attack_type"][one], rows["device"][one]
         found.append(
             Style(
@@ -129,11 +202,11 @@ def _real(rows: Mapping[str, Any], dropped: dict[str, str]) -> list[Style]:
     return found
 
 
-def _by_split(rows: Mapping[str, Any], members: np.ndarray[Any, Any]) -> dict[str | None, np.ndarray[Any, Any]]:
+def _by_split(rows: Mapping[str, Any], members: np.ndarray[Any, Any]) -> dict[str | None, Guides]:
     split: dict[str | None, list[int]] = defaultdict(list)
     for index in members.tolist():
         split[rows["split"][index]].append(index)
-    return {name: np.array(indices, np.int64) for name, indices in split.items()}
+    return {name: Guides(rows, np.array(indices, np.int64)) for name, indices in split.items()}
 
 
 def _owned(rows: Mapping[str, Any]) -> dict[str, set[str]]:
@@ -156,16 +229,14 @@ def _variants(
     first: int,
 ) -> list[dict[str, Scalar]]:
     sample_id = str(rows["sample_id"][index])
-    random = np.random.Generator(np.random.Philox(key=sample_seed(seed, "synth.roster", sample_id)))
     face = {column.name: rows[column.name][index] for column in PROVENANCE}
     identity: dict[str, Scalar] = {"unit": int(rows["unit"][index]), "row": int(rows["row"][index])}
     meets = [style for style in styles if _may_meet(style, face, owned, config)]
+    able = meets if config.method == "physical" else [style for style in meets if style.guides_of(rows, index)]
     entries: list[dict[str, Scalar]] = []
-    for style in _order(meets, config, random):
-        guide = None if config.method == "physical" else _guide(rows, index, style, random)
-        if guide is None and config.method != "physical":
-            continue
-        number = len(entries)
+    for number, (style, key) in enumerate(_chosen(able, config, seed, sample_id)):
+        guides = style.guides_of(rows, index)
+        guide = guides.best(index, key) if guides and config.method != "physical" else None
         entry = identity | {"variant": number + 1, "place": first + number, "style": style.key}
         entry |= _provenance(rows, face, style, guide, sample_id)
         entries.append(entry)
@@ -194,43 +265,32 @@ def _may_meet(style: Style, face: Mapping[str, Scalar], owned: Mapping[str, set[
             return True
 
 
-def _order(styles: Sequence[Style], config: SynthConfig, random: np.random.Generator) -> list[Style]:
-    """The styles of one face's variants: every one, or so many, the attack types taking turns."""
-    if config.plan == "all":
-        return list(styles)
-    by_attack: dict[str, list[Style]] = defaultdict(list)
-    for style in styles:
-        by_attack[style.attack_type].append(style)
-    queues = [[group[i] for i in random.permutation(len(group))] for _, group in sorted(by_attack.items())]
-    chosen: list[Style] = []
-    turn = 0
-    while queues and len(chosen) < config.variants:
-        # No style comes again before every other has come.
-        left = [queue for queue in queues if turn < len(queue)]
-        if not left:
-            turn = 0
+def _chosen(styles: Sequence[Style], config: SynthConfig, seed: int, sample_id: str) -> Iterator[tuple[Style, int]]:
+    """The styles of one face's variants, each with the variant's key: every one, or so many, the attack types taking turns.
+
+    A style that is added takes the variant that it wins; the style that had it competes for the face's later ones again.
+    """
+    count = len(styles) if config.plan == "all" else config.variants if styles else 0
+    left: dict[str, list[Style]] = {}
+    taken: Counter[str] = Counter()
+    for number in range(count):
+        key = sample_seed(seed, "synth.roster", sample_id, number + 1)
+        if config.plan == "all":
+            yield styles[number], key
             continue
-        chosen += [left[i][turn] for i in random.permutation(len(left))][: config.variants - len(chosen)]
-        turn += 1
-    return chosen
-
-
-def _guide(rows: Mapping[str, Any], index: int, style: Style, random: np.random.Generator) -> int | None:
-    """A picture of the style, of the face's split, of somebody else where subjects are known; never the face itself."""
-    guides = style.guides.get(rows["split"][index])
-    if guides is None:
-        return None
-    mine = rows["subject"][index]
-
-    def fits(guide: int) -> bool:
-        return guide != index and (mine is None or rows["subject"][guide] != mine)
-
-    for _ in range(_TRIES):
-        guide = int(guides[random.integers(len(guides))])
-        if fits(guide):
-            return guide
-    left = [guide for guide in guides.tolist() if fits(guide)]
-    return left[int(random.integers(len(left)))] if left else None
+        if not left:
+            # No style comes again before every other has come.
+            taken.clear()
+            for style in styles:
+                left.setdefault(style.attack_type, []).append(style)
+        fewest = min(taken[attack] for attack in left)
+        attack = max((one for one in left if taken[one] == fewest), key=lambda one: _mixed(key ^ _word(one)))
+        style = max(left[attack], key=lambda one: _mixed(key ^ _word(one.key)))
+        taken[attack] += 1
+        left[attack].remove(style)
+        if not left[attack]:
+            del left[attack]
+        yield style, key
 
 
 def _provenance(

@@ -1,0 +1,195 @@
+"""Which row is in which unit, and at which place: ``STORE/rows/<rows of a unit>/``, a record that only grows.
+
+One file a growth, called by the number of the first unit that it begins: the ids of its rows, in order, so many a unit. Rows
+that are there keep their places for ever, whatever comes or goes. Beside them lie the digests of what each row was when a run
+last saw it (``seen.bin``: SHA-256 of what follows, then two numbers of 64 bits a row, little-endian): by them a run tells what
+is new, changed or gone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fasgen.errors import StoreError
+from fasgen.manifests.atomic import file_digest, write_atomic
+from fasgen.manifests.parquet import encode_table, read_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_SEEN = "seen.bin"
+_SHA = 32
+_GROUP = 65_536
+
+GONE = np.array([0, 1], np.uint64)
+"""In place of the digest of a row whose file is gone."""
+
+UNKNOWN = np.array([0, 0], np.uint64)
+"""In place of the digest of a row that no run has seen to its end."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """The record, as it was read.
+
+    Attributes:
+        firsts: number of the first unit of each growth.
+        counts: rows of each.
+        ids: sample ids of all rows, in order.
+        datasets: the name of each row's source, as an Arrow array of dictionaries or strings.
+        seen: digest of each row, two numbers; `UNKNOWN` or `GONE`.
+    """
+
+    firsts: tuple[int, ...]
+    counts: tuple[int, ...]
+    ids: NDArray[np.uint64]
+    datasets: pa.ChunkedArray | None
+    seen: NDArray[np.uint64]
+
+    def dataset(self, place: int) -> str:
+        """Name of the source of a row."""
+        return str(self.datasets[place].as_py()) if self.datasets is not None else ""
+
+
+def folder_of(store: Path, unit_rows: int) -> Path:
+    """Where the record of units of so many rows lies."""
+    return store / "rows" / str(unit_rows)
+
+
+def read_places(store: Path, unit_rows: int) -> Places:
+    """The record; empty where there is none yet.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    import pyarrow as pa
+
+    folder = folder_of(store, unit_rows)
+    firsts = _firsts(folder)
+    if not firsts:
+        return no_places()
+    for first in firsts:
+        if not _is_whole(_part(folder, first)):
+            raise StoreError(f"{_part(folder, first)}: has other bytes than were written: take it from a backup")
+    tables = [read_table(_part(folder, first)) for first in firsts]
+    counts = tuple(table.num_rows for table in tables)
+    # Numbers of units that are not there would be given out twice.
+    for first, count, after in zip(firsts, counts, firsts[1:], strict=False):
+        if first + -(-count // unit_rows) > after:
+            raise StoreError(f"{_part(folder, first)}: speaks of units that {after:05d} speaks of too: take it from a backup")
+    ids = np.concatenate([_numbers(table, "sample_id") for table in tables])
+    datasets = pa.chunked_array([chunk.cast(pa.string()) for table in tables for chunk in table["dataset"].chunks])
+    seen = np.zeros((len(ids), 2), np.uint64)
+    if (folder / _SEEN).exists():
+        last = _read_seen(folder / _SEEN)
+        # What is damaged is as good as what nobody has seen: only the counts of a run hang on it.
+        known = min(len(last), len(ids)) if last is not None else 0
+        if last is not None:
+            seen[:known] = last[:known]
+    return Places(firsts, counts, ids, datasets, seen)
+
+
+def no_places() -> Places:
+    """The record of a store that has met no row."""
+    return Places((), (), np.empty(0, np.uint64), None, np.empty((0, 2), np.uint64))
+
+
+def append_rows(
+    store: Path,
+    unit_rows: int,
+    before: Places,
+    first: int,
+    ids: NDArray[np.uint64],
+    sources: Sequence[str],
+    which: NDArray[np.int64],
+) -> None:
+    """Add rows behind those that are there.
+
+    Args:
+        store: the store.
+        unit_rows: rows of a unit.
+        before: the record that the rows were placed behind.
+        first: number of their first unit.
+        ids: their sample ids.
+        sources: names of sources.
+        which: number of each row's source among them.
+
+    Raises:
+        StoreError: the record has grown since it was read, or cannot be written.
+    """
+    import pyarrow as pa
+
+    folder = folder_of(store, unit_rows)
+    if _firsts(folder) != before.firsts:
+        raise StoreError(f"{store}: another run has added rows since this one was planned: give the command again")
+    named = pa.DictionaryArray.from_arrays(pa.array(which, pa.int32()), pa.array(sources, pa.string()))
+    table = pa.table({"sample_id": pa.array(ids), "dataset": named})
+    _write(_part(folder, first), table)
+
+
+def write_seen(store: Path, unit_rows: int, digests: NDArray[np.uint64]) -> None:
+    """Record what every row is now.
+
+    Raises:
+        StoreError: the record cannot be written.
+    """
+    path = folder_of(store, unit_rows) / _SEEN
+    data = digests.astype("<u8").tobytes()
+    try:
+        write_atomic(path, hashlib.sha256(data).digest() + data)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror}): free space, or choose another store") from error
+
+
+def damaged_places(store: Path) -> list[Path]:
+    """Files of the record that have not the very bytes that were written."""
+    folder = store / "rows"
+    found = sorted(path for path in folder.glob("*/*.parquet")) if folder.is_dir() else []
+    seen = sorted(folder.glob(f"*/{_SEEN}")) if folder.is_dir() else []
+    return [path for path in found if not _is_whole(path)] + [path for path in seen if _read_seen(path) is None]
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return path.with_suffix(".sha256").read_text("ascii", "replace") == f"{file_digest(path)}  {path.name}\n"
+    except OSError:
+        return False
+
+
+def _read_seen(path: Path) -> NDArray[np.uint64] | None:
+    """Two numbers a row; ``None`` where they are not the bytes that were written."""
+    data = path.read_bytes()
+    digest, numbers = data[:_SHA], data[_SHA:]
+    if hashlib.sha256(numbers).digest() != digest:
+        return None
+    return np.frombuffer(numbers, "<u8").astype(np.uint64).reshape(-1, 2)
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    data = encode_table(table, _GROUP)
+    try:
+        write_atomic(path.with_suffix(".sha256"), f"{hashlib.sha256(data).hexdigest()}  {path.name}\n".encode("ascii"))
+        write_atomic(path, data)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror}): free space, or choose another store") from error
+
+
+def _firsts(folder: Path) -> tuple[int, ...]:
+    names = (path.stem for path in folder.glob("*.parquet")) if folder.is_dir() else ()
+    return tuple(sorted(int(name) for name in names if name.isdigit()))
+
+
+def _part(folder: Path, first: int) -> Path:
+    return folder / f"{first:05d}.parquet"
+
+
+def _numbers(table: pa.Table, name: str) -> NDArray[np.uint64]:
+    found: NDArray[np.uint64] = table[name].to_numpy()
+    return found

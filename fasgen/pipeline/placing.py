@@ -1,0 +1,132 @@
+"""Rows to units: those that are known keep their places, new ones come behind, those that are gone leave theirs empty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fasgen.manifests.places_file import GONE, UNKNOWN, Places
+
+Digests = NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What has come of the rows since the last run.
+
+    Attributes:
+        new: rows that were never there.
+        changed: rows whose file, labels or settings of decoding are others than they were.
+        gone: rows whose file has gone since.
+        back: rows whose file had gone and is there again.
+        kept: rows that are what they were.
+        absent: rows without a file, those that have just gone among them.
+    """
+
+    new: int = 0
+    changed: int = 0
+    gone: int = 0
+    back: int = 0
+    kept: int = 0
+    absent: int = 0
+
+    def __str__(self) -> str:
+        back = f"{self.back:,} back, " if self.back else ""
+        return f"{self.new:,} new, {self.changed:,} changed, {back}{self.gone:,} gone; {self.kept:,} kept"
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Every row at its place.
+
+    Attributes:
+        at: number of each row in the scan; -1 where its file is gone.
+        ids: sample ids.
+        digests: what each row is, two numbers.
+        units: first row and the one behind the last, by unit.
+        first: number of the first unit that is new; ``None`` if there is none.
+        known: rows that were placed before.
+        growth: what has changed.
+    """
+
+    at: NDArray[np.int64]
+    ids: NDArray[np.uint64]
+    digests: Digests
+    units: Mapping[int, tuple[int, int]]
+    first: int | None
+    known: int
+    growth: Growth
+
+
+def place(
+    ids: NDArray[np.uint64], digests: Digests, before: Places, unit_rows: int, after: int, frozen: NDArray[np.uint64]
+) -> Placed:
+    """Put rows to the places that they have, or behind all others.
+
+    Args:
+        ids: sample ids of the scan's rows, in order.
+        digests: what each is.
+        before: the record.
+        unit_rows: rows of a unit.
+        after: numbers below this are taken by units that were added.
+        frozen: sample ids of people who were taken out: they keep the digest that they had, so that the work that was done for
+            the others is believed, whether the files are there or not.
+    """
+    order = np.argsort(ids, kind="stable")
+    spot = np.searchsorted(ids, before.ids, sorter=order)
+    found = np.full(len(before.ids), -1, np.int64)
+    inside = spot < len(ids)
+    candidates = order[spot[inside]]
+    same = ids[candidates] == before.ids[inside]
+    found[np.flatnonzero(inside)[same]] = candidates[same]
+    fresh = np.ones(len(ids), bool)
+    fresh[found[found >= 0]] = False
+    new = np.flatnonzero(fresh)
+
+    now = np.tile(GONE, (len(found), 1))
+    now[found >= 0] = digests[found[found >= 0]]
+    kept = np.isin(before.ids, frozen) & (before.seen != UNKNOWN).any(axis=1)
+    now[kept] = before.seen[kept]
+    growth = _growth(found, now, before.seen, len(new))
+
+    units: dict[int, tuple[int, int]] = {}
+    start = end = 0
+    for first, count in zip(before.firsts, before.counts, strict=True):
+        end = _cut(units, first, start, count, unit_rows)
+        start += count
+    first_new = max(end, after) if len(new) else None
+    if first_new is not None:
+        _cut(units, first_new, start, len(new), unit_rows)
+    return Placed(
+        np.concatenate([found, new]),
+        np.concatenate([before.ids, ids[new]]),
+        np.concatenate([now, digests[new]]),
+        units,
+        first_new,
+        len(found),
+        growth,
+    )
+
+
+def _cut(units: dict[int, tuple[int, int]], first: int, start: int, count: int, unit_rows: int) -> int:
+    """Units of ``count`` rows from ``start`` on; the number behind the last."""
+    for number, begin in enumerate(range(start, start + count, unit_rows)):
+        units[first + number] = (begin, min(begin + unit_rows, start + count))
+    return first + -(-count // unit_rows)
+
+
+def _growth(found: NDArray[np.int64], now: Digests, seen: Digests, new: int) -> Growth:
+    unknown, was_gone, is_gone = ((one == what).all(axis=1) for one, what in ((seen, UNKNOWN), (seen, GONE), (now, GONE)))
+    equal = (seen == now).all(axis=1)
+    there = ~unknown & ~was_gone
+    return Growth(
+        new=new + int(unknown.sum()),
+        changed=int((there & ~is_gone & ~equal).sum()),
+        gone=int((~was_gone & ~unknown & is_gone).sum()),
+        back=int((was_gone & ~is_gone).sum()),
+        kept=int((there & equal).sum()),
+        absent=int(is_gone.sum()),
+    )
