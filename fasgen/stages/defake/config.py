@@ -19,8 +19,8 @@ from fasgen.stages.weights import embedded
 class DefakeConfig(StageConfig):
     """How the real version of each face is made (AG-FAS III-B).
 
-    By default the mean of four walks of ten calls, which costs about what the one walk of 41 of the paper does. Beside the image,
-    its cue told attacks better where a detector was trained on one data set and tested on another, and as well elsewhere
+    By default the mean of four walks of ten calls, which costs about what the one walk of 41 of the paper does. Beside the
+    image, its cue told attacks better where a detector was trained on one data set and tested on another, and as well elsewhere
     (`docs/sampling.md`); `preset=agfas` has the walk of the paper.
     """
 
