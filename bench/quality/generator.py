@@ -14,10 +14,11 @@ from fasgen.errors import SourceError
 from fasgen.manifests.weights import digest_weights
 from fasgen.seeds import sample_seed
 from fasgen.stages.align.template import ARCFACE
-from fasgen.stages.defake.config import SPEC, DefakeConfig, batch_size
+from fasgen.stages.defake.config import SPEC, DefakeConfig
 from fasgen.stages.defake.stage import Defake
 from fasgen.stages.identify.config import IdentifyConfig, weights_path
 from fasgen.stages.identify.stage import Identify
+from fasgen.stages.settings import batch_size
 from fasgen.stages.stage import Product, Sample
 
 Images = NDArray[np.uint8]

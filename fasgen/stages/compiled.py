@@ -28,12 +28,6 @@ Setting = Literal["auto", "off", "on", "max"]
 Mode = Literal["off", "on", "max"]
 """What comes of it on a device."""
 
-DESCRIPTION = (
-    "compiled denoising step; auto: on CUDA, where it pays; max: also measures which kernels are fastest, for minutes, once on "
-    "each machine, and may take others on the next one, whose bytes then differ in the last bits"
-)
-"""The setting, for the configuration."""
-
 _ALWAYS = {
     # CUDA graph trees belong to the thread that recorded them; units of one worker are computed by several in turn.
     "triton.cudagraphs": False,
@@ -162,7 +156,7 @@ def resolve(setting: Setting, device: torch.device) -> Mode:
     return setting
 
 
-def compiled(function: F, setting: Setting, device: torch.device, *, fullgraph: bool = False) -> F:
+def compiled(function: F, setting: Setting, device: torch.device) -> F:
     """``function`` compiled for fixed shapes, or itself where ``setting`` resolves to ``off``.
 
     ``on`` gives the same bits on machines of one kind. ``max`` lets measurements choose kernels, which leaves the determinism
@@ -172,7 +166,6 @@ def compiled(function: F, setting: Setting, device: torch.device, *, fullgraph: 
         function: a function of tensors, or a module; what comes back is for calling only.
         setting: ``auto``, ``off``, ``on`` or ``max``.
         device: where its tensors lie.
-        fullgraph: raise where torch cannot compile it whole, instead of compiling parts.
     """
     mode = resolve(setting, device)
     if mode == "off":
@@ -192,7 +185,7 @@ def compiled(function: F, setting: Setting, device: torch.device, *, fullgraph: 
     more: dict[str, Any] = {}
     if "recompile_limit" in inspect.signature(torch.compile).parameters:
         more["recompile_limit"] = _VERSIONS
-    inner = torch.compile(function, dynamic=False, fullgraph=fullgraph, options=options, **more)
+    inner = torch.compile(function, dynamic=False, options=options, **more)
     if device.type != "cuda":
         return cast(F, inner)
 

@@ -115,11 +115,10 @@ def test_options_are_those_that_this_torch_knows(monkeypatch: pytest.MonkeyPatch
         return function
 
     monkeypatch.setattr(torch, "compile", record)
-    compiled(torch.sin, "on", CPU, fullgraph=True)
+    compiled(torch.sin, "on", CPU)
     compiled(torch.sin, "max", CPU)
     for options in taken:
         assert options["dynamic"] is False and options["options"]["triton.cudagraphs"] is False  # type: ignore[index]
-    assert taken[0]["fullgraph"] is True and taken[1]["fullgraph"] is False
     known = torch._inductor.config.get_config_copy()  # type: ignore[attr-defined]
     for taken_options, mode in zip(taken, ("on", "max"), strict=True):
         wanted = {name: value for name, value in room._OPTIONS[mode].items() if name in known}  # type: ignore[index]
@@ -197,9 +196,9 @@ class Net(torch.nn.Module):
         return torch.nn.functional.silu(x @ self.weight).cumsum(0)
 
 with torch.no_grad():
-    made = compiled(Net(), "on", torch.device("cpu"), fullgraph=True)(torch.ones(3, 4))
+    made = compiled(Net(), "on", torch.device("cpu"))(torch.ones(3, 4))
     seconds = compiling().seconds
-    compiled(Net(), "on", torch.device("cpu"), fullgraph=True)(torch.ones(3, 4))
+    compiled(Net(), "on", torch.device("cpu"))(torch.ones(3, 4))
     again = compiling().seconds - seconds
     assert torch.allclose(made, Net()(torch.ones(3, 4)))
 print(json.dumps({"seconds": seconds, "again": again, **counters["inductor"]}))

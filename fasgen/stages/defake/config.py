@@ -10,18 +10,18 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from fasgen.records import Column
+from fasgen.stages.compiled import Setting
+from fasgen.stages.settings import AUTO_BATCH, Batch, batch_size, wrong_size
 from fasgen.stages.stage import ArrayField, Cue, Reads, StageConfig, StageSpec
 from fasgen.stages.weights import embedded
-
-AUTO_BATCH = 16
-"""Faces a call where nothing was measured: what two CPU cores like."""
 
 
 class DefakeConfig(StageConfig):
     """How the real version of each face is made (AG-FAS III-B).
 
-    By default the mean of four walks of ten calls, which costs about what the paper's one walk of 41 does and makes a cue that
-    helps more on strangers; `preset=agfas` has the paper's walk.
+    By default the mean of four walks of ten calls, which costs about what the one walk of 41 of the paper does. Beside the
+    image, its cue told attacks better where a detector was trained on one data set and tested on another, and as well elsewhere
+    (`docs/sampling.md`); `preset=agfas` has the walk of the paper.
     """
 
     weights: str = Field(
@@ -51,7 +51,7 @@ class DefakeConfig(StageConfig):
         4, ge=1, le=64, description="noise draws a face; the residual is that of their mean (AG-FAS: 1). They share a batch"
     )
     deviation: bool = Field(False, description="store how much the draws deviate from each other, pixel by pixel")
-    batch: int | Literal["auto"] = Field(
+    batch: Batch = Field(
         "auto",
         description="faces a call, each with all of its draws; auto: what the GPU at hand is fastest with, measured once and "
         f"recorded, {AUTO_BATCH} on CPUs",
@@ -62,7 +62,7 @@ class DefakeConfig(StageConfig):
         "multiply in eight bits, on GPUs of compute capability 8.9 and above (on a CPU it is emulated, slowly, to see what it "
         "costs)",
     )
-    compile: Literal["auto", "off", "on", "max"] = Field(
+    compile: Setting = Field(
         "auto",
         description="compiled networks; auto: on CUDA; max: kernels chosen by timing, which another machine may choose "
         "otherwise",
@@ -78,18 +78,6 @@ class DefakeConfig(StageConfig):
         if value and 1000 % value:
             raise ValueError(f"{value} does not divide 1000; take for example 20, 25, 40, 50 or 100")
         return value
-
-    @field_validator("batch")
-    @classmethod
-    def _positive(cls, value: int | str) -> int | str:
-        if isinstance(value, int) and not 1 <= value <= 1024:
-            raise ValueError(f"{value} is not within 1 to 1024")
-        return value
-
-
-def batch_size(config: Any) -> int:
-    """Faces a call, of a configuration with ``batch``."""
-    return AUTO_BATCH if config.batch == "auto" else int(config.batch)
 
 
 def model_folder(config: DefakeConfig) -> Path:
@@ -127,13 +115,8 @@ def trained_size(config: DefakeConfig) -> int | None:
 
 def refusal(config: DefakeConfig, others: Mapping[str, Any]) -> str:
     """Why the crops of this run cannot be de-faked by these weights; empty where they can."""
-    size, trained = getattr(others.get("align"), "size", None), trained_size(config)
-    if config.any_size or size is None or trained is None or size == trained:
-        return ""
-    return (
-        f"defake: the crops are {size} px wide (align.size) but the generator in {config.weights} was trained on {trained}; "
-        f"set align.size={trained}, give other defake.weights, or allow it with defake.any_size=true"
-    )
+    size = getattr(others.get("align"), "size", None)
+    return "" if size is None else wrong_size((size, size), trained_size(config), "defake", "weights", config)
 
 
 _CARD = """\

@@ -16,11 +16,12 @@ from fasgen.records import Reason
 from fasgen.seeds import normal_noise, sample_seed
 from fasgen.stages.batching import Fetched, in_slots, resolve_dtype, signed, to_device
 from fasgen.stages.compiled import compiled
-from fasgen.stages.defake.config import DefakeConfig, batch_size, model_folder, trained_size
+from fasgen.stages.defake.config import DefakeConfig, model_folder, trained_size
 from fasgen.stages.defake.cue import crop_points, face_ellipses, residuals, statistics, sums
 from fasgen.stages.defake.model import DFG
 from fasgen.stages.denoising.grids import exact_grid
 from fasgen.stages.fp8 import in_float8
+from fasgen.stages.settings import batch_size, wrong_size
 from fasgen.stages.stage import Product, Reject, Sample
 
 
@@ -48,7 +49,7 @@ class Defake:
             if config.steps is None
             else self.dfg.paper_grid(config.t, config.steps)
         )
-        self.calls = len(self.points)
+        self.calls, self._trained = len(self.points), trained_size(config)
 
     def __call__(self, batch: Sequence[Sample]) -> list[Product | Reject]:
         return self.start(batch)()
@@ -59,7 +60,8 @@ class Defake:
         height, width = crops.shape[1:3]
         factor = self.dfg.latents.factor
         latent = (-(-height // factor), -(-width // factor))
-        self._check_size(height, width)
+        if wrong := wrong_size((height, width), self._trained, "defake", "weights", self.config):
+            raise ConfigError(wrong)
         maps = in_slots(batch, self.batch, lambda sample: sample.arrays["identity_map"])
         shape = (self.dfg.unet.config.in_channels, *latent)
         eps = in_slots(batch, self.batch, lambda sample: self._noise(sample, shape))
@@ -72,14 +74,6 @@ class Defake:
         others = range(1, self.config.draws)
         seeds = [sample.seed, *(sample_seed(sample.seed, "draw", sample.sample_id, k) for k in others)]
         return np.stack([normal_noise(seed, shape) for seed in seeds])
-
-    def _check_size(self, height: int, width: int) -> None:
-        trained = trained_size(self.config)
-        if not self.config.any_size and trained is not None and (height, width) != (trained, trained):
-            raise ConfigError(
-                f"defake: the crops are {width} x {height} px but the generator was trained on {trained}; "
-                f"set align.size={trained}, give other defake.weights, or allow it with defake.any_size=true"
-            )
 
     @torch.no_grad()
     def _launch(self, crops: Any, maps: Any, eps: Any, points: Any, latent: tuple[int, int]) -> Fetched:

@@ -12,10 +12,11 @@ from pydantic import Field, field_validator, model_validator
 
 from fasgen.marks import Term
 from fasgen.records import Column
-from fasgen.stages.defake.config import AUTO_BATCH, batch_size
+from fasgen.stages.compiled import Setting
 from fasgen.stages.defake.config import SPEC as DEFAKE
 from fasgen.stages.identify.config import SPEC as IDENTIFY
 from fasgen.stages.physical.config import ATTACK_TYPE, PhysicalConfig
+from fasgen.stages.settings import AUTO_BATCH, Batch, batch_size, wrong_size
 from fasgen.stages.stage import Reads, Roster, StageConfig, StageSpec
 from fasgen.stages.stdn.config import weights_folder
 from fasgen.stages.weights import embedded
@@ -79,13 +80,13 @@ class SynthConfig(StageConfig):
     spacing: Literal["even", "quadratic"] = Field(
         "even", description="strides of the grid: all alike, or shorter the nearer to the clean face"
     )
-    batch: int | Literal["auto"] = Field(
+    batch: Batch = Field(
         "auto",
         description="faces a call, of method difffas each with both of its passes; auto: what the GPU at hand is fastest with, "
         f"measured once and recorded, {AUTO_BATCH} on CPUs",
     )
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="auto: bf16 on CUDA, fp32 elsewhere")
-    compile: Literal["auto", "off", "on", "max"] = Field(
+    compile: Setting = Field(
         "auto",
         description="of method difffas: compiled networks; auto: on CUDA; max: kernels chosen by timing, which another machine "
         "may choose otherwise",
@@ -104,13 +105,6 @@ class SynthConfig(StageConfig):
     def _levels(cls, value: tuple[int, int]) -> tuple[int, int]:
         if not 0 <= value[0] <= value[1] <= 1000:
             raise ValueError(f"{list(value)} is no range within 0 to 1000; give the lower end first")
-        return value
-
-    @field_validator("batch")
-    @classmethod
-    def _positive(cls, value: int | str) -> int | str:
-        if isinstance(value, int) and not 1 <= value <= 1024:
-            raise ValueError(f"{value} is not within 1 to 1024")
         return value
 
     @field_validator("gamma", "trace_strength")
@@ -172,14 +166,8 @@ def trained_size(config: SynthConfig) -> int | None:
 
 def refusal(config: SynthConfig, others: Mapping[str, Any]) -> str:
     """Why nothing can be made of the crops of this run by these weights; empty where it can."""
-    size, trained = getattr(others.get("align"), "size", None), trained_size(config)
-    if config.any_size or size is None or trained is None or size == trained:
-        return ""
-    key = "stdn_weights" if config.method == "stdn" else "weights"
-    return (
-        f"synth: the crops are {size} px wide (align.size) but the network in {getattr(config, key)} was trained on {trained}; "
-        f"set align.size={trained}, give other synth.{key}, or allow it with synth.any_size=true"
-    )
+    size, key = getattr(others.get("align"), "size", None), "stdn_weights" if config.method == "stdn" else "weights"
+    return "" if size is None else wrong_size((size, size), trained_size(config), "synth", key, config)
 
 
 _TERMS: dict[str, Term] = {

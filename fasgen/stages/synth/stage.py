@@ -16,9 +16,9 @@ from fasgen.seeds import normal_noise, sample_seed
 from fasgen.stages.align.template import target
 from fasgen.stages.batching import Fetched, in_slots, resolve_dtype, to_device, to_signed
 from fasgen.stages.compiled import compiled
-from fasgen.stages.defake.config import batch_size
 from fasgen.stages.physical.config import STYLES
 from fasgen.stages.physical.simulate import Simulated, simulate
+from fasgen.stages.settings import batch_size, wrong_size
 from fasgen.stages.stage import RGB, Product, Reject, Sample
 from fasgen.stages.synth.config import SynthConfig, model_folder, simulated_key
 from fasgen.stages.synth.difffas.diffusion import Passes
@@ -126,7 +126,8 @@ class Diffusion:
         """Everything from crops to spoofs, on the device."""
         size = self.batch
         crops = in_slots(samples, size, lambda sample: sample.images["crop"])
-        self._check_size(crops.shape[1:3])
+        if wrong := wrong_size((crops.shape[1], crops.shape[2]), self.model.size, "synth", "weights", self.config):
+            raise ConfigError(wrong)
         styles = np.zeros((size, *guides[0].shape), np.uint8)
         t, gamma = torch.zeros(size, dtype=torch.int64), torch.ones(size)
         for sample, guide, strength in zip(samples, guides, strengths, strict=True):
@@ -157,13 +158,6 @@ class Diffusion:
         levels = ((made + 1) * 127.5).permute(0, 2, 3, 1)
         finite = levels.isfinite().flatten(1).all(1)
         return Fetched({"crop": levels.nan_to_num().round().clamp(0, 255).to(torch.uint8), "finite": finite})
-
-    def _check_size(self, size: tuple[int, ...]) -> None:
-        if size != (self.model.size, self.model.size) and not self.config.any_size:
-            raise ConfigError(
-                f"synth: the crops are {size[1]} x {size[0]} px but the network was trained on {self.model.size}; "
-                f"set align.size={self.model.size}, give other synth.weights, or allow it with synth.any_size=true"
-            )
 
     def _product(
         self, sample: Sample, made: Mapping[str, Any], strength: tuple[int, float], simulated: Simulated | None

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from fasgen.records import Reason, Scalar
 from fasgen.seeds import sample_seed
 from fasgen.stages.batching import Fetched, in_slots, to_device
-from fasgen.stages.defake.config import batch_size
 from fasgen.stages.defake.cue import crop_points
 from fasgen.stages.physical.simulate import Simulated
+from fasgen.stages.settings import batch_size
 from fasgen.stages.stage import RGB, Product, Reject, Sample
 from fasgen.stages.stdn.config import weights_folder
 from fasgen.stages.stdn.model import Disentangler

@@ -1,0 +1,43 @@
+"""Settings that stages share, and what follows from them. Importing this imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator
+
+AUTO_BATCH = 16
+"""Faces a call where nothing was measured: what two CPU cores like."""
+
+
+def _in_range(value: int | str) -> int | str:
+    if isinstance(value, int) and not 1 <= value <= 1024:
+        raise ValueError(f"{value} is not within 1 to 1024")
+    return value
+
+
+Batch = Annotated[int | Literal["auto"], AfterValidator(_in_range)]
+"""Faces a call, or ``auto``."""
+
+
+def batch_size(config: Any) -> int:
+    """Faces a call, of a configuration with a :data:`Batch`."""
+    return AUTO_BATCH if config.batch == "auto" else int(config.batch)
+
+
+def wrong_size(sides: tuple[int, int], trained: int | None, stage: str, key: str, config: Any) -> str:
+    """Why crops are not of the size that a network was trained on; empty where they are, or where any will do.
+
+    Args:
+        sides: height and width of the crops, px.
+        trained: side of the crops that it was trained on, px; ``None`` where it takes any.
+        stage: name of the stage.
+        key: name of the setting that says the network's weights.
+        config: the stage's configuration, with ``any_size``.
+    """
+    if config.any_size or trained is None or sides == (trained, trained):
+        return ""
+    return (
+        f"{stage}: the crops are {sides[1]} x {sides[0]} px (align.size) but the network in {getattr(config, key)} was trained "
+        f"on {trained}; set align.size={trained}, give other {stage}.{key}, or allow it with {stage}.any_size=true"
+    )
