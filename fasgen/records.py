@@ -128,5 +128,8 @@ PROVENANCE: tuple[Column, ...] = (
 )
 """Columns that every row inherits from its source, unchanged through all one-to-one stages."""
 
+PHOTOGRAPHED = "photographed"
+"""The lane of what was photographed. Others are named after the stages that draw their samples from it."""
+
 MADE_BY = ("seed", "plan_hash", "weights")
 """Columns of every manifest that say what made a row. Its plan hash covers all stages above it."""

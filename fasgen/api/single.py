@@ -11,9 +11,8 @@ import numpy as np
 
 from fasgen.errors import ConfigError
 from fasgen.manifests.images import encode_png
-from fasgen.manifests.products import PHOTOGRAPHED
-from fasgen.pipeline.graph import wire
-from fasgen.records import PROVENANCE, Scalar
+from fasgen.pipeline.wiring import Lanes, wire
+from fasgen.records import PHOTOGRAPHED, PROVENANCE, Scalar
 from fasgen.seeds import sample_seed
 from fasgen.stages import specs
 from fasgen.stages.stage import RGB, Product, Reads, Reject, Sample, SampleCue, Stage, StageConfig, StageSpec, never_off
@@ -42,17 +41,16 @@ class AppliedStage:
         from fasgen.config import load, nearest
 
         known = specs()
-        if name not in known:
+        if name not in known and name not in Lanes(known).makes:
             near = nearest(name, list(known))
             hint = f"; did you mean {near}?" if near else "."
             raise ConfigError(f"there is no stage {name!r}{hint} Stages: {', '.join(known)}")
-        key = known[name].key
-        self._config = load({**config, key: {**config.get(key, {}), **settings}})
-        self._specs = {one: _alone(spec, one == name) for one, spec in known.items()}
-        wired = wire(self._specs, lambda section: getattr(self._config, section))
-        if name not in wired or PHOTOGRAPHED not in wired[name].samples:
+        if PHOTOGRAPHED not in Lanes(known).makes[name][1]:
             raise ConfigError(f"{name} is made of what is drawn from a whole store: it cannot be applied to single pictures")
-        self._lanes = {one: next(iter(wiring.lanes), ()) for one, wiring in wired.items()}
+        self._config = load({**config, name: {**config.get(name, {}), **settings}})
+        self._specs = {one: _alone(spec, one == name) for one, spec in known.items()}
+        wired = wire(self._specs, lambda stage: getattr(self._config, stage))
+        self._lanes = {one: next(iter(wiring.sets), ()) for one, wiring in wired.items()}
         self._order = [one for one in wired if one in _needed(name, self._lanes)]
         sections = {one: self._section(one) for one in self._order}
         for one, section in sections.items():
@@ -87,7 +85,7 @@ class AppliedStage:
         return [one[self.name] for one in made]
 
     def _section(self, stage: str) -> Any:
-        return getattr(self._config, self._specs[stage].key)
+        return getattr(self._config, stage)
 
     def _make(self, stage: str, pictures: Sequence[RGB], ids: Sequence[str], made: list[Made]) -> None:
         spec, section = self._specs[stage], self._section(stage)

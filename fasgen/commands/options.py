@@ -112,24 +112,31 @@ def find_store(config_path: Path | None, store: Path | None) -> Path:
 def _stages(value: str) -> tuple[str, ...]:
     from fasgen.config import nearest
     from fasgen.errors import ConfigError
-    from fasgen.stages import STAGES
 
+    known = _known()
     names = tuple(dict.fromkeys(name.strip() for name in value.strip("[]").split(",") if name.strip()))
     for name in names:
-        if name not in STAGES and name != "all":
-            guess = nearest(name, [*STAGES, "all"])
+        if name not in known and name != "all":
+            guess = nearest(name, [*known, "all"])
             hint = f"; did you mean stage={guess}?" if guess else "."
-            raise ConfigError(f"there is no stage {name!r}{hint} Stages: {', '.join(STAGES)}, or all")
+            raise ConfigError(f"there is no stage {name!r}{hint} Stages: {', '.join(known)}, or all")
     if not names:
-        raise ConfigError(f"stage= names no stage. Stages: {', '.join(STAGES)}, or all")
+        raise ConfigError(f"stage= names no stage. Stages: {', '.join(known)}, or all")
     return ("all",) if "all" in names else names
+
+
+def _known() -> list[str]:
+    """All that ``stage=`` may name."""
+    from fasgen.pipeline.wiring import Lanes
+    from fasgen.stages import specs
+
+    return list(Lanes(specs()).makes)
 
 
 def _refuse_bare_stage(setting: str) -> None:
     from fasgen.errors import ConfigError
-    from fasgen.stages import STAGES
 
-    if setting in {*STAGES, "all"}:
+    if setting in {*_known(), "all"}:
         raise ConfigError(f"{setting!r} is not a setting; did you mean stage={setting}?")
 
 

@@ -77,7 +77,7 @@ def _measured(address: str, job: Rehearsal, model: str) -> dict[int, float]:
     """Images a second by batch, of a stage on a GPU of this machine or of the cluster."""
     from fasgen.pipeline.graph import resolve
 
-    name = resolve(job.target).key
+    name = resolve(job.target).name
     click.echo(f"measuring which batch suits {name} on {model}, once: {name}.batch=N takes N without measuring", err=True)
     if address:
         from fasgen.pipeline.ray_engine import rehearse

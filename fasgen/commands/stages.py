@@ -9,7 +9,9 @@ import click
 from fasgen.commands.text import table
 
 if TYPE_CHECKING:
-    from fasgen.stages.stage import StageSpec
+    from collections.abc import Sequence
+
+    from fasgen.stages.stage import Reads, StageSpec
 
 
 @click.command(short_help="List the stages and the trainings.")
@@ -18,19 +20,26 @@ def stages() -> None:
 
     [cues] are those that the stages which are on make, whichever they are.
     """
+    from fasgen.pipeline.wiring import Lanes
     from fasgen.stages import specs
     from fasgen.training.config import trainings
 
-    rows = [(name, _inputs(spec), spec.device, spec.version, spec.summary) for name, spec in specs().items()]
+    known = specs()
+    lanes = Lanes(known)
+    rows = []
+    for name, (stage, of) in lanes.makes.items():
+        spec = known[stage]
+        summary = spec.summary if name == stage else f"what {stage} makes of the samples of {of[0]}"
+        rows.append((name, _inputs(spec, [lanes.reads(stage, lane) for lane in of]), spec.device, spec.version, summary))
     click.echo(table(("stage", "from", "device", "version", "what it makes"), rows))
     click.echo()
     click.echo(table(("training", "what it trains"), [(name, spec.summary) for name, spec in trainings().items()]))
 
 
-def _inputs(spec: StageSpec) -> str:
+def _inputs(spec: StageSpec, sets: Sequence[Sequence[Reads]]) -> str:
     lanes = [
         " + ".join([*dict.fromkeys(read.stage for read in reads), *(["[cues]"] if spec.gathers else [])])
-        for reads in (spec.reads, spec.also)
+        for reads in sets
         if reads
     ]
     return " and ".join(lanes) or "sources"

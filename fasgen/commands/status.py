@@ -47,9 +47,10 @@ def status(config_path: Path | None, store: Path | None, everything: bool) -> No
 def in_order(store: Path, *, everything: bool = False) -> list[Path]:
     """Folders of the current generations, or of all: stages in order, each one's newest first; unknown stages last."""
     from fasgen.manifests.plan_file import generations, latest, read_current
-    from fasgen.stages import STAGES
+    from fasgen.pipeline.wiring import Lanes
+    from fasgen.stages import specs
 
-    order = {name: rank for rank, name in enumerate(STAGES)}
+    order = {name: rank for rank, name in enumerate(Lanes(specs()).makes)}
     rank = {one.folder: rank for listed in read_current(store).values() for rank, one in enumerate(listed)}
     found = [
         (order.get(one.stage, len(order)), one.stage, rank.get(one.folder.name, len(rank)), one.folder)

@@ -66,8 +66,6 @@ def _sections() -> Iterator[str]:
     for name in rest:
         yield from _below(root.model_fields[name], name, _SOURCES if name == "sources" else "")
     for name, spec in specs().items():
-        if spec.section:
-            continue
         yield f"## `{name}`: {spec.summary}\n"
         yield _table(spec.config, f"{name}.", list(spec.config.model_fields))
         for key, field in spec.config.model_fields.items():

@@ -74,7 +74,7 @@ class Config(_Frozen):
 
 def root_model() -> type[Config]:
     """The model of the whole configuration for the stages and trainings that exist now."""
-    own = {name: spec for name, spec in specs().items() if not spec.section}
+    own = specs()
     stages = {name: spec.config for name, spec in own.items()}
     summaries = {name: spec.summary for name, spec in own.items()}
     return _build(

@@ -9,9 +9,7 @@ from typing import Any
 
 from fasgen.manifests.plan_file import Generation, latest, read_plan
 from fasgen.manifests.unit import committed_units
-
-PHOTOGRAPHED, SYNTHESISED = "photographed", "synthesised"
-"""What rows are: photographs, and spoofs that were made of them."""
+from fasgen.records import PHOTOGRAPHED
 
 LEVELS = 127.5
 """The number that stands for 1 in 8-bit levels."""
@@ -48,7 +46,7 @@ class Products:
     """What a generation holds.
 
     Attributes:
-        samples: what its rows are, of `PHOTOGRAPHED` and `SYNTHESISED`.
+        lanes: the lanes that its rows are of.
         primaries: stages whose ok rows are its rows; empty for one that reads sources.
         draws: whether its rows were drawn by a roster.
         picture: the image field that is the picture of the sample from here on; empty where it left the picture as it was.
@@ -59,7 +57,7 @@ class Products:
             ``worse``.
     """
 
-    samples: frozenset[str] = frozenset()
+    lanes: frozenset[str] = frozenset()
     primaries: tuple[str, ...] = ()
     draws: bool = False
     picture: str = ""
@@ -71,13 +69,13 @@ class Products:
     @property
     def cuts(self) -> bool:
         """Whether it cut the picture of each photograph out of its source."""
-        return PHOTOGRAPHED in self.samples and bool(self.picture) and not self.primaries
+        return PHOTOGRAPHED in self.lanes and bool(self.picture) and not self.primaries
 
 
 def products(plan: Mapping[str, Any]) -> Products:
     """What a plan says; of a plan from before it said so, nothing."""
     return Products(
-        frozenset(_words(plan.get("samples"))),
+        frozenset(_words(plan.get("lanes"))),
         _words(plan.get("primaries")),
         plan.get("roster") is True,
         _text(plan.get("picture")),
@@ -97,7 +95,7 @@ def maker_of(store: Path, array: str) -> Generation | None:
     """The generation that has an array of photographs, of those that are current; None where there is none."""
     for one in latest(store):
         made = products(read_plan(one.folder))
-        if array in made.arrays and PHOTOGRAPHED in made.samples:
+        if array in made.arrays and PHOTOGRAPHED in made.lanes:
             return one
     return None
 

@@ -12,9 +12,10 @@ from fasgen.errors import FasgenError
 from fasgen.manifests.added_file import Added, read_added
 from fasgen.pipeline import listing
 from fasgen.pipeline.batch import Batches, is_auto
-from fasgen.pipeline.graph import Wiring, resolve, wire
+from fasgen.pipeline.graph import resolve
 from fasgen.pipeline.plan import Plan, RunConfig, plan_stage
 from fasgen.pipeline.stage_plan import StagePlan
+from fasgen.pipeline.wiring import Wiring, wire
 from fasgen.sources.config import SourceConfig
 from fasgen.stages import STAGES
 from fasgen.stages.stage import StageConfig, StageSpec
@@ -49,17 +50,17 @@ def build_addition(
     Raises:
         ConfigError: a photograph is not among the sources any more.
     """
-    specs = _begun({name: resolve(target) for name, target in targets.items()}, base)
+    specs: dict[str, StageSpec] = {name: resolve(target) for name, target in targets.items()}
     config = _settled(config, base)
-    wired = wire(specs, lambda section: getattr(config, section))
+    wired = _begun(wire(specs, lambda stage: getattr(config, stage)), base)
     rows = listing.only(base.listing, samples, first, _met(base, wired))
     plans: dict[str, StagePlan] = {}
     will_have: dict[str, frozenset[int]] = {}
     for name in wired:
         plan = plan_stage(
             name,
-            targets[name],
-            specs[name],
+            targets[wired[name].stage],
+            specs[wired[name].stage],
             wired[name],
             config,
             base.store,
@@ -138,7 +139,7 @@ def _recorded(base: Plan, config: RunConfig, added: Added) -> _Recorded:
         plan = added.plans.get(stage.folder.name)
         if plan is not None:
             settings = _merged(plan.get("config"), stage.config.model_dump())
-            sections[stage.spec.key] = type(stage.config).model_validate(settings)
+            sections[stage.spec.name] = type(stage.config).model_validate(settings)
     return _Recorded(config, base.seed, base.listing.unit_rows, config.sources, sections)
 
 
@@ -154,9 +155,9 @@ def _settled(config: RunConfig, base: Plan) -> RunConfig:
     """``config`` with the batches of the generations that are added to, where it leaves them to the device."""
     sections: dict[str, StageConfig] = {}
     for stage in base.stages.values():
-        section = getattr(config, stage.spec.key)
+        section = getattr(config, stage.spec.name)
         if is_auto(section):
-            sections.setdefault(stage.spec.key, section.model_copy(update={"batch": stage.batch}))
+            sections.setdefault(stage.spec.name, section.model_copy(update={"batch": stage.batch}))
     return _Recorded(config, config.seed, config.unit_rows, config.sources, sections) if sections else config
 
 
@@ -170,17 +171,16 @@ def recorded_hashes(added: Added) -> dict[str, str]:
     return {folder: str(plan.get("plan_hash")) for folder, plan in added.plans.items()}
 
 
-def _begun(specs: Mapping[str, StageSpec], base: Plan) -> dict[str, StageSpec]:
-    """The stages that have work to add to: what was never made cannot be added to, nor what reads it."""
-    there = {name for name in specs if name in base.stages and base.stages[name].committed}
-    reads = {name: {read.stage for read in (*specs[name].reads, *specs[name].guides)} for name in there}
-    while lacking := {name for name in there if not reads[name] <= there}:
-        there -= lacking
-    return {
-        name: spec if all(read.stage in there for read in spec.also) else replace(spec, also=())
-        for name, spec in specs.items()
-        if name in there
-    }
+def _begun(wired: Mapping[str, Wiring], base: Plan) -> dict[str, Wiring]:
+    """What there is work to add to: what was never made cannot be added to, nor what reads it."""
+    found: dict[str, Wiring] = {}
+    for name, wiring in wired.items():
+        lanes = {lane: tuple(r for r in reads if not r.cue or r.stage in found) for lane, reads in wiring.lanes.items()}
+        lanes = {lane: reads for lane, reads in lanes.items() if all(read.stage in found for read in reads)}
+        begun = name in base.stages and base.stages[name].committed
+        if begun and next(iter(wiring.lanes)) in lanes and all(read.stage in found for read in wiring.guides):
+            found[name] = replace(wiring, lanes=lanes)
+    return found
 
 
 def _met(base: Plan, wired: Mapping[str, Wiring]) -> dict[str, str]:

@@ -119,7 +119,7 @@ def _key(spec: StageSpec, config: StageConfig, weights: Mapping[str, str], side:
     del settings["batch"]
     decides = {"config": settings, "version": spec.version, "weights": dict(weights), "side": side}
     digest = hashlib.sha256(canonical_json({**decides, "libraries": dict(library_versions())})).hexdigest()
-    return f"{spec.key}/{digest[:16]}"
+    return f"{spec.name}/{digest[:16]}"
 
 
 def _read(path: Path) -> dict[str, dict[str, int]]:

@@ -144,7 +144,7 @@ def weights(config: Config) -> Iterator[Check]:
 
     for name, spec in stages.specs().items():
         try:
-            digests = digest_weights(spec.weights(config.stage(spec.key)))
+            digests = digest_weights(spec.weights(config.stage(name)))
         except (FasgenError, OSError) as error:
             yield Check("fail", f"weights of {name}", str(error), f"see `fasgen stages` and set {name}'s weights")
             continue
@@ -181,7 +181,7 @@ def _usable(config: Config) -> list[str]:
     usable: list[str] = []
     for name, spec in stages.specs().items():
         try:
-            there = all(path.exists() for path in spec.weights(config.stage(spec.key)).values())
+            there = all(path.exists() for path in spec.weights(config.stage(name)).values())
         except FasgenError:
             there = False
         if there and all(read.stage in usable for read in spec.reads):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from fasgen.errors import SourceError
+from fasgen.errors import SourceError, StoreError
 from fasgen.manifests.roster_file import IDENTITY, read_roster
 from fasgen.manifests.shard import Row
 from fasgen.pipeline.calling import is_out_of_memory, one_line
@@ -139,18 +140,24 @@ class UpstreamInput:
             for row in self._inputs.rows(reads[0].stage):
                 if row["status"] == "ok":
                     planned[self._place(lane, row)] = (lane, row)
+        keys = Counter((row["row"], row["variant"]) for _, row in planned.values())
+        if twice := next((key for key, count in keys.items() if count > 1), None):
+            raise StoreError(
+                f"{task.key.stage} unit {task.key.unit}: two of its lanes have a variant {twice[1]} of row {twice[0]}; let the "
+                "roster of one of them number its variants from another number on"
+            )
         self.places = sorted(planned)
         self._planned = [planned[place] for place in self.places]
 
     def _place(self, lane: int, row: Mapping[str, Scalar]) -> int:
         """Rank among all that might have come: rejects leave their places empty, so that nobody else moves.
 
-        Variants follow what was photographed, a unit's length on.
+        Variants follow what was photographed, a unit's length on, those of several lanes in turn.
         """
         if row["variant"] == 0:
             return int(str(row["row"]))
-        drawn = self._inputs.place(self._task.lanes[lane], row)
-        return drawn if len(self._task.lanes) == 1 else self._task.unit_rows + drawn
+        drawn, others = self._inputs.place(self._task.lanes[lane], row), len(self._task.lanes) - 1
+        return self._task.unit_rows + drawn * others + lane - 1 if others else drawn
 
     def load(self, position: int) -> Loaded:
         """Read one row's images, arrays, bytes and columns; a row that another upstream stage rejected inherits the reason."""

@@ -21,12 +21,13 @@ from fasgen.manifests.weights import digest_weights
 from fasgen.pipeline import listing
 from fasgen.pipeline.batch import Batches, begun, is_auto
 from fasgen.pipeline.engine import UnitTask, UpstreamUnit
-from fasgen.pipeline.graph import SOURCES, Wiring, plain, plan_hash, resolve, wire, with_ancestors
+from fasgen.pipeline.graph import SOURCES, plain, plan_hash, resolve
 from fasgen.pipeline.listing import Listing
 from fasgen.pipeline.resources import Resources, claim, domain, machine
 from fasgen.pipeline.roster import draw_roster, extend_roster, roster_path
 from fasgen.pipeline.schedule import Assign, Key, StageWork
 from fasgen.pipeline.stage_plan import StagePlan, kernels_measured
+from fasgen.pipeline.wiring import Lanes, Wiring, wire, with_ancestors
 from fasgen.sources.config import SourceConfig
 from fasgen.stages import STAGES
 from fasgen.stages.stage import StageSpec
@@ -117,8 +118,8 @@ class Plan:
                 )
             elif stage.todo and stage.committed and kernels_measured(stage.config):
                 notes.append(
-                    f"{stage.name}: its kernels are chosen by measuring them ({stage.spec.key}.compile=max); what is added now "
-                    f"may differ in the last bits from the {len(stage.committed)} units that are there"
+                    f"{stage.name}: its kernels are chosen by measuring them ({stage.spec.name}.compile=max); what is added "
+                    f"now may differ in the last bits from the {len(stage.committed)} units that are there"
                 )
         return notes
 
@@ -168,7 +169,7 @@ class Plan:
             "guided_by": stage.wiring.guided_by,
             "roster": stage.spec.roster is not None,
             "shipped": stage.spec.shipped,
-            "samples": sorted(stage.wiring.samples),
+            "lanes": list(stage.wiring.lanes),
             "picture": stage.spec.picture,
             "arrays": [array.name for array in stage.spec.arrays],
             "cues": [asdict(cue) for cue in stage.spec.cues],
@@ -210,9 +211,9 @@ class Plan:
             batch=stage.batch,
             run_seed=self.seed,
             accelerator=self._on_accelerator(stage),
-            source=None if stage.wiring.lanes else self.listing.slice(assign.key.unit),
+            source=None if stage.wiring.sets else self.listing.slice(assign.key.unit),
             upstream={name: UpstreamUnit(self.stages[name].folder, self.stages[name].spec.tar) for name in stage.wiring.stages},
-            lanes=stage.wiring.lanes,
+            lanes=stage.wiring.sets,
             guides=stage.wiring.guides,
             unit_rows=self.listing.unit_rows,
             inputs=self.inputs(assign.key),
@@ -318,16 +319,17 @@ def build_plan(
         WeightsError: a stage's weights are not there.
     """
     specs: dict[str, StageSpec] = {name: resolve(target) for name, target in targets.items()}
-    wired = wire(specs, lambda section: getattr(config, section))
+    wired = wire(specs, lambda stage: getattr(config, stage))
     names = list(wired) if list(wanted) == ["all"] else list(wanted)
+    made = Lanes(specs).makes
     for name in names:
-        if name not in specs:
-            raise ConfigError(f"there is no stage {name!r}; the stages are {', '.join(specs)}, or all")
+        if name not in made:
+            raise ConfigError(f"there is no stage {name!r}; the stages are {', '.join(made)}, or all")
         if name not in wired:
-            raise ConfigError(f"stage {name} is switched off by the configuration; see the keys below {specs[name].key}")
-    sections = {name: getattr(config, specs[name].key) for name in wired}
-    for name in names:
-        if why := specs[name].refusal(sections[name], sections):
+            raise ConfigError(f"stage {name} is switched off by the configuration; see the keys below {made[name][0]}")
+    sections = {wiring.stage: getattr(config, wiring.stage) for wiring in wired.values()}
+    for stage in dict.fromkeys(wired[name].stage for name in names):
+        if why := specs[stage].refusal(sections[stage], sections):
             raise ConfigError(why)
     resources = resources or claim(machine())
     batches = batches or Batches(resources)
@@ -346,8 +348,8 @@ def build_plan(
     for name in with_ancestors(wired, names):
         plan = plan_stage(
             name,
-            targets[name],
-            specs[name],
+            targets[wired[name].stage],
+            specs[wired[name].stage],
             wired[name],
             config,
             store,
@@ -385,7 +387,7 @@ def plan_stage(
     """The part of one stage, whose upstreams are planned already.
 
     Args:
-        name: the stage.
+        name: of what the stage makes of its lane.
         target: ``module:attribute`` of its specification.
         spec: its specification.
         wiring: what it reads.
@@ -404,13 +406,15 @@ def plan_stage(
     Raises:
         WeightsError: its weights are not there.
     """
-    own: Any = getattr(config, spec.key)
+    own: Any = getattr(config, wiring.stage)
     weights = digest_weights(spec.weights(own))
     upstream = {stage: above[stage].plan_hash for stage in wiring.stages} or {SOURCES: rows.basis}
 
     def hashed(own: Any) -> str:
         batch = spec.batch(own)
-        return plan_hash(spec, own, weights=weights, upstream=upstream, unit_rows=rows.unit_rows, seed=config.seed, batch=batch)
+        return plan_hash(
+            name, spec, own, weights=weights, upstream=upstream, unit_rows=rows.unit_rows, seed=config.seed, batch=batch
+        )
 
     why = ""
     if is_auto(own):
@@ -521,7 +525,7 @@ def _basis(identities: Identities, source: Path, units: Iterable[int]) -> str:
 def _inputs(
     spec: StageSpec, wiring: Wiring, folder: Path, above: Mapping[str, StagePlan], identities: Identities
 ) -> Inputs | None:
-    if not wiring.lanes:
+    if not wiring.sets:
         return None
     reads = {stage: above[stage].folder for stage in wiring.reads}
     guides = {read.stage: (above[read.stage].folder, tuple(read.columns)) for read in wiring.guides}

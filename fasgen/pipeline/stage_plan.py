@@ -10,7 +10,7 @@ from pathlib import Path
 from fasgen.manifests.inputs import Inputs
 from fasgen.manifests.plan_file import read_plan, weights_digest
 from fasgen.manifests.shard import UnitSummary
-from fasgen.pipeline.graph import Wiring
+from fasgen.pipeline.wiring import Wiring
 from fasgen.stages.stage import StageConfig, StageSpec
 
 
@@ -24,7 +24,7 @@ class StagePlan:
     """One stage's part in a run.
 
     Attributes:
-        name: stage name.
+        name: of what the stage makes of its lane; the stage's own, or with the lane before it.
         target: ``module:attribute`` of its specification.
         spec: its specification.
         wiring: what it reads in this run.

@@ -38,21 +38,17 @@ class Upstream:
         """The place that the roster gave a variant: the stage that drew it stored it in its column ``place``."""
         key = int(str(row["row"])), int(str(row["variant"]))
         for read in lane:
-            stored = self._readers[read.stage].row(*key)
+            stored = None if read.parent else self._readers[read.stage].row(*key)
             if stored is not None and stored.get("place") is not None:
                 return int(str(stored["place"]))
         raise StoreError(f"{self._task.key.stage} unit {self._task.key.unit}: no stage that it reads gives the place of {key}")
 
     def fill(self, sample: Sample, lane: Sequence[Reads], row: Mapping[str, Scalar]) -> Reject | None:
-        """Put into ``sample`` what ``lane`` reads of its row and of its guide, or say why that cannot be.
-
-        A stage that knows no variants gives what it has of the photographed face.
-        """
+        """Put into ``sample`` what ``lane`` reads of its row, of its photograph and of its guide, or say why that cannot be."""
         number, variant = int(str(row["row"])), int(str(row["variant"]))
         for read in lane:
             reader = self._readers[read.stage]
-            which = variant if reader.row(number, variant) is not None else 0
-            stored = reader.row(number, which)
+            stored = reader.row(number, 0 if read.parent else variant)
             if stored is None or stored["status"] != "ok":
                 return _inherited(read.stage, stored)
             _take(sample, read, reader, stored)

@@ -12,8 +12,6 @@ STAGES: dict[str, str] = {
     "identify": "fasgen.stages.identify.config:SPEC",
     "defake": "fasgen.stages.defake.config:SPEC",
     "synth": "fasgen.stages.synth.config:SPEC",
-    "synth_identify": "fasgen.stages.synth.config:SYNTH_IDENTIFY",
-    "synth_defake": "fasgen.stages.synth.config:SYNTH_DEFAKE",
     "lgsc": "fasgen.stages.lgsc.config:SPEC",
     "stdn": "fasgen.stages.stdn.config:SPEC",
     "screen": "fasgen.stages.screen.config:SPEC",

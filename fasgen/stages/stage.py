@@ -27,6 +27,9 @@ RGB = NDArray[np.uint8]
 """An image: H x W x 3, uint8, RGB, sRGB levels 0 to 255."""
 
 
+PICTURE = "picture"
+"""In place of a stage's name in `Reads`: whichever stage made the picture of the samples at hand, the crop or the spoof."""
+
 NOT_CUES = frozenset({"image", "png", "json", "label", "meta", "embedding"})
 """Names that mean something else in a shard, or to its readers."""
 
@@ -100,16 +103,21 @@ class SampleCue:
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """What a stage takes from one upstream stage's committed unit.
+    """What a stage takes of a sample from one upstream stage's committed unit.
+
+    Of a sample that was made of a photograph, it is what the upstream stage made of the sample itself; where that stage does
+    not run on such samples, what it made of the photograph.
 
     Attributes:
-        stage: upstream stage's name.
+        stage: upstream stage's name, or ``PICTURE``.
         images: image fields, decoded to RGB and put into ``Sample.images`` under ``field``.
         encoded: image fields wanted as stored bytes in ``Sample.files`` under ``field`` (nothing is decoded).
         arrays: array fields, put into ``Sample.arrays``.
         columns: manifest columns, put into ``Sample.values``.
         prefix: put before every name, where two stages have fields of one name.
         cue: a cue, put into ``Sample.cues`` with its columns; `StageSpec.gathers` leads to it.
+        parent: of the photograph that the sample was made of, whatever there is of the sample itself.
+        lanes: lanes on which it is read at all; empty: on all.
     """
 
     stage: str
@@ -119,6 +127,8 @@ class Reads:
     columns: tuple[str, ...] = ()
     prefix: str = ""
     cue: Cue | None = None
+    parent: bool = False
+    lanes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,15 +288,16 @@ class StageSpec:
         device: ``accelerator`` for stages that gain from a GPU, ``cpu`` for those that do not.
         tar: name of the unit's tar, formatted with ``unit``.
         shipped: true if the product is the final delivery, which gets an index and a data card when a run has made all it can.
-        section: key of its configuration; empty: its name. Stages that do the same to other samples share a section.
-        also: a second set of reads, primary first, whose rows are added to those of ``reads``: what was synthesised beside what
-            was photographed. It is left out where its stages are off.
+        lanes: lanes on which it runs, of those on which it finds what it reads; empty: all. A lane is what was photographed
+            (``PHOTOGRAPHED``), or what a stage with a roster draws, under the name of that stage. What it makes of the first
+            has the stage's name, what of another has that lane's name before it (``synth_defake``).
+        joins: whether its lanes go into one generation; else each has a generation of its own.
         guides: what is read of each row's guide (`Roster`), best under a prefix; every unit of these stages must be committed
             before the first unit is made.
         roster: for a stage that draws its rows; it then has one upstream stage, ``roster.source`` being the primary.
         off: from a config, whether the stage is left out of runs altogether, with all that cannot do without it.
         gathers: for a stage that reads the cues of all others: from a config, the names of those that it takes, None for all
-            that stages make which are on. In each of its lanes it finds those that are made of the lane's samples.
+            that stages make which are on. On each of its lanes it finds those that are made of the lane's samples.
         synthetic: from a config, those of its images that are generated, with the term of the mark that their files get.
         refusal: from its configuration and those of the other stages of the run, by name, why it cannot run with them; empty
             where it can. Asked when a run is planned, before anything is made: it reads what weights say of themselves.
@@ -310,8 +321,8 @@ class StageSpec:
     device: Literal["accelerator", "cpu"] = "cpu"
     tar: str = "{unit:05d}.tar"
     shipped: bool = False
-    section: str = ""
-    also: tuple[Reads, ...] = ()
+    lanes: tuple[str, ...] = ()
+    joins: bool = False
     guides: tuple[Reads, ...] = ()
     roster: Roster | None = None
     off: Callable[[Any], bool] = never_off
@@ -319,11 +330,6 @@ class StageSpec:
     synthetic: Callable[[Any], Mapping[str, Term]] = no_marks
     refusal: Callable[[Any, Mapping[str, Any]], str] = never_refuses
     rehearse: str = ""
-
-    @property
-    def key(self) -> str:
-        """Key of its configuration."""
-        return self.section or self.name
 
     @property
     def cues(self) -> tuple[Cue, ...]:

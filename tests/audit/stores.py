@@ -70,7 +70,7 @@ def make_store(store: Path, *, hostile: bool = False, shift: float = 0.0) -> Pat
         upstream = {above[name]: hashes.get(above[name], "0" * 64)}
         plan = {"stage": name, "plan_hash": hashes[name], "upstream": upstream, "units": UNITS, "rows": UNITS * ROWS}
         plan |= {"primaries": [name for name in upstream if name != "sources"], "roster": name == "synth"}
-        plan |= {"samples": ["synthesised" if name.startswith("synth") else "photographed"]}
+        plan |= {"lanes": ["synth" if name.startswith("synth") else "photographed"]}
         plan |= {"picture": "crop"} if name in ("align", "synth") else {"scores": [[one.name, one.higher] for one in SCORES]}
         plan |= {"cues": [RESIDUAL], "arrays": ["residual"]} if name == "score" else {}
         weights = {HOSTILE if hostile else "net": "ab" * 32}

@@ -13,7 +13,7 @@ from fasgen.manifests.products import CueFacts, Products, cutter, maker_of, prod
 
 CUE = {"name": "map", "doc": "a map", "one": 32767, "card": "A map.", "drawn": "magnitude", "leaves": "rest"}
 PLAN: dict[str, Any] = {
-    "samples": ["photographed"],
+    "lanes": ["photographed"],
     "primaries": ["cut"],
     "roster": False,
     "picture": "face",
@@ -47,7 +47,7 @@ def test_whatever_a_plan_holds_it_is_read(plan: dict[str, Any]) -> None:
 def test_generations_are_found_by_what_they_hold(tmp_path: Path) -> None:
     assert cutter(tmp_path) is None and maker_of(tmp_path, "embedding") is None and units_of(None) == []
     write_plan(tmp_path / "who-00000000", PLAN)
-    write_plan(tmp_path / "a_who-00000000", PLAN | {"samples": ["synthesised"]})
-    write_plan(tmp_path / "cut-00000000", {"samples": ["photographed"], "picture": "face"})
+    write_plan(tmp_path / "a_who-00000000", PLAN | {"lanes": ["made"]})
+    write_plan(tmp_path / "cut-00000000", {"lanes": ["photographed"], "picture": "face"})
     cut, who = cutter(tmp_path), maker_of(tmp_path, "embedding")
     assert cut and who and (cut.stage, who.stage) == ("cut", "who") and units_of(cut) == []

@@ -10,7 +10,7 @@ import numpy as np
 import toy
 
 from fasgen.records import Column, Reason, Scalar
-from fasgen.stages.stage import ArrayField, Product, Reads, Reject, Roster, Sample, StageConfig, StageSpec
+from fasgen.stages.stage import PICTURE, ArrayField, Product, Reads, Reject, Roster, Sample, StageConfig, StageSpec
 
 
 class MixConfig(StageConfig):
@@ -94,6 +94,7 @@ MIX = StageSpec(
     "mixing:Mix",
     columns=(*OWN, Column("place", "int32", "place"), Column("slot", "int32", "slot")),
     images=("small",),
+    picture="small",
     batch=lambda config: 4,
     guides=(Reads("shrink", images=("small",), prefix="guide_"),),
     roster=Roster("shrink", "mixing:draw", OWN, lambda config: config.variants),
@@ -105,7 +106,7 @@ COMPARE = StageSpec(
     1,
     (
         Reads("mix", images=("small",), columns=("guide_unit", "guide_row")),
-        Reads("shrink", images=("small",), columns=("mean",), prefix="own_"),
+        Reads("shrink", images=("small",), columns=("mean",), prefix="own_", parent=True),
     ),
     StageConfig,
     "mixing:Compare",
@@ -117,11 +118,11 @@ COLLECT = StageSpec(
     "collect",
     "both lanes",
     1,
-    (Reads("noisy"), Reads("shrink", encoded=("small",))),
+    (Reads("noisy", lanes=("photographed",)), Reads("compare", lanes=("mix",)), Reads(PICTURE, encoded=("small",))),
     StageConfig,
     "mixing:Collect",
     columns=(Column("kind", "int32", "variant"), Column("synthetic", "bool", "whether it is a variant")),
-    also=(Reads("compare"), Reads("mix", encoded=("small",))),
+    joins=True,
     tar="fas-{unit:06d}.tar",
     shipped=True,
 )

@@ -126,6 +126,7 @@ SHRINK = StageSpec(
     "toy:Shrink",
     columns=(Column("mean", "float64", "mean level"),),
     images=("small",),
+    picture="small",
     batch=lambda config: config.batch,
 )
 NOISY = StageSpec(

@@ -30,7 +30,7 @@ CONFIG = '''
 from pydantic import Field
 
 from fasgen.records import Column
-from fasgen.stages.stage import Cue, Reads, StageConfig, StageSpec
+from fasgen.stages.stage import PICTURE, Cue, Reads, StageConfig, StageSpec
 
 
 class EdgesConfig(StageConfig):
@@ -45,8 +45,7 @@ SPEC = StageSpec(
     name="edges",
     summary="edges of each crop",
     version=1,
-    reads=(Reads("align", images=("crop",)),),
-    also=(Reads("synth", images=("crop",)),),
+    reads=(Reads(PICTURE, images=("crop",)),),
     config=EdgesConfig,
     factory="edges_room.stage:Edges",
     columns=(Column("sharp", "float32", "mean edge", "levels", "live"),),
@@ -148,7 +147,8 @@ def test_the_configuration_knows_it(house: Path) -> None:
     assert refused.exit_code == 2
     assert "did you mean edges.step?" in refused.stderr
     assert "| `edges.step` | a whole number from 1 to 8 | `1` | distance of the pixels that are compared, px |" in reference()
-    assert "edges of each crop" in command("stages").stdout
+    listed = command("stages").stdout
+    assert "edges of each crop" in listed and "what edges makes of the samples of synth" in listed
 
 
 def test_a_wrong_name_of_a_cue_is_refused_before_anything_runs(house: Path) -> None:
@@ -161,10 +161,12 @@ def test_a_wrong_name_of_a_cue_is_refused_before_anything_runs(house: Path) -> N
 
 def test_its_rows_are_in_the_manifests(store: Path) -> None:
     with UnitReader(folder(store, "edges"), 0) as unit, UnitReader(folder(store, "align"), 0) as align:
-        assert [(row["status"], row["variant"]) for row in unit.rows] == [("ok", 0), ("ok", 1)] * 2
+        assert [(row["status"], row["variant"]) for row in unit.rows] == [("ok", 0)] * 2
         grey = align.image(1, "crop").astype(np.float32).mean(2, keepdims=True)
         assert np.array_equal(unit.array(1, "edges"), np.abs(grey - np.roll(grey, 2, 1)).round())
-        assert unit.rows[2]["sharp"] == pytest.approx(unit.array(1, "edges").mean())
+        assert unit.rows[1]["sharp"] == pytest.approx(unit.array(1, "edges").mean())
+    with UnitReader(folder(store, "synth_edges"), 0) as spoofs:
+        assert [(row["status"], row["variant"]) for row in spoofs.rows] == [("ok", 1)] * 2
     assert command("verify").exit_code == 0
     shown = command("show", "stage = 'edges' and sharp > 0", "--columns", "path,sharp", "--format", "csv").stdout
     assert shown.splitlines()[0] == "path,sharp"
@@ -176,9 +178,10 @@ def test_it_is_shipped_and_read_beside_the_others(store: Path) -> None:
     batch = collate(list(FasDataset(pack, SampleDecoder(cue_scale={"edges": "signed"}))))
     assert batch["edges"].shape == (4, 1, 112, 112) and batch["residual"].shape == (4, 3, 112, 112)
     assert sorted(meta["synthetic"] for meta in batch["meta"]) == [False, False, True, True]
-    with UnitReader(folder(store, "edges"), 0) as unit:
+    with UnitReader(folder(store, "edges"), 0) as own, UnitReader(folder(store, "synth_edges"), 0) as spoofs:
         for edges, meta in zip(batch["edges"], batch["meta"], strict=True):
             variant = int(meta["synthetic"])
+            unit = spoofs if variant else own
             (row,) = (row for row in unit.rows if (row["sample_id"], row["variant"]) == (meta["sample_id"], variant))
             assert np.allclose(edges[0] * 255, unit.array(int(str(row["row"])), "edges", variant)[:, :, 0])
             told = meta["cues"]["edges"]
@@ -212,14 +215,16 @@ def test_the_morning_report_has_its_pictures_and_its_score(store: Path, tmp_path
     assert command("report", "--out", str(tmp_path)).exit_code == 0
     page = document((tmp_path / "report.html").read_text())
     (score,) = (score for score in page["scores"] if score["name"] == "sharp")
-    assert (score["stages"], score["higher"]) == (["edges"], "live")
+    assert (score["stages"], score["higher"]) == (["edges", "synth_edges"], "live")
     assert {"crop", "reconstruction", "residual", "edges"} <= set(max(page["pictures"]["strips"], key=len))
     samples = collect(store)
     (sharp,) = (score for score in samples.scores if score.name == "sharp")
     assert sharp.values[worst_first(sharp)[0]] == np.nanmin(sharp.values)
     assert "| sharp | live | 4 |" in (tmp_path / "REPORT.md").read_text()
-    (edges,) = (stage for stage in page["stages"] if stage["stage"] == "edges")
-    assert (edges["source"], edges["given"], edges["missing"], edges["makes"]) == ("align, synth", 4, 0, False)
+    stages = {stage["stage"]: stage for stage in page["stages"]}
+    for name, source in (("edges", "align"), ("synth_edges", "synth")):
+        edges = stages[name]
+        assert (edges["source"], edges["given"], edges["missing"], edges["makes"]) == (source, 2, 0, False)
 
 
 def test_the_contact_sheet_draws_it_as_it_says(store: Path, tmp_path: Path) -> None:

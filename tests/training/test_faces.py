@@ -107,7 +107,7 @@ def test_many_faces_lie_in_a_mapped_file(folder: Path, tmp_path: Path, monkeypat
 
 def test_live_crops_of_a_store(tmp_path: Path) -> None:
     store = tmp_path / "align-12345678"
-    write_plan(store, {"stage": "align", "plan_hash": "12345678" * 8, "samples": ["photographed"], "picture": "crop"})
+    write_plan(store, {"stage": "align", "plan_hash": "12345678" * 8, "lanes": ["photographed"], "picture": "crop"})
     generator = np.random.default_rng(0)
     crops = generator.integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
     with UnitWriter(store, 0, columns=(), arrays={}, plan_hash="12345678" * 8, weights="w") as writer:
@@ -125,7 +125,7 @@ def test_live_crops_of_a_store(tmp_path: Path) -> None:
 
 def test_faces_turned_away_or_blurred_are_left_out(tmp_path: Path) -> None:
     store = tmp_path / "align-12345678"
-    write_plan(store, {"stage": "align", "plan_hash": "12345678" * 8, "samples": ["photographed"], "picture": "crop"})
+    write_plan(store, {"stage": "align", "plan_hash": "12345678" * 8, "lanes": ["photographed"], "picture": "crop"})
     columns = tuple(Column(name, "float32", name) for name in ("yaw", "pitch", "sharpness"))
     with UnitWriter(store, 0, columns=columns, arrays={}, plan_hash="12345678" * 8, weights="w") as writer:
         for i, (yaw, pitch, sharpness) in enumerate(((-31, 0, 90), (29, -12, 90), (0, 21, 90), (5, 5, 9))):
@@ -145,7 +145,7 @@ def test_faces_turned_away_or_blurred_are_left_out(tmp_path: Path) -> None:
 
 def test_limits_need_their_column(tmp_path: Path) -> None:
     store = tmp_path / "align-12345678"
-    write_plan(store, {"stage": "align", "plan_hash": "12345678" * 8, "samples": ["photographed"], "picture": "crop"})
+    write_plan(store, {"stage": "align", "plan_hash": "12345678" * 8, "lanes": ["photographed"], "picture": "crop"})
     with UnitWriter(store, 0, columns=(), arrays={}, plan_hash="12345678" * 8, weights="w") as writer:
         writer.ok(Row("0" * 16, 0, 0, 0, (), {"label": "live"}), images={"crop": np.zeros((32, 32, 3), np.uint8)})
         writer.commit(1)

@@ -13,8 +13,9 @@ from fasgen.audit.report.sheet import GAIN, SheetRow, columns_of, contact_sheet
 from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.images import encode_png
 from fasgen.manifests.plan_file import read_plan
-from fasgen.manifests.products import PHOTOGRAPHED, Products, products
+from fasgen.manifests.products import Products, products
 from fasgen.manifests.shard import committed_units
+from fasgen.records import PHOTOGRAPHED
 
 SPOOFS = 4
 """Spoofs shown of one face."""
@@ -40,9 +41,7 @@ def write_sheet(folders: Mapping[str, Path], out: Path, limit: int = 24, *, gain
     """
     made = {stage: products(read_plan(folder)) for stage, folder in folders.items() if committed_units(folder)}
     shown = {stage: folders[stage] for stage in made}
-    telling = [
-        stage for stage, one in made.items() if (one.cues and PHOTOGRAPHED in one.samples) or (one.draws and one.picture)
-    ]
+    telling = [stage for stage, one in made.items() if (one.cues and PHOTOGRAPHED in one.lanes) or (one.draws and one.picture)]
     units = sorted({unit for stage in telling for unit in committed_units(shown[stage])})
     share = -(-limit // max(1, len(units)))
     rows: list[SheetRow] = []

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from fasgen.records import Column
 from fasgen.stages.compiled import Setting
 from fasgen.stages.settings import AUTO_BATCH, Batch, batch_size, wrong_size
-from fasgen.stages.stage import ArrayField, Cue, Reads, StageConfig, StageSpec
+from fasgen.stages.stage import PICTURE, ArrayField, Cue, Reads, StageConfig, StageSpec
 from fasgen.stages.weights import embedded
 
 
@@ -132,7 +132,8 @@ SPEC = StageSpec(
     version=3,
     reads=(
         Reads("identify", arrays=("identity_map",)),
-        Reads("align", images=("crop",), columns=("landmarks", "transform")),
+        Reads(PICTURE, images=("crop",)),
+        Reads("align", columns=("landmarks", "transform")),
     ),
     config=DefakeConfig,
     factory="fasgen.stages.defake.stage:build",

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from fasgen.records import Column
-from fasgen.stages.stage import ArrayField, Reads, StageConfig, StageSpec
+from fasgen.stages.stage import PICTURE, ArrayField, Reads, StageConfig, StageSpec
 from fasgen.stages.weights import embedded
 
 
@@ -34,7 +34,7 @@ SPEC = StageSpec(
     name="identify",
     summary="identity map and embedding of each face by an ArcFace iResNet",
     version=1,
-    reads=(Reads("align", images=("crop",)),),
+    reads=(Reads(PICTURE, images=("crop",)),),
     config=IdentifyConfig,
     factory="fasgen.stages.identify.stage:build",
     columns=(

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from fasgen.marks import Term
 from fasgen.records import Column
-from fasgen.stages.stage import Cue, Reads, StageConfig, StageSpec
+from fasgen.stages.stage import PICTURE, Cue, Reads, StageConfig, StageSpec
 from fasgen.stages.weights import embedded
 
 FULL = 32767
@@ -42,8 +42,7 @@ SPEC = StageSpec(
     name="lgsc",
     summary="spoof cue map of each crop by the generator of LGSC, and its mean magnitude as a score",
     version=1,
-    reads=(Reads("align", images=("crop",)),),
-    also=(Reads("synth", images=("crop",)),),
+    reads=(Reads(PICTURE, images=("crop",)),),
     config=LgscConfig,
     factory="fasgen.stages.lgsc.stage:build",
     columns=(

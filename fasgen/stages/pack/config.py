@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from fasgen.records import MADE_BY, Column
-from fasgen.stages.stage import Reads, StageConfig, StageSpec
+from fasgen.records import MADE_BY, PHOTOGRAPHED, Column
+from fasgen.stages.stage import PICTURE, Reads, StageConfig, StageSpec
 
 Label = Literal["live", "spoof", "unknown"]
 
@@ -84,17 +84,15 @@ SPEC = StageSpec(
     summary="accepted samples into WebDataset shards: image, cues, JSON of labels and provenance",
     version=5,
     reads=(
-        Reads("score", columns=QUALITY),
-        Reads("align", encoded=("crop",), columns=GEOMETRY),
+        Reads("score", columns=QUALITY, lanes=(PHOTOGRAPHED,)),
+        Reads("screen", columns=SCREENED, lanes=("synth",)),
+        Reads(PICTURE, encoded=("crop",)),
+        Reads("synth", columns=SYNTHESIS, lanes=("synth",)),
+        Reads("synth", columns=MADE_BY, prefix="synth_", lanes=("synth",)),
+        Reads("align", columns=GEOMETRY),
         Reads("identify", arrays=("embedding",)),
     ),
-    also=(
-        Reads("screen", columns=SCREENED),
-        Reads("synth", encoded=("crop",), columns=SYNTHESIS),
-        Reads("synth", columns=MADE_BY, prefix="synth_"),
-        Reads("align", columns=GEOMETRY),
-        Reads("synth_identify", arrays=("embedding",)),
-    ),
+    joins=True,
     config=PackConfig,
     factory="fasgen.stages.pack.stage:build",
     columns=(

@@ -9,9 +9,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from fasgen.errors import WeightsError
-from fasgen.records import Column
+from fasgen.records import PHOTOGRAPHED, Column
 from fasgen.stages.identify.config import weights_path
-from fasgen.stages.stage import Reads, StageConfig, StageSpec
+from fasgen.stages.stage import PICTURE, Reads, StageConfig, StageSpec
 
 MODEL_FILES = ("svm.txt", "allmodel")
 RANGE_FILES = ("normalize.pickle", "allrange")
@@ -81,9 +81,10 @@ SPEC = StageSpec(
     version=1,
     reads=(
         Reads("defake", arrays=("residual",)),
-        Reads("align", images=("crop",)),
+        Reads(PICTURE, images=("crop",)),
         Reads("identify", arrays=("embedding",)),
     ),
+    lanes=(PHOTOGRAPHED,),
     config=ScoreConfig,
     factory="fasgen.stages.score.stage:build",
     columns=(

@@ -10,7 +10,7 @@ from pydantic import Field
 from fasgen.records import Column
 from fasgen.stages.identify.config import weights_path
 from fasgen.stages.score.config import brisque_files
-from fasgen.stages.stage import Reads, StageConfig, StageSpec
+from fasgen.stages.stage import PICTURE, Reads, StageConfig, StageSpec
 from fasgen.stages.synth.config import model_folder
 
 
@@ -62,11 +62,11 @@ SPEC = StageSpec(
     summary="what synth made against its live face, its guide and its style; verdict against the limits",
     version=1,
     reads=(
-        Reads("synth_defake"),
+        Reads("defake"),
         Reads("synth", images=("crop",), columns=("style", "guide_unit", "guide_row", "simulation")),
-        Reads("synth_identify", arrays=("embedding",)),
-        Reads("align", images=("crop",), prefix="live_"),
-        Reads("identify", arrays=("embedding",), prefix="live_"),
+        Reads("identify", arrays=("embedding",)),
+        Reads(PICTURE, images=("crop",), prefix="live_", parent=True),
+        Reads("identify", arrays=("embedding",), prefix="live_", parent=True),
     ),
     config=ScreenConfig,
     factory="fasgen.stages.screen.stage:build",

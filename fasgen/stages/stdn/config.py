@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from fasgen.records import Column
-from fasgen.stages.stage import ArrayField, Cue, Reads, StageConfig, StageSpec
+from fasgen.stages.stage import PICTURE, ArrayField, Cue, Reads, StageConfig, StageSpec
 from fasgen.stages.weights import embedded
 
 STEPS_A_LEVEL = 32
@@ -44,8 +44,7 @@ SPEC = StageSpec(
     name="stdn",
     summary="spoof traces of each crop by STDN+, its mask and pseudo-depth; live counterpart where asked",
     version=2,
-    reads=(Reads("align", images=("crop",), columns=("landmarks", "transform")),),
-    also=(Reads("synth", images=("crop",)), Reads("align", columns=("landmarks", "transform"))),
+    reads=(Reads(PICTURE, images=("crop",)), Reads("align", columns=("landmarks", "transform"))),
     config=StdnConfig,
     factory="fasgen.stages.stdn.stage:build",
     columns=(

@@ -1,10 +1,9 @@
-"""Configuration and specification of synth, and of the stages that treat what it made as they treat photographs."""
+"""Configuration and specification of synth."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -13,8 +12,6 @@ from pydantic import Field, field_validator, model_validator
 from fasgen.marks import Term
 from fasgen.records import Column
 from fasgen.stages.compiled import Setting
-from fasgen.stages.defake.config import SPEC as DEFAKE
-from fasgen.stages.identify.config import SPEC as IDENTIFY
 from fasgen.stages.physical.config import ATTACK_TYPE, PhysicalConfig
 from fasgen.stages.settings import AUTO_BATCH, Batch, batch_size, wrong_size
 from fasgen.stages.stage import Reads, Roster, StageConfig, StageSpec
@@ -220,24 +217,4 @@ SPEC = StageSpec(
     synthetic=lambda config: {"crop": _TERMS[config.method]},
     refusal=refusal,
     rehearse="fasgen.stages.synth.stage:rehearse",
-)
-
-SYNTH_IDENTIFY = replace(
-    IDENTIFY,
-    name="synth_identify",
-    section="identify",
-    summary="identify, of what synth made",
-    reads=(Reads("synth", images=("crop",)),),
-)
-
-SYNTH_DEFAKE = replace(
-    DEFAKE,
-    name="synth_defake",
-    section="defake",
-    summary="defake, of what synth made",
-    reads=(
-        Reads("synth_identify", arrays=("identity_map",)),
-        Reads("synth", images=("crop",)),
-        Reads("align", columns=("landmarks", "transform")),
-    ),
 )

@@ -36,7 +36,7 @@ FACES: tuple[Face, ...] = (
 def commit(store: Path, stage: str, faces: tuple[Face, ...], **parts: Any) -> None:
     folder = store / f"{stage}-0123abcd"
     made = {"picture": "crop"} if stage == "align" else {"arrays": ["embedding"], "primaries": ["align"]}
-    write_plan(folder, {"stage": stage, "samples": ["photographed"], **made})
+    write_plan(folder, {"stage": stage, "lanes": ["photographed"], **made})
     with UnitWriter(folder, 0, plan_hash="h", weights="w", **parts) as writer:
         for number, (dataset, path, subject, split, code, digest, vector) in enumerate(faces):
             known = {"dataset": dataset, "path": path, "subject": subject, "split": split, "label": "live"}
@@ -96,7 +96,7 @@ def test_a_store_without_hashes(tmp_path: Path) -> None:
         find_duplicates(tmp_path)
     commit(tmp_path, "identify", FACES, columns=(), arrays={"embedding": "float32"})
     folder = tmp_path / "align-0123abcd"
-    write_plan(folder, {"stage": "align", "samples": ["photographed"], "picture": "crop"})
+    write_plan(folder, {"stage": "align", "lanes": ["photographed"], "picture": "crop"})
     with UnitWriter(folder, 0, columns=(), arrays={}, plan_hash="h", weights="w") as writer:
         writer.ok(Row("0" * 16, 0, 1), files={"png": b"x"})
         writer.commit(1, {})

@@ -16,12 +16,12 @@ from fasgen.manifests.shard import Row, UnitWriter
 from fasgen.records import Column, Reason
 
 COLUMNS = [Column("size", "float32", "mean of the cue")]
-PHOTOS = {"samples": ["photographed"]}
+PHOTOS = {"lanes": ["photographed"]}
 PLANS: dict[str, dict[str, Any]] = {
     "cut": {**PHOTOS, "picture": "face"},
     "first": {**PHOTOS, "cues": [{"name": "rest", "one": 127.5, "leaves": "bare"}], "scores": [["size", "spoof"]]},
     "other": {**PHOTOS, "cues": [{"name": "map", "one": 32767}]},
-    "made": {"samples": ["synthesised"], "picture": "face", "roster": True},
+    "made": {"lanes": ["made"], "picture": "face", "roster": True},
 }
 
 

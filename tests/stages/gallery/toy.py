@@ -50,7 +50,7 @@ def crop_store(store: Path, size: int) -> Path:
         rows += [(subject, "live", "phone")] * 2 + [(subject, "spoof", "phone")] * 2
     rows += [("d/ann", "spoof", "tablet"), ("d/cid", "spoof", "phone"), (None, "spoof", "phone"), ("d/bob", "unknown", "phone")]
     folder = store / "align-12345678"
-    write_plan(folder, {"stage": "align", "plan_hash": HASH, "samples": ["photographed"], "picture": "crop"})
+    write_plan(folder, {"stage": "align", "plan_hash": HASH, "lanes": ["photographed"], "picture": "crop"})
     with UnitWriter(folder, 0, columns=(), arrays={}, plan_hash=HASH, weights="w") as writer:
         for i, (subject, label, device) in enumerate(rows):
             attack = "print" if label == "spoof" else None

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 from fasgen.errors import WeightsError
 from fasgen.manifests.shard import Row, UnitReader, UnitWriter
 from fasgen.pipeline.engine import UnitTask, UpstreamUnit
-from fasgen.pipeline.graph import wire
 from fasgen.pipeline.schedule import Key
+from fasgen.pipeline.wiring import Lanes, wire
 from fasgen.pipeline.worker import Worker
 from fasgen.records import Column, Reason
 from fasgen.stages import STAGES, specs
@@ -84,13 +84,8 @@ def test_crops_too_small_and_maps_not_finite_are_rejects(weights: Path) -> None:
     assert isinstance(broken, Reject) and broken.reason is Reason.NOT_FINITE
 
 
-def test_photographs_and_spoofs_are_rows_of_one_stage(weights: Path, tmp_path: Path) -> None:
+def test_spoofs_are_a_lane_of_their_own(weights: Path, tmp_path: Path) -> None:
     place = (Column("place", "int32", "rank"),)
-    with UnitWriter(tmp_path / "align", 0, columns=(), arrays={}, plan_hash="a", weights="") as align:
-        for row in range(3):
-            one = Row(f"{row:016x}", row, 0, provenance={"label": "live"})
-            align.ok(one, images={"crop": picture(row)}, arrays={}, files={}, values={})
-        align.commit(3)
     with UnitWriter(tmp_path / "synth", 0, columns=place, arrays={}, plan_hash="s", weights="") as synth:
         for rank, (row, variant) in enumerate(((0, 1), (0, 2), (2, 1))):
             one = Row(f"{row:016x}", row, 0, variant, (f"{row:016x}",), {"label": "spoof"})
@@ -98,19 +93,19 @@ def test_photographs_and_spoofs_are_rows_of_one_stage(weights: Path, tmp_path: P
         synth.commit(3)
     config = LgscConfig(enabled=True, weights=str(weights), batch=4)
     task = UnitTask(
-        key=Key("lgsc", 0), target=STAGES["lgsc"], config=config, folder=tmp_path / "lgsc", plan_hash="c", weights="w", batch=4,
-        run_seed=0, lanes=(SPEC.reads, SPEC.also), unit_rows=4,
-        upstream={name: UpstreamUnit(tmp_path / name, "{unit:05d}.tar") for name in ("align", "synth")},
+        key=Key("synth_lgsc", 0), target=STAGES["lgsc"], config=config, folder=tmp_path / "lgsc", plan_hash="c", weights="w",
+        batch=4, run_seed=0, lanes=(Lanes(specs()).reads("lgsc", "synth"),), unit_rows=4,
+        upstream={"synth": UpstreamUnit(tmp_path / "synth", "{unit:05d}.tar")},
     )  # fmt: skip
     Worker().run(task)
     own = stage(weights)
     with UnitReader(tmp_path / "lgsc", 0) as reader:
         assert [(row["row"], row["variant"], row["label"]) for row in reader.rows] == [
-            (0, 0, "live"), (0, 1, "spoof"), (0, 2, "spoof"), (1, 0, "live"), (2, 0, "live"), (2, 1, "spoof"),
+            (0, 1, "spoof"), (0, 2, "spoof"), (2, 1, "spoof"),
         ]  # fmt: skip
         for row in reader.rows:
             number, variant = int(str(row["row"])), int(str(row["variant"]))
-            [expected] = own([sample(10 * number + variant if variant else number)])
+            [expected] = own([sample(10 * number + variant)])
             assert isinstance(expected, Product)
             assert np.array_equal(reader.array(number, "lgsc", variant), expected.arrays["lgsc"])
             assert row["lgsc_score"] == pytest.approx(score(expected.arrays["lgsc"]))
@@ -121,12 +116,10 @@ def test_switched_off_it_needs_no_weights_and_pack_does_without() -> None:
         return LgscConfig(enabled=enabled) if name == "lgsc" else specs()[name].config.model_validate({})
 
     assert SPEC.weights(LgscConfig(enabled=False, weights="/nowhere")) == {}
-    keyed = {spec.key for spec in specs().values()}
-    off = wire(specs(), lambda key: section(key, False) if key in keyed else None)
-    on = wire(specs(), lambda key: section(key, True) if key in keyed else None)
+    off, on = wire(specs(), lambda name: section(name, False)), wire(specs(), lambda name: section(name, True))
     assert "lgsc" not in off and "lgsc" not in off["pack"].stages
-    assert "lgsc" in on and on["lgsc"].primaries == ("align", "synth")
-    assert all("lgsc" in [read.stage for read in lane] for lane in on["pack"].lanes)
+    assert on["lgsc"].primaries == ("align",) and on["synth_lgsc"].primaries == ("synth",)
+    assert {"lgsc", "synth_lgsc"} <= set(on["pack"].stages)
 
 
 def test_weights_that_do_not_fit_are_named(weights: Path, tmp_path: Path) -> None:

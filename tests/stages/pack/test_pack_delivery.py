@@ -21,8 +21,8 @@ from fasgen.manifests.report.delivery import build_index, finish
 from fasgen.manifests.schema import COMMON
 from fasgen.manifests.shard import Row, UnitReader, UnitWriter
 from fasgen.pipeline.engine import UnitTask, UpstreamUnit
-from fasgen.pipeline.graph import wire
 from fasgen.pipeline.schedule import Key
+from fasgen.pipeline.wiring import wire
 from fasgen.pipeline.worker import Worker
 from fasgen.reader import FasDataset, FasIndex, SampleDecoder, collate
 from fasgen.records import MADE_BY, PROVENANCE, Column, Reason
@@ -54,12 +54,15 @@ def lane(lgsc: bool = True) -> tuple[Reads, ...]:
     on = {**specs(), "stdn": replace(specs()["stdn"], off=lambda config: True)}
     on["lgsc"] = replace(on["lgsc"], off=lambda config: not lgsc)
     on["synth"] = replace(on["synth"], off=lambda config: True)
-    return wire(on, lambda section: PackConfig())["pack"].lanes[0]
+    return wire(on, lambda section: PackConfig())["pack"].sets[0]
 
 
 def write_upstream(store: Path) -> None:
     """Units of align, identify, defake and lgsc as their stages would leave them; row 2 of unit 1 has no face."""
-    wanted = {reads.stage: reads for reads in lane()}
+    wanted: dict[str, Reads] = {}
+    for one in lane():
+        before = wanted.get(one.stage, one)
+        wanted[one.stage] = replace(one, columns=tuple(dict.fromkeys((*before.columns, *one.columns))))
     for stage, digest in {**UPSTREAM, "lgsc": LGSC}.items():
         reads, folder = wanted[stage], store / f"{stage}-{digest[:8]}"
         own = [name for name in reads.columns if name not in MADE_BY]

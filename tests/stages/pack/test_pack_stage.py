@@ -170,7 +170,7 @@ def test_all_that_was_drawn_for_a_spoof_is_read() -> None:
     """Every column of synth but the places of rows and the cost."""
     columns = {column.name for column in specs()["synth"].columns}
     assert columns - set(SYNTHESIS) == {"place", "guide_unit", "guide_row", "calls", "passes"}
-    [read] = [read for read in SPEC.also if read.stage == "synth" and not read.prefix]
+    [read] = [read for read in SPEC.reads if read.stage == "synth" and not read.prefix]
     assert read.columns == SYNTHESIS
 
 
