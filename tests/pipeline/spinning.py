@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import toy
 
-from fasgen.stages.stage import Product, Reads, Reject, Sample, StageConfig, StageSpec
+from fasgen.stages.stage import PICTURE, Product, Reads, Reject, Roster, Sample, StageConfig, StageSpec
 
 
 class CutConfig(StageConfig):
@@ -64,13 +64,14 @@ CUT = StageSpec(
     "spinning:Cut",
     columns=toy.SHRINK.columns,
     images=("small",),
+    picture="small",
     batch=lambda config: config.batch,
 )
 SPIN = StageSpec(
     "spin",
     "spun",
     1,
-    (Reads("cut", images=("small",)),),
+    (Reads(PICTURE, images=("small",)),),
     SpinConfig,
     "spinning:Spin",
     columns=tuple(column for column in toy.NOISY.columns if column.name == "slot"),
@@ -78,18 +79,17 @@ SPIN = StageSpec(
     device="accelerator",
     rehearse="spinning:rehearse",
 )
-AGAIN = StageSpec(
-    "again",
-    "spun again",
+DRAWN = StageSpec(
+    "drawn",
+    "drawn from the crops",
     1,
-    (Reads("spin", columns=("slot",)), Reads("cut", images=("small",))),
-    SpinConfig,
-    "spinning:Spin",
-    columns=SPIN.columns,
-    batch=usual,
-    device="accelerator",
-    section="spin",
-    rehearse="spinning:rehearse",
+    (Reads("cut", images=("small",)),),
+    CutConfig,
+    "spinning:Cut",
+    images=("small",),
+    picture="small",
+    batch=lambda config: config.batch,
+    roster=Roster("cut", "nobody:draw", (), lambda config: 1),
 )
 LAST = StageSpec(
     "last",
@@ -98,7 +98,6 @@ LAST = StageSpec(
     (Reads("spin", columns=("slot",)),),
     CutConfig,
     "spinning:Cut",
-    section="cut",
     batch=lambda config: config.batch,
 )
-TARGETS = {"cut": "spinning:CUT", "spin": "spinning:SPIN", "again": "spinning:AGAIN"}
+TARGETS = {"cut": "spinning:CUT", "spin": "spinning:SPIN"}

@@ -45,7 +45,8 @@ class Machine:
         self.rates: dict[str, Rates] = {"Fake GPU": {16: 100.0, 32: 190.0, 64: 300.0, 128: 305.0}}
 
     def config(self, unit_rows: int = 256, **spin: Any) -> Any:
-        stages = {"cut": spinning.CutConfig(), "spin": spinning.SpinConfig(**spin)}
+        cut = spinning.CutConfig()
+        stages = {"cut": cut, "spin": spinning.SpinConfig(**spin), "drawn": cut, "last": cut}
         return SimpleNamespace(seed=1, unit_rows=unit_rows, sources=[self.source], **stages)
 
     def measure(self, job: Rehearsal, device: str) -> Rates:
@@ -81,7 +82,6 @@ def test_a_cpu_takes_the_usual_one_and_asks_nobody(box: Machine) -> None:
 def test_a_gpu_is_measured_once_and_the_number_is_part_of_the_plan(box: Machine) -> None:
     plan = box.plan()
     assert chosen(plan) == (64, "measured on Fake GPU") and chosen(plan, "cut") == (4, "")
-    assert chosen(plan, "again") == (64, "measured on Fake GPU"), "the same network"
     assert box.asked == ["Fake GPU"]
     assert chosen(box.plan(measuring=False)) == (64, "measured on Fake GPU")
     assert box.asked == ["Fake GPU"]
@@ -90,6 +90,14 @@ def test_a_gpu_is_measured_once_and_the_number_is_part_of_the_plan(box: Machine)
     explicit = box.plan(config=box.config(batch=64))
     assert explicit.stages["spin"].plan_hash == plan.stages["spin"].plan_hash
     assert not box.store.exists(), "a plan writes nothing into the store"
+
+
+def test_a_stage_has_one_batch_on_all_of_its_lanes(box: Machine) -> None:
+    batches = Batches(GPU, box.measure, box.cache)
+    targets = spinning.TARGETS | {"drawn": "spinning:DRAWN"}
+    plan = build_plan(box.config(), ["all"], box.store, resources=GPU, targets=targets, batches=batches)
+    assert chosen(plan, "spin") == chosen(plan, "drawn_spin") == (64, "measured on Fake GPU")
+    assert box.asked == ["Fake GPU"]
 
 
 def test_the_plan_says_which_and_why(box: Machine) -> None:
@@ -170,7 +178,7 @@ def test_a_store_that_grows_keeps_the_batch(tmp_path: Path) -> None:
     box.cache.unlink()
     for resources in (CPU, GPU):
         plan = box.plan(resources)
-        assert chosen(plan) == (64, "recorded in the store") and chosen(plan, "again")[0] == 64
+        assert chosen(plan) == (64, "recorded in the store")
         assert plan.stages["spin"].folder == first.stages["spin"].folder
         assert {stage.name: stage.todo for stage in plan.wanted} == dict.fromkeys(plan.stages, frozenset({1}))
     assert box.asked == ["Fake GPU"]
