@@ -20,7 +20,7 @@ def plan(folder: Path, wanted: list[str], *settings: str) -> None:
 
 
 def test_crops_that_the_generator_does_not_take(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"256 px wide \(align\.size\).*trained on 112; set align\.size=112"):
+    with pytest.raises(ConfigError, match=r"256 x 256 px \(align\.size\).*trained on 112; set align\.size=112"):
         plan(tmp_path, ["all"], "align.size=256")
     assert not (tmp_path / "store").exists()
 

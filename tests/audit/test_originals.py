@@ -68,7 +68,7 @@ def test_of_a_video_the_frame_that_align_used_is_shown(tmp_path: Path, used: int
         with UnitWriter(align, 0, columns=(), arrays={}, plan_hash="a" * 64, weights="") as unit:
             unit.reject(Row("a", 0, 1, provenance={"frame": used, "frame_requested": 5}), Reason.POSE, "turned away")
             unit.commit(1)
-        cut = {"samples": ["photographed"], "picture": "crop"}
+        cut = {"lanes": ["photographed"], "picture": "crop"}
         plan = {"stage": "align", "plan_hash": "a" * 64, "upstream": {"sources": "0" * 64}, "units": 1, "rows": 1}
         write_plan(align, plan | cut)
     picture = Originals(store, [SourceConfig(name="toy", path=folder, frames=1)]).picture("toy", "a")

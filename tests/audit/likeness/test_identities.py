@@ -33,7 +33,7 @@ FACES = (
 def store(tmp_path: Path) -> Path:
     """Two units of identify, the second with a face that could not be embedded."""
     folder = tmp_path / "identify-0123abcd"
-    write_plan(folder, {"stage": "identify", "samples": ["photographed"], "arrays": ["embedding"]})
+    write_plan(folder, {"stage": "identify", "lanes": ["photographed"], "arrays": ["embedding"]})
     for unit, part in enumerate((FACES[:4], FACES[4:])):
         with UnitWriter(folder, unit, plan_hash="h", weights="w", columns=(), arrays={"embedding": "float32"}) as writer:
             for number, (dataset, subject, pseudo, vector) in enumerate(part):

@@ -228,7 +228,7 @@ def test_a_size_that_the_network_does_not_take_is_refused_when_planned(
 ) -> None:
     settings: dict[str, Any] = {"method": method, "stdn_weights": str(tiny_stdn.weights(tmp_path))}
     said = SPEC.refusal(config(folder, **settings), {"align": AlignConfig(size=48)})
-    assert "48 px wide" in said and "align.size=32" in said and f"synth.{key}," in said
+    assert "48 x 48 px" in said and "align.size=32" in said and f"synth.{key}," in said
     assert not SPEC.refusal(config(folder, **settings), {"align": AlignConfig(size=32)})
     assert not SPEC.refusal(config(folder, **settings, any_size=True), {"align": AlignConfig(size=48)})
     assert not SPEC.refusal(config(folder, method="physical"), {"align": AlignConfig(size=48)})
