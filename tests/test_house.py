@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "seeds": set(),
     "joblib_reader": set(),
     "marks": set(),
-    "stages": {"errors", "joblib_reader", "marks", "records", "seeds", "training"},
+    "stages": {"errors", "marks", "records", "seeds", "training"},
     "training": {"errors", "manifests", "records"},
     "downstream": {"errors", "reader", "seeds", "training"},
     "sources": {"errors", "joblib_reader", "records", "stages"},

@@ -1,7 +1,8 @@
 """One BRISQUE of another maker, in its own process and environment: times and scores it when asked.
 
-``python brisque_peer.py opencv|brisque|piq IMAGES.npy MODEL_FOLDER``; prints a line of JSON with the version, then for
-each line read from standard input one with milliseconds an image and the scores. All run the same 770 support vectors.
+``python brisque_peer.py opencv|brisque|piq IMAGES.npy``; prints a line of JSON with the version, then for
+each line read from standard input one with milliseconds an image and the scores. All run the 770 support vectors
+of the package ``brisque``.
 """
 
 from __future__ import annotations
@@ -20,22 +21,24 @@ import numpy as np
 Score = Callable[[Any], float]
 
 
-def support_vectors(folder: Path) -> tuple[Any, Any, float]:
-    """Coefficients (S,), vectors (S, 36) and rho of a LIBSVM model."""
-    head, _, body = (folder / "svm.txt").read_text("ascii").partition("SV\n")
+def support_vectors() -> tuple[Any, Any, float]:
+    """Coefficients (S,), vectors (S, 36) and rho of the package's model."""
+    from brisque.models import MODEL_PATH
+
+    head, _, body = Path(MODEL_PATH, "svm.txt").read_text("ascii").partition("SV\n")
     rows = [line.split() for line in body.splitlines()]
     vectors = np.array([[float(cell.split(":")[1]) for cell in row[1:]] for row in rows])
     rho = next(float(line.split()[1]) for line in head.splitlines() if line.startswith("rho"))
     return np.array([float(row[0]) for row in rows]), vectors, rho
 
 
-def opencv(folder: Path) -> Score:
+def opencv() -> Score:
     """OpenCV contrib's C++, one thread; its model files are in no wheel, so that they are written from the same vectors."""
     import cv2
     from brisque.brisque import BRISQUE
 
     cv2.setNumThreads(1)
-    coefficients, vectors, rho = support_vectors(folder)
+    coefficients, vectors, rho = support_vectors()
     ranges = BRISQUE(url=False).scale_params
     with tempfile.TemporaryDirectory() as name:
         model, limits = f"{name}/model.yml", f"{name}/range.yml"
@@ -57,7 +60,7 @@ def opencv(folder: Path) -> Score:
     return lambda image: float(scorer.compute(image)[0])
 
 
-def brisque(folder: Path) -> Score:
+def brisque() -> Score:
     """The PyPI package, with the one-element arrays among its features made numbers, as NumPy 2.4 wants them."""
     import cv2
     from brisque.brisque import BRISQUE
@@ -72,7 +75,7 @@ def brisque(folder: Path) -> Score:
     return lambda image: float(scorer.score(image))
 
 
-def piq(folder: Path) -> Score:
+def piq() -> Score:
     """piq on one thread, in float32 as it comes; it would download its vectors, so that it is handed the same ones."""
     import torch
     from torchvision_stub import install
@@ -81,7 +84,7 @@ def piq(folder: Path) -> Score:
     import piq
 
     torch.set_num_threads(1)
-    coefficients, vectors, _ = support_vectors(folder)
+    coefficients, vectors, _ = support_vectors()
     module = sys.modules[piq.brisque.__module__]
     weights = torch.from_numpy(coefficients).float(), torch.from_numpy(vectors).float()
     vars(module)["load_url"] = lambda *args, **kwargs: (weights[0], weights[1].clone())
@@ -96,13 +99,13 @@ def piq(folder: Path) -> Score:
 PEERS = {"opencv": (opencv, "opencv-contrib-python-headless"), "brisque": (brisque, "brisque"), "piq": (piq, "piq")}
 
 
-def main(name: str, images: str, folder: str) -> None:
+def main(name: str, images: str) -> None:
     """Answer until standard input ends."""
     make, package = PEERS[name]
     pictures = np.load(images)
     if name == "opencv":
         pictures = np.ascontiguousarray(pictures[..., ::-1])  # it takes BGR
-    score = make(Path(folder))
+    score = make()
     score(pictures[0])
     print(json.dumps({"version": version(package)}), flush=True)
     for _ in sys.stdin:

@@ -8,15 +8,15 @@ from typing import Any, Literal, get_args, get_origin
 
 from fasgen.config.shapes import Shape
 
-CARRIED = frozenset({"embedded", "package"})
-"""Words for weights that come with fasgen or with a package it needs."""
+CARRIED = "embedded"
+"""The word for weights that come with fasgen."""
 
 
 def anchor(value: Any, shape: Shape | None, folder: Path) -> Any:
     """``value`` with every relative path in it joined to ``folder``.
 
-    Paths are the values of fields declared as ``Path``, and those of text fields whose default is one of `CARRIED`: weights,
-    by such a word or by their place. Words that a field allows as literals are left. ``~`` is the home folder. Links are not
+    Paths are the values of fields declared as ``Path``, and those of text fields whose default is `CARRIED`: weights, by
+    that word or by their place. Words that a field allows as literals are left. ``~`` is the home folder. Links are not
     resolved.
     """
     if shape is None:
@@ -29,8 +29,8 @@ def anchor(value: Any, shape: Shape | None, folder: Path) -> Any:
         return value
     alternatives = list(shape.alternatives())
     words = {word for one in alternatives if get_origin(one.annotation) is Literal for word in get_args(one.annotation)}
-    weights = isinstance(shape.default, str) and shape.default in CARRIED
-    if value in words or (weights and value in CARRIED):
+    weights = shape.default == CARRIED
+    if value in words or (weights and value == CARRIED):
         return value
     if not weights and not any(one.annotation is Path for one in alternatives):
         return value

@@ -28,7 +28,7 @@ PACKAGES = (
     "ray",
     "numpy",
     "pyarrow",
-    "zarr",
+    "numcodecs",
     "webdataset",
     "opencv-python-headless",
     "safetensors",

@@ -16,7 +16,7 @@ from pathlib import Path
 from fasgen.errors import ResourceError
 from fasgen.pipeline.schedule import Kind
 
-LIBRARIES = ("torch", "numpy", "opencv-python-headless", "diffusers", "zarr", "numcodecs", "pyarrow", "safetensors")
+LIBRARIES = ("torch", "numpy", "opencv-python-headless", "diffusers", "numcodecs", "pyarrow", "safetensors")
 """Whose versions may change a product's bytes."""
 
 

@@ -77,8 +77,26 @@ def load_network(folder: Path, kind: Callable[[Config], Network], config: type[C
         WeightsError: if a file is missing or unsafe, or the tensors are not those of the configuration.
     """
     network = kind(read_config_of(folder, cast(type[nn.Module], kind), config))
-    _fill(network, _tensors(folder), folder)
+    fill_network(network, folder)
     return network.eval().requires_grad_(False)
+
+
+def fill_network(network: nn.Module, folder: Path) -> None:
+    """Copy the tensors of ``folder / "model.safetensors"`` into a network, which must have just these.
+
+    Raises:
+        WeightsError: if the file is missing or unsafe, or the tensors are not those of the network.
+    """
+    tensors, wanted = _tensors(folder), network.state_dict()
+    faults = {
+        "missing": sorted(wanted.keys() - tensors.keys()),
+        "unexpected": sorted(tensors.keys() - wanted.keys()),
+        "of another shape": sorted(k for k, v in wanted.items() if k in tensors and tensors[k].shape != v.shape),
+    }
+    found = [f"{len(keys)} tensors {what} ({', '.join(keys[:_SHOWN])})" for what, keys in faults.items() if keys]
+    if found:
+        raise WeightsError(f"{folder}: {WEIGHTS} does not fit its network: {'; '.join(found)}")
+    network.load_state_dict(tensors)
 
 
 def _tuples(value: Any) -> Any:
@@ -96,16 +114,3 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path}: not readable as safetensors ({error})") from error
     return tensors
-
-
-def _fill(network: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
-    wanted = network.state_dict()
-    faults = {
-        "missing": sorted(wanted.keys() - tensors.keys()),
-        "unexpected": sorted(tensors.keys() - wanted.keys()),
-        "of another shape": sorted(k for k, v in wanted.items() if k in tensors and tensors[k].shape != v.shape),
-    }
-    found = [f"{len(keys)} tensors {what} ({', '.join(keys[:_SHOWN])})" for what, keys in faults.items() if keys]
-    if found:
-        raise WeightsError(f"{folder}: {WEIGHTS} does not fit config.json: {'; '.join(found)}")
-    network.load_state_dict(tensors)

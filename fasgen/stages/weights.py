@@ -13,7 +13,7 @@ def embedded(name: str) -> Path:
     """Folder of embedded weights.
 
     Args:
-        name: ``identity``, ``dfg``, ``difffas``, ``lgsc`` or ``stdn``.
+        name: ``identity``, ``dfg``, ``difffas``, ``lgsc``, ``stdn``, ``retinaface``, ``mtcnn`` or ``brisque``.
 
     Raises:
         WeightsError: if this installation lacks them.

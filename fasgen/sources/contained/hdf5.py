@@ -71,7 +71,7 @@ def _opened(file: Path) -> Any:
     try:
         import h5py
     except ImportError:
-        raise SourceError("this data set is HDF5, which needs h5py: pip install 'fasgen[datasets]'") from None
+        raise SourceError('this data set is HDF5, which needs h5py: pip install "fasgen[hdf5]"') from None
     if file.stat().st_size == 0:
         raise SampleError(Reason.EMPTY_FILE, "0 bytes")
     try:

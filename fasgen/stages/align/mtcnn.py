@@ -17,13 +17,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from fasgen.stages.align.areas import Areas
 from fasgen.stages.align.boxes import Faces, Floats, refined, squared, suppress, suppress_contained
-from fasgen.stages.align.mtcnn_networks import ONet, PNet, RNet, fill, in_chunks
-from fasgen.stages.align.mtcnn_weights import read_arrays, weight_files
+from fasgen.stages.align.mtcnn_networks import ONet, PNet, RNet, in_chunks
 from fasgen.stages.align.pyramid import STRIDE, WINDOW, Sheet, layout
+from fasgen.stages.network_folder import fill_network
 from fasgen.stages.stage import RGB
+from fasgen.stages.weights import embedded
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +44,16 @@ class Cascade:
 
 
 class MTCNN:
-    """The detector, with the weights of the ``mtcnn`` package."""
+    """The detector, with the weights of its authors' release."""
 
     def __init__(self, cascade: Cascade, device: torch.device) -> None:
         self.cascade = cascade
         self.device = device
-        files = weight_files()
         self.pnet, self.rnet, self.onet = PNet(), RNet(), ONet()
-        for name, network in (("pnet", self.pnet), ("rnet", self.rnet), ("onet", self.onet)):
-            fill(network, read_arrays(files[name]))
-            network.requires_grad_(False).eval().to(device)
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        networks = nn.ModuleDict({"pnet": self.pnet, "rnet": self.rnet, "onet": self.onet})
+        fill_network(networks, embedded("mtcnn"))
+        networks.requires_grad_(False).eval().to(device)
+        networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # Working sets that stay in the cache of a CPU; launches that fill the chip elsewhere.
         self._band_cells = 65_536 if device.type == "cpu" else 1 << 24
         # Windows a chunk, and what the number in the last one is a multiple of.

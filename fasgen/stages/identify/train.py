@@ -140,8 +140,11 @@ def _lesson(config: IdentityTraining, faces: Tensor) -> dict[str, Tensor]:
 
     Computed once and kept in the run's folder under a digest of the teacher and the faces.
     """
-    import onnx
-    import onnxruntime
+    try:
+        import onnx
+        import onnxruntime
+    except ImportError as error:
+        raise WeightsError(f'teacher: needs the package {error.name}, which is missing: pip install "fasgen[onnx]"') from None
 
     path = config.teacher
     if path is None or not path.is_file():

@@ -26,7 +26,7 @@ class IdentityTraining(LoopConfig):
     head: Literal["fc", "gdc"] = Field(
         "fc", description="map to embedding, where depth is null: a full layer, or a depthwise one first"
     )
-    teacher: Path | None = Field(None, description="ONNX network whose map and embedding are learned; needs onnxruntime")
+    teacher: Path | None = Field(None, description="ONNX network whose map and embedding are learned; needs fasgen[onnx]")
     teacher_map: str = Field("", description="name of the teacher's 512 x 7 x 7 output")
     teacher_embedding: str = Field(
         "", description="name of the teacher's embedding before normalisation, any shape of 512 an image"

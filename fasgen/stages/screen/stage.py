@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fasgen.records import Reason, Scalar
 from fasgen.stages.batching import in_slots, to_signed
 from fasgen.stages.score.brisque import Brisque
-from fasgen.stages.score.config import brisque_files
+from fasgen.stages.score.config import brisque_folder
 from fasgen.stages.score.moments import MIN_SIDE
 from fasgen.stages.score.support_vectors import load as load_support_vectors
 from fasgen.stages.screen.config import ScreenConfig
@@ -34,7 +34,7 @@ class Screen:
 
     def __init__(self, config: ScreenConfig, device: torch.device) -> None:
         self.config, self.device = config, device
-        self.brisque = Brisque(load_support_vectors(*brisque_files(config.brisque_model)), device)
+        self.brisque = Brisque(load_support_vectors(brisque_folder(config.brisque_model)), device)
         self.encoder = StyleEncoder.load(model_folder(config.style_weights) / "style_encoder").to(device)
 
     def __call__(self, batch: Sequence[Sample]) -> list[Product | Reject]:

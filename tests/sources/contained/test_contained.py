@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -56,6 +57,15 @@ def test_hdf5_that_cannot_be_read(tmp_path: Path) -> None:
     assert reason(Decoder(tmp_path), row) == (Reason.NOT_MEDIA, "HDF5: one data set of colour frames was expected, found none")
     (tmp_path / name).unlink()
     assert reason(Decoder(tmp_path), row)[0] is Reason.UNREADABLE
+
+
+def test_without_the_extra_hdf5_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with h5py.File(tmp_path / "035_01_000_0_00.h5", "w") as file:
+        file["color"] = np.zeros((4, 64, 64, 3), np.uint8)
+    (row,) = scan(SourceConfig(name="w", path=tmp_path, adapter="wmca", frames=1))
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(SourceError, match=r'pip install "fasgen\[hdf5\]"'):
+        Decoder(tmp_path).read(row)
 
 
 def test_frames_that_lie_apart_and_channels_first(tmp_path: Path) -> None:

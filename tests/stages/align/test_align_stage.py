@@ -215,7 +215,7 @@ def test_settings_that_make_no_sense_are_refused() -> None:
 
 
 def test_weight_files_are_named_by_role(tmp_path: Path) -> None:
-    assert set(SPEC.weights(config(detector="mtcnn"))) == {"pnet", "rnet", "onet"}
+    assert set(SPEC.weights(config(detector="mtcnn"))) == {"mtcnn"}
     assert set(SPEC.weights(config(detector="retinaface"))) == {"retinaface"}
     checkpoint = tmp_path / "r50.pth"
     chosen = config(detector="retinaface", retinaface={"backbone": "resnet50", "weights": checkpoint})

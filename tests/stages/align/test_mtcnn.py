@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import pickle
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import lz4.frame
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
+from torch import nn
 
 from bench.facenet_reference import facenet_mtcnn
 from fasgen.errors import WeightsError
 from fasgen.stages.align.mtcnn import MTCNN, Cascade
-from fasgen.stages.align.mtcnn_networks import MaxPool, RNet, fill
-from fasgen.stages.align.mtcnn_weights import read_arrays, weight_files
+from fasgen.stages.align.mtcnn_networks import MaxPool, PNet, RNet
 from fasgen.stages.align.pyramid import cells, layout
 from fasgen.stages.stage import RGB
 from tests.stages.align.pictures import photographs, texture
@@ -124,41 +123,9 @@ def test_small_and_thin_images_are_no_error(mtcnn: MTCNN, size: tuple[int, int])
     assert len(mtcnn(np.zeros_like(image))) == 0
 
 
-def test_the_reader_reads_what_joblib_reads() -> None:
-    joblib = pytest.importorskip("joblib")
-    for path in weight_files().values():
-        for ours, theirs in zip(read_arrays(path), joblib.load(path), strict=True):
-            np.testing.assert_array_equal(ours, theirs)
-
-
-def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
-    class Attack:
-        def __reduce__(self) -> tuple[Any, tuple[str]]:
-            return Path.touch, (Path(str(tmp_path / "owned")),)  # type: ignore[return-value]
-
-    file = tmp_path / "pnet.lz4"
-    file.write_bytes(lz4.frame.compress(pickle.dumps([Attack()])))
-    with pytest.raises(WeightsError, match="asks for"):
-        read_arrays(file)
-    assert not (tmp_path / "owned").exists()
-
-
-@pytest.mark.parametrize("content", [b"", b"no frame at all", lz4.frame.compress(b""), lz4.frame.compress(b"\x80\x04]")])
-def test_broken_weight_files_are_named(tmp_path: Path, content: bytes) -> None:
-    file = tmp_path / "broken.lz4"
-    file.write_bytes(content)
-    with pytest.raises(WeightsError, match=r"broken\.lz4"):
-        read_arrays(file)
-
-
-def test_a_truncated_weight_file_is_named(tmp_path: Path) -> None:
-    raw = lz4.frame.decompress(weight_files()["pnet"].read_bytes())
-    file = tmp_path / "short.lz4"
-    file.write_bytes(lz4.frame.compress(raw[: len(raw) // 2]))
-    with pytest.raises(WeightsError, match=r"short\.lz4"):
-        read_arrays(file)
-
-
-def test_weights_of_another_network_are_refused() -> None:
-    with pytest.raises(WeightsError, match="RNet"):
-        fill(RNet(), read_arrays(weight_files()["onet"]))
+def test_weights_of_another_network_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = nn.ModuleDict({"pnet": PNet(), "rnet": RNet(), "onet": RNet()})
+    save_file(networks.state_dict(), tmp_path / "model.safetensors")
+    monkeypatch.setattr("fasgen.stages.align.mtcnn.embedded", lambda name: tmp_path)
+    with pytest.raises(WeightsError, match=r"tensors of another shape \(onet\.body"):
+        MTCNN(Cascade(), CPU)

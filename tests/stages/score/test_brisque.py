@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fasgen.stages.score.aggd import fit, statistics
 from fasgen.stages.score.brisque import Brisque
-from fasgen.stages.score.config import brisque_files
+from fasgen.stages.score.config import brisque_folder
 from fasgen.stages.score.moments import halve, moments
 from fasgen.stages.score.moments_cpu import CpuMoments
 from fasgen.stages.score.support_vectors import load
@@ -35,7 +35,7 @@ GOLDEN = list(csv.DictReader((Path(__file__).parent / "golden.csv").open()))
 
 @pytest.fixture(scope="module")
 def brisque() -> Brisque:
-    return Brisque(load(*brisque_files("package")), torch.device("cpu"))
+    return Brisque(load(brisque_folder("embedded")), torch.device("cpu"))
 
 
 def score(brisque: Brisque, *images: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -61,11 +61,13 @@ def test_torch_path_of_accelerators_equals_the_cpu_path(brisque: Brisque, row: d
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_equals_the_cpu(brisque: Brisque) -> None:
     images = [picture(kind, 1) for kind in ("noise", "blurred", "texture", "bordered")]
-    on_cuda = Brisque(load(*brisque_files("package")), torch.device("cuda"))
+    on_cuda = Brisque(load(brisque_folder("embedded")), torch.device("cuda"))
     np.testing.assert_allclose(on_cuda(torch.from_numpy(np.stack(images))).cpu().numpy(), score(brisque, *images), atol=EQUAL)
 
 
-@pytest.mark.skipif(find_spec("scipy") is None, reason="the package brisque needs scipy")
+@pytest.mark.skipif(
+    find_spec("brisque") is None or find_spec("scipy") is None, reason="needs the package brisque, and scipy for it"
+)
 def test_equals_the_package_on_real_crops(brisque: Brisque, data: Path) -> None:
     files = [*sorted(data.glob("celeba_spoof_dev/*/*.jpg"))[::8], *sorted(data.glob("replay_domains/*/*/*.jpg"))[::36]]
     files += sorted(data.glob("live_aligned_112/*/*.jpg"))[::400]

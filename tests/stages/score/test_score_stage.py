@@ -54,7 +54,7 @@ def test_values_are_the_declared_columns(weights: Path) -> None:
     assert values["brisque_reconstruction"] == pytest.approx(122.70372940646038, abs=1e-7)
     assert values["verdict"] == "accepted" and values["brisque_direction"] == "lower is better"
     assert "brisque-0.2.0" in str(values["brisque_impl"])
-    assert set(SPEC.weights(ScoreConfig(identity_weights=str(weights)))) == {"brisque_model", "brisque_ranges", "identity"}
+    assert set(SPEC.weights(ScoreConfig(identity_weights=str(weights)))) == {"brisque", "identity"}
 
 
 def test_the_reconstruction_is_exact_at_the_ends_of_the_range() -> None:

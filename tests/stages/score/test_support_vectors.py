@@ -1,15 +1,15 @@
-"""Reading BRISQUE's model: both layouts, and what is refused."""
+"""Reading BRISQUE's model: the carried one, LIBSVM's layout, and what is refused."""
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from fasgen.errors import WeightsError
-from fasgen.stages.score.config import brisque_files
+from fasgen.stages.score.config import brisque_folder
 from fasgen.stages.score.support_vectors import load
 
 HEADER = "svm_type epsilon_svr\nkernel_type rbf\ngamma 0.05\nnr_class 2\ntotal_sv 2\nrho -3.5\nSV\n"
@@ -23,34 +23,34 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_installed_package_has_770_support_vectors() -> None:
-    model = load(*brisque_files("package"))
+def test_the_carried_model_has_770_support_vectors() -> None:
+    model = load(brisque_folder("embedded"))
     assert model.vectors.shape == (770, 36)
     assert model.gamma == 0.05 and model.rho == -155.845
     assert model.low[0] == 0.336999 and model.high[0] == 9.999411
-    assert len(model.digest) == 16
+    # The digest that scores have named since they were read from the package brisque 0.2.0 itself.
+    assert model.digest == "a50a0187a8c65ab3"
 
 
 def test_libsvm_layout(folder: Path) -> None:
-    model = load(*brisque_files(str(folder)))
+    model = load(brisque_folder(str(folder)))
     assert model.coefficients.tolist() == [-1024, 7.25]
     assert model.vectors[0, 0] == 0.5 and model.vectors[0, 35] == -1 and model.vectors[1, 1] == 1
     assert np.count_nonzero(model.vectors) == 3
     assert model.low[9] == 0.1 and model.high[9] == 11
 
 
-def test_ranges_in_a_pickle_are_read_without_executing_it(folder: Path) -> None:
-    numbers = {"min_": [i / 100 for i in range(1, 37)], "max_": [1.0 + i for i in range(1, 37)]}
-
-    class Evil:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return Path.touch, (Path(folder / "executed"),)  # type: ignore[return-value]
-
-    (folder / "normalize.pickle").write_bytes(pickle.dumps({**numbers, "other": Evil()}))
-    model = load(*brisque_files(str(folder)))
-    assert not (folder / "executed").exists()
-    (folder / "normalize.pickle").unlink()
-    assert model.digest == load(*brisque_files(str(folder))).digest
+@pytest.mark.parametrize("fault", ["no tensor", "shape", "bytes"])
+def test_refuses_a_damaged_file_of_tensors(tmp_path: Path, fault: str) -> None:
+    parts = load_file(brisque_folder("embedded") / "model.safetensors")
+    if fault == "no tensor":
+        del parts["rho"]
+    parts["vectors"] = parts["vectors"][:, :35] if fault == "shape" else parts["vectors"]
+    save_file(parts, tmp_path / "model.safetensors")
+    if fault == "bytes":
+        (tmp_path / "model.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(WeightsError, match=str(tmp_path)):
+        load(brisque_folder(str(tmp_path)))
 
 
 @pytest.mark.parametrize(
@@ -70,18 +70,18 @@ def test_refuses_what_is_not_a_brisque_model(folder: Path, model: str, ranges: s
     (folder / "allmodel").write_text(model)
     (folder / "allrange").write_text(ranges)
     with pytest.raises(WeightsError, match=message):
-        load(*brisque_files(str(folder)))
+        load(brisque_folder(str(folder)))
 
 
 def test_refuses_bytes_that_are_no_text(folder: Path) -> None:
     (folder / "allmodel").write_bytes(b"\xff\xfe")
     with pytest.raises(WeightsError, match="not a LIBSVM text file"):
-        load(*brisque_files(str(folder)))
+        load(brisque_folder(str(folder)))
 
 
 def test_names_the_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"neither svm\.txt nor allmodel"):
-        brisque_files(str(tmp_path))
-    (tmp_path / "svm.txt").touch()
-    with pytest.raises(WeightsError, match=r"neither normalize\.pickle nor allrange"):
-        brisque_files(str(tmp_path))
+    with pytest.raises(WeightsError, match="no allmodel and no allrange"):
+        brisque_folder(str(tmp_path))
+    (tmp_path / "allmodel").touch()
+    with pytest.raises(WeightsError, match="has no allrange"):
+        brisque_folder(str(tmp_path))

@@ -16,7 +16,7 @@ from fasgen.errors import SourceError
 from fasgen.stages.gallery.train_gallery import Gallery
 from fasgen.stages.gallery.train_views import moved
 from fasgen.stages.score.brisque import Brisque
-from fasgen.stages.score.config import brisque_files
+from fasgen.stages.score.config import brisque_folder
 from fasgen.stages.score.support_vectors import load as load_support_vectors
 from fasgen.stages.synth.difffas.style_encoder import StyleEncoder, StyleEncoderConfig
 from fasgen.stages.synth.difffas.train_pairs import load_pairs
@@ -94,7 +94,7 @@ class StyleTask:
 
     def _bands(self, styles: Sequence[str]) -> tuple[tuple[float, float], ...]:
         """BRISQUE of pictures of each style, 5th and 95th percentile; an empty band (1, 0) where none has texture."""
-        measure = Brisque(load_support_vectors(*brisque_files("package")), torch.device("cpu"))
+        measure = Brisque(load_support_vectors(brisque_folder("embedded")), torch.device("cpu"))
         bands = []
         for _, members in zip(styles, self.by_style, strict=True):
             levels = (
