@@ -127,6 +127,7 @@ SHRINK = StageSpec(
     columns=(Column("mean", "float64", "mean level"),),
     images=("small",),
     batch=lambda config: config.batch,
+    remedies={Reason.NO_FACE: "mend the pictures"},
 )
 NOISY = StageSpec(
     "noisy",

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from fasgen.records import Column
+from fasgen.records import Column, Reason
 from fasgen.stages.stage import ArrayField, Cue, Reads, StageConfig, StageSpec
 from fasgen.stages.weights import embedded
 
@@ -183,4 +183,5 @@ SPEC = StageSpec(
     synthetic=lambda config: {"reconstruction": "compositeWithTrainedAlgorithmicMedia"},
     refusal=refusal,
     rehearse="fasgen.stages.defake.stage:rehearse",
+    remedies={Reason.NOT_FINITE: "the network gives no finite numbers: set defake.dtype=fp32, or give other defake.weights"},
 )
