@@ -11,8 +11,10 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent / "pipeline"))
 
@@ -22,6 +24,7 @@ from fasgen.cli import main
 from fasgen.commands.options import read_request
 from fasgen.commands.text import duration, plain, size, table
 from fasgen.config import preset_names
+from fasgen.pipeline import libraries
 
 HEAVY = ("torch", "ray", "pyarrow", "zarr", "cv2", "duckdb", "pydantic", "numpy", "diffusers", "webdataset", "rich", "yaml")
 
@@ -158,9 +161,33 @@ def test_a_plan_measures_by_a_probe_and_then_by_what_is_committed(photos: Path) 
     assert "Nothing to do" in fasgen("plan", "--gpus", "0").stdout
 
 
-def test_one_stage_says_what_its_upstream_lacks(photos: Path) -> None:
+def test_one_stage_makes_what_it_is_made_from_first(photos: Path) -> None:
     result = run("stage=noisy")
+    assert result.exit_code == 0 and "finished: 6 units" in result.stdout
+    assert "note: noisy: what it is made from comes first: shrink (3 units); --only leaves that out" in result.stderr
+    assert "comes first" not in run("stage=noisy").stderr
+    shown = fasgen("plan", "stage=join", "shrink.factor=3", "--gpus", "0", "--no-probe").stdout
+    assert "9 units to do" in shown and "comes first: shrink (3 units), noisy (3 units)" in shown
+
+
+def test_one_stage_alone_says_what_its_upstream_lacks(photos: Path) -> None:
+    result = run("stage=noisy", "--only")
+    assert "finished: 0 units" in result.stdout
     assert "make the rest with: fasgen run stage=shrink" in result.stderr
+    assert "finished: 3 units" in run("stage=shrink", "--only").stdout
+    assert "finished: 3 units" in run("stage=noisy", "--only").stdout
+
+
+def test_what_follows_a_stage_is_named_as_stale_with_its_command(photos: Path) -> None:
+    assert "stale" not in run("stage=shrink").stdout
+    run()
+    said = run("stage=noisy", "noisy.strength=2.5").stdout.splitlines()[-1]
+    command = said.partition("make them with: ")[2].split()
+    assert said.startswith("stale          join (3 units)")
+    assert command[:3] == ["fasgen", "run", "stage=join"] and command[-1] == "noisy.strength=2.5"
+    again = fasgen(*command[1:]).stdout
+    assert "finished: 3 units" in again and "stale" not in again
+    assert "join (3 units)" in run("stage=shrink", "--only", "shrink.factor=3").stdout
 
 
 def test_too_many_failures_end_with_code_3(photos: Path) -> None:
@@ -207,6 +234,23 @@ def test_status_counts_every_row(photos: Path) -> None:
     assert any(line.startswith("last run") and "finished" in line for line in lines)
 
 
+def test_a_stage_that_keeps_nothing_is_what_plan_run_status_and_report_begin_with(photos: Path) -> None:
+    for path in photos.glob("*.png"):
+        pixels = np.full((toy.SIDE, toy.SIDE, 3), 7, np.uint8)
+        Image.fromarray(pixels).save(path)
+    planned = fasgen("plan", "--gpus", "0").stdout
+    assert planned.startswith("warning: shrink kept 0 of the ") and "no_face" in planned.splitlines()[0]
+    assert planned.splitlines()[1] == "warning: so nothing came to noisy, join"
+    ran = run("budget.max_failed_rate=1").stdout.splitlines()
+    said = "shrink kept 0 of 24 (23 no_face, 1 not_media): mend the pictures"
+    assert ran[:2] == [f"warning: {said}", "warning: so nothing came to noisy, join"] and ran[2].startswith("finished: 9 units")
+    assert fasgen("status").stdout.splitlines()[0] == f"warning: {said}"
+    assert fasgen("report").exit_code == 0
+    short = (photos.parent / "store" / "REPORT.md").read_text().splitlines()
+    assert short[2].startswith("**Warning:** shrink kept 0 of 24")
+    assert f"warning: {said}" in run("--dry-run").stdout
+
+
 def test_a_store_that_has_grown_says_what_is_new_and_what_is_stale(photos: Path) -> None:
     run()
     source = next(path for path in photos.rglob("000.png"))
@@ -215,7 +259,7 @@ def test_a_store_that_has_grown_says_what_is_new_and_what_is_stale(photos: Path)
     assert "rows     1 new, 0 changed, 0 gone; 24 kept" in shown
     first = run("stage=shrink")
     assert "1 new, 0 changed, 0 gone; 24 kept" in first.stdout
-    assert "stale          noisy (1 units), join (1 units)" in first.stdout
+    assert "stale          noisy (1 unit), join (1 unit)" in first.stdout
     assert "fasgen run stage=noisy,join" in first.stdout
     assert "stale" not in run().stdout
 
@@ -405,18 +449,53 @@ def test_an_error_of_the_disk_is_one_line(photos: Path, monkeypatch: pytest.Monk
     assert result.exit_code == 2 and "No space left on device" in result.stderr and "Traceback" not in result.output
 
 
-def test_doctor_tries_one_sample_at_every_stage(photos: Path) -> None:
-    result = fasgen("doctor", "--gpus", "0", "--image", str(photos / "000.png"))
+def test_doctor_tries_every_stage_with_pictures_of_its_own(photos: Path) -> None:
+    result = fasgen("doctor", "--gpus", "0")
+    assert result.exit_code == 0, result.output
     for name in toy.TARGETS:
-        assert f"ok    one sample, {name}: 000.png" in result.stdout, result.output
-    assert "library" in result.stdout or "libraries" in result.stdout
+        assert f"ok    stage {name}: 6 of 6 pictures" in result.stdout, result.output
+    assert "ok    libraries: torch" in result.stdout
+    assert "ok    source photos: 24 rows" in result.stdout
     assert "compiled code: kept in" in result.stdout
     assert not (photos.parent / "store").exists()
 
 
-def test_doctor_without_a_picture_says_so(photos: Path) -> None:
-    result = fasgen("doctor", "--gpus", "0", "sources=[]")
-    assert "not tried: no source is configured" in result.stdout
+def test_doctor_tries_a_picture_of_the_users_as_well(photos: Path) -> None:
+    assert "003.png" not in fasgen("doctor", "--gpus", "0", "--image", str(photos / "000.png")).stdout
+    result = fasgen("doctor", "--gpus", "0", "--image", str(photos / "003.png"))
+    assert result.exit_code == 0 and "warn  003.png, shrink: no_face: level 7" in result.stdout
+    broken = fasgen("doctor", "--gpus", "0", "--image", str(photos / "011-text.jpg"))
+    assert broken.exit_code == 2 and "fail  011-text.jpg, shrink: not_media" in broken.stdout
+
+
+def test_doctor_says_what_is_missing_of_the_sources(photos: Path) -> None:
+    none = fasgen("doctor", "--gpus", "0", "sources=[]")
+    assert none.exit_code == 0 and "warn  sources: none is configured" in none.stdout and "sources=FOLDER" in none.stdout
+    away = fasgen("doctor", "--gpus", "0", "sources=nowhere")
+    assert away.exit_code == 2 and "nowhere does not exist" in away.stdout
+    # What is wrong with a source keeps no stage from being tried.
+    assert "ok    stage join: 6 of 6 pictures" in none.stdout and "ok    stage join: 6 of 6 pictures" in away.stdout
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("raise ImportError('libGL.so.1: cannot open shared object file')", "does not import: libGL.so.1: cannot open"),
+        ("raise RuntimeError('built for\\nanother CPU')", "does not import: built for another CPU"),
+        ("import nobody_has_this", "needs nobody_has_this, which is not installed"),
+    ],
+)
+def test_doctor_names_a_library_that_does_not_import(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, source: str, said: str
+) -> None:
+    (photos.parent / "limping.py").write_text(source)
+    monkeypatch.syspath_prepend(photos.parent)
+    monkeypatch.setitem(libraries.LIBRARIES, "limping", "limping-wheels")
+    monkeypatch.setitem(libraries.LIBRARIES, "not_there_at_all", "not-there")
+    result = fasgen("doctor", "--gpus", "0")
+    assert result.exit_code == 2 and "2 checks failed" in result.stdout
+    assert f"fail  library limping-wheels: {said}" in result.stdout
+    assert "fail  library not-there: is not installed\n      pip install not-there" in result.stdout
 
 
 def test_an_unknown_training_is_refused_with_the_nearest() -> None:

@@ -22,6 +22,7 @@ def run(
     cpus: int | None = None,
     engine: Literal["ray", "local"] = "ray",
     address: str = "",
+    only: bool = False,
 ) -> RunResult:
     """Make what is not there yet; the same bytes, ledger and contact sheet as the command with these arguments.
 
@@ -33,6 +34,7 @@ def run(
         cpus: CPU workers; ``None``: the configuration's.
         engine: where workers live: ``ray``, or ``local`` in this process.
         address: of a Ray cluster to run on.
+        only: make the stages that ``stage=`` names alone, without what they are made from.
 
     Returns:
         how it ended, and its counts. A run whose failures exceed the budget, or that an error stopped, says so in ``outcome``
@@ -44,7 +46,7 @@ def run(
     if engine == "local" and address:
         raise ConfigError(f"address={address!r} needs engine='ray': the local engine has no cluster")
     given = config if config is None or isinstance(config, Mapping) else Path(config)
-    request = options.read_request(overrides, given, None if store is None else Path(store))
+    request = options.read_request(overrides, given, None if store is None else Path(store), only=only)
     plan = make_plan(request, gpus, cpus, address)
     run_id = new_run_id(plan.store)
     result = execute(plan, request, engine, run_id)

@@ -41,6 +41,11 @@ def resource_options(command: F) -> F:
     )(command)
 
 
+def only_option(command: F) -> F:
+    """``--only``."""
+    return click.option("--only", is_flag=True, help="Of stage=NAME that stage alone, not what it is made from.")(command)
+
+
 def engine_option(command: F) -> F:
     """``--engine``."""
     kinds = click.Choice(["ray", "local"])
@@ -60,13 +65,17 @@ class Request:
     Attributes:
         stages: stages to make, or ``("all",)``.
         config: the resolved configuration; ``store`` in it is where to write.
+        only: make these stages alone, without what they are made from.
     """
 
     stages: tuple[str, ...]
     config: Config
+    only: bool = False
 
 
-def read_request(given: Sequence[str], config: Path | Mapping[str, Any] | None, store: Path | None) -> Request:
+def read_request(
+    given: Sequence[str], config: Path | Mapping[str, Any] | None, store: Path | None, *, only: bool = False
+) -> Request:
     """Take ``stage=...`` out of the settings and resolve the rest; ``config`` is a file, or what one would hold.
 
     Raises:
@@ -77,15 +86,19 @@ def read_request(given: Sequence[str], config: Path | Mapping[str, Any] | None, 
     stages: tuple[str, ...] = ("all",)
     overrides = []
     for setting in given:
-        key, equals, value = setting.partition("=")
-        if key in {"stage", "stages"} and equals:
-            stages = _stages(value)
+        if names_stages(setting):
+            stages = _stages(setting.partition("=")[2])
         else:
             _refuse_bare_stage(setting)
             overrides.append(setting)
     if store is not None:
         overrides.append(f"store={_quoted(str(store))}")
-    return Request(stages, load(config if isinstance(config, Mapping) else find_config(config), overrides))
+    return Request(stages, load(config if isinstance(config, Mapping) else find_config(config), overrides), only)
+
+
+def names_stages(setting: str) -> bool:
+    """Whether an argument is ``stage=...``."""
+    return setting.startswith(("stage=", "stages="))
 
 
 def find_config(path: Path | None) -> Path | None:

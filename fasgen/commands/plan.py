@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @options.settings
 @options.config_options
 @options.resource_options
+@options.only_option
 @click.option("--probe/--no-probe", default=True, help="Time a few samples where no unit is committed yet.")
 def plan(
     settings: Sequence[str],
@@ -30,6 +31,7 @@ def plan(
     gpus: int | None,
     cpus: int | None,
     address: str,
+    only: bool,
     probe: bool,
 ) -> None:
     """Show what `fasgen run` with the same arguments would do, without doing it.
@@ -38,7 +40,7 @@ def plan(
     """
     from fasgen.pipeline.estimate import estimate
 
-    made = make_plan(options.read_request(settings, config_path, store), gpus, cpus, address, measuring=probe)
+    made = make_plan(options.read_request(settings, config_path, store, only=only), gpus, cpus, address, measuring=probe)
     click.echo(describe(made, estimate(made, probing=probe)))
 
 
@@ -70,7 +72,15 @@ def make_plan(request: options.Request, gpus: int | None, cpus: int | None, addr
     wanted = cpus if cpus is not None else config.workers
     resources = claim(have, gpus, wanted, threads=config.threads, address=address)
     batches = Batches(resources, partial(_measured, address) if measuring else None)
-    return build_plan(config, request.stages, config.store, resources=resources, targets=stages.STAGES, batches=batches)
+    return build_plan(
+        config,
+        request.stages,
+        config.store,
+        resources=resources,
+        targets=stages.STAGES,
+        batches=batches,
+        ancestors=not request.only,
+    )
 
 
 def _measured(address: str, job: Rehearsal, model: str) -> dict[int, float]:
@@ -114,11 +124,18 @@ def growth(plan: Plan) -> list[str]:
     return [f"rows     {grown}"] if known and not plan.tried_again else []
 
 
+def warned(told: Sequence[str]) -> list[str]:
+    """Warnings as lines, which come before all else."""
+    return [f"warning: {one}" for one in told]
+
+
 def describe(plan: Plan, estimates: Sequence[Estimate]) -> str:
     """The plan in words and a table."""
+    from fasgen.manifests.yields import warnings
     from fasgen.pipeline.estimate import total_seconds
 
-    lines = [f"store    {plan.store}"]
+    lines = warned(warnings([one.kept for one in estimates if one.kept]))
+    lines.append(f"store    {plan.store}")
     for name, scan in plan.listing.scans.items():
         left_out = f" (left out: {tally(scan.skipped)})" if scan.skipped else ""
         lines.append(f"source   {name}: {len(scan)} rows from {plan.listing.places[name].root}{left_out}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from fasgen.commands import options
-from fasgen.commands.plan import describe, growth, make_plan
+from fasgen.commands.plan import describe, growth, make_plan, warned
 from fasgen.commands.text import duration
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Remembering(click.Command):
 @options.config_options
 @options.resource_options
 @options.engine_option
+@options.only_option
 @click.option("--dry-run", is_flag=True, help="Print the plan and run nothing.")
 @click.pass_context
 def run(
@@ -52,18 +53,21 @@ def run(
     cpus: int | None,
     address: str,
     engine: Literal["ray", "local"],
+    only: bool,
     dry_run: bool,
 ) -> int:
     """Run the stages on what is not committed yet.
 
-    stage=NAME runs one stage on what its upstream has committed, stage=a,b several, stage=all (the default) every one.
+    stage=NAME makes one stage, and before it what it is made from, as far as that is not there or is stale; stage=a,b several;
+    stage=all (the default) every one. With --only it is that stage alone, on what its upstream has committed. What lies in the
+    store of stages that follow, and is stale afterwards, is named with its command.
     Any value of the configuration can be given as KEY=VALUE, for example defake.t=600 align.detector=retinaface.
 
     Ctrl-C once finishes the units in hand, twice stops. What is committed stays; the same command goes on from there.
 
     Exit codes: 0 finished, 2 refused, 3 finished with more failed samples than the budget allows, 130 interrupted.
     """
-    request = options.read_request(settings, config_path, store)
+    request = options.read_request(settings, config_path, store, only=only)
     options.check_engine(engine, address)
     plan = make_plan(request, gpus, cpus, address, measuring=True)
     if dry_run:
@@ -95,7 +99,8 @@ def carry_out(context: click.Context, plan: Plan, request: options.Request, engi
         click.echo(f"interrupted; go on with:\n{resume}")
         return 130
     drawn = draw_sheet(plan, plan.store / "runs" / run_id / "contact-sheet.png") if sheet else None
-    click.echo("\n".join([*closing(plan, result, resume, drawn), *_stale(plan, request, result)]))
+    stale = _stale(plan, request, result, str(context.info_name), context.meta[ARGUMENTS])
+    click.echo("\n".join([*closing(plan, result, resume, drawn), *stale]))
     return result.outcome.exit_code
 
 
@@ -158,10 +163,13 @@ def new_run_id(store: Path) -> str:
 
 def closing(plan: Plan, result: RunResult, resume: str, sheet: Path | None) -> list[str]:
     """The last lines of a run: what was made, where it lies, and how to go on."""
+    from fasgen.manifests.yields import read_yields, warnings
     from fasgen.pipeline.run import Outcome
 
+    kept = read_yields([stage.folder for stage in plan.wanted])
     counts = f"{result.planned} rows: {result.ok} ok, {result.filtered} filtered, {result.failed} failed"
-    lines = [f"{result.outcome.replace('_', ' ')}: {result.units} units, {counts}", *growth(plan)]
+    lines = warned(warnings(kept))
+    lines += [f"{result.outcome.replace('_', ' ')}: {result.units} units, {counts}", *growth(plan)]
     if result.deaths:
         lines.append(f"{result.deaths} workers died and were replaced; see {plan.store / 'runs'}")
     lines += _time(result)
@@ -194,10 +202,11 @@ def _time(result: RunResult) -> list[str]:
     ]
 
 
-def _stale(plan: Plan, request: options.Request, result: RunResult) -> list[str]:
+def _stale(plan: Plan, request: options.Request, result: RunResult, name: str, arguments: Sequence[str]) -> list[str]:
     """What lies in other stages and was made from something else than is there now, and the command that makes it again."""
     from fasgen import stages
     from fasgen.errors import FasgenError
+    from fasgen.manifests.plan_file import read_current
     from fasgen.pipeline.plan import build_plan
     from fasgen.pipeline.run import Outcome
 
@@ -209,13 +218,17 @@ def _stale(plan: Plan, request: options.Request, result: RunResult) -> list[str]
     except FasgenError:
         # Stages that were not asked for may lack weights; the run is over all the same.
         return []
-    rest = [stage for stage in whole.wanted if stage.name not in {one.name for one in plan.wanted}]
-    behind = {stage.name: len(stage.will_have) - len(stage.committed) for stage in rest if stage.folder.is_dir()}
+    made, begun = {one.name for one in plan.wanted}, read_current(plan.store)
+    rest = [stage for stage in whole.wanted if stage.name not in made and stage.name in begun]
+    behind = {stage.name: len(stage.will_have) - len(stage.committed) for stage in rest}
     behind = {name: count for name, count in behind.items() if count}
     if not behind:
         return []
-    named = ", ".join(f"{name} ({count} units)" for name, count in behind.items())
-    return [f"stale          {named}: made from what has changed since; make them with: fasgen run stage={','.join(behind)}"]
+    named = ", ".join(f"{name} ({count} unit{'s' * (count != 1)})" for name, count in behind.items())
+    # The same settings with them: under others these stages would be made from something else again.
+    same = [each for each in arguments if not options.names_stages(each) and each != "--only"]
+    again = shlex.join(["fasgen", name, f"stage={','.join(behind)}", *same])
+    return [f"stale          {named}: not made from what is there now; make them with: {again}"]
 
 
 def _whereabouts(plan: Plan) -> list[str]:

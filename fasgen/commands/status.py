@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from fasgen.commands import options
+from fasgen.commands.plan import warned
 from fasgen.commands.text import plain, size, table, tally
 
 
@@ -23,14 +24,17 @@ def status(config_path: Path | None, store: Path | None, everything: bool) -> No
     """
     from fasgen.manifests.added_file import read_added
     from fasgen.manifests.plan_file import read_current
+    from fasgen.manifests.yields import read_yields, warnings
 
     found = options.find_store(config_path, store)
+    folders = in_order(found, everything=everything)
+    for line in warned(warnings(read_yields(in_order(found)))):
+        click.echo(line)
     click.echo(f"store  {found}")
     dates = {one.folder: one.since for listed in read_current(found).values() for one in listed}
     added: Counter[str] = Counter()
     for one in read_added(found):
         added.update(dict.fromkeys(one.plans, one.units))
-    folders = in_order(found, everything=everything)
     rows = [(*_line(folder, added[folder.name]), dates.get(folder.name, "")) for folder in folders]
     header = ("generation", "units", "of", "planned", "ok", "filtered", "failed", "bytes", "rejects", "current since")
     click.echo(table(header, rows) if rows else "no stage has begun here")

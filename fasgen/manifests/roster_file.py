@@ -6,6 +6,7 @@ One file a generation, written once, and one more for each addition to it.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,10 @@ IDENTITY: tuple[Column, ...] = (
 
 _GROUP = 8192
 _BASIS = b"fasgen.basis"
+_NOTES = b"fasgen.notes"
 
-_SOURCE = ("sample_id", "unit", "row", "status", *(column.name for column in PROVENANCE))
+SOURCE = ("sample_id", "unit", "row", "status", *(column.name for column in PROVENANCE))
+"""What a roster is drawn from."""
 
 
 def roster_path(folder: Path, first: int = 0) -> Path:
@@ -53,17 +56,22 @@ def read_rows(folder: Path, units: Sequence[int]) -> dict[str, Any]:
     import numpy as np
     import pyarrow as pa
 
-    tables = [read_table(manifest_path(folder, unit), _SOURCE) for unit in units]
+    tables = [read_table(manifest_path(folder, unit), SOURCE) for unit in units]
     if not tables:
-        return {name: np.empty(0, object) for name in _SOURCE}
+        return {name: np.empty(0, object) for name in SOURCE}
     whole = pa.concat_tables(tables)
     # Numbers that can be null stay objects: NumPy would make NaN of a null.
     numbers = {"unit", "row"}
-    return {name: whole[name].to_numpy() if name in numbers else np.array(whole[name].to_pylist(), object) for name in _SOURCE}
+    return {name: whole[name].to_numpy() if name in numbers else np.array(whole[name].to_pylist(), object) for name in SOURCE}
 
 
 def write_roster(
-    folder: Path, entries: Sequence[Mapping[str, Scalar]], own: Sequence[Column], first: int = 0, basis: str = ""
+    folder: Path,
+    entries: Sequence[Mapping[str, Scalar]],
+    own: Sequence[Column],
+    first: int = 0,
+    basis: str = "",
+    notes: Sequence[str] = (),
 ) -> None:
     """Write the roster of a generation, or of units that are added to it, complete or not at all.
 
@@ -73,6 +81,7 @@ def write_roster(
         own: the stage's columns.
         first: number of the first added unit.
         basis: digest over all that it was drawn from (`fasgen.manifests.inputs.drawn_from`).
+        notes: what is to be known of it first.
 
     Raises:
         StoreError: a value does not fit its column, or the file cannot be written.
@@ -91,7 +100,8 @@ def write_roster(
         )
         for column in columns
     ]
-    schema = pa.schema([field(column) for column in columns], {_BASIS: basis.encode()})
+    metadata = {_BASIS: basis.encode()} | ({_NOTES: json.dumps(list(notes)).encode()} if notes else {})
+    schema = pa.schema([field(column) for column in columns], metadata)
     table = pa.Table.from_arrays(arrays, schema=schema)
     path = roster_path(folder, first)
     try:
@@ -112,6 +122,17 @@ def basis_of(folder: Path) -> str:
         return ""
 
 
+def notes_of(folder: Path) -> list[str]:
+    """What is to be known first of the roster of a generation; nothing where there is no sound roster."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return [str(note) for note in json.loads((pq.read_schema(roster_path(folder)).metadata or {}).get(_NOTES, b"[]"))]
+    except (OSError, pa.ArrowException, ValueError):
+        return []
+
+
 def rebase(folder: Path, basis: str) -> None:
     """Write the roster of a generation anew with the same entries, as drawn from ``basis``.
 
@@ -120,7 +141,8 @@ def rebase(folder: Path, basis: str) -> None:
     """
     path = roster_path(folder)
     table = read_table(path)
-    _write(path, encode_table(table.replace_schema_metadata({_BASIS: basis.encode()}), _GROUP))
+    metadata = dict(table.schema.metadata or {}) | {_BASIS: basis.encode()}
+    _write(path, encode_table(table.replace_schema_metadata(metadata), _GROUP))
 
 
 def _digest_path(path: Path) -> Path:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from fasgen.errors import FasgenError
 from fasgen.manifests.parquet import read_table
+from fasgen.manifests.roster_file import notes_of
 from fasgen.manifests.unit import UnitSummary, timing_path
-from fasgen.pipeline.engine import UpstreamUnit
+from fasgen.manifests.yields import Yield, yield_of
+from fasgen.pipeline.calling import one_line
+from fasgen.pipeline.engine import SourceSlice, UpstreamUnit
 from fasgen.pipeline.plan import Plan
-from fasgen.pipeline.roster import draw_roster
+from fasgen.pipeline.roster import Foreseen, draw_roster, foresee
 from fasgen.pipeline.schedule import Assign, Key
 from fasgen.pipeline.stage_plan import StagePlan
 from fasgen.pipeline.worker import Worker
@@ -38,12 +41,16 @@ class Probe:
         summary: counts and bytes; None if the stage could not be run.
         seconds: by phase, as workers report them.
         error: why it could not be run.
+        skipped: whether it was not tried, since what it reads gave nothing.
+        folder: where its unit lies as long as the probe goes on; None if the stage could not be run.
     """
 
     stage: str
     summary: UnitSummary | None
     seconds: dict[str, float]
     error: str = ""
+    skipped: bool = False
+    folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,7 @@ class Estimate:
         bytes: payload bytes; None where nothing is known.
         basis: where the rates come from.
         note: why there is no figure.
+        kept: what became of rows so far: of those that are committed, or as a roster or a probe lets one expect.
     """
 
     stage: str
@@ -67,6 +75,7 @@ class Estimate:
     bytes: int | None
     basis: Literal["committed units", "probe", "nothing"]
     note: str = ""
+    kept: Yield | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,49 +89,50 @@ class _Rates:
     basis: Literal["committed units", "probe"]
 
 
-def probe(plan: Plan, folder: Path, *, rows: int = PROBE_ROWS, warm: bool = False, start: int = 0) -> Iterator[Probe]:
-    """Push ``rows`` rows of the listing through every stage of ``plan`` in this process, each on what the one before made.
+def probe(plan: Plan, folder: Path, few: SourceSlice, *, warm: bool = False, unit: int = 0) -> Iterator[Probe]:
+    """Push a few rows of the listing through every stage of ``plan`` in this process, each on what the one before made.
 
     Args:
         plan: the run.
         folder: an empty folder for what is made; the store is not touched.
-        rows: most rows to take.
+        few: the rows.
         warm: run each stage twice and time the second: on a GPU the first call compiles and tunes.
-        start: unit from whose rows to take.
+        unit: the number under which they go.
     """
     worker = Worker(accelerator=plan.resources.gpus > 0, threads=plan.resources.threads)
     there: dict[str, UpstreamUnit] = {}
-    unit = plan.listing.slice(start)
-    few = replace(unit, rows=unit.rows[:rows])
     for name, stage in plan.stages.items():
         missing = [name for name in stage.wiring.stages if name not in there]
         if missing:
-            yield Probe(name, None, {}, f"not tried: {missing[0]} gave nothing")
+            yield Probe(name, None, {}, f"not tried: {missing[0]} could not be run", skipped=True)
             continue
-        task = plan.task(Assign(0, Key(name, start)), folder)
+        task = plan.task(Assign(0, Key(name, unit)), folder)
         task = replace(task, folder=folder / name, upstream=there, source=few if task.source else None)
         try:
             if stage.spec.roster:
                 source = there[stage.spec.roster.source].folder
-                draw_roster(stage.spec.roster, stage.config, plan.seed, source, [start], task.folder)
+                draw_roster(stage.spec.roster, stage.config, plan.seed, source, [unit], task.folder)
             if warm:
                 cold = replace(task, folder=folder / f"{name}-warm")
                 if stage.spec.roster:
                     shutil.copytree(task.folder, cold.folder)
                 worker.run(cold)
             report = worker.run(task)
-        except (FasgenError, OSError, RuntimeError, ValueError) as error:
-            yield Probe(name, None, {}, str(error) or type(error).__name__)
+        except FasgenError as error:
+            yield Probe(name, None, {}, str(error))
             continue
-        if report.summary.ok:
-            there = there | {name: UpstreamUnit(task.folder, stage.spec.tar)}
-        yield Probe(name, report.summary, dict(report.seconds))
+        except Exception as error:
+            # A probe finds out whether a stage can be built and called at all: it may fail in any way.
+            yield Probe(name, None, {}, one_line(error))
+            continue
+        there = there | {name: UpstreamUnit(task.folder, stage.spec.tar)}
+        yield Probe(name, report.summary, dict(report.seconds), folder=task.folder)
 
 
 def estimate(plan: Plan, *, probing: bool = True) -> list[Estimate]:
     """One estimate for each stage that ``plan`` makes, in order.
 
-    Stages that have committed units are judged by those. If any other has work to do, a few rows of the first unit that is not
+    Stages that have committed units are judged by those. If any other has work to do, a few rows of units that are not
     committed go through the stages, unless ``probing`` is false.
     """
     rates: dict[str, _Rates] = {}
@@ -131,15 +141,48 @@ def estimate(plan: Plan, *, probing: bool = True) -> list[Estimate]:
         if found:
             rates[name] = found
     notes: dict[str, str] = {}
+    tried: dict[str, UnitSummary] = {}
     unknown = [stage.name for stage in plan.wanted if stage.todo and stage.name not in rates]
     if unknown and probing:
-        for name, seen in _probed(plan, unknown).items():
-            if isinstance(seen, _Rates):
-                rates.setdefault(name, seen)
+        for seen in _probed(plan, unknown):
+            if seen.summary is None:
+                notes[seen.stage] = seen.error
+                continue
+            tried[seen.stage] = seen.summary
+            measured = _rates([(seen.summary, seen.seconds)], "probe")
+            if measured:
+                rates.setdefault(seen.stage, measured)
             else:
-                notes[name] = seen
-    rows = {stage.name: stage_rows for stage, stage_rows in _rows(plan, rates)}
-    return [_estimate(plan, stage, rows[stage.name], rates.get(stage.name), notes.get(stage.name, "")) for stage in plan.wanted]
+                notes[seen.stage] = "no row reached it"
+    drawn = {
+        name: foresee(stage.spec.roster, stage.config, plan.seed, plan.listing)
+        for name, stage in plan.stages.items()
+        if stage.spec.roster and stage.todo
+    }
+    rows = {stage.name: stage_rows for stage, stage_rows in _rows(plan, rates, drawn)}
+    return [
+        replace(
+            _estimate(plan, stage, rows[stage.name], rates.get(stage.name), notes.get(stage.name, "")),
+            kept=_kept(plan, stage, tried.get(stage.name), drawn.get(stage.name)),
+        )
+        for stage in plan.wanted
+    ]
+
+
+def _kept(plan: Plan, stage: StagePlan, tried: UnitSummary | None, drawn: Foreseen | None) -> Yield | None:
+    """What became of a stage's rows, as far as that is known or can be foreseen."""
+    record = plan.record(stage)
+    if stage.committed:
+        source = plan.stages[stage.spec.roster.source].committed.values() if stage.spec.roster else ()
+        passed = sum(summary.ok for summary in source)
+        return yield_of(stage.name, stage.committed.values(), record, passed, notes_of(stage.folder))
+    if drawn:
+        # A probe's few rows may lack the very guides that the others have.
+        planned = round(sum(drawn.entries.values()))
+        lost = min(planned, round(drawn.scale * sum(drawn.rejected.values())))
+        foreseen = UnitSummary(0, planned, planned - lost, lost, 0, dict(drawn.rejected), 0)
+        return yield_of(stage.name, [foreseen], record, len(plan.listing.rows), drawn.notes)
+    return replace(yield_of(stage.name, [tried], record), tried=True) if tried else None
 
 
 def total_seconds(plan: Plan, estimates: Sequence[Estimate]) -> float | None:
@@ -162,19 +205,14 @@ def _from_committed(stage: StagePlan) -> _Rates | None:
     return _rates(measured, "committed units")
 
 
-def _probed(plan: Plan, unknown: Sequence[str]) -> dict[str, _Rates | str]:
-    first = min(unit for name in unknown for unit in plan.stages[name].todo)
+def _probed(plan: Plan, unknown: Sequence[str]) -> list[Probe]:
+    """A few rows from all over the units that are to be made: the first ones may all be of one person or one video."""
+    todo = sorted({unit for name in unknown for unit in plan.stages[name].todo})
     wanted = max(plan.stages[name].batch for name in unknown)
-    out: dict[str, _Rates | str] = {}
     with tempfile.TemporaryDirectory(prefix="fasgen-probe-") as folder:
         on_gpu = plan.resources.gpus > 0
-        for seen in probe(plan, Path(folder), rows=min(wanted, PROBE_ROWS), warm=on_gpu, start=first):
-            if seen.summary is None:
-                out[seen.stage] = seen.error
-                continue
-            rates = _rates([(seen.summary, seen.seconds)], "probe")
-            out[seen.stage] = rates or "no row reached it"
-    return out
+        few = plan.listing.some(todo, min(wanted, PROBE_ROWS))
+        return list(probe(plan, Path(folder), few, warm=on_gpu, unit=todo[0]))
 
 
 def _rates(
@@ -194,16 +232,18 @@ def _rates(
     )
 
 
-def _rows(plan: Plan, rates: dict[str, _Rates]) -> Iterator[tuple[StagePlan, int]]:
+def _rows(plan: Plan, rates: Mapping[str, _Rates], drawn: Mapping[str, Foreseen]) -> Iterator[tuple[StagePlan, int]]:
     """Rows to do of each stage; expected where upstream's units are not there yet."""
     passing: dict[str, dict[int, float]] = {}
     for name, stage in plan.stages.items():
         primaries = stage.wiring.primaries
-        each = stage.spec.roster.variants(stage.config) if stage.spec.roster else 1
-        enters = {
-            u: each * sum(passing[name][u] for name in primaries) if primaries else float(plan.listing.rows_of(u))
-            for u in plan.listing.numbers
-        }
+        if name in drawn:
+            above = passing[primaries[0]]
+            enters = {u: drawn[name].entries.get(u, 0.0) * above[u] / plan.listing.rows_of(u) for u in plan.listing.numbers}
+        elif primaries:
+            enters = {u: sum(passing[one][u] for one in primaries) for u in plan.listing.numbers}
+        else:
+            enters = {u: float(plan.listing.rows_of(u)) for u in plan.listing.numbers}
         passes = rates[name].passes if name in rates else 1.0
         passing[name] = {u: float(stage.committed[u].ok) if u in stage.committed else enters[u] * passes for u in enters}
         yield stage, round(sum(enters[unit] for unit in stage.todo))

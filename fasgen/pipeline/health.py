@@ -3,74 +3,29 @@
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from fasgen import __version__, stages
+from fasgen import stages
 from fasgen.errors import FasgenError
-from fasgen.pipeline.estimate import Probe, probe
-from fasgen.pipeline.plan import build_plan
-from fasgen.pipeline.resources import claim, gpu_names, machine, usable_cpus
+from fasgen.manifests.weights import digest_weights
+from fasgen.pipeline.libraries import Check
+from fasgen.pipeline.resources import gpu_names, usable_cpus
+from fasgen.sources.scan import scan
 from fasgen.stages.compiled import compile_cache
 
 if TYPE_CHECKING:
     from fasgen.config import Config
 
-PACKAGES = (
-    "torch",
-    "diffusers",
-    "ray",
-    "numpy",
-    "pyarrow",
-    "numcodecs",
-    "webdataset",
-    "opencv-python-headless",
-    "safetensors",
-    "duckdb",
-)
 SHM_BYTES = 1 << 30
 """Ray keeps its object store in shared memory; below this it falls back to the disk and warns."""
 DISK_BYTES = 10 << 30
 """Below this much free disk a night's run is likely to end early."""
 OPEN_FILES = 4096
 """Ray holds a few descriptors a worker and connection."""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding.
-
-    Attributes:
-        level: ``ok``, ``warn`` (it will work, but) or ``fail`` (it will not).
-        what: what was looked at.
-        found: what was found.
-        advice: what to do; empty where nothing needs doing.
-    """
-
-    level: Literal["ok", "warn", "fail"]
-    what: str
-    found: str
-    advice: str = ""
-
-
-def versions() -> Iterator[Check]:
-    """Python, fasgen and the libraries it stands on."""
-    yield Check("ok", "fasgen", f"{__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
-    found, missing = [], []
-    for name in PACKAGES:
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            missing.append(name)
-    yield Check("ok", "libraries", ", ".join(found))
-    if missing:
-        yield Check("fail", "libraries", f"not installed: {', '.join(missing)}", f"pip install {' '.join(missing)}")
 
 
 def machine_checks(store: Path) -> Iterator[Check]:
@@ -119,11 +74,8 @@ def _disk(store: Path) -> Iterator[Check]:
 def devices() -> Iterator[Check]:
     """The driver's GPUs, and whether the installed torch can use them."""
     names = gpu_names()
-    try:
-        import torch
-    except (ImportError, OSError) as error:
-        yield Check("fail", "torch", f"cannot be imported: {error}", "install it anew: pip install --force-reinstall torch")
-        return
+    import torch
+
     usable = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if len(names) > usable:
         found = f"the driver has {len(names)} ({names[0]}), torch {torch.__version__} can use {usable}"
@@ -138,11 +90,28 @@ def devices() -> Iterator[Check]:
         )
 
 
-def weights(config: Config) -> Iterator[Check]:
-    """Every stage's weights: are they there, can they be read, and what are their digests."""
-    from fasgen.manifests.weights import digest_weights
+def sources(config: Config) -> Iterator[Check]:
+    """Every source: is it there, and how many rows has it."""
+    if not config.sources:
+        yield Check(
+            "warn",
+            "sources",
+            "none is configured, so there is nothing to run yet",
+            "name your folder in fasgen.yaml (`sources: faces`), or on the command line: sources=FOLDER",
+        )
+    for source in config.sources:
+        try:
+            found = scan(source)
+        except (FasgenError, OSError) as error:
+            yield Check("fail", f"source {source.name}", str(error).removeprefix(f"source {source.name}: "))
+            continue
+        yield Check("ok", f"source {source.name}", f"{len(found)} rows in {source.path}")
 
-    for name, spec in stages.specs().items():
+
+def weights(config: Config, names: Iterable[str]) -> Iterator[Check]:
+    """The weights of some stages: are they there, can they be read, and what are their digests."""
+    for name in names:
+        spec = stages.specs()[name]
         try:
             digests = digest_weights(spec.weights(config.stage(name)))
         except (FasgenError, OSError) as error:
@@ -150,64 +119,3 @@ def weights(config: Config) -> Iterator[Check]:
             continue
         if digests:
             yield Check("ok", f"weights of {name}", ", ".join(f"{role} {digest[:12]}" for role, digest in digests.items()))
-
-
-def one_sample(config: Config, gpus: int | None, image: Path | None) -> Iterator[Check]:
-    """One picture through every stage, in this process; nothing is written into the store."""
-    if image is None and not config.sources:
-        yield Check(
-            "warn", "one sample", "not tried: no source is configured", "name a picture of a face: fasgen doctor --image FILE"
-        )
-        return
-    with tempfile.TemporaryDirectory(prefix="fasgen-doctor-") as scratch:
-        try:
-            chosen = _only(config, image, Path(scratch)) if image else config
-            resources = claim(machine(), gpus, threads=config.threads)
-            usable = _usable(config)
-            plan = build_plan(chosen, usable, Path(scratch) / "store", resources=resources, targets=stages.STAGES)
-        except (FasgenError, OSError) as error:
-            yield Check("fail", "one sample", str(error), "mend this first; no stage was tried")
-            return
-        first = plan.listing.rows[0].path
-        for seen in probe(plan, Path(scratch) / "made", rows=1):
-            yield _judge(seen, first)
-        for name in stages.STAGES:
-            if name not in usable:
-                yield Check("warn", f"one sample, {name}", "not tried: its weights, or those of a stage it reads, are missing")
-
-
-def _usable(config: Config) -> list[str]:
-    """The stages whose weights are there, as are those of all that they read."""
-    usable: list[str] = []
-    for name, spec in stages.specs().items():
-        try:
-            there = all(path.exists() for path in spec.weights(config.stage(name)).values())
-        except FasgenError:
-            there = False
-        if there and all(read.stage in usable for read in spec.reads):
-            usable.append(name)
-    return usable
-
-
-def _only(config: Config, image: Path, scratch: Path) -> Config:
-    """``config`` with ``image`` as its one source."""
-    from fasgen.sources.config import SourceConfig
-
-    folder = scratch / "doctor"
-    folder.mkdir()
-    shutil.copy(image, folder / image.name)
-    return config.model_copy(update={"sources": (SourceConfig(name="doctor", path=folder),)})
-
-
-def _judge(seen: Probe, path: str) -> Check:
-    what = f"one sample, {seen.stage}"
-    if seen.summary is None:
-        return Check("fail", what, seen.error, "the stages after it were not tried")
-    seconds = seen.seconds
-    times = f"{seconds.get('build', 0.0):.1f} s to build, {seconds.get('compute', 0.0):.2f} s to compute"
-    if seen.summary.ok:
-        return Check("ok", what, f"{path}: {times}")
-    why = ", ".join(seen.summary.reasons) or "no row"
-    if seen.summary.failed:
-        return Check("fail", what, f"{path}: failed ({why})", "run with one source and --engine local to see more")
-    return Check("warn", what, f"{path}: filtered ({why})", "try a picture with one clear face: fasgen doctor --image FILE")

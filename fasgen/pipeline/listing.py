@@ -105,9 +105,17 @@ class Listing:
 
     def slice(self, unit: int) -> SourceSlice:
         """The rows of ``unit`` and the sources they are in."""
-        start, stop = self.cut[unit]
-        rows = tuple(self.rows[start:stop])
-        gone = frozenset(at - start for at in range(start, stop) if at in self.gone)
+        return self._sliced(range(*self.cut[unit]))
+
+    def some(self, units: Sequence[int], count: int) -> SourceSlice:
+        """At most ``count`` rows of ``units``, from all over them at equal distances."""
+        places = [at for unit in units for at in range(*self.cut[unit])]
+        chosen = np.unique(np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(int))
+        return self._sliced([places[number] for number in chosen.tolist()])
+
+    def _sliced(self, at: Sequence[int]) -> SourceSlice:
+        rows = tuple(self.rows[at.start : at.stop]) if isinstance(at, range) else tuple(self.rows[place] for place in at)
+        gone = frozenset(position for position, place in enumerate(at) if place in self.gone)
         names = {row.dataset for position, row in enumerate(rows) if position not in gone}
         return SourceSlice(rows, {name: there for name, there in self.places.items() if name in names}, gone)
 

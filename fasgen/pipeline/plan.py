@@ -64,6 +64,7 @@ class Plan:
         resources: what the run uses.
         identities: by what units are known.
         tried_again: the reason of the rows, where they are tried again in units that are added to finished generations.
+        ahead: stages that this run makes because those that were asked for read them, and for nothing else.
     """
 
     store: Path
@@ -73,6 +74,7 @@ class Plan:
     resources: Resources
     identities: Identities
     tried_again: str = ""
+    ahead: frozenset[str] = frozenset()
     _drawn: set[str] = field(default_factory=set)
 
     @property
@@ -103,12 +105,17 @@ class Plan:
     def notes(self) -> list[str]:
         """What is not there yet and which command makes it; and where a generation was begun on another kind of machine."""
         notes: list[str] = []
+        first = {stage.name: len(stage.todo) + len(stage.unsure) for stage in self.wanted if stage.name in self.ahead}
+        if any(first.values()):
+            named = ", ".join(f"{name} ({_units(count)})" for name, count in first.items() if count)
+            asked = ", ".join(stage.name for stage in self.wanted if stage.name not in self.ahead)
+            notes.append(f"{asked}: what it is made from comes first: {named}; --only leaves that out")
         for stage in self.wanted:
             for upstream, lacking in stage.lacks.items():
                 there = len(self.stages[upstream].committed)
                 notes.append(
                     f"{stage.name}: {lacking} of {stage.units} units wait for {upstream}, which has committed {there}; "
-                    f"make the rest with: fasgen run stage={upstream}"
+                    f"make the rest with: fasgen run stage={upstream}, or leave --only out"
                 )
             begun = stage.begun()
             if stage.todo and stage.committed and begun and dict(stage.domain) not in begun:
@@ -175,6 +182,7 @@ class Plan:
             "cues": [asdict(cue) for cue in stage.spec.cues],
             "gathers": [asdict(cue) for cue in stage.wiring.cues],
             "scores": [[column.name, column.higher] for column in stage.spec.columns if column.higher],
+            "remedies": {reason or "": text for reason, text in stage.spec.remedies.items()},
             "seed": self.seed,
             "unit_rows": self.listing.unit_rows,
             "units": stage.units,
@@ -302,6 +310,7 @@ def build_plan(
     resources: Resources | None = None,
     targets: Mapping[str, str] = STAGES,
     batches: Batches | None = None,
+    ancestors: bool = False,
 ) -> Plan:
     """Scan the sources, hash every stage that matters, look at what the store has. Writes nothing, imports no torch.
 
@@ -312,6 +321,7 @@ def build_plan(
         resources: what the run uses; all of this machine if ``None``.
         targets: stage name to ``module:attribute`` of its specification.
         batches: finds the batches that are left to the device; by what was measured before if ``None``.
+        ancestors: whether to make what the wanted stages are made from as well, as far as it is not there.
 
     Raises:
         ConfigError: a stage is not known or cannot run with these settings, or no source is configured.
@@ -327,6 +337,9 @@ def build_plan(
             raise ConfigError(f"there is no stage {name!r}; the stages are {', '.join(made)}, or all")
         if name not in wired:
             raise ConfigError(f"stage {name} is switched off by the configuration; see the keys below {made[name][0]}")
+    asked = frozenset(names)
+    if ancestors:
+        names = with_ancestors(wired, names)
     sections = {wiring.stage: getattr(config, wiring.stage) for wiring in wired.values()}
     for stage in dict.fromkeys(wired[name].stage for name in names):
         if why := specs[stage].refusal(sections[stage], sections):
@@ -364,7 +377,11 @@ def build_plan(
         )
         plans[name] = plan
         will_have[name] = plan.will_have
-    return Plan(store, config.seed, rows, plans, resources, identities)
+    return Plan(store, config.seed, rows, plans, resources, identities, ahead=frozenset(names) - asked)
+
+
+def _units(count: int) -> str:
+    return f"{count} unit" if count == 1 else f"{count} units"
 
 
 def plan_stage(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fasgen.manifests.parquet import read_table
-from fasgen.manifests.roster_file import read_rows, roster_path, rosters, write_roster
+from fasgen.manifests.roster_file import SOURCE, read_rows, roster_path, rosters, write_roster
 from fasgen.pipeline.graph import resolve
+from fasgen.pipeline.listing import Listing
 from fasgen.records import Scalar
 from fasgen.stages.stage import Roster, StageConfig
 
-__all__ = ["draw_roster", "extend_roster", "roster_path"]
+__all__ = ["draw_roster", "extend_roster", "foresee", "roster_path"]
 
 Draw = Callable[[Mapping[str, Any], StageConfig, int], Sequence[Mapping[str, Scalar]]]
 
@@ -35,7 +39,65 @@ def draw_roster(
         StoreError: a unit of the source is damaged, or the roster cannot be written.
     """
     draw: Draw = resolve(roster.draw)
-    write_roster(folder, draw(read_rows(source, units), config, seed), roster.columns, basis=basis)
+    rows = read_rows(source, units)
+    write_roster(folder, draw(rows, config, seed), roster.columns, basis=basis, notes=_notes(roster, rows, config))
+
+
+def _notes(roster: Roster, rows: Mapping[str, Any], config: StageConfig) -> list[str]:
+    return list(resolve(roster.notes)(rows, config)) if roster.notes else []
+
+
+FORESEEN = 20_000
+"""Most rows of which it is foreseen who will meet whom; of more, as many are taken from all over, and stand for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What a roster would hold if every row passed the stages above.
+
+    Attributes:
+        entries: its entries, by unit.
+        rejected: those of them that would be rejected unseen, by reason.
+        notes: what is to be known of it first.
+        scale: rows for which each that was looked at stands.
+    """
+
+    entries: Mapping[int, float]
+    rejected: Mapping[str, int]
+    notes: tuple[str, ...]
+    scale: float = 1.0
+
+
+def foresee(roster: Roster, config: StageConfig, seed: int, rows: Listing) -> Foreseen:
+    """What a roster would hold, from what the sources alone say of their rows."""
+    import numpy as np
+
+    total = len(rows.rows)
+    chosen = np.unique(np.linspace(0, total - 1, min(total, FORESEEN)).round().astype(int)).tolist()
+    scale = total / len(chosen)
+    starts = {start: unit for unit, (start, _) in rows.cut.items()}
+    firsts = sorted(starts)
+    table: dict[str, list[Any]] = {name: [] for name in SOURCE}
+    for place in chosen:
+        start = firsts[bisect_right(firsts, place) - 1]
+        row = rows.rows[place]
+        known = row.as_dict() | {
+            "unit": starts[start],
+            "row": place - start,
+            "status": "filtered" if place in rows.gone else "ok",
+        }
+        for name, values in table.items():
+            values.append(known.get(name))
+    arrays = {name: np.array(values, np.int64 if name in {"unit", "row"} else object) for name, values in table.items()}
+    draw: Draw = resolve(roster.draw)
+    entries: Counter[int] = Counter()
+    rejected: Counter[str] = Counter()
+    for entry in draw(arrays, config, seed):
+        entries[int(str(entry["unit"]))] += 1
+        if entry.get("reason"):
+            rejected[str(entry["reason"])] += 1
+    notes = tuple(_notes(roster, arrays, config))
+    return Foreseen({unit: scale * count for unit, count in entries.items()}, rejected, notes, scale)
 
 
 def extend_roster(

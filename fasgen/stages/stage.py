@@ -148,12 +148,15 @@ class Roster:
         columns: the roster's own columns; a stage finds them in ``Sample.values``. ``guide_unit`` and ``guide_row``, where they
             are among them and not null, name the guide.
         variants: from a config, entries expected for each row, for estimates.
+        notes: ``module:function``, called as ``notes(rows, config)``: sentences on what was drawn otherwise than one would
+            expect, which every summary of the store begins with; empty: there are none.
     """
 
     source: str
     draw: str
     columns: tuple[Column, ...]
     variants: Callable[[Any], int]
+    notes: str = ""
 
 
 def never_off(config: Any) -> bool:
@@ -304,6 +307,8 @@ class StageSpec:
         rehearse: ``module:function``, called as ``rehearse(stage, side)``: one full batch of the stage's configuration through
             a built stage, from made-up samples with crops of ``side`` px (0 where no stage above has a ``size``) to products.
             With it, a setting ``batch`` of ``auto`` is found by measuring; such a stage's ``batch`` gives the usual one.
+        remedies: what to do where the stage keeps nothing or little, a sentence by the most frequent reason; under ``None``
+            where it draws its rows and there is none to draw.
     """
 
     name: str
@@ -330,6 +335,7 @@ class StageSpec:
     synthetic: Callable[[Any], Mapping[str, Term]] = no_marks
     refusal: Callable[[Any, Mapping[str, Any]], str] = never_refuses
     rehearse: str = ""
+    remedies: Mapping[Reason | None, str] = field(default_factory=dict)
 
     @property
     def cues(self) -> tuple[Cue, ...]:

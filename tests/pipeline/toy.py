@@ -128,6 +128,7 @@ SHRINK = StageSpec(
     images=("small",),
     picture="small",
     batch=lambda config: config.batch,
+    remedies={Reason.NO_FACE: "mend the pictures"},
 )
 NOISY = StageSpec(
     "noisy",

@@ -15,18 +15,26 @@ _WORST = 3
 _MOST = 20
 
 
-def markdown(name: str, samples: Samples, stages: Sequence[Mapping[str, Any]], history: Sequence[Mapping[str, Any]]) -> str:
-    """Counts and their conservation, times, reasons, scores and their worst samples.
+def markdown(
+    name: str,
+    samples: Samples,
+    stages: Sequence[Mapping[str, Any]],
+    history: Sequence[Mapping[str, Any]],
+    told: Sequence[str] = (),
+) -> str:
+    """Warnings, counts and their conservation, times, reasons, scores and their worst samples.
 
     Args:
         name: the store's name.
         samples: the samples.
         stages: what ``flow`` says.
         history: what ``night.runs`` says.
+        told: what has to be said first.
     """
     counts = np.bincount(samples.status, minlength=3)
     parts = [
         f"# {plain_cell(name)}",
+        *(f"**Warning:** {plain_cell(one)}" for one in told),
         f"{len(samples)} samples: {counts[0]} ok, {counts[1]} filtered, {counts[2]} failed. {_verdict(stages)}",
         "## Rows",
         _table(

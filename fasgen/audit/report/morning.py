@@ -18,6 +18,7 @@ from fasgen.audit.report.pages import assemble
 from fasgen.audit.report.samples import FACETS, STATUSES, Samples, collect
 from fasgen.audit.stage_rows import StageRows
 from fasgen.manifests.atomic import write_atomic
+from fasgen.manifests.yields import read_yields, warnings
 
 FORMAT = "fasgen-report/1"
 PAGE, SHORT = "report.html", "REPORT.md"
@@ -65,12 +66,13 @@ def write_report(store: Path, out: Path, *, budget: int = BUDGET, originals: Ori
     """
     samples = collect(store)
     stages, history = flow(store, samples.stages), runs(store)
+    told = warnings(read_yields([stage.folder for stage in samples.stages]))
     # Columns and text take about as much without pictures as with them, so what is left can be known before.
-    bare = len(_encoded(store, samples, stages, history, Pictures(1, *_nothing(samples))))
+    bare = len(_encoded(store, samples, stages, history, told, Pictures(1, *_nothing(samples))))
     pictures = illustrate(samples, budget - bare - 4 * len(samples) - _PAGE, originals)
-    page = assemble(_encoded(store, samples, stages, history, pictures), pictures)
+    page = assemble(_encoded(store, samples, stages, history, told, pictures), pictures)
     write_atomic(out / PAGE, page)
-    write_atomic(out / SHORT, markdown(store.name, samples, stages, history).encode("utf-8", "backslashreplace"))
+    write_atomic(out / SHORT, markdown(store.name, samples, stages, history, told).encode("utf-8", "backslashreplace"))
     thumbnails, strips = int((pictures.thumb >= 0).sum()), int((pictures.strip >= 0).sum())
     return Written(out / PAGE, out / SHORT, len(page), len(samples), thumbnails, strips, pictures.unreadable)
 
@@ -84,7 +86,12 @@ def _nothing(samples: Samples) -> tuple[Any, Any]:
 
 
 def _encoded(
-    store: Path, samples: Samples, stages: list[dict[str, Any]], history: list[dict[str, Any]], pictures: Pictures
+    store: Path,
+    samples: Samples,
+    stages: list[dict[str, Any]],
+    history: list[dict[str, Any]],
+    told: list[str],
+    pictures: Pictures,
 ) -> str:
     bundle = Bundle()
     offsets = np.cumsum([0, *map(len, samples.parents)], dtype=np.int32)
@@ -95,6 +102,7 @@ def _encoded(
         "store": store.name,
         "statuses": list(STATUSES),
         "stages": stages,
+        "warnings": told,
         "runs": history,
         "samples": {
             "count": len(samples),

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from fasgen.records import Column
+from fasgen.records import Column, Reason
 from fasgen.stages.stage import StageConfig, StageSpec
 from fasgen.stages.weights import embedded
 
@@ -155,4 +155,12 @@ SPEC = StageSpec(
     weights=weights,
     batch=lambda config: int(config.batch),
     device="accelerator",
+    remedies={
+        Reason.NO_FACE: "are these whole faces, upright? `rotate` of a source turns its files; align.detector=mtcnn "
+        "looks in another way, and align.detect_side=null at large pictures in full",
+        Reason.LOW_SCORE: "no face is sure enough: lower align.min_score",
+        Reason.FACE_TOO_SMALL: "lower align.min_size or align.min_share, or give larger pictures",
+        Reason.POSE: "widen align.max_yaw, align.max_pitch and align.max_roll, or set them to null",
+        Reason.BLURRED: "lower align.min_sharpness: it hangs on align.size; `fasgen report` shows the column sharpness",
+    },
 )

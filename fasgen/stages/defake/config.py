@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from fasgen.records import Column
+from fasgen.records import Column, Reason
 from fasgen.stages.compiled import Setting
 from fasgen.stages.settings import AUTO_BATCH, Batch, batch_size, wrong_size
 from fasgen.stages.stage import PICTURE, ArrayField, Cue, Reads, StageConfig, StageSpec
@@ -167,4 +167,5 @@ SPEC = StageSpec(
     synthetic=lambda config: {"reconstruction": "compositeWithTrainedAlgorithmicMedia"},
     refusal=refusal,
     rehearse="fasgen.stages.defake.stage:rehearse",
+    remedies={Reason.NOT_FINITE: "the network gives no finite numbers: set defake.dtype=fp32, or give other defake.weights"},
 )

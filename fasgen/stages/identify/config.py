@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from fasgen.errors import WeightsError
-from fasgen.records import Column
+from fasgen.records import Column, Reason
 from fasgen.stages.stage import PICTURE, ArrayField, Reads, StageConfig, StageSpec
 from fasgen.stages.weights import embedded
 
@@ -73,4 +73,5 @@ SPEC = StageSpec(
     weights=lambda config: {"identity": weights_path(config.weights)},
     batch=lambda config: config.batch,
     device="accelerator",
+    remedies={Reason.NOT_FINITE: "the network gives no finite numbers: give other identify.weights"},
 )

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from fasgen.marks import Term
-from fasgen.records import Column
+from fasgen.records import Column, Reason
 from fasgen.stages.stage import PICTURE, Cue, Reads, StageConfig, StageSpec
 from fasgen.stages.weights import embedded
 
@@ -64,4 +64,5 @@ SPEC = StageSpec(
     device="accelerator",
     off=lambda config: not config.enabled,
     synthetic=lambda config: _TERMS,
+    remedies={Reason.NOT_FINITE: "the network gives no finite numbers: set lgsc.dtype=fp32, or give other lgsc.weights"},
 )

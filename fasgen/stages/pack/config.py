@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from fasgen.records import MADE_BY, PHOTOGRAPHED, Column
+from fasgen.records import MADE_BY, PHOTOGRAPHED, Column, Reason
 from fasgen.stages.stage import PICTURE, Reads, StageConfig, StageSpec
 
 Label = Literal["live", "spoof", "unknown"]
@@ -109,4 +109,8 @@ SPEC = StageSpec(
     tar="fas-{unit:06d}.tar",
     shipped=True,
     gathers=lambda config: config.cues,
+    remedies={
+        Reason.LABEL: "pack.labels leaves out the labels that most rows have",
+        Reason.LICENCE: "pack.licences matches the licences of few sources: `licence` of a source says what it is",
+    },
 )

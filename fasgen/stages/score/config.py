@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from fasgen.errors import WeightsError
-from fasgen.records import PHOTOGRAPHED, Column
+from fasgen.records import PHOTOGRAPHED, Column, Reason
 from fasgen.stages.identify.config import weights_path
 from fasgen.stages.stage import PICTURE, Reads, StageConfig, StageSpec
 from fasgen.stages.weights import embedded
@@ -106,4 +106,10 @@ SPEC = StageSpec(
     weights=_weights,
     batch=lambda config: config.batch,
     device="accelerator",
+    remedies={
+        Reason.QUALITY: "widen score.brisque_min and score.brisque_max, or set score.on_fail=mark; `fasgen report` shows "
+        "what the faces have",
+        Reason.IDENTITY_LOST: "lower score.min_identity_similarity, or set it to null: small generators lose more of a person",
+        Reason.TOO_SMALL: "BRISQUE needs larger crops: raise align.size",
+    },
 )

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fasgen.records import Column
+from fasgen.records import Column, Reason
 from fasgen.stages.identify.config import weights_path
 from fasgen.stages.score.config import brisque_folder
 from fasgen.stages.stage import PICTURE, Reads, StageConfig, StageSpec
@@ -98,4 +98,14 @@ SPEC = StageSpec(
     batch=lambda config: config.batch,
     device="accelerator",
     guides=(Reads("identify", arrays=("embedding",), prefix="guide_"),),
+    remedies={
+        Reason.STYLE_LOST: "the style encoder does not see the wanted styles in what was made: lower "
+        "screen.min_style_probability, or set it to null; weights that were trained on these styles take them better",
+        Reason.IDENTITY_LOST: "the person was lost: lower synth.t, or loosen screen.min_identity_similarity",
+        Reason.NEAR_COPY: "spoofs are too near to their guides: lower synth.gamma, or set screen.nearer_to_guide=allow",
+        Reason.QUALITY: "spoofs lie outside the band of their style: raise screen.brisque_margin, or set it to null",
+        Reason.UNCHANGED: "spoofs do not differ from the live faces: raise synth.t and synth.gamma",
+        Reason.DUPLICATE: "spoofs of one face are alike: widen synth.t and synth.gamma, or ask for fewer synth.variants",
+        Reason.TOO_SMALL: "BRISQUE needs larger crops: raise align.size",
+    },
 )

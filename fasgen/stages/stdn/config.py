@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fasgen.records import Column
+from fasgen.records import Column, Reason
 from fasgen.stages.stage import PICTURE, ArrayField, Cue, Reads, StageConfig, StageSpec
 from fasgen.stages.weights import embedded
 
@@ -79,4 +79,5 @@ SPEC = StageSpec(
     device="accelerator",
     off=lambda config: not config.enabled,
     synthetic=lambda config: {"live_counterpart": "compositeWithTrainedAlgorithmicMedia"},
+    remedies={Reason.NOT_FINITE: "the network gives no finite numbers: set stdn.dtype=fp32, or give other stdn.weights"},
 )

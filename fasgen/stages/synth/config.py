@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from fasgen.marks import Term
-from fasgen.records import Column
+from fasgen.records import Column, Reason
 from fasgen.stages.compiled import Setting
 from fasgen.stages.physical.config import ATTACK_TYPE, PhysicalConfig
 from fasgen.stages.settings import AUTO_BATCH, Batch, batch_size, wrong_size
@@ -54,11 +54,11 @@ class SynthConfig(StageConfig):
     pool: Literal["auto", "real", "simulated", "both"] = Field(
         "auto",
         description="where styles come from: real attacks among the sources, simulated ones (their guides are other people's "
-        "live faces, spoofed by the simulation), or both; auto: real where there are any",
+        "live faces, spoofed by the simulation), or both; auto: real where there are any that the weights know",
     )
     styles: tuple[str, ...] = Field((), description="patterns (*, ?, [...]) one of which a style key must match; empty: any")
     unseen: Literal["reject", "mark"] = Field(
-        "reject", description="styles that the weights were not trained on: rejected, or only marked in style_seen"
+        "reject", description="styles that the weights were not trained on: left out, or taken and marked in style_seen"
     )
     weights: str = Field("embedded", description="'embedded', or a folder that `fasgen train difffas` wrote")
     t: tuple[int, int] = Field((400, 600), description="range of the strength t, 0 to 1000, drawn for each spoof")
@@ -183,12 +183,23 @@ ROSTER = Roster(
         Column("guide_row", "int32", "row of the guide at align; null without a guide"),
     ),
     variants=lambda config: config.variants,
+    notes="fasgen.stages.synth.roster:notes",
 )
+
+REMEDIES: dict[Reason | None, str] = {
+    None: "no row is labelled live, and spoofs are made of live faces: a source's pattern, table or label says which are",
+    Reason.UNKNOWN_STYLE: "the styles of your attacks are unknown to these weights: synth.pool=simulated makes simulated "
+    "styles now; `fasgen train style` and `fasgen train difffas` with pairs.path=STORE learn yours, for synth.weights",
+    Reason.GUIDE: "no picture of another person shows the style in a split that may serve these faces: give attacks on more "
+    "people, or of the same split (rows without one count as train), or take synth.pool=simulated",
+    Reason.NO_STYLE: "no style is left for these faces: loosen synth.styles or synth.plan, or take synth.pool=both",
+    Reason.NOT_FINITE: "the network gives no finite numbers: set synth.dtype=fp32, or give other synth.weights",
+}
 
 SPEC = StageSpec(
     name="synth",
     summary="spoof faces of live people: DiffFAS in the style of a guide, its traces by STDN+, or a physical simulation",
-    version=3,
+    version=4,
     reads=(Reads("align", images=("crop",), columns=("landmarks", "transform")),),
     config=SynthConfig,
     factory="fasgen.stages.synth.stage:build",
@@ -217,4 +228,5 @@ SPEC = StageSpec(
     synthetic=lambda config: {"crop": _TERMS[config.method]},
     refusal=refusal,
     rehearse="fasgen.stages.synth.stage:rehearse",
+    remedies=REMEDIES,
 )

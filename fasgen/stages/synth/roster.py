@@ -1,8 +1,9 @@
 """The style plan: which live face becomes a spoof of which style, and which picture shows that style (its guide).
 
 Everything is derived from the manifests. A style is a data set, an attack type and a capture device (DiffFAS); simulated styles
-stand beside them or in their place. Guide and face are of one split, so that no person crosses from training to test, and of
-different people where people are known.
+stand beside them or in their place, and one that the weights were not trained on is left out. Guide and face are of different
+people where people are known, and of one split, so that no person crosses from training to test: what has no split counts as
+training material, so that it lends guides to ``train`` and borrows them from there, and never meets ``dev`` or ``test``.
 
 Who meets whom is a function of the sets of faces and pictures alone, in whatever order they came: every candidate has a score
 that hangs on the seed, the face, the variant and itself, and the highest wins (rendezvous hashing: Thaler and Ravishankar 1998,
@@ -30,6 +31,11 @@ Entry = Mapping[str, Scalar]
 
 _CIRCLES = 4
 """Circles on which guides lie. On one alone a guide would win as much as the gap before it is wide, which differs widely."""
+
+_TRAINING = (None, "train")
+"""Splits that are training material."""
+
+_UNKNOWN = "is none that the weights were trained on"
 
 _WORD = (1 << 64) - 1
 _STEP = 0x9E3779B97F4A7C15
@@ -102,7 +108,7 @@ class Style:
         attack_type: presentation attack instrument.
         device: capture device.
         simulation: style of the physical simulation, or ``None`` for a style seen in real pictures.
-        guides: pictures that show it, by split.
+        guides: pictures that show it, by the split of the faces that they may serve.
     """
 
     key: str
@@ -113,7 +119,7 @@ class Style:
     guides: Mapping[str | None, Guides] = field(default_factory=dict)
 
     def guides_of(self, rows: Mapping[str, Any], face: int) -> Guides | None:
-        """Those of the face's split, if one of them is of somebody else."""
+        """Those that may serve the face's split, if one of them is of somebody else."""
         guides = self.guides.get(rows["split"][face])
         return guides if guides is not None and guides.has(face) else None
 
@@ -156,17 +162,21 @@ def pool(rows: Mapping[str, Any], config: SynthConfig, live: np.ndarray[Any, Any
     """
     dropped: dict[str, str] = {}
     found: list[Style] = []
+    known = known_styles(config) if config.unseen == "reject" else None
     if config.method != "physical" and config.pool in {"auto", "real", "both"}:
-        found = _real(rows, dropped)
+        for style in _real(rows, dropped):
+            if known is None or style.key in known:
+                found.append(style)
+            else:
+                dropped[style.key] = _UNKNOWN
     if config.method == "physical" or config.pool in {"simulated", "both"} or (config.pool == "auto" and not found):
         by_split = _by_split(rows, live) if config.method != "physical" else {}
-        known = known_styles(config) if config.unseen == "reject" else None
         for name, attack in attack_types().items():
             key = simulated_key(name)
             if known is None or key in known:
                 found.append(Style(key, "physical", attack, SIMULATED_DEVICE, name, by_split))
             else:
-                dropped[key] = "is none that the weights were trained on"
+                dropped[key] = _UNKNOWN
     chosen = []
     for style in sorted(found, key=lambda style: style.key):
         if config.styles and not any(fnmatchcase(style.key, pattern) for pattern in config.styles):
@@ -202,10 +212,35 @@ def _real(rows: Mapping[str, Any], dropped: dict[str, str]) -> list[Style]:
     return found
 
 
+def notes(rows: Mapping[str, Any], config: SynthConfig) -> list[str]:
+    """What became of the user's attacks that one would not expect, in sentences.
+
+    Args:
+        rows: as in `draw`.
+        config: settings.
+    """
+    live = np.flatnonzero((rows["label"] == "live") & (rows["status"] == "ok"))
+    styles, dropped = pool(rows, config, live)
+    simulated = {simulated_key(name) for name in attack_types()}
+    unknown = sorted(key for key, why in dropped.items() if why == _UNKNOWN and key not in simulated)
+    if not unknown or not styles:
+        # Where nothing at all is made, every row says so itself.
+        return []
+    named = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
+    instead = "" if any(style.simulation is None for style in styles) else ", so simulated styles are made in their place"
+    return [
+        f"styles of your attacks are unknown to these weights ({named}){instead}: `fasgen train style` and `fasgen train "
+        "difffas` with pairs.path=STORE learn them, and synth.weights takes what they wrote"
+    ]
+
+
 def _by_split(rows: Mapping[str, Any], members: np.ndarray[Any, Any]) -> dict[str | None, Guides]:
+    """The pictures that may serve the faces of each split: its own, and where there is none, or it is ``train``, of both."""
     split: dict[str | None, list[int]] = defaultdict(list)
     for index in members.tolist():
-        split[rows["split"][index]].append(index)
+        own = rows["split"][index]
+        for served in _TRAINING if own in _TRAINING else (own,):
+            split[served].append(index)
     return {name: Guides(rows, np.array(indices, np.int64)) for name, indices in split.items()}
 
 
@@ -328,11 +363,18 @@ def _why(
         faceless = sorted(key for key, why in dropped.items() if "face" in why)
         if faceless:
             return Reason.GUIDE, f"no style has a guide: {faceless[0]} {dropped[faceless[0]]}"
+        unknown = sorted(key for key, why in dropped.items() if why == _UNKNOWN)
+        if unknown:
+            return (
+                Reason.UNKNOWN_STYLE,
+                f"none of the pool's styles (synth.pool {config.pool}) is one that the weights were trained on: "
+                f"{', '.join(unknown[:5])}; train on them, or allow them with synth.unseen=mark",
+            )
         there = f"; left out: {', '.join(sorted(dropped)[:5])}" if dropped else ""
         return Reason.NO_STYLE, f"the pool of styles (synth.pool {config.pool}) is empty{there}"
     if not meets:
         return Reason.NO_STYLE, f"synth.plan {config.plan} leaves none of {len(styles)} styles for this face"
     return (
         Reason.GUIDE,
-        f"none of {len(meets)} styles has a picture of another person in split {face['split'] or '(none)'}",
+        f"none of {len(meets)} styles has a picture of another person that may serve split {face['split'] or '(none)'}",
     )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fasgen.records import PROVENANCE
 from fasgen.stages.synth.config import SynthConfig, attack_types, simulated_key
-from fasgen.stages.synth.roster import draw
+from fasgen.stages.synth.roster import draw, notes
 
 FIELDS = ("sample_id", "unit", "row", "status", *(column.name for column in PROVENANCE))
 
@@ -46,9 +46,21 @@ def spoofs(first: int, attack: str, count: int, **changes: Any) -> list[dict[str
     return [face(first + i, "spoof", attack_type=attack, **changes) for i in range(count)]
 
 
+def free(**changes: Any) -> SynthConfig:
+    """Settings under which styles of toys, which no weights know, are taken."""
+    return SynthConfig.model_validate({"unseen": "mark"} | changes)
+
+
+def knowing(folder: Path, *styles: str, **changes: Any) -> SynthConfig:
+    """Settings with weights that know some styles."""
+    (folder / "style_encoder").mkdir(exist_ok=True)
+    (folder / "style_encoder" / "config.json").write_text(json.dumps({"styles": ["live", *styles]}))
+    return SynthConfig.model_validate({"weights": str(folder)} | changes)
+
+
 def test_every_live_face_meets_each_attack_type_equally_often() -> None:
     rows = [face(i) for i in range(10)] + spoofs(20, "print", 3) + spoofs(30, "replay", 9) + spoofs(40, "mask", 1)
-    entries = draw(table(*rows), SynthConfig(variants=3), 0)
+    entries = draw(table(*rows), free(variants=3), 0)
     assert len(entries) == 30
     for number in range(10):
         mine = [entry for entry in entries if entry["parent_ids"][0] == f"{number:016x}"]  # type: ignore[index]
@@ -61,17 +73,17 @@ def test_every_live_face_meets_each_attack_type_equally_often() -> None:
 def test_no_style_comes_twice_before_every_other_has_come() -> None:
     rows = [face(0), *spoofs(20, "mask", 2)]
     rows += [one for i, device in enumerate("abcd") for one in spoofs(30 + 4 * i, "print", 2, device=device)]
-    entries = draw(table(*rows), SynthConfig(variants=7), 0)
+    entries = draw(table(*rows), free(variants=7), 0)
     keys = [entry["style"] for entry in entries]
     assert len(set(keys[:5])) == 5 and "d|cam|mask" in keys[:2] and len(keys) == 7
 
 
 def test_the_same_seed_gives_the_same_plan_whatever_else_is_there() -> None:
     lives, attacks = [face(i) for i in range(6)], spoofs(20, "print", 5) + spoofs(30, "replay", 5)
-    whole = draw(table(*lives, *attacks), SynthConfig(variants=2), 1)
-    fewer = draw(table(*lives[:3], *attacks), SynthConfig(variants=2), 1)
+    whole = draw(table(*lives, *attacks), free(variants=2), 1)
+    fewer = draw(table(*lives[:3], *attacks), free(variants=2), 1)
     assert [e for e in whole if e["row"] in (0, 1, 2)] == fewer
-    assert draw(table(*lives, *attacks), SynthConfig(variants=2), 2) != whole
+    assert draw(table(*lives, *attacks), free(variants=2), 2) != whole
 
 
 def test_guides_keep_to_the_split_and_to_other_people() -> None:
@@ -82,17 +94,15 @@ def test_guides_keep_to_the_split_and_to_other_people() -> None:
         face(3, "spoof", attack_type="print", split="train", subject="d/cid"),
         face(4, "spoof", attack_type="print", split="test", subject="d/ben"),
     ]
-    train, test = draw(table(*rows), SynthConfig(), 0)
+    train, test = draw(table(*rows), free(), 0)
     assert train["guide_row"] == 3 and train["style_subject"] == "d/cid" and train["split"] == "train"
     assert test["reason"] == "guide" and "split test" in str(test["detail"]) and test["variant"] == 1
 
 
 def test_places_do_not_move_when_a_face_is_not_found() -> None:
     attacks = spoofs(20, "print", 3)
-    found = draw(table(*[face(i) for i in range(4)], *attacks), SynthConfig(variants=2), 0)
-    lost = draw(
-        table(*[face(i, status="filtered" if i == 1 else "ok") for i in range(4)], *attacks), SynthConfig(variants=2), 0
-    )
+    found = draw(table(*[face(i) for i in range(4)], *attacks), free(variants=2), 0)
+    lost = draw(table(*[face(i, status="filtered" if i == 1 else "ok") for i in range(4)], *attacks), free(variants=2), 0)
     assert lost == [entry for entry in found if entry["row"] != 1]
     assert [entry["place"] for entry in lost] == [0, 1, 4, 5, 6, 7]
 
@@ -108,7 +118,7 @@ def test_plans_choose_among_the_styles() -> None:
     ]
 
     def styles(plan: str) -> set[Any]:
-        config = SynthConfig.model_validate({"variants": 8, "plan": plan})
+        config = free(variants=8, plan=plan)
         return {entry["style"] for entry in draw(table(ann, *attacks), config, 0)}
 
     own, other = {"d|cam|print", "d|cam|replay"}, {"e|x|print", "e|x|mask"}
@@ -116,7 +126,7 @@ def test_plans_choose_among_the_styles() -> None:
     assert styles("cross_domain") == other
     assert styles("cross_attack") == {"d|cam|replay", "e|x|mask"}
     assert styles("fill") == {"d|cam|replay"}
-    only = draw(table(ann, *attacks), SynthConfig(variants=8, styles=("e|*",)), 0)
+    only = draw(table(ann, *attacks), free(variants=8, styles=("e|*",)), 0)
     assert {entry["style"] for entry in only} == other
 
 
@@ -127,18 +137,17 @@ def test_simulated_styles_are_those_that_the_weights_know(tmp_path: Path) -> Non
     (tmp_path / "style_encoder" / "config.json").write_text(json.dumps({"styles": ["live", only]}))
     config = SynthConfig(variants=2, weights=str(tmp_path))
     assert {entry["style"] for entry in draw(rows, config, 0)} == {only}
-    free = SynthConfig(variants=2, weights=str(tmp_path), unseen="mark")
-    assert len({entry["style"] for entry in draw(rows, free, 0)}) > 1
+    assert len({entry["style"] for entry in draw(rows, free(variants=2, weights=str(tmp_path)), 0)}) > 1
 
 
 def test_without_attacks_styles_are_simulated_on_other_people() -> None:
     rows = table(*[face(i) for i in range(5)])
-    entries = draw(rows, SynthConfig(variants=2), 0)
+    entries = draw(rows, free(variants=2), 0)
     assert len(entries) == 10
     for entry in entries:
         assert entry["style"] == simulated_key(str(entry["simulation"])) and entry["device"] == "simulated"
         assert entry["guide_row"] != entry["row"] and entry["attack_type"] in set(attack_types().values())
-    physical = draw(rows, SynthConfig(variants=2, method="physical"), 0)
+    physical = draw(rows, free(variants=2, method="physical"), 0)
     assert len(physical) == 10
     assert all("guide_row" not in entry and entry["style_subject"] is None and entry["simulation"] for entry in physical)
 
@@ -146,10 +155,10 @@ def test_without_attacks_styles_are_simulated_on_other_people() -> None:
 @pytest.mark.parametrize(
     ("config", "rows", "reason", "words"),
     [
-        (SynthConfig(pool="real"), [face(0)], "no_style", "synth.pool real"),
-        (SynthConfig(pool="real", styles=("x|*",)), [face(0), *spoofs(1, "print", 2)], "no_style", "d|cam|print"),
-        (SynthConfig(pool="real"), [face(0), *spoofs(1, "print", 2, status="filtered")], "guide", "none of its 2 pictures"),
-        (SynthConfig(plan="fill"), [face(0), *spoofs(1, "print", 2, dataset="e")], "no_style", "synth.plan fill"),
+        (free(pool="real"), [face(0)], "no_style", "synth.pool real"),
+        (free(pool="real", styles=("x|*",)), [face(0), *spoofs(1, "print", 2)], "no_style", "d|cam|print"),
+        (free(pool="real"), [face(0), *spoofs(1, "print", 2, status="filtered")], "guide", "none of its 2 pictures"),
+        (free(plan="fill"), [face(0), *spoofs(1, "print", 2, dataset="e")], "no_style", "synth.plan fill"),
     ],
 )
 def test_nothing_left_is_a_row_with_a_reason(config: SynthConfig, rows: list[Any], reason: str, words: str) -> None:
@@ -159,8 +168,57 @@ def test_nothing_left_is_a_row_with_a_reason(config: SynthConfig, rows: list[Any
 
 def test_licences_of_both_parents_travel() -> None:
     rows = [face(0, licence="consent"), face(1, "spoof", attack_type="print", licence="research")]
-    (entry,) = draw(table(*rows), SynthConfig(), 0)
+    (entry,) = draw(table(*rows), free(), 0)
     assert entry["licence"] == "consent + research"
+
+
+@pytest.mark.parametrize(
+    ("of_face", "of_guide", "meet"),
+    [
+        ("train", "train", True),
+        ("train", None, True),
+        (None, "train", True),
+        (None, None, True),
+        ("test", None, False),
+        ("dev", None, False),
+        (None, "test", False),
+        (None, "dev", False),
+        ("train", "test", False),
+        ("test", "train", False),
+        ("dev", "test", False),
+        ("test", "test", True),
+    ],
+)
+def test_what_has_no_split_counts_as_training_material(of_face: str | None, of_guide: str | None, meet: bool) -> None:
+    rows = [face(0, split=of_face), face(1, "spoof", attack_type="print", split=of_guide, dataset="e")]
+    (entry,) = draw(table(*rows), free(), 0)
+    if meet:
+        assert entry["guide_row"] == 1 and entry["split"] == of_face
+    else:
+        assert entry["reason"] == "guide" and "that may serve split" in str(entry["detail"])
+
+
+def test_styles_that_the_weights_do_not_know_are_left_out(tmp_path: Path) -> None:
+    rows = table(*[face(i) for i in range(8)], *spoofs(20, "print", 3), *spoofs(30, "mask", 3))
+    config = knowing(tmp_path, "d|cam|print", simulated_key("replay_phone"), variants=2)
+    entries = draw(rows, config, 0)
+    assert len(entries) == 16 and {entry["style"] for entry in entries} == {"d|cam|print"}
+    (note,) = notes(rows, config)
+    assert "(d|cam|mask)" in note and "simulated" not in note and "fasgen train style" in note
+    assert not notes(rows, knowing(tmp_path, "d|cam|print", "d|cam|mask")) and not notes(rows, free())
+
+
+def test_where_no_style_is_known_auto_takes_simulated_ones_and_says_so(tmp_path: Path) -> None:
+    rows = table(*[face(i) for i in range(4)], *spoofs(20, "print", 3), *spoofs(30, "mask", 3))
+    config = knowing(tmp_path, simulated_key("replay_phone"))
+    entries = draw(rows, config, 0)
+    assert len(entries) == 4 and all(entry["simulation"] == "replay_phone" and "guide_row" in entry for entry in entries)
+    (note,) = notes(rows, config)
+    assert "(d|cam|mask, d|cam|print)" in note and "simulated styles are made in their place" in note
+    # Real ones alone were asked for: nothing is made in their place, and each face says why.
+    real = draw(rows, knowing(tmp_path, pool="real"), 0)
+    assert [entry["reason"] for entry in real] == ["unknown_style"] * 4 and "d|cam|mask" in str(real[0]["detail"])
+    assert not notes(rows, knowing(tmp_path, pool="real"))
 
 
 @settings(max_examples=60, deadline=None)
@@ -170,7 +228,7 @@ def test_licences_of_both_parents_travel() -> None:
             st.sampled_from(["live", "spoof", "unknown"]),
             st.sampled_from(["ok", "filtered"]),
             st.sampled_from([None, "ann", "ben", "cid"]),
-            st.sampled_from([None, "train", "test"]),
+            st.sampled_from([None, "train", "dev", "test"]),
             st.sampled_from(["print", "replay"]),
         ),
         max_size=24,
@@ -184,7 +242,7 @@ def test_invariants(faces: list[Any], variants: int, plan: str, pool: str) -> No
         face(i, label, status=status, subject=subject, split=split, attack_type=attack if label == "spoof" else None)
         for i, (label, status, subject, split, attack) in enumerate(faces)
     ]
-    entries = draw(table(*rows), SynthConfig.model_validate({"variants": variants, "plan": plan, "pool": pool}), 3)
+    entries = draw(table(*rows), free(variants=variants, plan=plan, pool=pool), 3)
     by_id = {row["sample_id"]: row for row in rows}
     planned = {row["sample_id"] for row in rows if row["label"] == "live" and row["status"] == "ok"}
     assert {entry["parent_ids"][0] for entry in entries} == planned  # type: ignore[index]
@@ -196,6 +254,8 @@ def test_invariants(faces: list[Any], variants: int, plan: str, pool: str) -> No
             continue
         parent, guide = (by_id[name] for name in entry["parent_ids"])  # type: ignore[union-attr]
         assert guide["sample_id"] != parent["sample_id"] and guide["status"] == "ok"
-        assert guide["split"] == parent["split"] == entry["split"]
+        assert entry["split"] == parent["split"]
+        training = {None, "train"}
+        assert guide["split"] == parent["split"] or {guide["split"], parent["split"]} <= training
         assert parent["subject"] is None or guide["subject"] != parent["subject"]
         assert guide["label"] == ("live" if entry["simulation"] else "spoof")

@@ -22,6 +22,7 @@ const overview = (view) => {
   for (let i = 0; i < D.samples.count; i++) arrived += D.samples.status[i] === 0 && D.samples.ended[i] === end;
   const share = (value) => (D.samples.count ? `${((100 * value) / D.samples.count).toFixed(1)} %` : "");
   const one = (value, ...text) => h("div", null, h("b", null, value), h("span", null, ...text));
+  if (D.warnings.length) view.append(card("Read this first", null, ...D.warnings.map((one) => h("p", { class: "bad" }, one))));
   view.append(h("section", { class: "card figures" },
     one(count(D.samples.count), "samples", made ? `, ${count(made)} of them made` : ""),
     one(count(status[0]), `ok, ${count(arrived)} of them at the end of ${D.stages[end].stage}`),
