@@ -105,8 +105,11 @@ def basis_of(folder: Path) -> str:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    path = roster_path(folder)
+    if not _is_whole(path):
+        return ""
     try:
-        basis: bytes = (pq.read_schema(roster_path(folder)).metadata or {}).get(_BASIS, b"")
+        basis: bytes = (pq.read_schema(path).metadata or {}).get(_BASIS, b"")
         return basis.decode()
     except (OSError, pa.ArrowException, UnicodeDecodeError):
         return ""
@@ -136,16 +139,14 @@ def _write(path: Path, data: bytes) -> None:
 
 def damaged_rosters(folder: Path) -> list[Path]:
     """The rosters of a generation that have not the very bytes that were written."""
-    damaged = []
-    for path in rosters(folder):
-        try:
-            stored = _digest_path(path).read_text("ascii", "replace")
-            whole = stored == f"{atomic.file_digest(path)}  {path.name}\n"
-        except OSError:
-            whole = False
-        if not whole:
-            damaged.append(path)
-    return damaged
+    return [path for path in rosters(folder) if not _is_whole(path)]
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return _digest_path(path).read_text("ascii", "replace") == f"{atomic.file_digest(path)}  {path.name}\n"
+    except OSError:
+        return False
 
 
 def take_out(folder: Path, touched: Callable[[Mapping[str, Any]], bool]) -> int:

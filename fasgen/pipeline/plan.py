@@ -266,8 +266,10 @@ class Plan:
         stage = self.stages[key.stage]
         found = [Key(name, key.unit) for name in stage.wiring.reads]
         if stage.inputs and stage.wiring.guides:
-            units = sorted({unit for unit, _ in stage.inputs.guides_of(key.unit)})
-            found += [Key(read.stage, unit) for read in stage.wiring.guides for unit in units]
+            # What names the guides may be what is damaged; it is among those that are found already.
+            with suppress(StoreError):
+                units = sorted({unit for unit, _ in stage.inputs.guides_of(key.unit)})
+                found += [Key(read.stage, unit) for read in stage.wiring.guides for unit in units]
         return list(dict.fromkeys(found))
 
     def basis(self, source: StagePlan) -> str:
