@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fasgen.audit.rewrite import exchange, restamp, rewrite, unfinished
 from fasgen.errors import StoreError
 from fasgen.manifests import atomic
-from fasgen.manifests.added_file import read_added
-from fasgen.manifests.inputs import Identities, Inputs, drawn_from
+from fasgen.manifests.added_file import again, read_added
+from fasgen.manifests.inputs import Identities, Inputs, roster_basis
 from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.plan_file import Generation, generations, read_plan, sweep
 from fasgen.manifests.report.delivery import finish
-from fasgen.manifests.roster_file import basis_of, rebase, roster_path, rosters, take_out
+from fasgen.manifests.roster_file import basis_of, firsts, rebase, rosters, take_out
 from fasgen.manifests.sources_file import blank, read_left_out, read_sources, source_names, write_sources
 from fasgen.manifests.tombstones import Retracted, Tombstone, read_tombstones, subject_digest, write_tombstone
 from fasgen.manifests.unit import committed_units, discard, group_path, manifest_path, quick_facts, unit_facts
@@ -148,47 +149,54 @@ def _carry_out(store: Path, tombstone: Tombstone) -> Tombstone:
     return tombstone
 
 
-_ROSTER = -1
-
-
 def _stale(store: Path) -> dict[str, list[int]]:
-    """Units that are not believed now, by generation; `_ROSTER` for a roster that is drawn from something else."""
+    """Units that are not believed now, by generation; below zero, rosters that are drawn from something else (`_roster`)."""
     found: dict[str, list[int]] = {}
-    for folder, inputs, basis in _derived(store):
+    for folder, inputs, bases in _derived(store):
         stale = [unit for unit in committed_units(folder) if quick_facts(folder, unit).inputs != inputs.of(unit)]
-        if inputs.roster and basis_of(folder) != basis:
-            stale.append(_ROSTER)
+        stale += [_roster(first) for first, basis in bases.items() if basis_of(folder, first) != basis()]
         if stale:
             found[folder.name] = stale
     return found
 
 
+def _roster(first: int) -> int:
+    return -1 - first
+
+
 def _believe(store: Path, stale: Mapping[str, Sequence[int]]) -> None:
     """Let all units but those be believed again: what they were made from is the same, less the person who is gone."""
-    for folder, inputs, basis in _derived(store):
+    for folder, inputs, bases in _derived(store):
         kept = set(stale.get(folder.name, ()))
-        if inputs.roster and _ROSTER not in kept and basis_of(folder) != basis and roster_path(folder).exists():
-            rebase(folder, basis)
+        for first, basis in bases.items():
+            if _roster(first) not in kept and basis_of(folder, first) != basis():
+                rebase(folder, basis(), first)
         for unit in committed_units(folder):
             wanted = inputs.of(unit)
             if unit not in kept and wanted and quick_facts(folder, unit).inputs != wanted:
                 restamp(folder, unit, wanted)
 
 
-def _derived(store: Path) -> Iterator[tuple[Path, Inputs, str]]:
-    """Generations that read others, each after all that it was made from: what its units are made from, and its roster."""
-    added = {unit for one in read_added(store) for unit in one.numbers}
+def _derived(store: Path) -> Iterator[tuple[Path, Inputs, dict[int, Callable[[], str]]]]:
+    """Generations that read others, each after all that it was made from: what its units are made from, and by what its rosters
+    are known what those are drawn from.
+    """
     identities = Identities()
     for generation in reversed(_last_first(store)):
-        plan = read_plan(generation.folder)
-        inputs = Inputs.of_plan(generation.folder, plan, identities)
+        folder, plan = generation.folder, read_plan(generation.folder)
+        unit_rows = plan.get("unit_rows")
+        added = read_added(store, unit_rows if isinstance(unit_rows, int) else 0)
+        inputs = Inputs.of_plan(folder, plan, identities, again(added))
         if inputs is None:
             continue
-        basis = ""
+        bases: dict[int, Callable[[], str]] = {}
         for source in inputs.reads.values() if inputs.roster else ():
-            units = [unit for unit in committed_units(source) if unit not in added]
-            basis = drawn_from((unit, identities.of(source, unit)) for unit in units)
-        yield generation.folder, inputs, basis
+            tried = {unit for one in added for unit in one.numbers}
+            units = [unit for unit in committed_units(source) if unit not in tried]
+            own = {0: units, **{one.first: [*units, *one.numbers] for one in added}}
+            # Later rosters hang on earlier ones, which are written anew meanwhile.
+            bases = {first: partial(roster_basis, folder, first, source, own[first], identities) for first in firsts(folder)}
+        yield folder, inputs, bases
 
 
 class _Without:

@@ -1,6 +1,6 @@
 """Rosters: which variants a stage will make of which rows, beside which guides.
 
-One file a generation, written once, and one more for each addition to it.
+One file a generation, drawn anew when what it is drawn from has changed, and one more for each addition to it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def roster_path(folder: Path, first: int = 0) -> Path:
 
 
 def rosters(folder: Path) -> list[Path]:
-    """The rosters of a generation, that of added units last."""
+    """The rosters of a generation, those of added units last."""
     return [path for path in (roster_path(folder), *sorted(folder.glob("roster-*.parquet"))) if path.exists()]
 
 
@@ -100,12 +100,17 @@ def write_roster(
         raise StoreError(f"{path}: cannot be written ({error.strerror}): free space, or choose another store") from error
 
 
-def basis_of(folder: Path) -> str:
-    """Digest over what the roster of a generation was drawn from; empty where there is no sound roster."""
+def firsts(folder: Path) -> list[int]:
+    """What the rosters of a generation are known by, ascending: 0, and the first unit of every addition that has one."""
+    return [int(path.stem.partition("-")[2] or 0) for path in rosters(folder)]
+
+
+def basis_of(folder: Path, first: int = 0) -> str:
+    """Digest over what a roster of a generation was drawn from; empty where there is no sound one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = roster_path(folder)
+    path = roster_path(folder, first)
     if not _is_whole(path):
         return ""
     try:
@@ -115,15 +120,27 @@ def basis_of(folder: Path) -> str:
         return ""
 
 
-def rebase(folder: Path, basis: str) -> None:
-    """Write the roster of a generation anew with the same entries, as drawn from ``basis``.
+def rebase(folder: Path, basis: str, first: int = 0) -> None:
+    """Write a roster of a generation anew with the same entries, as drawn from ``basis``.
 
     Raises:
         StoreError: it is damaged, or cannot be written.
     """
-    path = roster_path(folder)
+    path = roster_path(folder, first)
     table = read_table(path)
     _write(path, encode_table(table.replace_schema_metadata({_BASIS: basis.encode()}), _GROUP))
+
+
+def entries_besides(folder: Path, units: Sequence[int]) -> list[dict[str, Scalar]]:
+    """The entries that a generation's roster has of other units than ``units``; none where it is damaged or not there."""
+    import numpy as np
+
+    path = roster_path(folder)
+    if not _is_whole(path):
+        return []
+    table = read_table(path)
+    found: list[dict[str, Scalar]] = table.filter(~np.isin(table["unit"].to_numpy(), list(units))).to_pylist()
+    return found
 
 
 def _digest_path(path: Path) -> Path:

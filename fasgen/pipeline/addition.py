@@ -12,7 +12,7 @@ from fasgen.errors import FasgenError
 from fasgen.manifests.added_file import Added, read_added
 from fasgen.pipeline import listing
 from fasgen.pipeline.batch import Batches, is_auto
-from fasgen.pipeline.graph import Wiring, resolve, wire
+from fasgen.pipeline.graph import resolve, wire
 from fasgen.pipeline.plan import Plan, RunConfig, plan_stage
 from fasgen.pipeline.stage_plan import StagePlan
 from fasgen.sources.config import SourceConfig
@@ -29,30 +29,26 @@ def photograph_stages(specs: Mapping[str, StageSpec]) -> list[str]:
     return kept
 
 
-def build_addition(
-    base: Plan, config: RunConfig, samples: Sequence[str], first: int, reason: str, *, targets: Mapping[str, str] = STAGES
-) -> Plan:
+def build_addition(base: Plan, config: RunConfig, added: Added, *, targets: Mapping[str, str] = STAGES) -> Plan:
     """The plan that tries some photographs again under other settings, in units added to the generations of ``base``.
 
-    Every stage that has work there makes them anew. Seeds are those of the samples, as ever; the plan hash is that of the new
-    settings, of these rows alone and of the generations that their guides are from, and every added row has it. Live faces of
-    which no spoof was planned before get a roster of their own.
+    Seeds are those of the samples, as ever; the plan hash is that of the settings with what is changed in them, and every added
+    row has it. Live faces of which no spoof was planned before get a roster of their own.
 
     Args:
-        base: the plan of the generations.
-        config: the new configuration.
-        samples: ids of the photographs.
-        first: number of the first added unit.
-        reason: why they had no product.
+        base: the plan of the generations; what it does not make, this one does not make either.
+        config: the configuration of the generations.
+        added: the photographs, and what is changed for them.
         targets: stage name to ``module:attribute`` of its specification.
 
     Raises:
-        ConfigError: a photograph is not among the sources any more.
+        ConfigError: a photograph was never among the sources.
+        ValidationError: the changes do not fit the configuration.
     """
     specs = _begun({name: resolve(target) for name, target in targets.items()}, base)
-    config = _settled(config, base)
-    wired = wire(specs, lambda section: getattr(config, section))
-    rows = listing.only(base.listing, samples, first, _met(base, wired))
+    settings = _changed(base, config, added.changes)
+    wired = wire(specs, lambda section: getattr(settings, section))
+    rows = listing.only(base.listing, added.samples, added.first, added.earlier)
     plans: dict[str, StagePlan] = {}
     will_have: dict[str, frozenset[int]] = {}
     for name in wired:
@@ -61,12 +57,12 @@ def build_addition(
             targets[name],
             specs[name],
             wired[name],
-            config,
+            settings,
             base.store,
             rows,
             plans,
             will_have,
-            True,
+            base.stages[name].wanted,
             base.resources,
             Batches(base.resources),
             base.identities,
@@ -74,12 +70,12 @@ def build_addition(
         )
         plans[name] = plan
         will_have[name] = plan.will_have
-    return Plan(base.store, config.seed, rows, plans, base.resources, base.identities, reason)
+    return Plan(base.store, config.seed, rows, plans, base.resources, base.identities, added, base.standing)
 
 
 @dataclass(frozen=True)
-class _Recorded:
-    """A root configuration in which some sections are as they were recorded."""
+class _Changed:
+    """A root configuration in which some sections are others."""
 
     base: RunConfig
     seed: int
@@ -92,82 +88,76 @@ class _Recorded:
         return sections[name] if name in sections else getattr(object.__getattribute__(self, "base"), name)
 
 
+def _changed(base: Plan, config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
+    """``config`` with the changes, and with the batches of the generations where it leaves them to the device."""
+    sections: dict[str, StageConfig] = {}
+    for stage in base.stages.values():
+        own: StageConfig = sections.get(stage.spec.key) or getattr(config, stage.spec.key)
+        if is_auto(own):
+            own = own.model_copy(update={"batch": stage.batch})
+        sections[stage.spec.key] = own
+    for key, change in changes.items():
+        if key in sections:
+            own = sections[key]
+            sections[key] = type(own).model_validate(_merged(own.model_dump(mode="json"), change))
+    return _Changed(config, config.seed, config.unit_rows, config.sources, sections)
+
+
+def changes(base: Plan, config: RunConfig) -> dict[str, Any]:
+    """What ``config`` changes in the settings of the generations of ``base``, by sections."""
+    found: dict[str, Any] = {}
+    for stage in base.stages.values():
+        own: StageConfig = getattr(config, stage.spec.key)
+        if is_auto(own):
+            own = own.model_copy(update={"batch": stage.batch})
+        if own != stage.config:
+            found[stage.spec.key] = _difference(stage.config.model_dump(mode="json"), own.model_dump(mode="json"))
+    return found
+
+
+def _difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    both = {name: (was.get(name), value) for name, value in now.items() if was.get(name) != value}
+    return {
+        name: _difference(before, value) if isinstance(before, Mapping) and isinstance(value, Mapping) else value
+        for name, (before, value) in both.items()
+    }
+
+
+def _merged(settings: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(settings)
+    for name, value in change.items():
+        before = merged.get(name)
+        merged[name] = _merged(before, value) if isinstance(before, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
 def additions(
     base: Plan, config: RunConfig, *, targets: Mapping[str, str] = STAGES
 ) -> tuple[list[Plan], list[tuple[Added, str]]]:
-    """The plans of all that was added to the generations of ``base``, with the settings that the store recorded for it.
-
-    Weights lie where ``config`` has them.
+    """The plans of all that was added to the generations of ``base``, in order.
 
     Args:
         base: the plan of the generations.
-        config: the configuration that made them.
+        config: the configuration that makes them.
         targets: stage name to ``module:attribute`` of its specification.
 
     Returns:
-        the plans that have the very hashes that were recorded, and the other additions, each with why it has none.
+        the plans, and the additions that cannot be made under this configuration, each with why.
 
     Raises:
         StoreError: an addition is damaged.
     """
     found: list[Plan] = []
     left: list[tuple[Added, str]] = []
-    folders = {stage.folder.name for stage in base.stages.values()}
     for added in read_added(base.store):
-        if not folders & set(added.plans):
+        if added.unit_rows != base.listing.unit_rows:
+            left.append((added, f"was added to units of {added.unit_rows} rows, and unit_rows is {base.listing.unit_rows}"))
             continue
         try:
-            settings = _recorded(base, config, added)
-            made = build_addition(base, settings, added.samples, added.first, added.reason, targets=targets)
+            found.append(build_addition(base, config, added, targets=targets))
         except (FasgenError, ValidationError) as error:
             left.append((added, " ".join(str(error).split())))
-            continue
-        wanted, has = recorded_hashes(added), hashes(made)
-        other = sorted(folder for folder in wanted.keys() | has.keys() if wanted.get(folder) != has.get(folder))
-        if other:
-            why = "other weights, another version, or not all stages are asked for"
-            left.append((added, f"{other[0]} has another plan for them: {why}"))
-        else:
-            found.append(made)
     return found, left
-
-
-def _recorded(base: Plan, config: RunConfig, added: Added) -> _Recorded:
-    sections: dict[str, StageConfig] = {}
-    for stage in base.stages.values():
-        plan = added.plans.get(stage.folder.name)
-        if plan is not None:
-            settings = _merged(plan.get("config"), stage.config.model_dump())
-            sections[stage.spec.key] = type(stage.config).model_validate(settings)
-    return _Recorded(config, base.seed, base.listing.unit_rows, config.sources, sections)
-
-
-def _merged(recorded: Any, now: Any) -> Any:
-    """What was recorded, with the paths of today where it only says that weights lay there."""
-    if isinstance(recorded, Mapping):
-        known = now if isinstance(now, Mapping) else {}
-        return {name: _merged(value, known.get(name)) for name, value in recorded.items()}
-    return now if recorded == "weights" and now is not None else recorded
-
-
-def _settled(config: RunConfig, base: Plan) -> RunConfig:
-    """``config`` with the batches of the generations that are added to, where it leaves them to the device."""
-    sections: dict[str, StageConfig] = {}
-    for stage in base.stages.values():
-        section = getattr(config, stage.spec.key)
-        if is_auto(section):
-            sections.setdefault(stage.spec.key, section.model_copy(update={"batch": stage.batch}))
-    return _Recorded(config, config.seed, config.unit_rows, config.sources, sections) if sections else config
-
-
-def hashes(plan: Plan) -> dict[str, str]:
-    """Plan hash by generation's folder."""
-    return {stage.folder.name: stage.plan_hash for stage in plan.stages.values()}
-
-
-def recorded_hashes(added: Added) -> dict[str, str]:
-    """The same, as an addition was recorded with them."""
-    return {folder: str(plan.get("plan_hash")) for folder, plan in added.plans.items()}
 
 
 def _begun(specs: Mapping[str, StageSpec], base: Plan) -> dict[str, StageSpec]:
@@ -181,8 +171,3 @@ def _begun(specs: Mapping[str, StageSpec], base: Plan) -> dict[str, StageSpec]:
         for name, spec in specs.items()
         if name in there
     }
-
-
-def _met(base: Plan, wired: Mapping[str, Wiring]) -> dict[str, str]:
-    """Plan hash of every generation that guides are from."""
-    return {stage: base.stages[stage].plan_hash for wiring in wired.values() for stage in wiring.whole}

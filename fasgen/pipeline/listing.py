@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from fasgen.errors import ConfigError
 from fasgen.manifests.places_file import Places, append_rows, no_places, read_places, write_seen
-from fasgen.manifests.plan_file import FORMAT
 from fasgen.manifests.sources_file import blank, write_sources
 from fasgen.manifests.sources_rows import FileRows
 from fasgen.manifests.tombstones import Retracted
@@ -46,9 +45,9 @@ class Listing:
         gone: places of the rows whose files are gone.
         unit_rows: rows of a unit; the last unit of a growth may have fewer.
         growth: what has changed since the last run.
-        basis: what stands for the rows in plan hashes: nothing of the rows themselves, but for those that are tried again in
-            added units.
+        free: number from which on no unit is.
         before: units of the whole listing, where these are rows that are tried again.
+        earlier: units that hold such rows already.
     """
 
     scans: Mapping[str, Scan]
@@ -61,8 +60,9 @@ class Listing:
     unit_rows: int
     growth: Growth
     record: _Record
-    basis: str = FORMAT
+    free: int
     before: tuple[int, ...] = ()
+    earlier: tuple[int, ...] = ()
 
     @property
     def units(self) -> int:
@@ -243,6 +243,7 @@ def take(
         unit_rows,
         placed.growth,
         _Record(before, placed),
+        placed.free,
     )
 
 
@@ -274,26 +275,23 @@ def _digested(sources: Sequence[SourceConfig], scans: Mapping[str, Scan]) -> tup
     return numbers, np.frombuffer(b"".join(digests), "<u8").astype(np.uint64).reshape(-1, 2)
 
 
-def only(listing: Listing, samples: Sequence[str], first: int, met: Mapping[str, str]) -> Listing:
+def only(listing: Listing, samples: Sequence[str], first: int, earlier: Sequence[int]) -> Listing:
     """Some rows of a listing, as units that begin at ``first``.
 
     Args:
         listing: the whole listing.
         samples: ids of the rows.
         first: number of the first unit.
-        met: plan hash by stage of the generations that the rows' guides are from; they enter the plan hashes.
+        earlier: units that hold them already.
 
     Raises:
-        ConfigError: a row is not in the listing any more.
+        ConfigError: the listing has no such row, and never had.
     """
     wanted = set(samples)
-    places = {sample: at for at, sample in enumerate(listing.sample_ids()) if sample in wanted and at not in listing.gone}
+    places = {sample: at for at, sample in enumerate(listing.sample_ids()) if sample in wanted}
     lost = [sample for sample in samples if sample not in places]
     if lost:
-        raise ConfigError(
-            f"sample {lost[0]} is not among the sources any more: mount or restore what they were when it was made"
-        )
-    basis = hashlib.sha256(canonical_json([listing.basis, list(samples), dict(met)])).hexdigest()
+        raise ConfigError(f"sample {lost[0]} is not among the sources: set them to what they were when it was made")
     at = [places[sample] for sample in samples]
     cut = {
         first + number: (start, min(start + listing.unit_rows, len(at)))
@@ -305,7 +303,7 @@ def only(listing: Listing, samples: Sequence[str], first: int, met: Mapping[str,
         ids=listing.ids[at],
         digests=listing.digests[at],
         cut=cut,
-        gone=frozenset(),
-        basis=basis,
+        gone=frozenset(number for number, place in enumerate(at) if place in listing.gone),
         before=listing.numbers,
+        earlier=tuple(earlier),
     )

@@ -50,6 +50,7 @@ class Placed:
         first: number of the first unit that is new; ``None`` if there is none.
         known: rows that were placed before.
         growth: what has changed.
+        free: number from which on no unit is.
     """
 
     at: NDArray[np.int64]
@@ -59,6 +60,7 @@ class Placed:
     first: int | None
     known: int
     growth: Growth
+    free: int
 
 
 def place(
@@ -97,9 +99,10 @@ def place(
     for first, count in zip(before.firsts, before.counts, strict=True):
         end = _cut(units, first, start, count, unit_rows)
         start += count
-    first_new = max(end, after) if len(new) else None
+    free = max(end, after)
+    first_new = free if len(new) else None
     if first_new is not None:
-        _cut(units, first_new, start, len(new), unit_rows)
+        free = _cut(units, first_new, start, len(new), unit_rows)
     return Placed(
         np.concatenate([found, new]),
         np.concatenate([before.ids, ids[new]]),
@@ -108,6 +111,7 @@ def place(
         first_new,
         len(found),
         growth,
+        free,
     )
 
 

@@ -91,6 +91,18 @@ class RunResult:
     first_unit: float | None = None
     use: Use | None = None
 
+    def plus(self, after: RunResult) -> RunResult:
+        """This run and the one that came after it as one; where the workers' time went is told of the longer one."""
+        names = ("units", "planned", "ok", "filtered", "failed", "remaining", "deaths")
+        return replace(
+            max(self, after, key=lambda one: one.units),
+            outcome=after.outcome,
+            error=after.error,
+            peak_driver=max(self.peak_driver, after.peak_driver),
+            peak_worker=max(self.peak_worker, after.peak_worker),
+            **{name: getattr(self, name) + getattr(after, name) for name in names},
+        )
+
     def document(self) -> dict[str, object]:
         """The run's summary in plain values."""
         fields = {name: getattr(self, name) for name in RunResult.__dataclass_fields__}
@@ -211,6 +223,7 @@ def _locked(
 def _finish_shipped(plan: Plan, ledger: Ledger) -> None:
     for stage in plan.wanted:
         if stage.spec.shipped and committed_units(stage.folder):
+            plan.retire(stage)
             finish(stage.folder, plan.delivered(stage))
             ledger.event("shipped", stage=stage.name, folder=stage.folder.name)
 
