@@ -41,9 +41,9 @@ class Listing:
             out of the store, have lost all but their place.
         ids: sample id of each, as a number.
         digests: of each, what it is: path, size, time of change (or digest), labels, and what is decoded of it.
-        cut: first row of every unit, and the one behind its last.
-        gone: places of the rows whose files are gone.
-        unit_rows: rows of a unit; the last unit of a growth may have fewer.
+        cut: first row of every unit, and the one behind its last; rows of sources that are not configured any more are in none.
+        gone: places of the rows whose files are gone, those of sources that are not configured any more among them.
+        unit_rows: rows of a unit; the last unit of a source in a growth may have fewer.
         growth: what has changed since the last run.
         free: number from which on no unit is.
         before: units of the whole listing, where these are rows that are tried again.
@@ -124,13 +124,13 @@ class _Record:
 
     before: Places
     placed: Placed
+    sources: NDArray[np.int64]
 
     def write(self, store: Path, unit_rows: int, listing: Listing) -> None:
         placed = self.placed
         if placed.first is not None:
-            ends = np.cumsum([len(found) for found in listing.scans.values()])
-            which = np.searchsorted(ends, placed.at[placed.known :], side="right")
             new = placed.ids[placed.known :]
+            which = self.sources[placed.at[placed.known :]]
             append_rows(store, unit_rows, self.before, placed.first, new, list(listing.scans), which)
         if placed.first is not None or not np.array_equal(placed.digests, self.before.seen):
             write_seen(store, unit_rows, placed.digests)
@@ -174,7 +174,10 @@ class _Placed(Sequence[SourceRow]):
 
     def _row(self, at: int) -> SourceRow:
         number = int(self._at[at])
-        return self._joined[number] if number >= 0 else SourceRow.blank(f"{self._ids[at]:016x}", self._before.dataset(at))
+        return self._joined[number] if number >= 0 else SourceRow.blank(f"{self._ids[at]:016x}", self._dataset(at))
+
+    def _dataset(self, at: int) -> str:
+        return self._before.names[self._before.sources[at]]
 
 
 class _ByFile:
@@ -229,7 +232,8 @@ def take(
         scans = {name: replace(found, taken_out=retracted.is_photograph) for name, found in scans.items()}
     frozen = np.array([int(sample, 16) for sample in retracted.samples] if retracted else [], np.uint64)
     before = read_places(store, unit_rows) if store else no_places()
-    placed = place(ids, digests, before, unit_rows, after, frozen)
+    which = np.repeat(np.arange(len(scans)), [len(found) for found in scans.values()])
+    placed = place(ids, digests, which, list(scans), before, unit_rows, after, frozen)
     gone = (placed.at < 0) & ~np.isin(placed.ids, frozen)
     places = {source.name: Place(source.path.absolute(), source.limits, source.frames, source.rotate) for source in sources}
     return Listing(
@@ -242,7 +246,7 @@ def take(
         frozenset(np.flatnonzero(gone).tolist()),
         unit_rows,
         placed.growth,
-        _Record(before, placed),
+        _Record(before, placed, which),
         placed.free,
     )
 
