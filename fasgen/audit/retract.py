@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fasgen.audit.rewrite import exchange, restamp, rewrite, unfinished
 from fasgen.errors import StoreError
 from fasgen.manifests import atomic
-from fasgen.manifests.added_file import again, read_added
-from fasgen.manifests.inputs import Identities, Inputs, roster_basis
+from fasgen.manifests.inputs import Identities, Made
 from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.plan_file import Generation, generations, read_plan, sweep
@@ -152,9 +150,9 @@ def _carry_out(store: Path, tombstone: Tombstone) -> Tombstone:
 def _stale(store: Path) -> dict[str, list[int]]:
     """Units that are not believed now, by generation; below zero, rosters that are drawn from something else (`_roster`)."""
     found: dict[str, list[int]] = {}
-    for folder, inputs, bases in _derived(store):
-        stale = [unit for unit in committed_units(folder) if quick_facts(folder, unit).inputs != inputs.of(unit)]
-        stale += [_roster(first) for first, basis in bases.items() if basis_of(folder, first) != basis()]
+    for folder, made in _derived(store):
+        stale = [unit for unit in committed_units(folder) if quick_facts(folder, unit).inputs != made.of(unit)]
+        stale += [_roster(first) for first in firsts(folder) if basis_of(folder, first) != made.basis(first)]
         if stale:
             found[folder.name] = stale
     return found
@@ -166,37 +164,24 @@ def _roster(first: int) -> int:
 
 def _believe(store: Path, stale: Mapping[str, Sequence[int]]) -> None:
     """Let all units but those be believed again: what they were made from is the same, less the person who is gone."""
-    for folder, inputs, bases in _derived(store):
+    for folder, made in _derived(store):
         kept = set(stale.get(folder.name, ()))
-        for first, basis in bases.items():
-            if _roster(first) not in kept and basis_of(folder, first) != basis():
-                rebase(folder, basis(), first)
+        for first in firsts(folder):
+            if _roster(first) not in kept and basis_of(folder, first) != (basis := made.basis(first)):
+                rebase(folder, basis, first)
         for unit in committed_units(folder):
-            wanted = inputs.of(unit)
+            wanted = made.of(unit)
             if unit not in kept and wanted and quick_facts(folder, unit).inputs != wanted:
                 restamp(folder, unit, wanted)
 
 
-def _derived(store: Path) -> Iterator[tuple[Path, Inputs, dict[int, Callable[[], str]]]]:
-    """Generations that read others, each after all that it was made from: what its units are made from, and by what its rosters
-    are known what those are drawn from.
-    """
+def _derived(store: Path) -> Iterator[tuple[Path, Made]]:
+    """Generations that read others, each after all that it was made from, and what their units are made from."""
     identities = Identities()
     for generation in reversed(_last_first(store)):
-        folder, plan = generation.folder, read_plan(generation.folder)
-        unit_rows = plan.get("unit_rows")
-        added = read_added(store, unit_rows if isinstance(unit_rows, int) else 0)
-        inputs = Inputs.of_plan(folder, plan, identities, again(added))
-        if inputs is None:
-            continue
-        bases: dict[int, Callable[[], str]] = {}
-        for source in inputs.reads.values() if inputs.roster else ():
-            tried = {unit for one in added for unit in one.numbers}
-            units = [unit for unit in committed_units(source) if unit not in tried]
-            own = {0: units, **{one.first: [*units, *one.numbers] for one in added}}
-            # Later rosters hang on earlier ones, which are written anew meanwhile.
-            bases = {first: partial(roster_basis, folder, first, source, own[first], identities) for first in firsts(folder)}
-        yield folder, inputs, bases
+        made = Made.read(generation.folder, identities)
+        if made is not None:
+            yield generation.folder, made
 
 
 class _Without:

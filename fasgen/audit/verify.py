@@ -11,6 +11,7 @@ from fasgen.audit.verification.chain import check_chain, check_descent
 from fasgen.audit.verification.claims import plan_claims
 from fasgen.audit.verification.delivery import check_delivery
 from fasgen.audit.verification.findings import Finding, Learnt, remark, wrong
+from fasgen.audit.verification.inputs import check_inputs
 from fasgen.audit.verification.unit import check_unit
 from fasgen.audit.verification.weights import check_weights
 from fasgen.errors import StoreError
@@ -32,10 +33,10 @@ def verify(store: Path) -> list[Finding]:
 
     Checked are: the digest of every file; every row's payload against its digest; ``planned = ok + filtered + failed``;
     uniqueness of samples; every plan against its hash, and the chain of plans; that each downstream unit planned exactly
-    the ok rows of its primaries, or the entries of its roster; every seed against its derivation; every weights digest against
-    the plan, and against the weights themselves where a ledger says where they lie; that all parents exist and are of the split
-    of what was made of them; index and data card of a delivery against the manifests; and that nobody is left who was taken
-    out.
+    the ok rows of its primaries, or the entries of its roster, and that each unit was made from what lies there now; every seed
+    against its derivation; every weights digest against the plan, and against the weights themselves where a ledger says where
+    they lie; that all parents exist and are of the split of what was made of them; index and data card of a delivery against
+    the manifests; and that nobody is left who was taken out.
 
     Args:
         store: the store.
@@ -71,6 +72,7 @@ def verify(store: Path) -> list[Finding]:
         findings += _generation(generation, stages, added)
     for stage in stages.values():
         findings += check_chain(stage, stages)
+    findings += check_inputs(store, stages)
     findings += check_descent(stages)
     for stage in stages.values():
         findings += check_delivery(stage)

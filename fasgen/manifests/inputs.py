@@ -18,11 +18,12 @@ from types import MappingProxyType
 from typing import Any
 
 from fasgen.errors import StoreError
-from fasgen.manifests.added_file import Again
+from fasgen.manifests.added_file import Added, Again, again, read_added
 from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.parquet import read_table
+from fasgen.manifests.plan_file import plan_path, read_plan
 from fasgen.manifests.roster_file import basis_of, firsts, read_roster, roster_path
-from fasgen.manifests.unit import canonical_json, manifest_path, quick_facts
+from fasgen.manifests.unit import canonical_json, committed_units, manifest_path, quick_facts
 from fasgen.records import Status
 
 _GUIDE = ("row", "variant", "status", "payload_digest")
@@ -163,23 +164,27 @@ class Inputs:
 
     @staticmethod
     def of_plan(
-        folder: Path, plan: Mapping[str, Any], identities: Identities, again: Mapping[int, Again] = MappingProxyType({})
+        folder: Path,
+        plan: Mapping[str, Any],
+        identities: Identities,
+        upstream: Mapping[str, str] | None = None,
+        again: Mapping[int, Again] = MappingProxyType({}),
     ) -> Inputs | None:
-        """Those that a ``plan.json`` tells of; ``None`` for a stage that reads sources, or a plan that does not tell.
+        """Those that a plan tells of; ``None`` for a stage that reads sources, or a plan that does not tell.
 
         Args:
             folder: the generation.
-            plan: its plan.
+            plan: its plan, or that of units that were added to it.
             identities: by what units are known.
-            again: units of rows that are tried again, among those of the plan's length.
+            upstream: plan hash by stage of the generations that are read; by the plan if ``None``.
+            again: units of rows that are tried again.
         """
-        upstream, reads = dict(plan.get("upstream") or {}), plan.get("reads")
+        upstream, reads = dict(plan.get("upstream") or {}) if upstream is None else upstream, plan.get("reads")
         if "sources" in upstream or not isinstance(reads, list):
             return None
         above = {stage: folder.parent / f"{stage}-{str(digest)[:8]}" for stage, digest in upstream.items()}
         guides = {stage: (above[stage], tuple(columns)) for stage, columns in dict(plan.get("guides") or {}).items()}
-        by = str(plan.get("guided_by") or "")
-        own = again if plan.get("shipped") else {}
+        by, own = str(plan.get("guided_by") or ""), again if plan.get("shipped") else {}
         return Inputs(folder, {stage: above[stage] for stage in reads}, bool(plan.get("roster")), by, guides, identities, own)
 
     def of(self, unit: int) -> str:
@@ -242,3 +247,53 @@ def _named(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, int]]:
         unit, number = row.get("guide_unit"), row.get("guide_row")
         if unit is not None and number is not None:
             yield int(unit), int(number)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What all units of a generation are made from, those that were added to it among them.
+
+    Attributes:
+        own: of its own units.
+        added: of units that were added, by number.
+        additions: what was added.
+    """
+
+    own: Inputs
+    added: Mapping[int, Inputs]
+    additions: Sequence[Added]
+
+    @staticmethod
+    def read(folder: Path, identities: Identities) -> Made | None:
+        """As its plans tell; ``None`` for a stage that reads sources, or a plan that does not tell.
+
+        Raises:
+            StoreError: a plan or an addition is damaged.
+        """
+        plan = read_plan(folder)
+        own = Inputs.of_plan(folder, plan, identities)
+        if own is None:
+            return None
+        added: dict[int, Inputs] = {}
+        additions = read_added(folder.parent, int(plan.get("unit_rows") or 0))
+        for one in additions:
+            if plan_path(folder, one.first).exists():
+                told = Inputs.of_plan(folder, read_plan(folder, one.first), identities, plan["upstream"], again([one]))
+                added |= dict.fromkeys(one.numbers, told or own)
+        return Made(own, added, additions)
+
+    def of(self, unit: int) -> str:
+        """Digest over what ``unit`` is made from now; empty while something of it is not there.
+
+        Raises:
+            StoreError: a roster or the manifest of a guide is damaged.
+        """
+        return self.added.get(unit, self.own).of(unit)
+
+    def basis(self, first: int) -> str:
+        """Digest over all that a roster is drawn from that is known by ``first`` (`roster_basis`)."""
+        (source,) = self.own.reads.values()
+        numbers = {unit for one in self.additions for unit in one.numbers}
+        units = [unit for unit in committed_units(source) if unit not in numbers]
+        units += [unit for one in self.additions if one.first == first for unit in one.numbers]
+        return roster_basis(self.own.folder, first, source, units, self.own.identities)

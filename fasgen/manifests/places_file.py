@@ -75,6 +75,11 @@ def cut(first: int, start: int, sources: NDArray[np.int64], unit_rows: int) -> d
     return {first + number: (start + begin, start + stop) for number, (begin, stop) in enumerate(begins)}
 
 
+def rows_digest(ids: NDArray[np.uint64], digests: NDArray[np.uint64]) -> str:
+    """SHA-256, in hex, over rows and what each of them is: what a unit that is made of them is believed by."""
+    return hashlib.sha256(ids.tobytes() + digests.tobytes()).hexdigest()
+
+
 def folder_of(store: Path, unit_rows: int) -> Path:
     """Where the record of units of so many rows lies."""
     return store / "rows" / str(unit_rows)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasgen.errors import ConfigError
-from fasgen.manifests.places_file import Places, append_rows, no_places, read_places, write_seen
+from fasgen.manifests.places_file import Places, append_rows, no_places, read_places, rows_digest, write_seen
 from fasgen.manifests.sources_file import blank, write_sources
 from fasgen.manifests.sources_rows import FileRows
 from fasgen.manifests.tombstones import Retracted
@@ -101,7 +101,7 @@ class Listing:
     def inputs(self, unit: int) -> str:
         """Digest over all rows of ``unit``: what a unit that is made of them is believed by."""
         start, stop = self.cut[unit]
-        return hashlib.sha256(self.ids[start:stop].tobytes() + self.digests[start:stop].tobytes()).hexdigest()
+        return rows_digest(self.ids[start:stop], self.digests[start:stop])
 
     def slice(self, unit: int) -> SourceSlice:
         """The rows of ``unit`` and the sources they are in."""
@@ -177,7 +177,7 @@ class _Placed(Sequence[SourceRow]):
         return self._joined[number] if number >= 0 else SourceRow.blank(f"{self._ids[at]:016x}", self._dataset(at))
 
     def _dataset(self, at: int) -> str:
-        return self._before.names[self._before.sources[at]]
+        return self._before.names[int(self._before.sources[at])]
 
 
 class _ByFile:
