@@ -70,9 +70,9 @@ def verify(store: Path) -> list[Finding]:
         findings.append(wrong(store / "added", str(error)))
     for generation in generations(store):
         findings += _generation(generation, stages, added)
+    findings += check_inputs(store, stages)
     for stage in stages.values():
         findings += check_chain(stage, stages)
-    findings += check_inputs(store, stages)
     findings += check_descent(stages)
     for stage in stages.values():
         findings += check_delivery(stage)

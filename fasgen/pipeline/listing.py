@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 from pathlib import Path
@@ -17,12 +17,13 @@ from fasgen.errors import ConfigError
 from fasgen.manifests.places_file import Places, append_rows, no_places, read_places, rows_digest, write_seen
 from fasgen.manifests.sources_file import blank, write_sources
 from fasgen.manifests.sources_rows import FileRows
-from fasgen.manifests.tombstones import Retracted
+from fasgen.manifests.tombstones import Retracted, content_of
 from fasgen.pipeline.engine import Place, SourceSlice
 from fasgen.pipeline.graph import canonical_json
 from fasgen.pipeline.placing import Digests, Growth, Placed, place
 from fasgen.records import Scalar
 from fasgen.sources.config import SourceConfig
+from fasgen.sources.paths import unescape
 from fasgen.sources.rows import LazyRows
 from fasgen.sources.scan import Scan, SourceRow, scan
 
@@ -229,8 +230,10 @@ def take(
         scans[source.name] = scan(source)
     ids, digests = _digested(sources, scans)
     if retracted:
+        retracted = Retracted(retracted.tombstones, _copies(sources, scans, retracted.contents))
         scans = {name: replace(found, taken_out=retracted.is_photograph) for name, found in scans.items()}
-    frozen = np.array([int(sample, 16) for sample in retracted.samples] if retracted else [], np.uint64)
+    known = {sample for one in retracted.tombstones for sample in one.samples} if retracted else set()
+    frozen = np.array([int(sample, 16) for sample in known], np.uint64)
     before = read_places(store, unit_rows) if store else no_places()
     which = np.repeat(np.arange(len(scans)), [len(found) for found in scans.values()])
     placed = place(ids, digests, which, list(scans), before, unit_rows, after, frozen)
@@ -277,6 +280,15 @@ def _digested(sources: Sequence[SourceConfig], scans: Mapping[str, Scan]) -> tup
                     digests.append(one.digest())
     numbers = np.frombuffer(b"".join(ids), ">u8").astype(np.uint64)
     return numbers, np.frombuffer(b"".join(digests), "<u8").astype(np.uint64).reshape(-1, 2)
+
+
+def _copies(sources: Sequence[SourceConfig], scans: Mapping[str, Scan], contents: Set[str]) -> Iterator[str]:
+    """Sample ids of files that hold one of ``contents``; only files of the same length are read."""
+    sizes = {int(content.partition(":")[0]) for content in contents}
+    for source in sources:
+        for file in scans[source.name].files:
+            if file.size in sizes and content_of(source.path / unescape(file.path)) in contents:
+                yield from file.sample_ids()
 
 
 def only(listing: Listing, samples: Sequence[str], first: int, earlier: Sequence[int]) -> Listing:

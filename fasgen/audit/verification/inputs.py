@@ -18,7 +18,7 @@ from fasgen.manifests.unit import manifest_path, quick_facts
 def check_inputs(store: Path, stages: Mapping[str, Learnt]) -> Iterator[Finding]:
     """Units that were made from something else than lies there now, or than the last run saw of the sources.
 
-    They are warnings: each is what its manifest says, and the next run makes it again.
+    They are warnings: each is what its manifest says, and the next run of its generation makes it again. The stages learn them.
     """
     identities, places = Identities(), dict[int, _Rows]()
     for stage in stages.values():
@@ -33,6 +33,7 @@ def check_inputs(store: Path, stages: Mapping[str, Learnt]) -> Iterator[Finding]
             for unit in sorted(stage.planned):
                 now = of(unit)
                 if now and quick_facts(stage.folder, unit).inputs != now:
+                    stage.stale.add(unit)
                     path = manifest_path(stage.folder, unit)
                     yield remark(path, "was made from something else than is there now: `fasgen run` makes it again")
         except (StoreError, LookupError, TypeError, ValueError):
