@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fasgen.manifests import atomic
-from fasgen.manifests.added_file import read_added
 from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.plan_file import CURRENT, forget, latest, read_plan, sweep
 
@@ -52,7 +51,7 @@ def unneeded(store: Path) -> list[Garbage]:
 
 
 def remove(store: Path, generations: Iterable[Garbage]) -> None:
-    """Remove generations while no driver works on the store, and what was added to them alone.
+    """Remove generations while no driver works on the store.
 
     Killed at any moment, a generation is there as a whole, or is gone for everybody and its rest goes with the next run.
 
@@ -69,9 +68,6 @@ def remove(store: Path, generations: Iterable[Garbage]) -> None:
             atomic.fsync_file(store)
             atomic.remove(trash)
         forget(store, [folder.name for folder in gone])
-        for added in read_added(store):
-            if not any((store / name).is_dir() for name in added.plans):
-                atomic.remove(store / "added" / f"{added.name}.json")
 
 
 def _size(folder: Path) -> int:

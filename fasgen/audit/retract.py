@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fasgen.audit.originals import Originals
 from fasgen.audit.rewrite import exchange, restamp, rewrite, unfinished
 from fasgen.errors import StoreError
 from fasgen.manifests import atomic
-from fasgen.manifests.added_file import read_added
-from fasgen.manifests.inputs import Identities, Inputs, drawn_from
+from fasgen.manifests.inputs import Identities, Made
 from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.plan_file import Generation, generations, read_plan, sweep
 from fasgen.manifests.report.delivery import finish
-from fasgen.manifests.roster_file import basis_of, rebase, roster_path, rosters, take_out
+from fasgen.manifests.roster_file import basis_of, firsts, rebase, rosters, take_out
 from fasgen.manifests.sources_file import blank, read_left_out, read_sources, source_names, write_sources
-from fasgen.manifests.tombstones import Retracted, Tombstone, read_tombstones, subject_digest, write_tombstone
+from fasgen.manifests.tombstones import (
+    Retracted,
+    Tombstone,
+    content_of,
+    read_tombstones,
+    subject_digest,
+    write_tombstone,
+)
 from fasgen.manifests.unit import committed_units, discard, group_path, manifest_path, quick_facts, unit_facts
 from fasgen.records import Reason
+from fasgen.sources.config import SourceConfig
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,32 +55,27 @@ class Touched:
     rows: int
 
 
-def who(store: Path, subject: str) -> Tombstone:
+def who(store: Path, subject: str, sources: Sequence[SourceConfig] = ()) -> Tombstone:
     """The tombstone that a subject's removal will leave: with all photographs of that subject that the store knows of.
+
+    Args:
+        store: the store.
+        subject: the subject's key, as the column ``subject`` has it.
+        sources: the configured sources, in which the content of the photographs is looked at: files that hold the same are
+            photographs of the subject too, whatever they are called.
 
     Raises:
         StoreError: the store has no such subject and never had.
     """
-    digest = subject_digest(subject)
     found: set[str] = set()
     known: set[str] = set()
-    for name in source_names(store):
-        table = read_sources(store, name)
+    for table in _people(store):
         for sample_id, each in zip(table["sample_id"].to_pylist(), table["subject"].to_pylist(), strict=True):
             known.add(str(each))
             if each == subject:
                 found.add(sample_id)
-    for generation in generations(store):
-        for unit in committed_units(generation.folder):
-            table = read_table(manifest_path(generation.folder, unit), _ROLES)
-            for sample_id, each in zip(table["sample_id"].to_pylist(), table["subject"].to_pylist(), strict=True):
-                known.add(str(each))
-                if each == subject:
-                    found.add(sample_id)
-    before = next((one for one in read_tombstones(store) if one.subject == digest), None)
-    if before is not None:
-        return replace(before, samples=before.samples | found, done=False, stale=None if before.done else before.stale)
-    if not found:
+    made = _tombstone(store, subject_digest(subject), found, _Files(store, sources))
+    if made is None:
         close = get_close_matches(subject, sorted(known - {"None"}), n=1)
         hint = (
             f"; did you mean {close[0]!r}?"
@@ -80,7 +83,80 @@ def who(store: Path, subject: str) -> Tombstone:
             else "; subjects stand in the column subject, with the data set before them"
         )
         raise StoreError(f"{store}: has nobody called {subject!r}{hint}")
-    return Tombstone(digest, frozenset(found))
+    return made
+
+
+def which(store: Path, file: str, sources: Sequence[SourceConfig] = ()) -> Tombstone:
+    """The tombstone that the removal of a file's photographs will leave.
+
+    Args:
+        store: the store.
+        file: a file, of which all copies in the sources are meant; or, where it is not there any more, its source's name, a
+            slash, and its path in the source.
+        sources: the configured sources, in which copies are looked for.
+
+    Raises:
+        StoreError: the store has no photograph of that content or path, and never had.
+    """
+    files, content = _Files(store, sources), content_of(Path(file))
+    found = set() if content else files.called(file)
+    made = _tombstone(store, subject_digest(f"file {content or file}"), found, files, {content} - {""})
+    if made is None:
+        how = "a photograph that holds what it holds" if content else "it, and no file is called so"
+        raise StoreError(f"{store}: knows no {file}: no source has {how}; paths stand in the column path, after the data set's")
+    return made
+
+
+def _tombstone(store: Path, digest: str, found: set[str], files: _Files, contents: Iterable[str] = ()) -> Tombstone | None:
+    """With the photographs that were found and all copies of them; ``None`` where there are none and never were."""
+    before = next((one for one in read_tombstones(store) if one.subject == digest), None)
+    contents = frozenset(contents) | files.contents(found) | (before.contents if before else frozenset())
+    found = found | files.holding(contents)
+    if before is not None:
+        stale = None if before.done else before.stale
+        return replace(before, samples=before.samples | found, done=False, contents=contents, stale=stale)
+    return Tombstone(digest, frozenset(found), contents=contents) if found else None
+
+
+def _people(store: Path) -> Iterator[pa.Table]:
+    """Rows that say who is on a photograph: those of the listings, and of all generations."""
+    yield from (read_sources(store, name) for name in source_names(store))
+    for generation in generations(store):
+        for unit in committed_units(generation.folder):
+            yield read_table(manifest_path(generation.folder, unit), _ROLES)
+
+
+class _Files:
+    """The files of the sources, as far as they are configured and the store lists them."""
+
+    def __init__(self, store: Path, sources: Sequence[SourceConfig]) -> None:
+        self._originals = Originals(store, sources)
+        self._rows: list[tuple[str, str, str, int]] = []
+        for name in source_names(store):
+            table = read_sources(store, name)
+            columns = (table[column].to_pylist() for column in ("sample_id", "path", "size"))
+            # Those of people who were taken out have no path any more.
+            self._rows += [(sample, name, path, size) for sample, path, size in zip(*columns, strict=True) if path is not None]
+
+    def called(self, file: str) -> set[str]:
+        """Ids of the photographs of a file, by source and path."""
+        return {sample for sample, dataset, path, _ in self._rows if f"{dataset}/{path}" == file}
+
+    def contents(self, samples: Set[str]) -> frozenset[str]:
+        """What the files of photographs hold, as far as they can be read; members of archives cannot."""
+        files = {(dataset, path) for sample, dataset, path, _ in self._rows if sample in samples}
+        return frozenset(filter(None, (self._content(*file) for file in files)))
+
+    def holding(self, contents: Set[str]) -> set[str]:
+        """Ids of the photographs whose files hold one of ``contents``."""
+        sizes = {int(content.partition(":")[0]) for content in contents}
+        files = {(dataset, path) for _, dataset, path, size in self._rows if size in sizes}
+        alike = {file for file in files if self._content(*file) in contents}
+        return {sample for sample, dataset, path, _ in self._rows if (dataset, path) in alike}
+
+    def _content(self, dataset: str, path: str) -> str:
+        found = self._originals.file(dataset, path)
+        return content_of(found) if found else ""
 
 
 def touched(store: Path, retracted: Retracted) -> Iterator[Touched]:
@@ -148,47 +224,41 @@ def _carry_out(store: Path, tombstone: Tombstone) -> Tombstone:
     return tombstone
 
 
-_ROSTER = -1
-
-
 def _stale(store: Path) -> dict[str, list[int]]:
-    """Units that are not believed now, by generation; `_ROSTER` for a roster that is drawn from something else."""
+    """Units that are not believed now, by generation; below zero, rosters that are drawn from something else (`_roster`)."""
     found: dict[str, list[int]] = {}
-    for folder, inputs, basis in _derived(store):
-        stale = [unit for unit in committed_units(folder) if quick_facts(folder, unit).inputs != inputs.of(unit)]
-        if inputs.roster and basis_of(folder) != basis:
-            stale.append(_ROSTER)
+    for folder, made in _derived(store):
+        stale = [unit for unit in committed_units(folder) if quick_facts(folder, unit).inputs != made.of(unit)]
+        stale += [_roster(first) for first in firsts(folder) if basis_of(folder, first) != made.basis(first)]
         if stale:
             found[folder.name] = stale
     return found
 
 
+def _roster(first: int) -> int:
+    return -1 - first
+
+
 def _believe(store: Path, stale: Mapping[str, Sequence[int]]) -> None:
     """Let all units but those be believed again: what they were made from is the same, less the person who is gone."""
-    for folder, inputs, basis in _derived(store):
+    for folder, made in _derived(store):
         kept = set(stale.get(folder.name, ()))
-        if inputs.roster and _ROSTER not in kept and basis_of(folder) != basis and roster_path(folder).exists():
-            rebase(folder, basis)
+        for first in firsts(folder):
+            if _roster(first) not in kept and basis_of(folder, first) != (basis := made.basis(first)):
+                rebase(folder, basis, first)
         for unit in committed_units(folder):
-            wanted = inputs.of(unit)
+            wanted = made.of(unit)
             if unit not in kept and wanted and quick_facts(folder, unit).inputs != wanted:
                 restamp(folder, unit, wanted)
 
 
-def _derived(store: Path) -> Iterator[tuple[Path, Inputs, str]]:
-    """Generations that read others, each after all that it was made from: what its units are made from, and its roster."""
-    added = {unit for one in read_added(store) for unit in one.numbers}
+def _derived(store: Path) -> Iterator[tuple[Path, Made]]:
+    """Generations that read others, each after all that it was made from, and what their units are made from."""
     identities = Identities()
     for generation in reversed(_last_first(store)):
-        plan = read_plan(generation.folder)
-        inputs = Inputs.of_plan(generation.folder, plan, identities)
-        if inputs is None:
-            continue
-        basis = ""
-        for source in inputs.reads.values() if inputs.roster else ():
-            units = [unit for unit in committed_units(source) if unit not in added]
-            basis = drawn_from((unit, identities.of(source, unit)) for unit in units)
-        yield generation.folder, inputs, basis
+        made = Made.read(generation.folder, identities)
+        if made is not None:
+            yield generation.folder, made
 
 
 class _Without:

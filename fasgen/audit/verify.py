@@ -11,6 +11,7 @@ from fasgen.audit.verification.chain import check_chain, check_descent
 from fasgen.audit.verification.claims import plan_claims
 from fasgen.audit.verification.delivery import check_delivery
 from fasgen.audit.verification.findings import Finding, Learnt, remark, wrong
+from fasgen.audit.verification.inputs import check_inputs
 from fasgen.audit.verification.unit import check_unit
 from fasgen.audit.verification.weights import check_weights
 from fasgen.errors import StoreError
@@ -18,7 +19,7 @@ from fasgen.manifests.added_file import Added, read_added
 from fasgen.manifests.atomic import leftovers
 from fasgen.manifests.inputs import judged_is_whole
 from fasgen.manifests.places_file import damaged_places
-from fasgen.manifests.plan_file import CURRENT, Generation, generations, is_as_written, read_current, read_plan
+from fasgen.manifests.plan_file import CURRENT, Generation, generations, is_as_written, plan_path, read_current, read_plan
 from fasgen.manifests.roster_file import damaged_rosters
 from fasgen.manifests.sources_file import damaged_files, folder_of, source_names
 from fasgen.manifests.tombstones import read_tombstones
@@ -32,10 +33,10 @@ def verify(store: Path) -> list[Finding]:
 
     Checked are: the digest of every file; every row's payload against its digest; ``planned = ok + filtered + failed``;
     uniqueness of samples; every plan against its hash, and the chain of plans; that each downstream unit planned exactly
-    the ok rows of its primaries, or the entries of its roster; every seed against its derivation; every weights digest against
-    the plan, and against the weights themselves where a ledger says where they lie; that all parents exist and are of the split
-    of what was made of them; index and data card of a delivery against the manifests; and that nobody is left who was taken
-    out.
+    the ok rows of its primaries, or the entries of its roster, and that each unit was made from what lies there now; every seed
+    against its derivation; every weights digest against the plan, and against the weights themselves where a ledger says where
+    they lie; that all parents exist and are of the split of what was made of them; index and data card of a delivery against
+    the manifests; and that nobody is left who was taken out.
 
     Args:
         store: the store.
@@ -69,6 +70,7 @@ def verify(store: Path) -> list[Finding]:
         findings.append(wrong(store / "added", str(error)))
     for generation in generations(store):
         findings += _generation(generation, stages, added)
+    findings += check_inputs(store, stages)
     for stage in stages.values():
         findings += check_chain(stage, stages)
     findings += check_descent(stages)
@@ -105,15 +107,28 @@ def _generation(generation: Generation, stages: dict[str, Learnt], added: Sequen
     stage = Learnt(plan, folder)
     stages[plan_hash] = stage
     for addition in added:
-        if own := addition.plans.get(folder.name):
-            stage.added |= dict.fromkeys(addition.numbers, own)
-            for claim in plan_claims(own):
-                yield wrong(folder.parent / "added" / f"{addition.name}.json", claim)
+        if addition.unit_rows == plan.get("unit_rows") and plan_path(folder, addition.first).exists():
+            yield from _addition(stage, addition)
     for path in leftovers(folder):
         yield remark(path, "left by a writer that was killed: the next run of this unit removes it")
     for unit in committed_units(folder):
         yield from check_unit(stage, unit)
     yield from _hollow(folder)
+
+
+def _addition(stage: Learnt, addition: Added) -> Iterator[Finding]:
+    """The plan of added units; ``stage`` learns it."""
+    path = plan_path(stage.folder, addition.first)
+    try:
+        own = read_plan(stage.folder, addition.first)
+    except StoreError as error:
+        yield wrong(path, str(error))
+        return
+    if not is_as_written(stage.folder, addition.first):
+        yield wrong(path, "has other bytes than were written: `fasgen run` writes it again")
+    stage.added |= dict.fromkeys(addition.numbers, own)
+    for claim in plan_claims(own):
+        yield wrong(path, f"{claim}: `fasgen run` with the settings that it was made with writes it again")
 
 
 def _hollow(folder: Path) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from fasgen.commands import options
 from fasgen.commands.text import duration, plain, size, table, tally
 
 if TYPE_CHECKING:
+    from fasgen.manifests.added_file import Added
     from fasgen.pipeline.estimate import Estimate
     from fasgen.pipeline.plan import Plan
     from fasgen.pipeline.rehearsal import Rehearsal
@@ -38,10 +39,18 @@ def plan(
 
     Times come from committed units, or from a few samples that are run through the stages and thrown away.
     """
+    from fasgen import stages
+    from fasgen.pipeline.addition import additions
     from fasgen.pipeline.estimate import estimate
 
-    made = make_plan(options.read_request(settings, config_path, store, only=only), gpus, cpus, address, measuring=probe)
+    request = options.read_request(settings, config_path, store, only=only)
+    made = make_plan(request, gpus, cpus, address, measuring=probe)
     click.echo(describe(made, estimate(made, probing=probe)))
+    found, left = additions(made, request.config, targets=stages.STAGES)
+    say_left(left)
+    for one in found:
+        if one.tried_again and one.todo + one.unsure:
+            click.echo(f"Rows that were tried again ({one.tried_again.reason}): {one.todo + one.unsure} units more.")
 
 
 def make_plan(request: options.Request, gpus: int | None, cpus: int | None, address: str, *, measuring: bool = False) -> Plan:
@@ -111,10 +120,15 @@ def make_plans(request: options.Request, gpus: int | None, cpus: int | None) -> 
 
     base = make_plan(request, gpus, cpus, "")
     found, left = additions(base, request.config, targets=stages.STAGES)
+    say_left(left)
+    return [base, *found]
+
+
+def say_left(left: Sequence[tuple[Added, str]]) -> None:
+    """Name the additions that cannot be made under a configuration, on standard error."""
     for added, why in left:
         units = f"unit {added.first}" if added.units == 1 else f"units {added.first} to {added.numbers[-1]}"
         click.echo(f"note: added {units} ({added.reason}) cannot be made again: {plain(why)}", err=True)
-    return [base, *found]
 
 
 def growth(plan: Plan) -> list[str]:

@@ -41,7 +41,8 @@ def retry(
 
     They make an added unit (or several) in the generations that are there, and a shard of the delivery; no unit that is there
     is changed. Their rows have the plan hash of the new settings. Spoofs are made of the live faces among them of which none
-    was planned yet; spoofs that were rejected are not tried again.
+    was planned yet; spoofs that were rejected are not tried again. The store remembers what was tried: every later `fasgen run`
+    makes these rows too, under its configuration with the same KEY=VALUE.
 
     Killed or interrupted, the same command goes on. Exit codes as of `fasgen run`.
     """
@@ -52,9 +53,10 @@ def retry(
     if any(setting.partition("=")[0] in {"stage", "stages"} for setting in (*was, *settings)):
         raise ConfigError("retry makes all stages of its rows; leave stage= out")
     options.check_engine(engine, address)
-    base = make_plan(options.read_request(was, config_path, store), gpus, cpus, address)
+    made = options.read_request(was, config_path, store)
+    base = make_plan(made, gpus, cpus, address)
     request = options.read_request((*was, *settings), config_path, store)
-    plan = plan_retry(base, request.config, reason, targets=stages.STAGES)
+    plan = plan_retry(base, made.config, request.config, reason, targets=stages.STAGES)
     rows, units = len(plan.listing.rows), plan.listing.units
     click.echo(f"trying {rows} photographs with the reason {reason} again, in {units} added units from {plan.listing.first} on")
     if not any(stage.spec.roster for stage in plan.stages.values()):

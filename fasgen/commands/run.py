@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from fasgen.commands import options
-from fasgen.commands.plan import describe, growth, make_plan, warned
+from fasgen.commands.plan import describe, growth, make_plan, say_left, warned
 from fasgen.commands.text import duration
 
 if TYPE_CHECKING:
@@ -105,6 +105,32 @@ def carry_out(context: click.Context, plan: Plan, request: options.Request, engi
 
 
 def execute(plan: Plan, request: options.Request, engine: str, run_id: str) -> RunResult:
+    """Run a plan, and what rows that were tried again earlier need of it, each with a ledger of its own."""
+    from fasgen import stages
+    from fasgen.manifests.added_file import read_added
+    from fasgen.pipeline.addition import additions
+    from fasgen.pipeline.plan import build_plan
+    from fasgen.pipeline.run import Outcome
+
+    result = _execute(plan, request, engine, run_id)
+    if plan.tried_again or result.outcome is not Outcome.FINISHED or not read_added(plan.store):
+        return result
+    base = build_plan(request.config, request.stages, plan.store, resources=plan.resources, targets=stages.STAGES)
+    found, left = additions(base, request.config, targets=stages.STAGES)
+    say_left(left)
+    for number in range(len(found)):
+        # Anew each time: what one makes, the next one may read.
+        one = additions(base, request.config, targets=stages.STAGES)[0][number]
+        if one.tried_again and one.todo + one.unsure:
+            reason, units = one.tried_again.reason, one.todo + one.unsure
+            click.echo(f"rows that were tried again ({reason}) are made in these generations too: {units} units", err=True)
+            result = result.plus(_execute(one, request, engine, new_run_id(plan.store)))
+        if result.outcome is not Outcome.FINISHED:
+            break
+    return result
+
+
+def _execute(plan: Plan, request: options.Request, engine: str, run_id: str) -> RunResult:
     """Run a plan: lock, ledger, engine and progress."""
     from fasgen.manifests.ledger import Ledger
     from fasgen.manifests.lock import StoreLock

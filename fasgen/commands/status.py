@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,10 @@ def status(config_path: Path | None, store: Path | None, everything: bool) -> No
         click.echo(line)
     click.echo(f"store  {found}")
     dates = {one.folder: one.since for listed in read_current(found).values() for one in listed}
-    added: Counter[str] = Counter()
+    added: Counter[int] = Counter()
     for one in read_added(found):
-        added.update(dict.fromkeys(one.plans, one.units))
-    rows = [(*_line(folder, added[folder.name]), dates.get(folder.name, "")) for folder in folders]
+        added[one.unit_rows] += one.units
+    rows = [(*_line(folder, added), dates.get(folder.name, "")) for folder in folders]
     header = ("generation", "units", "of", "planned", "ok", "filtered", "failed", "bytes", "rejects", "current since")
     click.echo(table(header, rows) if rows else "no stage has begun here")
     for line in _differences(found):
@@ -78,7 +78,7 @@ def _differences(store: Path) -> Iterator[str]:
         yield f"{folder.name}: {changes or 'the same settings, other stages upstream'}; before it {before}"
 
 
-def _line(folder: Path, added: int) -> tuple[object, ...]:
+def _line(folder: Path, added: Mapping[int, int]) -> tuple[object, ...]:
     from fasgen.manifests.plan_file import read_plan
     from fasgen.manifests.shard import committed_units, unit_summary
 
@@ -88,7 +88,8 @@ def _line(folder: Path, added: int) -> tuple[object, ...]:
     for summary in summaries:
         reasons.update(summary.reasons)
     counts = [sum(getattr(summary, name) for summary in summaries) for name in ("planned", "ok", "filtered", "failed", "bytes")]
-    of = f"{plan.get('units', '?')}+{added}" if added else plan.get("units", "?")
+    more = added.get(plan.get("unit_rows"), 0)
+    of = f"{plan.get('units', '?')}+{more}" if more else plan.get("units", "?")
     return (folder.name, len(summaries), of, *counts[:4], size(counts[4]), tally(reasons))
 
 

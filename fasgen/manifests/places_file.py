@@ -1,16 +1,17 @@
 """Which row is in which unit, and at which place: ``STORE/rows/<rows of a unit>/``, a record that only grows.
 
-One file a growth, called by the number of the first unit that it begins: the ids of its rows, in order, so many a unit. Rows
-that are there keep their places for ever, whatever comes or goes. Beside them lie the digests of what each row was when a run
-last saw it (``seen.bin``: SHA-256 of what follows, then two numbers of 64 bits a row, little-endian): by them a run tells what
-is new, changed or gone.
+One file a growth, called by the number of the first unit that it begins: the ids of its rows, in order, so many a unit, and no
+unit of two sources. Rows that are there keep their places for ever, whatever comes or goes. Beside them lie the digests of what
+each row was when a run last saw it (``seen.bin``: SHA-256 of what follows, then two numbers of 64 bits a row, little-endian):
+by them a run tells what is new, changed or gone.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,21 +42,42 @@ class Places:
 
     Attributes:
         firsts: number of the first unit of each growth.
-        counts: rows of each.
+        units: first row of every unit, and the one behind its last.
         ids: sample ids of all rows, in order.
-        datasets: the name of each row's source, as an Arrow array of dictionaries or strings.
+        names: names of sources.
+        sources: number of each row's source among them.
         seen: digest of each row, two numbers; `UNKNOWN` or `GONE`.
     """
 
     firsts: tuple[int, ...]
-    counts: tuple[int, ...]
+    units: Mapping[int, tuple[int, int]]
     ids: NDArray[np.uint64]
-    datasets: pa.ChunkedArray | None
+    names: tuple[str, ...]
+    sources: NDArray[np.int64]
     seen: NDArray[np.uint64]
 
-    def dataset(self, place: int) -> str:
-        """Name of the source of a row."""
-        return str(self.datasets[place].as_py()) if self.datasets is not None else ""
+
+def cut(first: int, start: int, sources: NDArray[np.int64], unit_rows: int) -> dict[int, tuple[int, int]]:
+    """The units of one growth: so many rows each, and none of two sources.
+
+    Args:
+        first: number of the first.
+        start: number of the first row.
+        sources: number of each row's source.
+        unit_rows: rows of a unit.
+
+    Returns:
+        first row and the one behind the last, by number.
+    """
+    turns = np.flatnonzero(np.diff(sources)) + 1
+    runs = pairwise([0, *turns.tolist(), len(sources)])
+    begins = ((begin, min(begin + unit_rows, stop)) for one, stop in runs for begin in range(one, stop, unit_rows))
+    return {first + number: (start + begin, start + stop) for number, (begin, stop) in enumerate(begins)}
+
+
+def rows_digest(ids: NDArray[np.uint64], digests: NDArray[np.uint64]) -> str:
+    """SHA-256, in hex, over rows and what each of them is: what a unit that is made of them is believed by."""
+    return hashlib.sha256(ids.tobytes() + digests.tobytes()).hexdigest()
 
 
 def folder_of(store: Path, unit_rows: int) -> Path:
@@ -79,13 +101,18 @@ def read_places(store: Path, unit_rows: int) -> Places:
         if not _is_whole(_part(folder, first)):
             raise StoreError(f"{_part(folder, first)}: has other bytes than were written: take it from a backup")
     tables = [read_table(_part(folder, first)) for first in firsts]
-    counts = tuple(table.num_rows for table in tables)
-    # Numbers of units that are not there would be given out twice.
-    for first, count, after in zip(firsts, counts, firsts[1:], strict=False):
-        if first + -(-count // unit_rows) > after:
-            raise StoreError(f"{_part(folder, first)}: speaks of units that {after:05d} speaks of too: take it from a backup")
     ids = np.concatenate([_numbers(table, "sample_id") for table in tables])
-    datasets = pa.chunked_array([chunk.cast(pa.string()) for table in tables for chunk in table["dataset"].chunks])
+    named = pa.chunked_array([chunk.cast(pa.string()) for table in tables for chunk in table["dataset"].chunks])
+    coded = named.combine_chunks().dictionary_encode()
+    sources = coded.indices.to_numpy().astype(np.int64)
+    units: dict[int, tuple[int, int]] = {}
+    start = 0
+    for first, table in zip(firsts, tables, strict=True):
+        # Numbers of units that are not there would be given out twice.
+        if units and first <= max(units):
+            raise StoreError(f"{_part(folder, first)}: speaks of units that are spoken of before it: take it from a backup")
+        units |= cut(first, start, sources[start : start + table.num_rows], unit_rows)
+        start += table.num_rows
     seen = np.zeros((len(ids), 2), np.uint64)
     if (folder / _SEEN).exists():
         last = _read_seen(folder / _SEEN)
@@ -93,12 +120,12 @@ def read_places(store: Path, unit_rows: int) -> Places:
         known = min(len(last), len(ids)) if last is not None else 0
         if last is not None:
             seen[:known] = last[:known]
-    return Places(firsts, counts, ids, datasets, seen)
+    return Places(firsts, units, ids, tuple(coded.dictionary.to_pylist()), sources, seen)
 
 
 def no_places() -> Places:
     """The record of a store that has met no row."""
-    return Places((), (), np.empty(0, np.uint64), None, np.empty((0, 2), np.uint64))
+    return Places((), {}, np.empty(0, np.uint64), (), np.empty(0, np.int64), np.empty((0, 2), np.uint64))
 
 
 def append_rows(

@@ -52,8 +52,18 @@ def weights_digest(weights: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def write_plan(folder: Path, plan: Mapping[str, object]) -> None:
-    """Write ``plan.json`` atomically, keys sorted, indented for readers; it becomes the stage's current generation.
+def plan_path(folder: Path, first: int = 0) -> Path:
+    """Where a generation's plan lies; that of units that were added, by the number of the first of them."""
+    return folder / (f"plan-{first:05d}.json" if first else NAME)
+
+
+def write_plan(folder: Path, plan: Mapping[str, object], first: int = 0) -> None:
+    """Write a generation's plan atomically, keys sorted, indented for readers; it becomes the stage's current one.
+
+    Args:
+        folder: the generation.
+        plan: what to write.
+        first: number of the first unit that is added, where it is the plan of such; it makes no generation current.
 
     Raises:
         StoreError: if the plan is not plain JSON, the folder cannot be written, or the store is of an older format.
@@ -61,19 +71,19 @@ def write_plan(folder: Path, plan: Mapping[str, object]) -> None:
     try:
         # One canonical pass first: it refuses NaN and makes keys comparable.
         document = json.loads(canonical_json(dict(plan)))
-        match = _FOLDER.fullmatch(folder.name)
+        match = _FOLDER.fullmatch(folder.name) if not first else None
         current = read_current(folder.parent) if match else {}
         if match and not (folder.parent / CURRENT).exists():
             # The format first, so that no plan is ever without it.
             _write_current(folder.parent, current)
-        write_atomic(folder / NAME, _encoded(document))
+        write_atomic(plan_path(folder, first), _encoded(document))
         if match:
             _make_current(folder.parent, match["stage"], folder.name, current)
     except (TypeError, ValueError) as error:
-        raise StoreError(f"{folder / NAME}: the plan is not plain JSON ({error})") from None
+        raise StoreError(f"{plan_path(folder, first)}: the plan is not plain JSON ({error})") from None
     except OSError as error:
         raise StoreError(
-            f"{folder / NAME}: cannot be written ({error.strerror}): choose another store or free space"
+            f"{plan_path(folder, first)}: cannot be written ({error.strerror}): choose another store or free space"
         ) from error
 
 
@@ -86,23 +96,23 @@ def _encoded(document: Mapping[str, Any]) -> bytes:
     return (json.dumps({**document, _DIGEST: digest}, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def is_as_written(folder: Path) -> bool:
-    """Whether ``plan.json`` has the very bytes that were written."""
+def is_as_written(folder: Path, first: int = 0) -> bool:
+    """Whether a plan has the very bytes that were written."""
     try:
-        data = (folder / NAME).read_bytes()
+        data = plan_path(folder, first).read_bytes()
         document = json.loads(data)
         return _encoded({name: value for name, value in document.items() if name != _DIGEST}) == data
     except (OSError, ValueError, TypeError, AttributeError):
         return False
 
 
-def read_plan(folder: Path) -> dict[str, Any]:
-    """The plan of a stage's folder.
+def read_plan(folder: Path, first: int = 0) -> dict[str, Any]:
+    """The plan of a stage's folder, or of units that were added there from ``first`` on.
 
     Raises:
         StoreError: if it is missing or damaged.
     """
-    path = folder / NAME
+    path = plan_path(folder, first)
     try:
         plan = json.loads(path.read_bytes())
     except OSError as error:

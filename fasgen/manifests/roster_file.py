@@ -1,6 +1,6 @@
 """Rosters: which variants a stage will make of which rows, beside which guides.
 
-One file a generation, written once, and one more for each addition to it.
+One file a generation, drawn anew when what it is drawn from has changed, and one more for each addition to it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def roster_path(folder: Path, first: int = 0) -> Path:
 
 
 def rosters(folder: Path) -> list[Path]:
-    """The rosters of a generation, that of added units last."""
+    """The rosters of a generation, those of added units last."""
     return [path for path in (roster_path(folder), *sorted(folder.glob("roster-*.parquet"))) if path.exists()]
 
 
@@ -110,13 +110,21 @@ def write_roster(
         raise StoreError(f"{path}: cannot be written ({error.strerror}): free space, or choose another store") from error
 
 
-def basis_of(folder: Path) -> str:
-    """Digest over what the roster of a generation was drawn from; empty where there is no sound roster."""
+def firsts(folder: Path) -> list[int]:
+    """What the rosters of a generation are known by, ascending: 0, and the first unit of every addition that has one."""
+    return [int(path.stem.partition("-")[2] or 0) for path in rosters(folder)]
+
+
+def basis_of(folder: Path, first: int = 0) -> str:
+    """Digest over what a roster of a generation was drawn from; empty where there is no sound one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    path = roster_path(folder, first)
+    if not _is_whole(path):
+        return ""
     try:
-        basis: bytes = (pq.read_schema(roster_path(folder)).metadata or {}).get(_BASIS, b"")
+        basis: bytes = (pq.read_schema(path).metadata or {}).get(_BASIS, b"")
         return basis.decode()
     except (OSError, pa.ArrowException, UnicodeDecodeError):
         return ""
@@ -133,16 +141,28 @@ def notes_of(folder: Path) -> list[str]:
         return []
 
 
-def rebase(folder: Path, basis: str) -> None:
-    """Write the roster of a generation anew with the same entries, as drawn from ``basis``.
+def rebase(folder: Path, basis: str, first: int = 0) -> None:
+    """Write a roster of a generation anew with the same entries, as drawn from ``basis``.
 
     Raises:
         StoreError: it is damaged, or cannot be written.
     """
-    path = roster_path(folder)
+    path = roster_path(folder, first)
     table = read_table(path)
     metadata = dict(table.schema.metadata or {}) | {_BASIS: basis.encode()}
     _write(path, encode_table(table.replace_schema_metadata(metadata), _GROUP))
+
+
+def entries_besides(folder: Path, units: Sequence[int]) -> list[dict[str, Scalar]]:
+    """The entries that a generation's roster has of other units than ``units``; none where it is damaged or not there."""
+    import numpy as np
+
+    path = roster_path(folder)
+    if not _is_whole(path):
+        return []
+    table = read_table(path)
+    found: list[dict[str, Scalar]] = table.filter(~np.isin(table["unit"].to_numpy(), list(units))).to_pylist()
+    return found
 
 
 def _digest_path(path: Path) -> Path:
@@ -158,16 +178,14 @@ def _write(path: Path, data: bytes) -> None:
 
 def damaged_rosters(folder: Path) -> list[Path]:
     """The rosters of a generation that have not the very bytes that were written."""
-    damaged = []
-    for path in rosters(folder):
-        try:
-            stored = _digest_path(path).read_text("ascii", "replace")
-            whole = stored == f"{atomic.file_digest(path)}  {path.name}\n"
-        except OSError:
-            whole = False
-        if not whole:
-            damaged.append(path)
-    return damaged
+    return [path for path in rosters(folder) if not _is_whole(path)]
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return _digest_path(path).read_text("ascii", "replace") == f"{atomic.file_digest(path)}  {path.name}\n"
+    except OSError:
+        return False
 
 
 def take_out(folder: Path, touched: Callable[[Mapping[str, Any]], bool]) -> int:

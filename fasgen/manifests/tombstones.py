@@ -1,4 +1,7 @@
-"""Who was taken out of a store: one file a person, by the digest of the subject's key, never by the key itself."""
+"""Who was taken out of a store: one file a person, by the digest of the subject's key, never by the key itself.
+
+Where photographs were taken out by their file, what it holds stands for the key.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from fasgen.errors import StoreError
 from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.unit import canonical_json
 
-_FORMAT = "fasgen-tombstone/1"
+_FORMAT = "fasgen-tombstone/2"
 
 
 def subject_digest(subject: str) -> str:
@@ -21,15 +24,26 @@ def subject_digest(subject: str) -> str:
     return hashlib.sha256(subject.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def content_of(path: Path) -> str:
+    """What a file holds: its length, a colon, and the SHA-256 of its bytes in hex; empty where it is, or cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            digest, size = hashlib.file_digest(stream, "sha256").hexdigest(), stream.tell()
+    except (OSError, ValueError):
+        return ""
+    return f"{size}:{digest}" if size else ""
+
+
 @dataclass(frozen=True)
 class Tombstone:
-    """One person who was taken out.
+    """One person who was taken out, or the photographs of one file.
 
     Attributes:
-        subject: digest of the subject's key.
+        subject: digest of the subject's key, or of what the file is known by.
         samples: ids of the person's photographs, which later runs leave out too, whatever their labels say then.
         done: false from the beginning of the removal until nothing is left.
         removed: rows taken out, by generation.
+        contents: what their files hold (`content_of`), as far as they could be read: copies of them are left out as well.
         stale: while it is not done: units that were not believed before it began, by generation, -1 for the roster; ``None``
             before it has begun. All others are believed afterwards too.
     """
@@ -38,6 +52,7 @@ class Tombstone:
     samples: frozenset[str]
     done: bool = False
     removed: Mapping[str, int] = field(default_factory=dict)
+    contents: frozenset[str] = frozenset()
     stale: Mapping[str, Sequence[int]] | None = None
 
 
@@ -46,12 +61,14 @@ class Retracted:
 
     Args:
         tombstones: theirs.
+        copies: ids of photographs whose files hold what one of theirs held.
     """
 
-    def __init__(self, tombstones: Iterable[Tombstone] = ()) -> None:
+    def __init__(self, tombstones: Iterable[Tombstone] = (), copies: Iterable[str] = ()) -> None:
         self.tombstones = tuple(tombstones)
         self.subjects = frozenset(one.subject for one in self.tombstones)
-        self.samples = frozenset(sample for one in self.tombstones for sample in one.samples)
+        self.contents = frozenset(content for one in self.tombstones for content in one.contents)
+        self.samples = frozenset(sample for one in self.tombstones for sample in one.samples).union(copies)
         self._known: dict[str, bool] = {}
 
     def __bool__(self) -> bool:
@@ -102,7 +119,8 @@ def read_tombstones(store: Path) -> list[Tombstone]:
             removed = {str(name): int(count) for name, count in document["removed"].items()}
             stale = document.get("stale")
             units = {str(name): [int(unit) for unit in listed] for name, listed in stale.items()} if stale is not None else None
-            found.append(Tombstone(path.stem, samples, bool(document["done"]), removed, units))
+            contents = frozenset(map(str, document["contents"]))
+            found.append(Tombstone(path.stem, samples, bool(document["done"]), removed, contents, units))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(
                 f"{path}: is damaged ({error}): take it from a backup, or give `fasgen retract` the person's key again"
@@ -122,6 +140,7 @@ def write_tombstone(store: Path, tombstone: Tombstone) -> None:
         "samples": sorted(tombstone.samples),
         "done": tombstone.done,
         "removed": dict(tombstone.removed),
+        "contents": sorted(tombstone.contents),
     }
     if tombstone.stale is not None:
         document["stale"] = {name: list(units) for name, units in tombstone.stale.items()}

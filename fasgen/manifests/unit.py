@@ -199,6 +199,22 @@ def _facts_at_end(path: Path) -> UnitFacts | None:
         return None
 
 
+def check_manifest(folder: Path, unit: int) -> None:
+    """Compare the manifest of a committed unit with the digest that was committed beside it.
+
+    Raises:
+        StoreError: it has other bytes.
+    """
+    path = manifest_path(folder, unit)
+    try:
+        lines = digests_path(folder, unit).read_text("utf-8").splitlines()
+        whole = f"{atomic.file_digest(path)}  {path.name}" in lines
+    except (OSError, UnicodeDecodeError):
+        whole = False
+    if not whole:
+        raise StoreError(f"{path}: has other bytes than were committed: run `fasgen verify`")
+
+
 def damaged(folder: Path, unit: int) -> list[Path]:
     """Files of a committed unit, its manifest among them, that have not the very bytes that were committed."""
     manifest = manifest_path(folder, unit)

@@ -15,45 +15,38 @@ from fasgen.pipeline.batch import Batches, is_auto
 from fasgen.pipeline.graph import resolve
 from fasgen.pipeline.plan import Plan, RunConfig, plan_stage
 from fasgen.pipeline.stage_plan import StagePlan
-from fasgen.pipeline.wiring import Wiring, wire
+from fasgen.pipeline.wiring import Lanes, Wiring, wire
+from fasgen.records import PHOTOGRAPHED
 from fasgen.sources.config import SourceConfig
 from fasgen.stages import STAGES
 from fasgen.stages.stage import StageConfig, StageSpec
 
 
 def photograph_stages(specs: Mapping[str, StageSpec]) -> list[str]:
-    """The stages that treat photographs and nothing that was made of them."""
-    kept: list[str] = []
-    for name, spec in specs.items():
-        if spec.roster is None and all(read.stage in kept for read in spec.reads):
-            kept.append(name)
-    return kept
+    """What is made of photographs, and of nothing that was made of them."""
+    return [name for name, (_, lanes) in Lanes(specs).makes.items() if lanes == (PHOTOGRAPHED,)]
 
 
-def build_addition(
-    base: Plan, config: RunConfig, samples: Sequence[str], first: int, reason: str, *, targets: Mapping[str, str] = STAGES
-) -> Plan:
+def build_addition(base: Plan, config: RunConfig, added: Added, *, targets: Mapping[str, str] = STAGES) -> Plan:
     """The plan that tries some photographs again under other settings, in units added to the generations of ``base``.
 
-    Every stage that has work there makes them anew. Seeds are those of the samples, as ever; the plan hash is that of the new
-    settings, of these rows alone and of the generations that their guides are from, and every added row has it. Live faces of
-    which no spoof was planned before get a roster of their own.
+    Seeds are those of the samples, as ever; the plan hash is that of the settings with what is changed in them, and every added
+    row has it. Live faces of which no spoof was planned before get a roster of their own.
 
     Args:
-        base: the plan of the generations.
-        config: the new configuration.
-        samples: ids of the photographs.
-        first: number of the first added unit.
-        reason: why they had no product.
+        base: the plan of the generations; what it does not make, this one does not make either.
+        config: the configuration of the generations.
+        added: the photographs, and what is changed for them.
         targets: stage name to ``module:attribute`` of its specification.
 
     Raises:
-        ConfigError: a photograph is not among the sources any more.
+        ConfigError: a photograph was never among the sources.
+        ValidationError: the changes do not fit the configuration.
     """
     specs: dict[str, StageSpec] = {name: resolve(target) for name, target in targets.items()}
-    config = _settled(config, base)
-    wired = _begun(wire(specs, lambda stage: getattr(config, stage)), base)
-    rows = listing.only(base.listing, samples, first, _met(base, wired))
+    settings = _changed(base, config, added.changes)
+    wired = _begun(wire(specs, lambda stage: getattr(settings, stage)), base)
+    rows = listing.only(base.listing, added.samples, added.first, added.earlier)
     plans: dict[str, StagePlan] = {}
     will_have: dict[str, frozenset[int]] = {}
     for name in wired:
@@ -62,12 +55,12 @@ def build_addition(
             targets[wired[name].stage],
             specs[wired[name].stage],
             wired[name],
-            config,
+            settings,
             base.store,
             rows,
             plans,
             will_have,
-            True,
+            base.stages[name].wanted,
             base.resources,
             Batches(base.resources),
             base.identities,
@@ -75,12 +68,12 @@ def build_addition(
         )
         plans[name] = plan
         will_have[name] = plan.will_have
-    return Plan(base.store, config.seed, rows, plans, base.resources, base.identities, reason)
+    return Plan(base.store, config.seed, rows, plans, base.resources, base.identities, added, base.standing)
 
 
 @dataclass(frozen=True)
-class _Recorded:
-    """A root configuration in which some sections are as they were recorded."""
+class _Changed:
+    """A root configuration in which some sections are others."""
 
     base: RunConfig
     seed: int
@@ -93,82 +86,76 @@ class _Recorded:
         return sections[name] if name in sections else getattr(object.__getattribute__(self, "base"), name)
 
 
+def _changed(base: Plan, config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
+    """``config`` with the changes, and with the batches of the generations where it leaves them to the device."""
+    sections: dict[str, StageConfig] = {}
+    for stage in base.stages.values():
+        own: StageConfig = sections.get(stage.spec.name) or getattr(config, stage.spec.name)
+        if is_auto(own):
+            own = own.model_copy(update={"batch": stage.batch})
+        sections[stage.spec.name] = own
+    for key, change in changes.items():
+        if key in sections:
+            own = sections[key]
+            sections[key] = type(own).model_validate(_merged(own.model_dump(mode="json"), change))
+    return _Changed(config, config.seed, config.unit_rows, config.sources, sections)
+
+
+def changes(base: Plan, config: RunConfig) -> dict[str, Any]:
+    """What ``config`` changes in the settings of the generations of ``base``, by sections."""
+    found: dict[str, Any] = {}
+    for stage in base.stages.values():
+        own: StageConfig = getattr(config, stage.spec.name)
+        if is_auto(own):
+            own = own.model_copy(update={"batch": stage.batch})
+        if own != stage.config:
+            found[stage.spec.name] = _difference(stage.config.model_dump(mode="json"), own.model_dump(mode="json"))
+    return found
+
+
+def _difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    both = {name: (was.get(name), value) for name, value in now.items() if was.get(name) != value}
+    return {
+        name: _difference(before, value) if isinstance(before, Mapping) and isinstance(value, Mapping) else value
+        for name, (before, value) in both.items()
+    }
+
+
+def _merged(settings: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(settings)
+    for name, value in change.items():
+        before = merged.get(name)
+        merged[name] = _merged(before, value) if isinstance(before, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
 def additions(
     base: Plan, config: RunConfig, *, targets: Mapping[str, str] = STAGES
 ) -> tuple[list[Plan], list[tuple[Added, str]]]:
-    """The plans of all that was added to the generations of ``base``, with the settings that the store recorded for it.
-
-    Weights lie where ``config`` has them.
+    """The plans of all that was added to the generations of ``base``, in order.
 
     Args:
         base: the plan of the generations.
-        config: the configuration that made them.
+        config: the configuration that makes them.
         targets: stage name to ``module:attribute`` of its specification.
 
     Returns:
-        the plans that have the very hashes that were recorded, and the other additions, each with why it has none.
+        the plans, and the additions that cannot be made under this configuration, each with why.
 
     Raises:
         StoreError: an addition is damaged.
     """
     found: list[Plan] = []
     left: list[tuple[Added, str]] = []
-    folders = {stage.folder.name for stage in base.stages.values()}
     for added in read_added(base.store):
-        if not folders & set(added.plans):
+        if added.unit_rows != base.listing.unit_rows:
+            left.append((added, f"was added to units of {added.unit_rows} rows, and unit_rows is {base.listing.unit_rows}"))
             continue
         try:
-            settings = _recorded(base, config, added)
-            made = build_addition(base, settings, added.samples, added.first, added.reason, targets=targets)
+            found.append(build_addition(base, config, added, targets=targets))
         except (FasgenError, ValidationError) as error:
             left.append((added, " ".join(str(error).split())))
-            continue
-        wanted, has = recorded_hashes(added), hashes(made)
-        other = sorted(folder for folder in wanted.keys() | has.keys() if wanted.get(folder) != has.get(folder))
-        if other:
-            why = "other weights, another version, or not all stages are asked for"
-            left.append((added, f"{other[0]} has another plan for them: {why}"))
-        else:
-            found.append(made)
     return found, left
-
-
-def _recorded(base: Plan, config: RunConfig, added: Added) -> _Recorded:
-    sections: dict[str, StageConfig] = {}
-    for stage in base.stages.values():
-        plan = added.plans.get(stage.folder.name)
-        if plan is not None:
-            settings = _merged(plan.get("config"), stage.config.model_dump())
-            sections[stage.spec.name] = type(stage.config).model_validate(settings)
-    return _Recorded(config, base.seed, base.listing.unit_rows, config.sources, sections)
-
-
-def _merged(recorded: Any, now: Any) -> Any:
-    """What was recorded, with the paths of today where it only says that weights lay there."""
-    if isinstance(recorded, Mapping):
-        known = now if isinstance(now, Mapping) else {}
-        return {name: _merged(value, known.get(name)) for name, value in recorded.items()}
-    return now if recorded == "weights" and now is not None else recorded
-
-
-def _settled(config: RunConfig, base: Plan) -> RunConfig:
-    """``config`` with the batches of the generations that are added to, where it leaves them to the device."""
-    sections: dict[str, StageConfig] = {}
-    for stage in base.stages.values():
-        section = getattr(config, stage.spec.name)
-        if is_auto(section):
-            sections.setdefault(stage.spec.name, section.model_copy(update={"batch": stage.batch}))
-    return _Recorded(config, config.seed, config.unit_rows, config.sources, sections) if sections else config
-
-
-def hashes(plan: Plan) -> dict[str, str]:
-    """Plan hash by generation's folder."""
-    return {stage.folder.name: stage.plan_hash for stage in plan.stages.values()}
-
-
-def recorded_hashes(added: Added) -> dict[str, str]:
-    """The same, as an addition was recorded with them."""
-    return {folder: str(plan.get("plan_hash")) for folder, plan in added.plans.items()}
 
 
 def _begun(wired: Mapping[str, Wiring], base: Plan) -> dict[str, Wiring]:
@@ -181,8 +168,3 @@ def _begun(wired: Mapping[str, Wiring], base: Plan) -> dict[str, Wiring]:
         if begun and next(iter(wiring.lanes)) in lanes and all(read.stage in found for read in wiring.guides):
             found[name] = replace(wiring, lanes=lanes)
     return found
-
-
-def _met(base: Plan, wired: Mapping[str, Wiring]) -> dict[str, str]:
-    """Plan hash of every generation that guides are from."""
-    return {stage: base.stages[stage].plan_hash for wiring in wired.values() for stage in wiring.whole}

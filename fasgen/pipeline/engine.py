@@ -67,6 +67,7 @@ class UnitTask:
         guides: what is read of the guides of rows.
         unit_rows: rows of a unit of the listing.
         inputs: digest over what the unit is made from, for the manifest.
+        delivered: sample and variant of rows that an earlier unit ships: rejected unseen.
         suspects: rows to run one by one.
         excluded: rows that have killed workers: rejected unseen.
         late: those of them that took too long.
@@ -89,6 +90,7 @@ class UnitTask:
     guides: tuple[Reads, ...] = ()
     unit_rows: int = 65536
     inputs: str = ""
+    delivered: frozenset[tuple[str, int]] = frozenset()
     suspects: tuple[int, ...] = ()
     excluded: tuple[int, ...] = ()
     late: tuple[int, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 from pathlib import Path
@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasgen.errors import ConfigError
-from fasgen.manifests.places_file import Places, append_rows, no_places, read_places, write_seen
-from fasgen.manifests.plan_file import FORMAT
+from fasgen.manifests.places_file import Places, append_rows, no_places, read_places, rows_digest, write_seen
 from fasgen.manifests.sources_file import blank, write_sources
 from fasgen.manifests.sources_rows import FileRows
-from fasgen.manifests.tombstones import Retracted
+from fasgen.manifests.tombstones import Retracted, content_of
 from fasgen.pipeline.engine import Place, SourceSlice
 from fasgen.pipeline.graph import canonical_json
 from fasgen.pipeline.placing import Digests, Growth, Placed, place
 from fasgen.records import Scalar
 from fasgen.sources.config import SourceConfig
+from fasgen.sources.paths import unescape
 from fasgen.sources.rows import LazyRows
 from fasgen.sources.scan import Scan, SourceRow, scan
 
@@ -42,13 +42,13 @@ class Listing:
             out of the store, have lost all but their place.
         ids: sample id of each, as a number.
         digests: of each, what it is: path, size, time of change (or digest), labels, and what is decoded of it.
-        cut: first row of every unit, and the one behind its last.
-        gone: places of the rows whose files are gone.
-        unit_rows: rows of a unit; the last unit of a growth may have fewer.
+        cut: first row of every unit, and the one behind its last; rows of sources that are not configured any more are in none.
+        gone: places of the rows whose files are gone, those of sources that are not configured any more among them.
+        unit_rows: rows of a unit; the last unit of a source in a growth may have fewer.
         growth: what has changed since the last run.
-        basis: what stands for the rows in plan hashes: nothing of the rows themselves, but for those that are tried again in
-            added units.
+        free: number from which on no unit is.
         before: units of the whole listing, where these are rows that are tried again.
+        earlier: units that hold such rows already.
     """
 
     scans: Mapping[str, Scan]
@@ -61,8 +61,9 @@ class Listing:
     unit_rows: int
     growth: Growth
     record: _Record
-    basis: str = FORMAT
+    free: int
     before: tuple[int, ...] = ()
+    earlier: tuple[int, ...] = ()
 
     @property
     def units(self) -> int:
@@ -101,7 +102,7 @@ class Listing:
     def inputs(self, unit: int) -> str:
         """Digest over all rows of ``unit``: what a unit that is made of them is believed by."""
         start, stop = self.cut[unit]
-        return hashlib.sha256(self.ids[start:stop].tobytes() + self.digests[start:stop].tobytes()).hexdigest()
+        return rows_digest(self.ids[start:stop], self.digests[start:stop])
 
     def slice(self, unit: int) -> SourceSlice:
         """The rows of ``unit`` and the sources they are in."""
@@ -132,13 +133,13 @@ class _Record:
 
     before: Places
     placed: Placed
+    sources: NDArray[np.int64]
 
     def write(self, store: Path, unit_rows: int, listing: Listing) -> None:
         placed = self.placed
         if placed.first is not None:
-            ends = np.cumsum([len(found) for found in listing.scans.values()])
-            which = np.searchsorted(ends, placed.at[placed.known :], side="right")
             new = placed.ids[placed.known :]
+            which = self.sources[placed.at[placed.known :]]
             append_rows(store, unit_rows, self.before, placed.first, new, list(listing.scans), which)
         if placed.first is not None or not np.array_equal(placed.digests, self.before.seen):
             write_seen(store, unit_rows, placed.digests)
@@ -182,7 +183,10 @@ class _Placed(Sequence[SourceRow]):
 
     def _row(self, at: int) -> SourceRow:
         number = int(self._at[at])
-        return self._joined[number] if number >= 0 else SourceRow.blank(f"{self._ids[at]:016x}", self._before.dataset(at))
+        return self._joined[number] if number >= 0 else SourceRow.blank(f"{self._ids[at]:016x}", self._dataset(at))
+
+    def _dataset(self, at: int) -> str:
+        return self._before.names[int(self._before.sources[at])]
 
 
 class _ByFile:
@@ -234,10 +238,13 @@ def take(
         scans[source.name] = scan(source)
     ids, digests = _digested(sources, scans)
     if retracted:
+        retracted = Retracted(retracted.tombstones, _copies(sources, scans, retracted.contents))
         scans = {name: replace(found, taken_out=retracted.is_photograph) for name, found in scans.items()}
-    frozen = np.array([int(sample, 16) for sample in retracted.samples] if retracted else [], np.uint64)
+    known = {sample for one in retracted.tombstones for sample in one.samples} if retracted else set()
+    frozen = np.array([int(sample, 16) for sample in known], np.uint64)
     before = read_places(store, unit_rows) if store else no_places()
-    placed = place(ids, digests, before, unit_rows, after, frozen)
+    which = np.repeat(np.arange(len(scans)), [len(found) for found in scans.values()])
+    placed = place(ids, digests, which, list(scans), before, unit_rows, after, frozen)
     gone = (placed.at < 0) & ~np.isin(placed.ids, frozen)
     places = {source.name: Place(source.path.absolute(), source.limits, source.frames, source.rotate) for source in sources}
     return Listing(
@@ -250,7 +257,8 @@ def take(
         frozenset(np.flatnonzero(gone).tolist()),
         unit_rows,
         placed.growth,
-        _Record(before, placed),
+        _Record(before, placed, which),
+        placed.free,
     )
 
 
@@ -282,26 +290,32 @@ def _digested(sources: Sequence[SourceConfig], scans: Mapping[str, Scan]) -> tup
     return numbers, np.frombuffer(b"".join(digests), "<u8").astype(np.uint64).reshape(-1, 2)
 
 
-def only(listing: Listing, samples: Sequence[str], first: int, met: Mapping[str, str]) -> Listing:
+def _copies(sources: Sequence[SourceConfig], scans: Mapping[str, Scan], contents: Set[str]) -> Iterator[str]:
+    """Sample ids of files that hold one of ``contents``; only files of the same length are read."""
+    sizes = {int(content.partition(":")[0]) for content in contents}
+    for source in sources:
+        for file in scans[source.name].files:
+            if file.size in sizes and content_of(source.path / unescape(file.path)) in contents:
+                yield from file.sample_ids()
+
+
+def only(listing: Listing, samples: Sequence[str], first: int, earlier: Sequence[int]) -> Listing:
     """Some rows of a listing, as units that begin at ``first``.
 
     Args:
         listing: the whole listing.
         samples: ids of the rows.
         first: number of the first unit.
-        met: plan hash by stage of the generations that the rows' guides are from; they enter the plan hashes.
+        earlier: units that hold them already.
 
     Raises:
-        ConfigError: a row is not in the listing any more.
+        ConfigError: the listing has no such row, and never had.
     """
     wanted = set(samples)
-    places = {sample: at for at, sample in enumerate(listing.sample_ids()) if sample in wanted and at not in listing.gone}
+    places = {sample: at for at, sample in enumerate(listing.sample_ids()) if sample in wanted}
     lost = [sample for sample in samples if sample not in places]
     if lost:
-        raise ConfigError(
-            f"sample {lost[0]} is not among the sources any more: mount or restore what they were when it was made"
-        )
-    basis = hashlib.sha256(canonical_json([listing.basis, list(samples), dict(met)])).hexdigest()
+        raise ConfigError(f"sample {lost[0]} is not among the sources: set them to what they were when it was made")
     at = [places[sample] for sample in samples]
     cut = {
         first + number: (start, min(start + listing.unit_rows, len(at)))
@@ -313,7 +327,7 @@ def only(listing: Listing, samples: Sequence[str], first: int, met: Mapping[str,
         ids=listing.ids[at],
         digests=listing.digests[at],
         cut=cut,
-        gone=frozenset(),
-        basis=basis,
+        gone=frozenset(number for number, place in enumerate(at) if place in listing.gone),
         before=listing.numbers,
+        earlier=tuple(earlier),
     )

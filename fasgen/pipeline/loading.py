@@ -163,6 +163,8 @@ class UpstreamInput:
         """Read one row's images, arrays, bytes and columns; a row that another upstream stage rejected inherits the reason."""
         lane, stored = self._planned[position]
         row, place = self._row(stored), self.places[position]
+        if (row.sample_id, row.variant) in self._task.delivered:
+            return Loaded(row, place, Reject(Reason.DUPLICATE, "an earlier unit delivers it"))
         sample = Sample(
             row.sample_id, row.seed, place % self._task.batch, values=dict(row.provenance or {}), variant=row.variant
         )

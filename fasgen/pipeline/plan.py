@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -10,9 +11,9 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from fasgen.errors import ConfigError, StoreError
-from fasgen.manifests.added_file import Added, read_added, write_added
-from fasgen.manifests.inputs import Identities, Inputs, drawn_from, read_judged, write_judged
-from fasgen.manifests.plan_file import read_current, read_plan, write_plan
+from fasgen.manifests.added_file import Added, Again, again, read_added, write_added
+from fasgen.manifests.inputs import Identities, Inputs, read_judged, roster_basis, write_judged
+from fasgen.manifests.plan_file import FORMAT, read_current, read_plan, write_plan
 from fasgen.manifests.roster_file import basis_of
 from fasgen.manifests.shard import UnitSummary, committed_units, discard
 from fasgen.manifests.tombstones import Retracted, read_tombstones
@@ -24,7 +25,7 @@ from fasgen.pipeline.engine import UnitTask, UpstreamUnit
 from fasgen.pipeline.graph import SOURCES, plain, plan_hash, resolve
 from fasgen.pipeline.listing import Listing
 from fasgen.pipeline.resources import Resources, claim, domain, machine
-from fasgen.pipeline.roster import draw_roster, extend_roster, roster_path
+from fasgen.pipeline.roster import draw_roster, extend_roster
 from fasgen.pipeline.schedule import Assign, Key, StageWork
 from fasgen.pipeline.stage_plan import StagePlan, kernels_measured
 from fasgen.pipeline.wiring import Lanes, Wiring, wire, with_ancestors
@@ -63,7 +64,8 @@ class Plan:
         stages: wanted stages and all they read, in order.
         resources: what the run uses.
         identities: by what units are known.
-        tried_again: the reason of the rows, where they are tried again in units that are added to finished generations.
+        tried_again: what the rows are, where they are tried again in units that are added to finished generations.
+        standing: digest over who was taken out and what was added when it was built.
         ahead: stages that this run makes because those that were asked for read them, and for nothing else.
     """
 
@@ -73,7 +75,8 @@ class Plan:
     stages: Mapping[str, StagePlan]
     resources: Resources
     identities: Identities
-    tried_again: str = ""
+    tried_again: Added | None = None
+    standing: str = ""
     ahead: frozenset[str] = frozenset()
     _drawn: set[str] = field(default_factory=set)
 
@@ -134,23 +137,19 @@ class Plan:
         """Write the listing, and ``plan.json`` of every stage that this run makes or reads.
 
         The generation whose plan was written last is the one that queries look at, so those that are only read count too.
-        Added units have a file of their own and change no plan.
+        The plans of added units lie beside those.
         """
+        if self.standing != _standing(self.store):
+            raise StoreError(f"{self.store}: another command has changed it since this run was planned: give the command again")
+        first = self.tried_again.first if self.tried_again else 0
         if self.tried_again:
-            write_added(self.store, self.addition)
-            return
-        self.listing.write(self.store)
+            write_added(self.store, self.tried_again)
+        else:
+            self.listing.write(self.store)
         for stage in self.stages.values():
             if stage.wanted or stage.committed:
                 stage.folder.mkdir(parents=True, exist_ok=True)
-                write_plan(stage.folder, self.record(stage))
-
-    @property
-    def addition(self) -> Added:
-        """The added units of this plan."""
-        plans = {stage.folder.name: self.record(stage) for stage in self.stages.values()}
-        samples = tuple(self.listing.sample_ids())
-        return Added(self.tried_again, self.listing.first, self.listing.units, samples, plans)
+                write_plan(stage.folder, self.record(stage), first)
 
     def delivered(self, stage: StagePlan) -> Mapping[str, object]:
         """The plan that the delivery of ``stage`` is finished by."""
@@ -186,7 +185,7 @@ class Plan:
             "seed": self.seed,
             "unit_rows": self.listing.unit_rows,
             "units": stage.units,
-            "rows": len(self.listing.rows),
+            "rows": sum(map(self.listing.rows_of, self.listing.numbers)),
             "batch": stage.batch,
             "sources": list(self.listing.scans),
             "domains": domains,
@@ -225,6 +224,7 @@ class Plan:
             guides=stage.wiring.guides,
             unit_rows=self.listing.unit_rows,
             inputs=self.inputs(assign.key),
+            delivered=stage.inputs.delivered(assign.key.unit) if stage.inputs else frozenset(),
             suspects=assign.suspects,
             excluded=assign.excluded,
             late=assign.late,
@@ -260,14 +260,14 @@ class Plan:
         roster, rows = stage.spec.roster, self.listing
         if roster is None or name in self._drawn:
             return
-        source = self.stages[roster.source].folder
-        if self.tried_again:
-            if not roster_path(stage.folder, rows.first).exists():
-                extend_roster(roster, stage.config, self.seed, source, rows.before, rows.numbers, stage.folder)
+        source, first = self.stages[roster.source].folder, self.tried_again.first if self.tried_again else 0
+        basis = roster_basis(stage.folder, first, source, (*rows.before, *rows.numbers), self.identities)
+        if basis_of(stage.folder, first) == basis:
+            pass
+        elif first:
+            extend_roster(roster, stage.config, self.seed, source, rows.before, rows.numbers, stage.folder, basis)
         else:
-            basis = self.basis(self.stages[roster.source])
-            if basis_of(stage.folder) != basis:
-                draw_roster(roster, stage.config, self.seed, source, rows.numbers, stage.folder, basis)
+            draw_roster(roster, stage.config, self.seed, source, rows.numbers, stage.folder, basis)
         self._drawn.add(name)
 
     def made_from(self, key: Key) -> list[Key]:
@@ -275,13 +275,23 @@ class Plan:
         stage = self.stages[key.stage]
         found = [Key(name, key.unit) for name in stage.wiring.reads]
         if stage.inputs and stage.wiring.guides:
-            units = sorted({unit for unit, _ in stage.inputs.guides_of(key.unit)})
-            found += [Key(read.stage, unit) for read in stage.wiring.guides for unit in units]
+            # What names the guides may be what is damaged; it is among those that are found already.
+            with suppress(StoreError):
+                units = sorted({unit for unit, _ in stage.inputs.guides_of(key.unit)})
+                found += [Key(read.stage, unit) for read in stage.wiring.guides for unit in units]
         return list(dict.fromkeys(found))
 
-    def basis(self, source: StagePlan) -> str:
-        """Digest over all units that a roster is drawn from."""
-        return _basis(self.identities, source.folder, self.listing.numbers)
+    def retire(self, stage: StagePlan) -> None:
+        """Take units of a delivery back that it shall not have: of sources that are not configured any more, and of rows that
+        were tried again and that an earlier unit ships by now. What ships them is made again by what comes after this run.
+        """
+        added = again(read_added(self.store, self.listing.unit_rows))
+        known = {*self.listing.before, *self.listing.numbers, *added}
+        inputs = replace(stage.inputs, again=added) if stage.inputs else None
+        for unit in committed_units(stage.folder):
+            delivered = inputs.delivered(unit) if inputs else frozenset()
+            if unit not in known or (delivered and delivered & self.identities.products(stage.folder, unit)):
+                self.clear(Key(stage.name, unit))
 
     def settle(self, whole: Iterable[str]) -> None:
         """Note of stages with guides, all of whose units are committed and believed, that this is so."""
@@ -349,11 +359,11 @@ def build_plan(
     store = store.absolute()
     # A store of an older format is refused before anything else is looked at.
     read_current(store)
-    tombstones = read_tombstones(store)
+    standing, tombstones = _standing(store), read_tombstones(store)
     if any(not one.done for one in tombstones):
         # What it has not come to yet would be taken for what was made from the rows that are left.
         raise StoreError(f"{store}: taking a person out was not finished: give `fasgen retract` the person's key again")
-    after = max((added.first + added.units for added in read_added(store)), default=0)
+    after = max((added.numbers.stop for added in read_added(store, config.unit_rows)), default=0)
     rows = listing.take(config.sources, config.unit_rows, Retracted(tombstones), store, after)
     identities, judged = Identities(), read_judged(store)
     plans: dict[str, StagePlan] = {}
@@ -377,7 +387,7 @@ def build_plan(
         )
         plans[name] = plan
         will_have[name] = plan.will_have
-    return Plan(store, config.seed, rows, plans, resources, identities, ahead=frozenset(names) - asked)
+    return Plan(store, config.seed, rows, plans, resources, identities, standing=standing, ahead=frozenset(names) - asked)
 
 
 def _units(count: int) -> str:
@@ -425,7 +435,7 @@ def plan_stage(
     """
     own: Any = getattr(config, wiring.stage)
     weights = digest_weights(spec.weights(own))
-    upstream = {stage: above[stage].plan_hash for stage in wiring.stages} or {SOURCES: rows.basis}
+    upstream = {stage: above[stage].plan_hash for stage in wiring.stages} or {SOURCES: FORMAT}
 
     def hashed(own: Any) -> str:
         batch = spec.batch(own)
@@ -448,7 +458,7 @@ def plan_stage(
     folder = folder or store / f"{name}-{digest[:8]}"
     units = rows.units
     everything = frozenset(rows.numbers)
-    inputs = _inputs(spec, wiring, folder, above, identities)
+    inputs = _inputs(spec, wiring, folder, rows, above, identities)
     there = _Found(folder, digest, everything, identities)
     known = _known(spec, wiring, folder, rows, above, identities, everything)
     committed = there.believed(known, inputs, rows, judged)
@@ -531,22 +541,30 @@ class _Found:
         }
 
 
+def _standing(store: Path) -> str:
+    """Digest over who was taken out of a store and what was added to it: a plan that knows nothing of either must not run."""
+    files = [path for name in ("retracted", "added") for path in sorted((store / name).glob("*.json"))]
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.name}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
 def _fits(facts: UnitFacts, plan_hash: str, inputs: str) -> bool:
     return bool(inputs) and (facts.plan_hash, facts.inputs) == (plan_hash, inputs)
 
 
-def _basis(identities: Identities, source: Path, units: Iterable[int]) -> str:
-    return drawn_from((unit, identities.of(source, unit)) for unit in sorted(units))
-
-
 def _inputs(
-    spec: StageSpec, wiring: Wiring, folder: Path, above: Mapping[str, StagePlan], identities: Identities
+    spec: StageSpec, wiring: Wiring, folder: Path, rows: Listing, above: Mapping[str, StagePlan], identities: Identities
 ) -> Inputs | None:
     if not wiring.sets:
         return None
     reads = {stage: above[stage].folder for stage in wiring.reads}
     guides = {read.stage: (above[read.stage].folder, tuple(read.columns)) for read in wiring.guides}
-    return Inputs(folder, reads, spec.roster is not None, wiring.guided_by, guides, identities)
+    own: Mapping[int, Again] = {}
+    if spec.shipped and rows.before:
+        own = dict.fromkeys(rows.numbers, Again(frozenset(rows.sample_ids()), rows.earlier))
+    return Inputs(folder, reads, spec.roster is not None, wiring.guided_by, guides, identities, own)
 
 
 def _known(
@@ -561,8 +579,10 @@ def _known(
     """Units of which it is known what they are made from, since all of it is committed."""
     if any(frozenset(above[stage].committed) != everything for stage in wiring.whole):
         return frozenset()
-    if spec.roster and not rows.before and basis_of(folder) != _basis(identities, above[spec.roster.source].folder, everything):
-        return frozenset()
+    if spec.roster:
+        first, source = rows.first if rows.before else 0, above[spec.roster.source].folder
+        if basis_of(folder, first) != roster_basis(folder, first, source, (*rows.before, *everything), identities):
+            return frozenset()
     known = everything
     for stage in wiring.reads:
         known &= frozenset(above[stage].committed)

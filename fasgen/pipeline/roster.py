@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from fasgen.manifests.parquet import read_table
-from fasgen.manifests.roster_file import SOURCE, read_rows, roster_path, rosters, write_roster
+from fasgen.manifests.roster_file import SOURCE, entries_besides, firsts, read_rows, roster_path, write_roster
 from fasgen.pipeline.graph import resolve
 from fasgen.pipeline.listing import Listing
 from fasgen.records import Scalar
 from fasgen.stages.stage import Roster, StageConfig
-
-__all__ = ["draw_roster", "extend_roster", "foresee", "roster_path"]
 
 Draw = Callable[[Mapping[str, Any], StageConfig, int], Sequence[Mapping[str, Scalar]]]
 
@@ -24,7 +22,7 @@ Draw = Callable[[Mapping[str, Any], StageConfig, int], Sequence[Mapping[str, Sca
 def draw_roster(
     roster: Roster, config: StageConfig, seed: int, source: Path, units: Sequence[int], folder: Path, basis: str = ""
 ) -> None:
-    """Draw and write the roster of the generation ``folder``.
+    """Draw and write the roster of the generation ``folder``; entries of units that are not drawn from now stay in it.
 
     Args:
         roster: the stage's declaration.
@@ -40,7 +38,9 @@ def draw_roster(
     """
     draw: Draw = resolve(roster.draw)
     rows = read_rows(source, units)
-    write_roster(folder, draw(rows, config, seed), roster.columns, basis=basis, notes=_notes(roster, rows, config))
+    entries = [*draw(rows, config, seed), *entries_besides(folder, units)]
+    entries.sort(key=lambda entry: (entry["unit"], entry["place"]))
+    write_roster(folder, entries, roster.columns, basis=basis, notes=_notes(roster, rows, config))
 
 
 def _notes(roster: Roster, rows: Mapping[str, Any], config: StageConfig) -> list[str]:
@@ -101,12 +101,19 @@ def foresee(roster: Roster, config: StageConfig, seed: int, rows: Listing) -> Fo
 
 
 def extend_roster(
-    roster: Roster, config: StageConfig, seed: int, source: Path, units: Sequence[int], added: Sequence[int], folder: Path
+    roster: Roster,
+    config: StageConfig,
+    seed: int,
+    source: Path,
+    units: Sequence[int],
+    added: Sequence[int],
+    folder: Path,
+    basis: str = "",
 ) -> None:
-    """Draw and write the roster of units that are added to the generation ``folder``; those that are there stay as they are.
+    """Draw and write the roster of units that are added to the generation ``folder``; the other rosters stay as they are.
 
-    The added rows meet guides from everywhere, as if they had been right at once. A photograph of which a roster has entries
-    gets no others: it would be delivered twice.
+    The added rows meet guides from everywhere, as if they had been right at once. A photograph of which an earlier roster has
+    entries gets no others: it would be delivered twice.
 
     Args:
         roster: the stage's declaration.
@@ -116,6 +123,7 @@ def extend_roster(
         units: its units that were not added.
         added: the added units.
         folder: the stage's own generation.
+        basis: digest over those units and the earlier rosters.
 
     Raises:
         StoreError: a unit of the source is damaged, or the roster cannot be written.
@@ -123,12 +131,11 @@ def extend_roster(
     import numpy as np
 
     draw: Draw = resolve(roster.draw)
-    own = roster_path(folder, added[0])
     drawn = {
         parents[0]
-        for path in rosters(folder)
-        if path != own
-        for parents in read_table(path, ["parent_ids"])["parent_ids"].to_pylist()
+        for first in firsts(folder)
+        if first < added[0]
+        for parents in read_table(roster_path(folder, first), ["parent_ids"])["parent_ids"].to_pylist()
     }
     rows = read_rows(source, [*units, *added])
     again = np.isin(rows["unit"], list(added))
@@ -136,4 +143,5 @@ def extend_roster(
     # Of every photograph one row is drawn from: the later one, if it has none of its spoofs yet.
     kept = np.array([(sample in late) == late_row for sample, late_row in zip(rows["sample_id"], again, strict=True)], bool)
     entries = draw({name: values[kept] for name, values in rows.items()}, config, seed)
-    write_roster(folder, [entry for entry in entries if entry["unit"] in set(added)], roster.columns, added[0])
+    own = [entry for entry in entries if entry["unit"] in set(added)]
+    write_roster(folder, own, roster.columns, added[0], basis)

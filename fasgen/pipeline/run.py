@@ -91,6 +91,18 @@ class RunResult:
     first_unit: float | None = None
     use: Use | None = None
 
+    def plus(self, after: RunResult) -> RunResult:
+        """This run and the one that came after it as one; where the workers' time went is told of the longer one."""
+        names = ("units", "planned", "ok", "filtered", "failed", "remaining", "deaths")
+        return replace(
+            max(self, after, key=lambda one: one.units),
+            outcome=after.outcome,
+            error=after.error,
+            peak_driver=max(self.peak_driver, after.peak_driver),
+            peak_worker=max(self.peak_worker, after.peak_worker),
+            **{name: getattr(self, name) + getattr(after, name) for name in names},
+        )
+
     def document(self) -> dict[str, object]:
         """The run's summary in plain values."""
         fields = {name: getattr(self, name) for name in RunResult.__dataclass_fields__}
@@ -211,6 +223,7 @@ def _locked(
 def _finish_shipped(plan: Plan, ledger: Ledger) -> None:
     for stage in plan.wanted:
         if stage.spec.shipped and committed_units(stage.folder):
+            plan.retire(stage)
             finish(stage.folder, plan.delivered(stage))
             ledger.event("shipped", stage=stage.name, folder=stage.folder.name)
 
@@ -242,6 +255,8 @@ class _Run:
         self._quarantined: dict[Key, Path] = {}
         self._doing: dict[int, State] = {}
         self._remade = 0
+        self._taken_back: set[Key] = set()
+        self._waited: set[Key] = set()
         self._counts = {"units": 0, "planned": 0, "ok": 0, "filtered": 0, "failed": 0}
         self._deaths = self._peak_worker = self._kept = 0
         progress.begin(_lines(plan))
@@ -351,7 +366,7 @@ class _Run:
                         "micro_batch", stage=report.key.stage, unit=report.key.unit, micro_batch=report.micro_batch
                     )
                 self._commit(worker, report.key, report.summary, report.seconds, report.peak_rss)
-            case Failed(worker, key, error) if rotten := self._rotten(key):
+            case Failed(worker, key, error) if (rotten := self._rotten(key)) is not None:
                 self._take_back(worker, key, rotten, error)
             case Failed(worker, key, error):
                 self.scheduler.handle(Broke(worker, key, error))
@@ -389,14 +404,20 @@ class _Run:
         late = frozenset(key for key, path in self._quarantined.items() if key in keys and was_late(path))
         self.scheduler.handle(Died(worker, in_hand, late))
 
-    def _rotten(self, key: Key) -> list[Key]:
-        """The units that a unit which has failed was made from, and whose files have not the bytes that were committed."""
+    def _rotten(self, key: Key) -> list[Key] | None:
+        """The units that a unit which has failed was made from, and whose files have not the bytes that were committed.
+
+        Empty where another unit found them first, and they were taken back while this one was in work; ``None`` where that is
+        not why it failed.
+        """
+        above = [Key(stage, unit) for stage, unit in self._plan.made_from(key)]
         found = []
-        for stage, unit in self._plan.made_from(key):
+        for stage, unit in above:
             folder = self._plan.stages[stage].folder
             if manifest_path(folder, unit).exists() and damaged(folder, unit):
                 found.append(Key(stage, unit))
-        return found
+        late = self._taken_back & set(above) and key not in self._waited
+        return found if found or late else None
 
     def _take_back(self, worker: int, key: Key, rotten: Sequence[Key], error: str) -> None:
         """Take damaged units back, to be made again; what was made from them waits for that."""
@@ -405,6 +426,9 @@ class _Run:
             self._progress.say(f"{stage} unit {unit}: has other bytes than were committed; it is made again")
             self._ledger.event("rotten", stage=stage, unit=unit, found_by=list(key), error=error)
         self._remade += len(rotten)
+        self._taken_back.update(rotten)
+        if not rotten:
+            self._waited.add(key)
         self.scheduler.handle(Spoilt(worker, key, tuple(rotten)))
 
     def _forget(self, key: Key) -> None:

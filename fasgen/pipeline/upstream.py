@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 from fasgen.errors import StoreError
 from fasgen.manifests.shard import UnitReader
+from fasgen.manifests.unit import check_manifest
 from fasgen.pipeline.engine import UnitTask
 from fasgen.records import Reason, Scalar
 from fasgen.stages.stage import Reads, Reject, Sample, SampleCue
@@ -23,10 +24,7 @@ class Upstream:
         self._task = task
         names = dict.fromkeys(read.stage for reads in task.lanes for read in reads)
         with ExitStack() as opened:
-            self._readers = {
-                name: opened.enter_context(UnitReader(task.upstream[name].folder, task.key.unit, task.upstream[name].tar))
-                for name in names
-            }
+            self._readers = {name: opened.enter_context(self._open(name, task.key.unit)) for name in names}
             self._files = opened.pop_all()
         self._guides: OrderedDict[tuple[str, int], UnitReader] = OrderedDict()
 
@@ -69,12 +67,16 @@ class Upstream:
     def _guide(self, stage: str, unit: int) -> UnitReader:
         key = stage, unit
         if key not in self._guides:
-            upstream = self._task.upstream[stage]
-            self._guides[key] = UnitReader(upstream.folder, unit, upstream.tar)
+            self._guides[key] = self._open(stage, unit)
             if len(self._guides) > _GUIDE_UNITS:
                 self._guides.popitem(last=False)[1].close()
         self._guides.move_to_end(key)
         return self._guides[key]
+
+    def _open(self, stage: str, unit: int) -> UnitReader:
+        upstream = self._task.upstream[stage]
+        check_manifest(upstream.folder, unit)
+        return UnitReader(upstream.folder, unit, upstream.tar)
 
     def close(self) -> None:
         """Close every unit."""

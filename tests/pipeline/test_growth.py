@@ -196,6 +196,43 @@ def test_a_file_that_goes_leaves_its_place_and_takes_it_again(pictures: Path, tm
     assert toy.content(store) == before and verify(store) == []
 
 
+def test_a_source_that_is_not_configured_leaves_the_delivery_and_comes_back(pictures: Path, tmp_path: Path) -> None:
+    """What was made of it stays, so that putting it back costs the delivery alone."""
+    names = sorted(path.name for path in pictures.iterdir())
+    ours, theirs, store = source_at(tmp_path / "in"), source_at(tmp_path / "other"), tmp_path / "store"
+    theirs = theirs.model_copy(update={"name": "others"})
+    put(pictures, ours.path, names[:11])
+    put(pictures, theirs.path, names[11:16])
+
+    def planned(*sources: SourceConfig) -> Plan:
+        stages = {"mix": mixing.MixConfig(), "compare": StageConfig(), "collect": StageConfig()}
+        config = toy.configure(ours, sources=list(sources), **stages)
+        return build_plan(config, ["all"], store, resources=Resources(0, 1), targets=mixing.TARGETS)
+
+    alone = planned(ours)
+    finish(alone)
+    shipped = alone.stages["collect"].folder.name
+    only_ours = toy.content(store)
+    both = planned(ours, theirs)
+    assert both.listing.numbers == (0, 1, 2)
+    finish(both)
+    whole = toy.content(store)
+    left = planned(ours)
+    assert left.listing.numbers == (0, 1)
+    assert str(left.listing.growth) == "0 new, 0 changed, 0 gone; 11 kept; 5 of sources that are not configured any more"
+    finish(left)
+    assert verify(store) == [] and planned(ours).todo == 0
+    now = toy.content(store)
+    assert {name: now[name] for name in only_ours if name.startswith(shipped)} == {
+        name: digest for name, digest in only_ours.items() if name.startswith(shipped)
+    }, "the delivery is as if it had never been there"
+    assert not {name for name in whole if name not in now and not name.startswith(shipped)}
+    back = planned(ours, theirs)
+    assert back.stages["shrink"].todo == back.stages["noisy"].todo == set() and back.listing.growth.kept == 16
+    finish(back)
+    assert toy.content(store) == whole and verify(store) == []
+
+
 def test_units_that_were_added_keep_their_numbers(pictures: Path, tmp_path: Path) -> None:
     from fasgen.pipeline.retry import plan_retry
 
@@ -204,7 +241,8 @@ def test_units_that_were_added_keep_their_numbers(pictures: Path, tmp_path: Path
     source = source_at(folder)
     finish(toy.plan(toy.configure(source), store))
     other = toy.configure(source, noisy=toy.NoisyConfig(strength=4.0))
-    retried = plan_retry(toy.plan(toy.configure(source), store), other, "not_finite", targets=toy.TARGETS)
+    was = toy.configure(source)
+    retried = plan_retry(toy.plan(was, store), was, other, "not_finite", targets=toy.TARGETS)
     finish(retried)
     assert retried.listing.numbers == (3,)
     shutil.copy2(pictures / "001.png", folder / "new.png")

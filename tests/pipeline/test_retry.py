@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from fasgen.audit.verify import verify
 from fasgen.errors import ConfigError, StoreError
 from fasgen.manifests.added_file import read_added
 from fasgen.manifests.roster_file import rosters
-from fasgen.manifests.shard import UnitReader
+from fasgen.manifests.shard import UnitReader, committed_units
 from fasgen.pipeline.addition import additions
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.plan import Plan, build_plan
@@ -53,8 +54,29 @@ def store(source: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def again(source: SourceConfig, store: Path, reason: str = "no_face", factor: int = 3) -> Plan:
-    base = toy.plan(toy.configure(source), store)
-    return plan_retry(base, toy.configure(source, shrink=toy.ShrinkConfig(factor=factor)), reason, targets=toy.TARGETS)
+    was = toy.configure(source)
+    config = toy.configure(source, shrink=toy.ShrinkConfig(factor=factor))
+    return plan_retry(toy.plan(was, store), was, config, reason, targets=toy.TARGETS)
+
+
+def whole_run(config: Any, store: Path) -> int:
+    """As `fasgen run` does: the generations, then what was added to them; units that were made."""
+    base = toy.plan(config, store)
+    units = toy.go(base, LocalEngine(base.resources))[0].units
+    found, left = additions(toy.plan(config, store), config, targets=toy.TARGETS)
+    assert not left
+    for number in range(len(found)):
+        one = additions(toy.plan(config, store), config, targets=toy.TARGETS)[0][number]
+        result, _, _ = toy.go(one, LocalEngine(one.resources))
+        assert result.outcome is Outcome.FINISHED and result.remaining == 0
+        units += result.units
+    return units
+
+
+def delivered(store: Path, folder: Path) -> list[str]:
+    """Paths of all that the shards of a delivery hold."""
+    found = [row for unit in committed_units(folder) for row in UnitReader(folder, unit, "toy-{unit:06d}.tar").rows]
+    return sorted(str(row["path"]) for row in found if row["status"] == "ok")
 
 
 def test_an_added_unit_and_no_other_is_changed(source: SourceConfig, store: Path) -> None:
@@ -76,11 +98,62 @@ def test_an_added_unit_and_no_other_is_changed(source: SourceConfig, store: Path
     assert verify(store) == []
     (added,) = read_added(store)
     assert added.reason == "no_face" and added.numbers == range(3, 4)
-    # The ordinary run has nothing to do, and leaves the addition alone.
-    ordinary = toy.plan(toy.configure(source), store)
-    assert ordinary.todo == 0
-    toy.go(ordinary, LocalEngine(ordinary.resources))
-    assert verify(store) == [] and UnitReader(plan.stages["join"].folder, 3).rows
+    # An ordinary run has nothing to do.
+    assert whole_run(toy.configure(source), store) == 0
+    assert toy.content(store) == after and verify(store) == []
+
+
+def test_a_later_configuration_delivers_them_too(source: SourceConfig, store: Path) -> None:
+    plan = again(source, store)
+    toy.go(plan, LocalEngine(plan.resources))
+    other = toy.configure(source, noisy=toy.NoisyConfig(strength=2.0))
+    # Two stages of three units, and the added one.
+    assert whole_run(other, store) == 8
+    made = toy.plan(other, store)
+    (row,) = UnitReader(made.stages["join"].folder, 3).rows
+    assert row["status"] == "ok" and row["plan_hash"] not in {plan.stages["join"].plan_hash, made.stages["join"].plan_hash}
+    assert "003.png" in delivered(store, made.stages["join"].folder)
+    assert verify(store) == [] and whole_run(other, store) == 0
+    # Where the change is the configuration's own, the earlier unit delivers them, and the added one does not.
+    assert whole_run(toy.configure(source, shrink=toy.ShrinkConfig(factor=3)), store) == 12
+    made = toy.plan(toy.configure(source, shrink=toy.ShrinkConfig(factor=3)), store)
+    (row,) = UnitReader(made.stages["join"].folder, 3).rows
+    assert (row["status"], row["reason"]) == ("filtered", "duplicate")
+    assert delivered(store, made.stages["join"].folder).count("003.png") == 1
+    assert verify(store) == []
+
+
+def test_what_was_healed_and_then_mended_is_delivered_once(source: SourceConfig, tmp_path: Path, store: Path) -> None:
+    folder = tmp_path.parent / f"{tmp_path.name}-in"
+    shutil.copytree(source.path, folder)
+    source = source.model_copy(update={"path": folder})
+    whole_run(toy.configure(source), store)
+    plan = again(source, store)
+    toy.go(plan, LocalEngine(plan.resources))
+    join = plan.stages["join"].folder
+    assert delivered(store, join).count("003.png") == 1
+    good = (folder / "003.png").read_bytes()
+    shutil.copyfile(folder / "006.png", folder / "003.png")
+    base = toy.plan(toy.configure(source), store)
+    toy.go(base, LocalEngine(base.resources))
+    assert committed_units(join) == [0, 1, 2], "the added unit is taken back before the index is written"
+    (stale,) = verify(store)
+    assert stale.severity == "warning" and stale.where == str(plan.stages["shrink"].folder / "00003.parquet")
+    assert whole_run(toy.configure(source), store) == 3
+    assert delivered(store, join).count("003.png") == 1 and verify(store) == []
+    (folder / "003.png").write_bytes(good)
+    assert whole_run(toy.configure(source), store) == 6
+    assert delivered(store, join).count("003.png") == 1 and verify(store) == []
+    (folder / "003.png").unlink()
+    whole_run(toy.configure(source), store)
+    assert delivered(store, join).count("003.png") == 0 and verify(store) == []
+
+
+def test_generations_that_are_not_finished_are_refused(source: SourceConfig, store: Path) -> None:
+    (shrink,) = store.glob("shrink-*")
+    (shrink / "00001.parquet").unlink()
+    with pytest.raises(StoreError, match="give `fasgen run` first"):
+        again(source, store)
 
 
 def test_interrupted_it_goes_on_where_it_was(source: SourceConfig, store: Path) -> None:
@@ -127,6 +200,12 @@ def test_an_addition_that_was_altered_is_named(source: SourceConfig, store: Path
     for bad in (good.replace(b'"no_face"', b'"blurred"'), b"{", good.replace(b'"factor":3', b'"factor":4')):
         path.write_bytes(bad)
         assert any("added" in finding.where for finding in verify(store) if finding.severity == "error")
+    path.write_bytes(good)
+    mine = plan.stages["shrink"].folder / "plan-00003.json"
+    mine.write_bytes(mine.read_bytes().replace(b'"factor": 3', b'"factor": 4'))
+    assert any(finding.where == str(mine) for finding in verify(store) if finding.severity == "error")
+    assert whole_run(toy.configure(source), store) == 0
+    assert verify(store) == []
 
 
 def mixed(source: SourceConfig, **changes: Any) -> Any:
@@ -148,7 +227,7 @@ def mixed_store(source: SourceConfig, tmp_path: Path, monkeypatch: pytest.Monkey
 
 def mixed_again(source: SourceConfig, store: Path, reason: str = "no_face", **changes: Any) -> Plan:
     config = mixed(source, **{"shrink": toy.ShrinkConfig(factor=3)} | changes)
-    return plan_retry(mixed_plan(mixed(source), store), config, reason, targets=mixing.TARGETS)
+    return plan_retry(mixed_plan(mixed(source), store), mixed(source), config, reason, targets=mixing.TARGETS)
 
 
 def rows(plan: Plan, stage: str, unit: int) -> list[Any]:
@@ -213,7 +292,7 @@ def test_without_synthesis_in_the_store_photographs_alone_are_tried(source: Sour
     made = mixed_plan(off, tmp_path)
     toy.go(made, LocalEngine(made.resources))
     again = mixed(source, shrink=toy.ShrinkConfig(factor=4))
-    plan = plan_retry(mixed_plan(off, tmp_path), again, "no_face", targets=mixing.TARGETS)
+    plan = plan_retry(mixed_plan(off, tmp_path), off, again, "no_face", targets=mixing.TARGETS)
     assert list(plan.stages) == ["shrink", "noisy", "collect"]
     assert toy.go(plan, LocalEngine(plan.resources))[0].outcome is Outcome.FINISHED
     assert verify(tmp_path) == []
@@ -236,7 +315,9 @@ def test_added_rows_are_replayed_under_the_settings_that_were_recorded(
     assert {one.verdict for one in verdicts} == {"identical"}, verdicts
     (row,) = rows(plan, "shrink", 3)
     assert {pick.unit for pick in of_sample(plans, row["sample_id"], 0)} == {0, 3}
-    # Another version of a stage makes other rows, and is named.
+    # Another version of a stage makes other rows.
     monkeypatch.setattr(mixing, "MIX", replace(mixing.MIX, version=2))
-    found, ((added, why),) = additions(base, mixed(source), targets=mixing.TARGETS)
-    assert found == [] and added.first == 3 and "has another plan for them" in why
+    (found,), _ = additions(base, mixed(source), targets=mixing.TARGETS)
+    assert found.stages["shrink"].committed and not found.stages["mix"].committed
+    (_, ((added, why),)) = additions(replace(base, listing=replace(base.listing, unit_rows=4)), mixed(source))
+    assert added.first == 3 and "was added to units of 8 rows" in why

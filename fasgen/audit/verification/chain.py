@@ -31,7 +31,7 @@ def check_chain(stage: Learnt, stages: Mapping[str, Learnt]) -> Iterator[Finding
         absent = [each for each in above if unit not in each.planned]
         for each in absent:
             yield wrong(path, f"was made from unit {unit} of {each.folder.name}, which is not committed or cannot be read")
-        if absent:
+        if absent or unit in stage.stale:
             continue
         yield from _planned(stage, unit, above)
 
@@ -73,7 +73,7 @@ def check_descent(stages: Mapping[str, Learnt]) -> Iterator[Finding]:
         for stage in stages.values():
             if stage is root or not _below(stage, root, stages):
                 continue
-            for unit in sorted(stage.planned):
+            for unit in sorted(stage.planned.keys() - stage.stale):
                 path = manifest_path(stage.folder, unit)
                 try:
                     yield from (wrong(path, claim) for claim in people.claims(path))

@@ -45,6 +45,7 @@ class Learnt:
         planned: the same of all rows.
         seen: unit of every sample and variant, and whether it has a product there.
         added: the plans of units that were added later, by unit.
+        stale: units that were made from something else than lies there now: what they say of it is not compared.
     """
 
     plan: Mapping[str, Any]
@@ -53,6 +54,7 @@ class Learnt:
     planned: dict[int, set[tuple[int, int]]] = field(default_factory=dict)
     seen: dict[tuple[str, int], tuple[int, bool]] = field(default_factory=dict)
     added: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    stale: set[int] = field(default_factory=set)
 
     def plan_of(self, unit: int) -> Mapping[str, Any]:
         """The plan of a unit: the generation's, or that of added units."""
