@@ -26,6 +26,7 @@ class Clock:
     def __init__(self, config: LoopConfig, device: torch.device, world: int, began: float) -> None:
         self._config, self._device, self._world, self._began = config, device, world, began
         self._told: float | None = None
+        self._start: tuple[float, float] | None = None
 
     def seconds(self) -> float:
         """Since the beginning."""
@@ -45,5 +46,21 @@ class Clock:
             self._told = float(share)
         return max(by_steps, self._told)
 
+    def left(self, step: int) -> float | None:
+        """Seconds that are left at this pace; None when first asked, since the pace is then that of starting and compiling."""
+        now, done = self.seconds(), min(1.0, step / self._config.steps)
+        if self._start is None:
+            self._start = now, done
+            return None
+        began, before = self._start
+        by_steps = (now - began) * (1 - done) / (done - before) if done > before else 0.0
+        return min(by_steps, max(0.0, 60 * self._config.minutes - now)) if self._config.minutes else by_steps
+
     def _by_time(self) -> float:
         return self.seconds() / (60 * self._config.minutes)
+
+
+def clock_time(seconds: float) -> str:
+    """``h:mm:ss``."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"

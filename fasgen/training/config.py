@@ -84,7 +84,11 @@ class FacesConfig(BaseModel):
     )
     holdout: tuple[str, ...] = Field(default=(), description="subjects (names of folders) that are never trained on")
     holdout_share: float = Field(
-        default=0.0, ge=0, lt=1, description="share held out by hash of the name, where no subjects are named"
+        default=0.02,
+        ge=0,
+        lt=1,
+        description="share held out by hash of the name, where no subjects are named, and a few at least where there are "
+        "enough: curve and sheets show them; 0 holds out none",
     )
     max_yaw: float | None = Field(
         default=None,

@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fasgen.training.board import Board
+from fasgen.training.clock import clock_time
 from fasgen.training.residency import Fetch
 
 WIDTH, HEIGHT, MARGIN = 900, 420, 60
@@ -31,6 +33,7 @@ class _Point:
     seconds: float
     lr: float
     count: int
+    left: float | None
     sums: Mapping[tuple[str, ...], Fetch]
 
     def values(self) -> dict[str, float]:
@@ -49,12 +52,13 @@ class Curve:
     Args:
         folder: the run's folder.
         say: is told every point, as a line.
+        board: is given every point and sheet.
     """
 
-    def __init__(self, folder: Path, say: Callable[[str], object]) -> None:
+    def __init__(self, folder: Path, say: Callable[[str], object], board: Board | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._lines, self._picture = folder / "curve.jsonl", folder / "curve.png"
-        self._say = say
+        self._say, self._board = say, board
         self._sums: dict[tuple[str, ...], Tensor] = {}
         self._count = 0
         self._pending: deque[_Point] = deque()
@@ -70,17 +74,18 @@ class Curve:
         if self._pending:
             self.flush(wait=False)
 
-    def point(self, step: int, seconds: float, lr: float) -> None:
-        """The means since the last point, written as soon as they are here."""
+    def point(self, step: int, seconds: float, lr: float, left: float | None = None) -> None:
+        """The means since the last point, written as soon as they are here; ``left`` seconds, where known, are said only."""
         sums = {names: Fetch(values) for names, values in self._sums.items()}
-        self._pending.append(_Point(step, seconds, lr, self._count, sums))
+        self._pending.append(_Point(step, seconds, lr, self._count, left, sums))
         self._sums, self._count = {}, 0
         self.flush(wait=False)
 
     def flush(self, wait: bool = True) -> None:
         """Write the points that have arrived, or wait for all and draw them."""
         while self._pending and (wait or all(sums.ready() for sums in self._pending[0].sums.values())):
-            self._write(self._pending.popleft().values())
+            point = self._pending.popleft()
+            self._write(point.values(), point.left)
             if time.monotonic() - self._drawn > DRAWN_EVERY:
                 self.draw()
         if wait:
@@ -91,6 +96,14 @@ class Curve:
         self.flush()
         if figures:
             self._write({"step": step, **{f"held_out_{k}": round(float(v), 5) for k, v in figures.items()}})
+        if self._board is not None:
+            self._board.sheets(step)
+
+    def close(self) -> None:
+        """Write what is still waiting."""
+        self.flush()
+        if self._board is not None:
+            self._board.close()
 
     def cut(self, step: int) -> None:
         """Forget points after ``step``: a resumed run writes them again."""
@@ -111,10 +124,13 @@ class Curve:
         if ok:
             self._picture.write_bytes(png.tobytes())
 
-    def _write(self, values: Mapping[str, float]) -> None:
+    def _write(self, values: Mapping[str, float], left: float | None = None) -> None:
         with self._lines.open("a") as file:
             file.write(json.dumps(values) + "\n")
-        self._say("  ".join(f"{name} {value:g}" for name, value in values.items()))
+        if self._board is not None:
+            self._board.point(values)
+        told = "  ".join(f"{name} {value:g}" for name, value in values.items())
+        self._say(told if left is None else f"{told}  left {clock_time(left)}")
 
 
 def _plot(points: NDArray[np.float64]) -> NDArray[np.uint8]:

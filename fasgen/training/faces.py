@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -67,13 +67,34 @@ def list_faces(config: FacesConfig) -> tuple[list[Face], list[Face]]:
     if unknown:
         raise SourceError(f"faces.holdout: no subject named {', '.join(sorted(unknown))} in {root}")
 
+    chosen = None if config.holdout else held_out((face.name for face in faces), config.holdout_share)
+
     def held(face: Face) -> bool:
-        if config.holdout:
-            return face.subject in config.holdout
-        share = int.from_bytes(hashlib.sha256(face.name.encode("utf-8", "surrogateescape")).digest()[:8], "big") / 2**64
-        return share < config.holdout_share
+        return face.subject in config.holdout if chosen is None else face.name in chosen
 
     return [f for f in faces if not held(f)], [f for f in faces if held(f)]
+
+
+def counted(train: Sequence[Face], held: Sequence[Face]) -> dict[str, int]:
+    """What a training on live faces is trained on."""
+    return {"live faces": len(train), "people": len({face.subject for face in train}), "held out": len(held)}
+
+
+_LEAST = 8
+_OF = 10
+"""At least so many are held out, of ten times as many; of fewer, each tenth."""
+
+
+def held_out(names: Iterable[str], share: float) -> frozenset[str]:
+    """A share of names, by their hashes: a name that is added moves no other, but for the few that there are at least."""
+    scores = {
+        name: int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "big") / 2**64
+        for name in names
+    }
+    if not share:
+        return frozenset()
+    first = sorted(scores, key=lambda name: (scores[name], name))[: min(_LEAST, len(scores) // _OF)]
+    return frozenset(first) | {name for name, score in scores.items() if score < share}
 
 
 def _in_folder(root: Path) -> list[Face]:

@@ -75,7 +75,7 @@ def _rank(rank: int, world: int, name: str, config: LoopConfig, on_gpu: bool, po
         # Every rank starts from the same weights; ranks part only after the networks are built.
         torch.manual_seed(config.seed)
         task = build_task(trainings()[name], config, device)
-        return train(task, config, device, rank=rank, world=world, say=partial(print, flush=True))
+        return train(task, config, device, rank=rank, world=world, say=partial(print, flush=True), name=name)
     finally:
         if world > 1:
             dist.destroy_process_group()

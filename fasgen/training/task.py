@@ -20,6 +20,7 @@ class Task(Protocol):
       value of one decides what is computed, all is drawn from torch's global generator, and ``step`` is not read. Of other
       tasks `module` alone is compiled, and nothing where they have turns.
     - ``needs_host``, false where batches are made on the device without the host; making them ahead would gain nothing.
+    - ``counted``, what it is trained on: how many, by what (faces, people, held out).
     - ``parts(batch)``, where a step is taken in several passes: equal parts whose losses have that of ``batch`` for their mean.
     """
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from fasgen.training.clock import ASKED_EVERY, Clock
+from fasgen.training.clock import ASKED_EVERY, Clock, clock_time
 from fasgen.training.config import LoopConfig
 
 CPU = torch.device("cpu")
@@ -35,3 +35,17 @@ def test_ranks_believe_the_first_ones_clock_and_ask_it_seldom(monkeypatch: pytes
     # Resumed between two questions: the first step asks.
     shares = [clock.progress(step) for step in range(ASKED_EVERY - 3, 2 * ASKED_EVERY + 1)]
     assert shares == [0.51] * 3 + [0.52] * ASKED_EVERY + [0.53] and len(asked) == 3
+
+
+def test_what_is_left_follows_from_the_pace_after_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    clock = Clock(LoopConfig(steps=110), CPU, 1, 900.0)
+    assert clock.left(10) is None, "the first 100 seconds went into the start"
+    now[0] += 40
+    assert clock.left(30) == pytest.approx(160)
+    timed = Clock(LoopConfig(steps=10**6, minutes=3), CPU, 1, 1000.0)
+    assert timed.left(10) is None
+    now[0] += 60
+    assert timed.left(20) == pytest.approx(80)
+    assert clock_time(3725.4) == "1:02:05"

@@ -16,7 +16,7 @@ from fasgen.manifests.plan_file import write_plan
 from fasgen.manifests.shard import Row, UnitWriter
 from fasgen.records import Column, Reason
 from fasgen.training.config import FacesConfig
-from fasgen.training.faces import Epochs, as_input, list_faces, load_faces
+from fasgen.training.faces import Epochs, as_input, held_out, list_faces, load_faces
 
 
 @pytest.fixture
@@ -51,11 +51,11 @@ def test_wrong_folders_are_named(folder: Path, settings: dict[str, object], mess
 def test_unreadable_training_face_is_named(folder: Path) -> None:
     (folder / "ann" / "0.png").write_bytes(b"no picture")
     with pytest.raises(SourceError, match=r"0\.png: does not decode"):
-        load_faces(list_faces(FacesConfig(path=folder))[0], 32)
+        load_faces(list_faces(FacesConfig(path=folder, holdout_share=0))[0], 32)
 
 
 def test_loads_levels_and_resizes(folder: Path) -> None:
-    x = load_faces(list_faces(FacesConfig(path=folder))[0], 32)
+    x = load_faces(list_faces(FacesConfig(path=folder, holdout_share=0))[0], 32)
     assert x.shape == (12, 3, 32, 32) and x[3].unique().tolist() == [30]
 
 
@@ -135,7 +135,7 @@ def test_faces_turned_away_or_blurred_are_left_out(tmp_path: Path) -> None:
         writer.commit(4)
 
     def numbers(**limits: float) -> list[int]:
-        return [int(face.name, 16) for face in list_faces(FacesConfig(path=tmp_path, **limits))[0]]
+        return [int(face.name, 16) for face in list_faces(FacesConfig(path=tmp_path, holdout_share=0, **limits))[0]]
 
     assert numbers() == [0, 1, 2, 3]
     assert numbers(max_yaw=30) == [1, 2, 3]
@@ -151,3 +151,12 @@ def test_limits_need_their_column(tmp_path: Path) -> None:
         writer.commit(1)
     with pytest.raises(SourceError, match="have no yaw"):
         list_faces(FacesConfig(path=tmp_path, max_yaw=30))
+
+
+@given(st.sets(st.text(min_size=1), max_size=200), st.floats(0.001, 0.5), st.text(min_size=1))
+def test_a_few_are_held_out_and_one_more_moves_hardly_any(names: set[str], share: float, one: str) -> None:
+    chosen = held_out(names, share)
+    assert chosen <= names and not held_out(names, 0.0)
+    assert len(chosen) >= min(8, len(names) // 10)
+    more = held_out(names | {one}, share)
+    assert len((chosen ^ more) - {one}) <= 1

@@ -15,6 +15,7 @@ from fasgen.errors import WeightsError
 from fasgen.stages.lgsc.training_config import LgscTraining
 from fasgen.stages.stdn.training_config import StdnTraining
 from fasgen.training.config import LoopConfig
+from fasgen.training.inscription import read_inscription
 from fasgen.training.loop import learning_rate, train
 
 
@@ -68,9 +69,31 @@ def test_resumed_is_byte_identical_to_uninterrupted(tmp_path: Path) -> None:
     assert (whole / "model.safetensors").read_bytes() == (resumed / "model.safetensors").read_bytes()
     curves = [[json.loads(x) for x in (tmp_path / run / "curve.jsonl").read_text().splitlines()] for run in "ab"]
     losses = [[(p["step"], p["loss"]) for p in curve if "loss" in p] for curve in curves]
-    assert [s for s, _ in losses[0]] == list(range(5, 45, 5))
+    assert [s for s, _ in losses[0]] == [1, *range(5, 45, 5)]
     assert losses[1][:4] == losses[0][:4] and losses[1][-2:] == losses[0][-2:]
     assert (tmp_path / "a" / "curve.png").stat().st_size > 1000
+
+
+def test_a_training_says_what_it_is_and_how_long_it_takes(tmp_path: Path) -> None:
+    told: list[str] = []
+    task = Line()
+    task.counted = {"live faces": 8, "held out": 2}  # type: ignore[attr-defined]
+    folder = train(task, config(tmp_path), torch.device("cpu"), say=told.append, name="line")
+    assert told[0].startswith("device    CPU, ") and told[1] == "data      8 live faces, 2 held out"
+    assert told[2] == "network   2 parameters learn" and told[3].startswith("schedule  40 steps of 8; curve")
+    points = [line for line in told[4:] if "loss" in line]
+    # The first point comes at once; how long is left is known from the second on.
+    assert points[0].startswith("step 1 ") and "left" not in points[0] and points[1].endswith("left 0:00:00")
+    assert any(line.startswith("step 10  held_out_weight") for line in told), "a first sheet and figure in the first minute"
+    said = read_inscription(folder / "model.safetensors")
+    assert (
+        said["fasgen.training"] == "line" and said["fasgen.steps"] == "40" and said["fasgen.data"] == "8 live faces, 2 held out"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        train(Line(fail_at=27), config(tmp_path / "b"), torch.device("cpu"))
+    again: list[str] = []
+    train(Line(), config(tmp_path / "b"), torch.device("cpu"), say=again.append)
+    assert "data      not counted" in again and "going on from step 20, after 0:00:0" in again[3]
 
 
 def test_batches_made_ahead_teach_the_same(tmp_path: Path) -> None:

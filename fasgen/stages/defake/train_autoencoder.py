@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from fasgen.stages.defake.autoencoder import PatchAutoencoder
 from fasgen.stages.defake.training_config import AutoencoderTraining
-from fasgen.training.faces import Epochs, as_input, list_faces, load_faces
+from fasgen.training.faces import Epochs, as_input, counted, list_faces, load_faces
 from fasgen.training.residency import Bank, fits, sent
 from fasgen.training.sheet import save_sheet
 
@@ -43,6 +43,7 @@ class AutoencoderTask:
     def __init__(self, config: AutoencoderTraining, device: torch.device) -> None:
         self.config, self.device = config, device
         train, held = list_faces(config.faces)
+        self.counted = counted(train, held)
         self.faces = load_faces(train, config.faces.size, config.out)
         stride = max(1, len(held) // HELD_OUT)
         self.held = load_faces(held[::stride][:HELD_OUT], config.faces.size)

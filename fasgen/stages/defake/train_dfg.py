@@ -25,7 +25,7 @@ from fasgen.stages.denoising.schedule import noised, target
 from fasgen.stages.identify.config import weights_path
 from fasgen.stages.identify.load import load as load_identity
 from fasgen.training.draws import coins, strata
-from fasgen.training.faces import Epochs, as_input, list_faces, load_faces
+from fasgen.training.faces import Epochs, as_input, counted, list_faces, load_faces
 from fasgen.training.residency import Bank, fits, sent
 from fasgen.training.sheet import save_sheet
 
@@ -90,6 +90,7 @@ class DFGTask:
     def __init__(self, config: DFGTraining, device: torch.device) -> None:
         self.config, self.device = config, device
         train, held = list_faces(config.faces)
+        self.counted = counted(train, held)
         size = config.faces.size
         latents, unet, tokens = start_from(config)
         if config.checkpointing:

@@ -6,7 +6,6 @@ set, subject and capture device agree (the rule behind DiffFAS's published lists
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +19,7 @@ from fasgen.errors import SourceError
 from fasgen.stages.gallery.train_simulation import LIVE, SIMULATED, Simulated, simulate_faces
 from fasgen.stages.gallery.training_config import GalleryTraining, PairsConfig
 from fasgen.training.crops import Crop, list_crops
-from fasgen.training.faces import is_first_rank, list_faces, load_faces
+from fasgen.training.faces import held_out, is_first_rank, list_faces, load_faces
 from fasgen.training.residency import Bank, fits, gathered
 
 REPORT = "pairs.json"
@@ -120,11 +119,10 @@ def read_store(config: PairsConfig) -> Real:
     if absent:
         raise SourceError(f"pairs.holdout: no subject named {', '.join(sorted(absent))} in {config.path}")
 
+    chosen = config.holdout or held_out({crop.face.subject for crop in crops}, config.holdout_share)
+
     def held(crop: Crop) -> bool:
-        if config.holdout:
-            return crop.face.subject in config.holdout
-        digest = hashlib.sha256(crop.face.subject.encode("utf-8", "surrogateescape")).digest()
-        return int.from_bytes(digest[:8], "big") / 2**64 < config.holdout_share
+        return crop.face.subject in chosen
 
     return Real([c for c in crops if not held(c)], [c for c in crops if held(c)], unpaired(crops))
 
@@ -219,6 +217,13 @@ def load_galleries(config: GalleryTraining, facts: Callable[[Gallery], Mapping[s
     if is_first_rank():
         _report(config.out / REPORT, train, held, real.unpaired, facts)
     return train, held
+
+
+def counted(train: Gallery, held: Gallery) -> dict[str, int]:
+    """What a training on galleries is trained on."""
+    live = sum(train.live)
+    people = len(set(train.subjects))
+    return {"live faces": live, "spoofs": len(train) - live, "pairs": len(train.lives), "people": people, "held out": len(held)}
 
 
 def _report(

@@ -33,7 +33,10 @@ class PairsConfig(BaseModel):
     path: Path | None = Field(default=None, description="store with aligned live and spoof crops; none: simulated pairs alone")
     holdout: tuple[str, ...] = Field(default=(), description="subjects, as the manifests name them, that are never trained on")
     holdout_share: float = Field(
-        default=0.0, ge=0, lt=1, description="share of subjects held out by hash, where none are named"
+        default=0.02,
+        ge=0,
+        lt=1,
+        description="share of subjects held out by hash, where none are named, and one at least of ten; 0 holds out none",
     )
 
 

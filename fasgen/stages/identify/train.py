@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from fasgen.errors import WeightsError
 from fasgen.stages.identify.iresnet import DEPTHS, IResNet, IResNetConfig
 from fasgen.stages.identify.training_config import IdentityTraining
-from fasgen.training.faces import Epochs, as_input, list_faces, load_faces
+from fasgen.training.faces import Epochs, as_input, counted, list_faces, load_faces
 from fasgen.training.layout import memory_format
 from fasgen.training.residency import Bank, fits, sent
 
@@ -68,6 +68,7 @@ class IdentityTask:
     def __init__(self, config: IdentityTraining, device: torch.device) -> None:
         self.config, self.device = config, device
         train, held = list_faces(config.faces)
+        self.counted = counted(train, held)
         self.faces, self.held = load_faces(train, 112, config.out), load_faces(held, 112)
         names = sorted({face.subject for face in train})
         self.subjects = torch.tensor([names.index(face.subject) for face in train])

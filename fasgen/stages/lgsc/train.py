@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fasgen.errors import ConfigError, SourceError, WeightsError
-from fasgen.stages.gallery.train_gallery import Gallery, load_galleries
+from fasgen.stages.gallery.train_gallery import Gallery, counted, load_galleries
 from fasgen.stages.lgsc.losses import all_triplets, regression
 from fasgen.stages.lgsc.network import AuxiliaryClassifier, Cue, GeneratorConfig, SpoofCueGenerator
 from fasgen.stages.lgsc.resnet import ResNet
@@ -69,6 +69,7 @@ class LgscTask:
         except ValueError as error:
             raise ConfigError(f"the network's settings do not fit each other: {error}") from error
         self.train, self.held = load_galleries(config)
+        self.counted = counted(self.train, self.held)
         lives = sum(self.train.live)
         spoofs = [i for i, live in enumerate(self.train.live) if not live]
         if not lives or not spoofs:

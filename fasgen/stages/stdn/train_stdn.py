@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from fasgen.errors import ConfigError
-from fasgen.stages.gallery.train_gallery import load_galleries
+from fasgen.stages.gallery.train_gallery import counted, load_galleries
 from fasgen.stages.stdn.bands import cuts, low
 from fasgen.stages.stdn.discriminators import Discriminators
 from fasgen.stages.stdn.generator import Analysis, Generator, GeneratorConfig
@@ -102,6 +102,7 @@ class StdnTask:
             Turn("generator", self.synthetic),
         )
         train, held = load_galleries(config)
+        self.counted = counted(train, held)
         detect = config.landmarks == "detected"
         self.draws = Draws(train, Landmarks(config.template, config.faces.size, detect), device)
         self.held = Draws(held, Landmarks(config.template, config.faces.size, detect), device) if len(held) else None

@@ -46,7 +46,7 @@ def test_pictures_are_taken_from_all_parts(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(train_simulation, "physical", toy_physical)
     changes = {
         "out": tmp_path / "out",
-        "faces": {"path": faces_folder(tmp_path / "faces"), "size": SIZE},
+        "faces": {"path": faces_folder(tmp_path / "faces"), "size": SIZE, "holdout_share": 0},
         "pairs": {"path": crop_store(tmp_path / "store", SIZE)},
         "simulation": {"renders": 1, "looks": 1},
     }

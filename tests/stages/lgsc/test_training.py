@@ -76,7 +76,8 @@ def test_it_learns_to_draw_on_spoofs_alone(faces: Path, tmp_path: Path) -> None:
     losses = [point["loss"] for point in points if "loss" in point]
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
     assert {"regression", "triplet", "classification", "spoof"} <= points[0].keys()
-    [held] = [point for point in points if "held_out_auc" in point]
+    first, held = (point for point in points if "held_out_auc" in point)
+    assert first["step"] == 10, "a first look in the first minute"
     assert held["held_out_auc"] > 0.9 and held["held_out_spoof_score"] > held["held_out_live_score"]
     # A sheet: live, cue, spoof, cue, each 32 px, and a border of 2 px.
     sheet = cv2.imread(str(tmp_path / "sheets" / f"{config.steps:07d}.png"))

@@ -18,6 +18,7 @@ from fasgen.errors import SourceError, WeightsError
 from fasgen.seeds import normal_noise, sample_seed
 from fasgen.stages.defake.train_dfg import truncated_weight
 from fasgen.stages.denoising.schedule import noised, target
+from fasgen.stages.gallery.train_gallery import counted
 from fasgen.stages.identify.config import weights_path
 from fasgen.stages.identify.load import load as load_identity
 from fasgen.stages.synth.difffas.diffusion import Schedule, drop_style, variational_bound
@@ -111,6 +112,7 @@ class DiffFASTask:
         self.module: nn.Module = self.model.denoiser
         self.abar = schedule.abar().to(device)
         train, held = load_pairs(config)
+        self.counted = counted(train, held)
         self.pairs, self.held = Pairs(train), Pairs(held)
         if not len(self.pairs):
             raise SourceError(

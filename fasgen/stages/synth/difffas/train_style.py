@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fasgen.errors import SourceError
-from fasgen.stages.gallery.train_gallery import Gallery
+from fasgen.stages.gallery.train_gallery import Gallery, counted
 from fasgen.stages.gallery.train_views import moved
 from fasgen.stages.score.brisque import Brisque
 from fasgen.stages.score.config import brisque_folder
@@ -52,6 +52,7 @@ class StyleTask:
     def __init__(self, config: StyleTraining, device: torch.device) -> None:
         self.config, self.device = config, device
         self.train, self.held = load_pairs(config)
+        self.counted = counted(self.train, self.held)
         styles = tuple(sorted(set(self.train.styles)))
         if len(styles) < 2:
             raise SourceError(f"only the style {', '.join(styles)} is there to learn; two at least are needed")
