@@ -49,7 +49,7 @@ def ingest(
     config = load(options.find_config(config_path), given)
     listing = take(config.sources, config.unit_rows, Retracted(read_tombstones(config.store)))
     config.store.mkdir(parents=True, exist_ok=True)
-    listing.write(config.store)
+    listing.write_sources(config.store)
     source, found = config.sources[0].name, next(iter(listing.scans.values()))
     click.echo(summary(config.store, source))
     for note in found.notes:

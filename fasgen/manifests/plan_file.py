@@ -228,7 +228,8 @@ def sweep(store: Path) -> int:
     New units of a removal that was not finished stay: giving it again finishes it.
     """
     # Folders without a plan too: a writer may have been killed before there was one.
-    places = [store, *(path for path in store.iterdir() if path.is_dir())] if store.is_dir() else []
+    folders = (*store.iterdir(), *store.glob("rows/*")) if store.is_dir() else ()
+    places = [store, *(path for path in folders if path.is_dir())]
     found = [path for place in places for path in leftovers(place) if not path.name.startswith(STAGING)]
     for path in found:
         remove(path)

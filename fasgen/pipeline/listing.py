@@ -123,6 +123,10 @@ class Listing:
     def write(self, store: Path) -> None:
         """Put places and every source's rows into the store."""
         self.record.write(store, self.unit_rows, self)
+        self.write_sources(store)
+
+    def write_sources(self, store: Path) -> None:
+        """Put every source's rows into the store, and give none of them a place yet."""
         for name, found in self.scans.items():
             write_sources(store, name, _ByFile(found), found.unknown)
 

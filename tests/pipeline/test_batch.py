@@ -17,8 +17,9 @@ import toy
 
 from fasgen.commands.plan import describe
 from fasgen.errors import ResourceError
+from fasgen.manifests.added_file import Added
 from fasgen.manifests.plan_file import read_plan
-from fasgen.pipeline.addition import build_addition
+from fasgen.pipeline.addition import build_addition, changes
 from fasgen.pipeline.batch import Batches
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.plan import Plan, build_plan
@@ -152,9 +153,8 @@ def test_what_was_begun_is_finished_with_its_batch_wherever(box: Machine) -> Non
 
 
 def test_the_generation_planned_last_is_gone_on_with(box: Machine) -> None:
-    small, large = (box.plan(CPU, config=box.config(batch=size)) for size in (16, 64))
-    for made in (small, large):
-        toy.go(made, LocalEngine(CPU))
+    for size in (16, 64):
+        toy.go(box.plan(CPU, config=box.config(batch=size)), LocalEngine(CPU))
     assert chosen(box.plan(CPU))[0] == 64
     toy.go(box.plan(CPU, config=box.config(batch=16)), LocalEngine(CPU))
     assert chosen(box.plan(CPU))[0] == 16
@@ -165,7 +165,9 @@ def test_added_units_have_the_batch_of_their_generation(box: Machine) -> None:
     toy.go(made, LocalEngine(CPU))
     base = box.plan(CPU)
     sample = next(iter(base.listing.sample_ids()))
-    added = build_addition(base, box.config(speed=3.0), [sample], 1, "no_face", targets=spinning.TARGETS)
+    again = Added("no_face", base.listing.unit_rows, 1, 1, (sample,), (0,), changes(base, box.config(speed=3.0)))
+    assert again.changes == {"spin": {"speed": 3.0}}
+    added = build_addition(base, box.config(), again, targets=spinning.TARGETS)
     assert added.stages["spin"].batch == 64 and added.stages["spin"].config.batch == 64  # type: ignore[attr-defined]
 
 
