@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 @options.config_options
 @click.option("--gpus", type=click.IntRange(min=0), metavar="N", help="GPUs to try; 0 for none. All there are.")
-@click.option("--image", type=click.Path(path_type=Path), metavar="FILE", help="Picture to try; else the first of the sources.")
+@click.option("--image", type=options.PATH, metavar="FILE", help="Picture to try; else the first of the sources.")
 def doctor(settings: Sequence[str], config_path: Path | None, store: Path | None, gpus: int | None, image: Path | None) -> int:
     """Check everything that a run needs and say what to do where something is missing.
 

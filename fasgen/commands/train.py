@@ -13,7 +13,7 @@ from fasgen.commands import options
 @click.command(short_help="Train a network; `fasgen stages` lists them.")
 @click.argument("name")
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--config", "config_path", type=click.Path(path_type=Path), metavar="FILE", help="Configuration; ./fasgen.yaml.")
+@click.option("--config", "config_path", type=options.PATH, metavar="FILE", help="Configuration; ./fasgen.yaml.")
 @click.option(
     "--gpus", type=click.IntRange(min=0), metavar="N", help="GPUs, one rank each; 0 trains on the CPU. All there are."
 )

@@ -114,8 +114,12 @@ class Listing:
     def write(self, store: Path) -> None:
         """Put places and every source's rows into the store."""
         self.record.write(store, self.unit_rows, self)
+        self.write_sources(store)
+
+    def write_sources(self, store: Path) -> None:
+        """Put every source's rows into the store, and what was read of it; rows get their places when a run is begun."""
         for name, found in self.scans.items():
-            write_sources(store, name, _ByFile(found), found.unknown)
+            write_sources(store, name, _ByFile(found), found.unknown, found.reading.document())
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ class RetinaFace:
     def __call__(self, image: RGB) -> Faces:
         """Faces of an H x W x 3 uint8 RGB image of any size, by falling score."""
         height, width = image.shape[:2]
-        levels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device).flip(-1).to(torch.float32)
+        levels = torch.from_numpy(np.require(image, requirements=["C", "W"])).to(self.device).flip(-1).to(torch.float32)
         logits, boxes, points = self.network((levels - self._means)[None].permute(0, 3, 1, 2))
         margin = logits[:, 1] - logits[:, 0]
         chosen = torch.nonzero(margin > math.log(self.threshold / (1 - self.threshold)))[:, 0]
