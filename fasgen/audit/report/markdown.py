@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fasgen.audit.readings import Reading
 from fasgen.audit.report.samples import Samples, worst_first
 from fasgen.manifests.report.card import code_cell, name_cell, plain_cell
 
@@ -15,14 +16,21 @@ _WORST = 3
 _MOST = 20
 
 
-def markdown(name: str, samples: Samples, stages: Sequence[Mapping[str, Any]], history: Sequence[Mapping[str, Any]]) -> str:
-    """Counts and their conservation, times, reasons, scores and their worst samples.
+def markdown(
+    name: str,
+    samples: Samples,
+    stages: Sequence[Mapping[str, Any]],
+    history: Sequence[Mapping[str, Any]],
+    sources: Sequence[Reading] = (),
+) -> str:
+    """Counts and their conservation, what was read and what is odd in it, times, reasons, scores and their worst samples.
 
     Args:
         name: the store's name.
         samples: the samples.
         stages: what ``flow`` says.
         history: what ``night.runs`` says.
+        sources: what was read.
     """
     counts = np.bincount(samples.status, minlength=3)
     parts = [
@@ -38,6 +46,7 @@ def markdown(name: str, samples: Samples, stages: Sequence[Mapping[str, Any]], h
                 for one in stages
             ],
         ),
+        *_read(sources),
         "## Runs",
         _table(
             ["run", "ended", "units", "rows", "predicted", "taken", "rows/s"],
@@ -54,6 +63,19 @@ def markdown(name: str, samples: Samples, stages: Sequence[Mapping[str, Any]], h
         _scores(samples),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _read(sources: Sequence[Reading]) -> list[str]:
+    """What was read of each source, and what is odd; nothing where the store does not say."""
+    if not sources:
+        return []
+    lines = [f"- {name_cell(one.name)}: {one.planned}; {plain_cell(one.counts)}" for one in sources]
+    odd = [
+        f"- {name_cell(one.name)}: {plain_cell(each.what)}" + (f"; {each.change}" if each.change else "")
+        for one in sources
+        for each in one.odd
+    ]
+    return ["## What was read", "\n".join(lines), *(["### Odd in your sources", "\n".join(odd)] if odd else [])]
 
 
 def _conserved(stage: Mapping[str, Any]) -> bool:
