@@ -150,7 +150,7 @@ class Labeller:
         )
 
     def _from_patterns(self, path: str) -> dict[str, str]:
-        composed = _composed(path)
+        composed = path if path.isascii() else _composed(path)
         for number, (pattern, groups) in enumerate(self._patterns):
             match = pattern.search(composed)
             if match:

@@ -32,13 +32,13 @@ OTHER_EXTENSIONS = frozenset(
 class Selection:
     """Which files are taken, by name."""
 
-    include: Globs
-    exclude: Globs
+    include: Globs | None
+    exclude: Globs | None
 
     @staticmethod
     def of(include: Sequence[str], exclude: Sequence[str]) -> Selection:
         """By globs on the relative path."""
-        return Selection(Globs(include), Globs(exclude))
+        return Selection(Globs(include) if include else None, Globs(exclude) if exclude else None)
 
     def against(self, path: str) -> str | None:
         """Why a path is left out, or None."""
@@ -49,15 +49,18 @@ class Selection:
 
     def includes(self, path: str) -> bool:
         """Whether the globs keep a path."""
-        return not ((self.include and not self.include.match(path)) or (self.exclude and self.exclude.match(path)))
+        if self.include is not None and not self.include.match(path):
+            return False
+        return self.exclude is None or not self.exclude.match(path)
 
     def idle(self) -> list[tuple[str, str]]:
         """Globs that no file has needed so far, and where they stand: none matched, or one before them matched as well."""
-        return [(glob, name) for name in ("include", "exclude") for glob in getattr(self, name).idle()]
+        both = (("include", self.include), ("exclude", self.exclude))
+        return [(glob, name) for name, globs in both if globs is not None for glob in globs.idle()]
 
 
 class Globs:
-    """Globs as one expression; remembers which of them have matched. False where there are none."""
+    """Globs as one expression; remembers which of them have matched."""
 
     def __init__(self, globs: Sequence[str]) -> None:
         self._globs = globs
@@ -74,9 +77,6 @@ class Globs:
     def idle(self) -> list[str]:
         """Those that were never the first to match."""
         return [glob for number, glob in enumerate(self._globs, start=1) if number not in self._used]
-
-    def __bool__(self) -> bool:
-        return bool(self._globs)
 
 
 def extension(path: str) -> str:
