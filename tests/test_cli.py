@@ -143,6 +143,42 @@ def test_a_run_makes_everything_and_says_where_it_is(photos: Path) -> None:
     assert "finished: 0 units" in again.stdout
 
 
+def test_what_was_read_is_said_before_a_run_and_by_the_store(photos: Path) -> None:
+    first = next(photos.rglob("000.png"))
+    first.with_name("000 copy.png").write_bytes(first.read_bytes())
+    told = [
+        f"source   photos: 25 rows from {photos}",
+        "         25 files: 25 live, 0 spoof, 0 unknown; 0 subjects; no splits; no devices",
+        "odd      photos: 1 file named like a copy of another: '000 copy.png' (of 000.png)",
+        "         both are rows: leave copies out by exclude",
+    ]
+    assert fasgen("plan", "--no-probe").stdout.splitlines()[1:5] == told
+    ran = run("stage=shrink")
+    assert ran.stderr.splitlines()[:4] == told and ran.stdout.startswith("finished")
+    there = [told[0].partition(" from ")[0], *told[1:]]
+    assert fasgen("status").stdout.splitlines()[1:5] == there
+    # The store tells it without the sources.
+    photos.rename(photos.parent / "elsewhere")
+    assert fasgen("status").stdout.splitlines()[1:5] == there
+
+
+def test_a_pattern_without_a_file_refuses_plan_and_run(photos: Path) -> None:
+    for result in (fasgen("plan", "sources.0.pattern=(?P<label>Live)/"), run("sources.0.pattern=(?P<label>Live)/")):
+        assert result.exit_code == 2 and "matches no file below" in result.stderr
+    assert not (photos.parent / "store").exists()
+
+
+@pytest.mark.parametrize("home", ["./~x", "~/x"])
+def test_stores_whose_names_begin_with_a_tilde(photos: Path, monkeypatch: pytest.MonkeyPatch, home: str) -> None:
+    monkeypatch.setenv("HOME", str(photos.parent / "home"))
+    assert run("stage=shrink", "--store", home).exit_code == 0
+    assert (photos.parent / ("~x" if home == "./~x" else "home/x") / "current.json").exists()
+    refused = run("--store", "~nobody-of-this-name/x")
+    assert refused.exit_code == 2 and "the home folder of 'nobody-of-this-name' is not known" in refused.stderr
+    refused = run("--store", "s3://bucket/x")
+    assert refused.exit_code == 2 and "is an address" in refused.stderr and not (photos.parent / "s3:").exists()
+
+
 def test_a_dry_run_and_a_plan_write_nothing(photos: Path) -> None:
     for result in (run("--dry-run"), fasgen("plan", "--gpus", "0"), fasgen("plan", "--gpus", "0", "--no-probe")):
         assert result.exit_code == 0, result.output
@@ -294,6 +330,8 @@ def test_show_in_every_format(photos: Path, tmp_path: Path) -> None:
     ).stdout.splitlines()
     assert rows[0] == "sample_id,status"
     assert len(rows) == 3
+    fasgen("show", "true", "--format", "csv", "--out", str(tmp_path / "rows.csv"))
+    assert b"\r" not in (tmp_path / "rows.csv").read_bytes()
     assert fasgen("show", "true", "--format", "parquet", "--out", str(tmp_path / "rows.parquet")).exit_code == 0
     assert (tmp_path / "rows.parquet").read_bytes()[:4] == b"PAR1"
     assert fasgen("show", "mean >").exit_code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -286,3 +287,60 @@ def test_paths_are_tidied_unless_a_link_makes_it_another_place(tmp_path: Path) -
     (tmp_path / "link").symlink_to(tmp_path / "deep" / "real")
     assert tidy(tmp_path / "deep" / ".." / "store") == str(tmp_path / "store")
     assert tidy(tmp_path / "link" / ".." / "store") == str(tmp_path / "link" / ".." / "store")
+
+
+@pytest.mark.parametrize("key", ["001", "1", "0x1F", "1e3", "null", "true", "no", "~", "2024-01-02"])
+def test_keys_are_text_as_they_are_written(tmp_path: Path, key: str) -> None:
+    (tmp_path / "fasgen.yaml").write_text(f"sources: [{{path: a, subject_map: {{{key}: anna}}}}]\n")
+    assert load(tmp_path / "fasgen.yaml").sources[0].subject_map == {key: "anna"}
+    assert load(None, ["sources=[{path: a}]", f"sources.0.subject_map={{{key}: anna}}"]).sources[0].subject_map == {key: "anna"}
+    # A number there would be a place in a list.
+    if key not in ("1", "~"):
+        assert load(None, ["sources=[{path: a}]", f"sources.0.subject_map.{key}=anna"]).sources[0].subject_map == {key: "anna"}
+
+
+PLACES = (
+    "store={}",
+    "sources.0.path={}",
+    "sources.0.table={}",
+    "sources.0.adapter={}",
+    "crop.weights={}",
+    "generate.network={}",
+)
+
+
+@pytest.mark.parametrize("setting", PLACES)
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("s3://bucket/faces", "is an address, and fasgen reads and writes folders alone"),
+        ("hf:/owner/name", "is an address"),
+        ("https://host/x", "is an address"),
+        ("file:///data/x", "write /data/x"),
+        ("C:/data", "is a path of Windows"),
+        (r"D:\data\x", "is a path of Windows"),
+        ("~nobody-of-this-name/x", "the home folder of 'nobody-of-this-name' is not known"),
+    ],
+)
+def test_addresses_are_no_folders(setting: str, place: str, said: str) -> None:
+    key = setting.partition("=")[0]
+    with pytest.raises(ConfigError, match=re.escape(said)) as caught:
+        load(None, ["sources=[{path: a}]", setting.format(f"'{place}'")])
+    assert str(caught.value).startswith(f"{key}: ")
+
+
+def test_an_address_is_refused_with_the_line_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("seed: 1\nsources:\n  - name: a\n    path: gs://b/c\n")
+    with pytest.raises(ConfigError, match=r"c\.yaml, line 4: sources\.0\.path: 'gs://b/c' is an address"):
+        load(tmp_path / "c.yaml")
+    (tmp_path / "c.yaml").write_text("sources: gs://b/c\n")
+    with pytest.raises(ConfigError, match=r"c\.yaml, line 1: sources\.0\.path"):
+        load(tmp_path / "c.yaml")
+
+
+def test_homes_are_those_of_people_and_names_that_begin_so_are_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    for text, found in (("~", "home"), ("~/x", "home/x"), ("./~x", "~x"), ("a/~x", "a/~x"), ("./s3:/x", "s3:/x")):
+        config = load(None, [f"store='{text}'", f"sources=[{{path: '{text}', name: a, table: '{text}'}}]"])
+        assert {config.store, config.sources[0].path, config.sources[0].table} == {tmp_path / found}, text

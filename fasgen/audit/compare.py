@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _COLUMNS = ("sample_id", "variant", "status", "reason", "payload_digest")
+_SAID = ("dataset", "path", "label", "subject", "attack_type", "device", "split", "domain", "licence")
+"""What sources say of a sample."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class StageDiff:
         lost: samples that only the first has.
         status: sample to what it was and what it became, with reasons.
         bytes: samples whose product has other bytes.
+        labels: what sources say to the samples of which they say something else, with the two values of each.
         scores: columns of real numbers that moved.
         settings: dotted setting to its two values, as far as the plans differ.
     """
@@ -66,14 +69,15 @@ class StageDiff:
     lost: list[str] = field(default_factory=list)
     status: dict[str, tuple[str, str]] = field(default_factory=dict)
     bytes: list[str] = field(default_factory=list)
+    labels: dict[str, dict[str, tuple[object, object]]] = field(default_factory=dict)
     scores: list[ScoreChange] = field(default_factory=list)
     settings: dict[str, tuple[object, object]] = field(default_factory=dict)
 
     @property
     def same(self) -> bool:
-        """Whether both sides have the same rows, bytes and scores; settings do not count."""
+        """Whether both sides have the same rows, labels, bytes and scores; settings do not count."""
         there = self.first is not None and self.second is not None
-        return there and not (self.added or self.lost or self.status or self.bytes or self.scores)
+        return there and not (self.added or self.lost or self.status or self.bytes or self.labels or self.scores)
 
 
 def side(path: Path) -> list[Generation]:
@@ -108,7 +112,7 @@ def _wanted(schema: pa.Schema) -> list[str]:
 
     common = {column.name for column in COMMON}
     floats = {one.name for one in schema if one.name not in common and pa.types.is_floating(one.type)}
-    return [name for name in schema.names if name in _COLUMNS or name in floats]
+    return [name for name in schema.names if name in _COLUMNS or name in _SAID or name in floats]
 
 
 def _keys(stage: StageRows | None) -> dict[str, int]:
@@ -129,7 +133,13 @@ def _stage(name: str, left: StageRows | None, right: StageRows | None) -> StageD
     both = [key for key in mine if key in yours]
     a, b = take(left.table, (mine[key] for key in both)), take(right.table, (yours[key] for key in both))
     _fates(diff, both, a, b)
-    floats = [column for column in a.column_names if column not in _COLUMNS and column in b.column_names]
+    for column in _SAID:
+        if column in a.column_names and column in b.column_names:
+            values = zip(both, a[column].to_pylist(), b[column].to_pylist(), strict=True)
+            if changed := {key: (was, now) for key, was, now in values if was != now}:
+                diff.labels[column] = changed
+    known = {*_COLUMNS, *_SAID}
+    floats = [column for column in a.column_names if column not in known and column in b.column_names]
     for column in floats:
         change = _moved(column, both, a[column].to_numpy(zero_copy_only=False), b[column].to_numpy(zero_copy_only=False))
         if change:

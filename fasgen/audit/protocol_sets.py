@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from fasgen.csv_reader import read_csv
 from fasgen.errors import ConfigError, SourceError, StoreError
 from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.parquet import encode_table, read_table
@@ -195,19 +195,18 @@ def _with_splits(table: pa.Table, lists: Path) -> pa.Table:
     import pyarrow as pa
 
     try:
-        with lists.open(encoding="utf-8-sig", newline="") as stream:
-            records = list(csv.DictReader(stream))
-    except (OSError, ValueError, csv.Error) as error:
+        records = list(read_csv(lists, ("name", "split")))
+    except (OSError, ValueError) as error:
         raise SourceError(f"--lists {lists}: cannot be read ({error}); give a CSV file with columns name and split") from error
-    if not records or not {"name", "split"} <= records[0].keys():
+    if not records:
         raise SourceError(f"--lists {lists}: wants the columns name and split, and at least one row")
     given: dict[str, str] = {}
     for number, record in enumerate(records, start=2):
-        word = (record["split"] or "").strip().lower()
+        word = record["split"].lower()
         split = _WORDS.get(word, word)
         if split not in ("train", "dev", "test"):
             raise SourceError(f"--lists {lists}: line {number} has the split {record['split']!r}; write train, dev or test")
-        given[_stem(record["name"] or "")] = split
+        given[_stem(record["name"])] = split
     old, paths = table["split"].to_pylist(), table["path"].to_pylist()
     new = [
         given.get(_stem(path)) or given.get(PurePosixPath(_stem(path)).name) or split
@@ -217,7 +216,7 @@ def _with_splits(table: pa.Table, lists: Path) -> pa.Table:
 
 
 def _stem(path: str) -> str:
-    pure = PurePosixPath(path.strip())
+    pure = PurePosixPath(path.replace("\\", "/"))
     return str(pure.with_suffix("")) if pure.suffix else str(pure)
 
 

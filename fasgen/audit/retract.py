@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fasgen.audit.originals import Originals
+from fasgen.audit.readings import recounted
 from fasgen.audit.rewrite import exchange, restamp, rewrite, unfinished
 from fasgen.errors import StoreError
 from fasgen.manifests import atomic
@@ -211,7 +212,9 @@ def _carry_out(store: Path, tombstone: Tombstone) -> Tombstone:
         people = zip(*(table[column].to_pylist() for column in ("sample_id", "subject", "path")), strict=True)
         gone = [path is not None and retracted.is_photograph(sample, subject) for sample, subject, path in people]
         if any(gone):
-            write_sources(store, name, _Without(table, gone), read_left_out(store, name))
+            kept, lost = table.filter([not one for one in gone]), table.filter(gone)
+            reading = recounted(store, name, kept, set(lost["path"].to_pylist()))
+            write_sources(store, name, _Without(table, gone), read_left_out(store, name), reading)
     _believe(store, tombstone.stale or {})
     for path in pictures(store):
         atomic.remove(path)

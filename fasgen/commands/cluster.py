@@ -12,7 +12,7 @@ from fasgen.commands.text import table
 
 
 @click.command(short_help="Cluster the people of data sets that name none: fasgen cluster STORE.")
-@click.argument("store_argument", metavar="[STORE]", required=False, type=click.Path(path_type=Path))
+@click.argument("store_argument", metavar="[STORE]", required=False, type=options.PATH)
 @options.config_options
 @click.option(
     "--threshold",

@@ -26,12 +26,12 @@ FEW = 5
 @options.config_options
 @click.option("--format", "style", type=click.Choice(["text", "jsonl"]), default="text", show_default=True)
 def diff(first: str, second: str, config_path: Path | None, store: Path | None, style: str) -> int:
-    """Compare FIRST with SECOND: rows added and lost, other fates, other bytes, other scores, other settings.
+    """Compare FIRST with SECOND: rows added and lost, other fates, other labels, other bytes, other scores, other settings.
 
     Each is the folder of a store (then the newest generation of every stage is taken), or of one generation, or the name of a
     generation in the store, such as defake-1a2b3c4d.
 
-    Exit codes: 0 rows, bytes and scores are the same, 1 they differ, 2 refused.
+    Exit codes: 0 rows, labels, bytes and scores are the same, 1 they differ, 2 refused.
     """
     from fasgen.audit.compare import compare
 
@@ -54,10 +54,11 @@ def _side(name: str, config_path: Path | None, store: Path | None) -> list[Gener
 
 
 def _text(found: list[StageDiff]) -> Iterator[str]:
-    head = ("stage", "first", "second", "rows", "added", "lost", "fate", "bytes", "scores")
+    head = ("stage", "first", "second", "rows", "added", "lost", "fate", "labels", "bytes", "scores")
     rows = []
     for one in found:
-        counts = [len(each) for each in (one.added, one.lost, one.status, one.bytes, one.scores)]
+        relabelled = {key for changed in one.labels.values() for key in changed}
+        counts = [len(each) for each in (one.added, one.lost, one.status, relabelled, one.bytes, one.scores)]
         rows.append((one.stage, one.first or "-", one.second or "-", " / ".join(map(str, one.rows)), *counts))
     yield table(head, rows)
     for one in found:
@@ -67,6 +68,11 @@ def _text(found: list[StageDiff]) -> Iterator[str]:
             yield (
                 f"{one.stage}: {score.name}: {score.changed} changed, mean difference {score.mean:+.4g}, "
                 f"largest {score.largest:.4g} at {plain(score.sample)}"
+            )
+        for name, changed in one.labels.items():
+            key, (told, tells) = next(iter(changed.items()))
+            yield (
+                f"{one.stage}: {name}: {len(changed)} samples have another, as {plain(key)}: {plain(told)} -> {plain(tells)}"
             )
         for key, (was, became) in list(one.status.items())[:FEW]:
             yield f"{one.stage}: {plain(key)}: {plain(was)} -> {plain(became)}"
@@ -87,6 +93,11 @@ def _jsonl(found: list[StageDiff]) -> Iterator[str]:
         for score in one.scores:
             figures = {"changed": score.changed, "mean": score.mean, "largest": score.largest, "sample": score.sample}
             yield json.dumps({"stage": one.stage, "kind": "score", "name": score.name, **figures})
+        for name, changed in one.labels.items():
+            for key, (told, tells) in changed.items():
+                yield json.dumps(
+                    {"stage": one.stage, "kind": "label", "name": name, "sample": key, "first": told, "second": tells}
+                )
         for key, (was, became) in one.status.items():
             yield json.dumps({"stage": one.stage, "kind": "fate", "sample": key, "first": was, "second": became})
         for kind, keys in (("added", one.added), ("lost", one.lost), ("bytes", one.bytes)):

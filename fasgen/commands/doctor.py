@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 @options.config_options
 @click.option("--gpus", type=click.IntRange(min=0), metavar="N", help="GPUs to try; 0 for none. All there are.")
-@click.option(
-    "--image", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE", help="A picture to try too."
-)
+@click.option("--image", type=options.FILE, metavar="FILE", help="A picture to try too.")
 def doctor(settings: Sequence[str], config_path: Path | None, store: Path | None, gpus: int | None, image: Path | None) -> int:
     """Check everything that a run needs and say what to do where something is missing.
 

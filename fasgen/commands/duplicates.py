@@ -12,7 +12,7 @@ from fasgen.commands.text import table, tally
 
 
 @click.command(short_help="Report the same file, picture or person on two sides: fasgen duplicates STORE.")
-@click.argument("store_argument", metavar="[STORE]", required=False, type=click.Path(path_type=Path))
+@click.argument("store_argument", metavar="[STORE]", required=False, type=options.PATH)
 @options.config_options
 @click.option("--protocol", metavar="NAME", help="Sides of this protocol's row sets instead of the data sets' own splits.")
 @click.option("--distance", type=click.IntRange(0, 31), default=6, show_default=True, help="Bits between near pictures.")
@@ -21,7 +21,7 @@ from fasgen.commands.text import table, tally
 )
 @click.option("--same-person", type=click.FloatRange(-1, 1), default=0.8, show_default=True, help="Least cosine of one person.")
 @click.option("--limit", type=click.IntRange(min=0), default=30, show_default=True, help="Pairs shown; the file has all.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="JSON with all pairs; STORE/duplicates.json.")
+@click.option("--out", type=options.PATH, metavar="FILE", help="JSON with all pairs; STORE/duplicates.json.")
 def duplicates(
     store_argument: Path | None,
     config_path: Path | None,

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import click
 
+from fasgen.commands import options
+
 LAYOUTS, FORMS = ("full", "cross", "intra", "summary"), ("text", "csv", "latex")
 
 
 @click.command(name="eval", short_help="Metrics, tables and pictures from files of scores.")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SCORES...")
+@click.argument("files", nargs=-1, required=True, type=options.PATH, metavar="SCORES...")
 @click.option(
     "--threshold",
     default="target-eer",
@@ -28,9 +30,7 @@ LAYOUTS, FORMS = ("full", "cross", "intra", "summary"), ("text", "csv", "latex")
     "--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True, metavar="N", help="Draws for intervals."
 )
 @click.option("--seed", default=0, show_default=True, metavar="N", help="Seed of the bootstrap.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Also write all tables in all forms, and pictures, here."
-)
+@click.option("--out", type=options.PATH, metavar="DIR", help="Also write all tables in all forms, and pictures, here.")
 def evaluate(
     files: Sequence[Path],
     threshold: str,

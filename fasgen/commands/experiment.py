@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
+from fasgen.commands import options
+
 
 @click.command(short_help="Train on packed shards, score, and print the table of one file.")
-@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("config", type=options.PATH)
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--only", multiple=True, metavar="VARIANT", help="Only this variant; may be repeated. The others' runs stay.")
 @click.option(

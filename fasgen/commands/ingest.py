@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from fasgen.commands import options
+from fasgen.commands.reading import block
 from fasgen.commands.sources import counted
-from fasgen.commands.text import plain, table, tally
+from fasgen.commands.text import plain, table
 
 _SHOWN = 20
 
 
 @click.command(short_help="List a data set, as it comes off the disk, into a store.")
 @click.argument("name", required=False)
-@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.argument("path", required=False, type=options.PATH)
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 @options.config_options
 @click.option("--all", "everything", is_flag=True, help=f"Show every unknown file, not the first {_SHOWN}.")
@@ -52,10 +54,10 @@ def ingest(
     listing.write_sources(config.store)
     source, found = config.sources[0].name, next(iter(listing.scans.values()))
     click.echo(summary(config.store, source))
-    for note in found.notes:
-        click.echo(f"note: {note}")
-    if found.skipped:
-        click.echo(f"left out: {tally(found.skipped)}")
+    # Files nobody knows are told below, and all of them if wanted.
+    known_odd = tuple(one for one in found.reading.odd if one.kind != "not_known")
+    for line in block([replace(found.reading, odd=known_odd)]):
+        click.echo(line)
     for line in unknown(found.unknown, None if everything else _SHOWN):
         click.echo(line)
     click.echo(f"\n{len(found)} rows in {config.store / 'sources' / source}. To run on them, in fasgen.yaml:")

@@ -18,6 +18,26 @@ DEFAULT_CONFIG = Path("fasgen.yaml")
 """The configuration that is read where none is named."""
 
 
+class _Path(click.Path):
+    """A path, with ``~`` understood as in a configuration, and what is none refused."""
+
+    def __init__(self, **checks: bool) -> None:
+        super().__init__(path_type=Path, **checks)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from fasgen.config import place
+
+        if isinstance(value, str):
+            value = place(value, param.human_readable_name if param else "")
+            # As text, ./~x would be ~x again, which is somebody's home.
+            value = Path.cwd() / value if str(value).startswith("~") else value
+        return super().convert(value, param, ctx)
+
+
+PATH, FILE, FOLDER = _Path(), _Path(dir_okay=False), _Path(file_okay=False)
+"""Types of arguments that are paths: of whatever, and of what is to be written and is not yet there as the other."""
+
+
 def settings(command: F) -> F:
     """The trailing ``key=value`` arguments."""
     return click.argument("settings", nargs=-1, metavar="[stage=NAME] [KEY=VALUE]...")(command)
@@ -25,10 +45,9 @@ def settings(command: F) -> F:
 
 def config_options(command: F) -> F:
     """``--config`` and ``--store``."""
-    path = click.Path(path_type=Path)
-    command = click.option("--store", type=path, metavar="DIR", help="Folder of everything that is written.")(command)
+    command = click.option("--store", type=PATH, metavar="DIR", help="Folder of everything that is written.")(command)
     return click.option(
-        "--config", "config_path", type=path, metavar="FILE", help="Configuration; ./fasgen.yaml where there is one."
+        "--config", "config_path", type=PATH, metavar="FILE", help="Configuration; ./fasgen.yaml where there is one."
     )(command)
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from fasgen.commands import options
-from fasgen.commands.text import duration, plain, size, table, tally
+from fasgen.commands.reading import of_plan
+from fasgen.commands.text import duration, plain, size, table
 
 if TYPE_CHECKING:
     from fasgen.manifests.added_file import Added
@@ -150,10 +151,7 @@ def describe(plan: Plan, estimates: Sequence[Estimate]) -> str:
 
     lines = warned(warnings([one.kept for one in estimates if one.kept]))
     lines.append(f"store    {plan.store}")
-    for name, scan in plan.listing.scans.items():
-        left_out = f" (left out: {tally(scan.skipped)})" if scan.skipped else ""
-        lines.append(f"source   {name}: {len(scan)} rows from {plan.listing.places[name].root}{left_out}")
-    lines += growth(plan)
+    lines += of_plan(plan) + growth(plan)
     kind = f" {plan.resources.accelerator}" if plan.resources.accelerator else ""
     have = plan.resources
     lines.append(f"workers  {have.gpus} GPU{kind}, {have.cpus} CPU; threads a worker: {have.threads}")

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Write the rows that train, tune and test under a protocol: fasgen protocol oulu-1 STORE.")
 @click.argument("name", metavar="[NAME]", required=False)
-@click.argument("store_argument", metavar="[STORE]", required=False, type=click.Path(path_type=Path))
+@click.argument("store_argument", metavar="[STORE]", required=False, type=options.PATH)
 @options.config_options
 @click.option("--as", "aliases", multiple=True, metavar="DATASET=SOURCE", help="Which source is the data set of that name.")
 @click.option(
     "--lists",
-    type=click.Path(path_type=Path),
+    type=options.PATH,
     metavar="PATH",
     help="The folder of the data set's own lists, which outweigh the rules; or a CSV of name and split. Default: where the "
     "configured source has them.",

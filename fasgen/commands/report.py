@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Write the morning report: one HTML page and a short REPORT.md.")
-@click.argument("folder", required=False, metavar="[STORE]", type=click.Path(path_type=Path))
+@click.argument("folder", required=False, metavar="[STORE]", type=options.PATH)
 @options.config_options
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Write there, not into the store.")
+@click.option("--out", type=options.FOLDER, metavar="DIR", help="Write there, not into the store.")
 @click.option(
     "--max-size",
     type=click.FloatRange(min=1),

@@ -18,7 +18,7 @@ _SAMPLE = re.compile(r"(?P<id>[0-9a-f]{16})(?:-(?P<variant>\d{1,6}))?")
 @options.settings
 @options.config_options
 @options.resource_options
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where to write; ./reproduced/SAMPLE if not given.")
+@click.option("--out", type=options.PATH, metavar="DIR", help="Where to write; ./reproduced/SAMPLE if not given.")
 def reproduce(
     sample: str,
     settings: Sequence[str],

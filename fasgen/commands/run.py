@@ -14,6 +14,7 @@ import click
 
 from fasgen.commands import options
 from fasgen.commands.plan import describe, growth, make_plan, say_left, warned
+from fasgen.commands.reading import of_plan
 from fasgen.commands.text import duration
 
 if TYPE_CHECKING:
@@ -75,8 +76,8 @@ def run(
 
         click.echo(describe(plan, estimate(plan, probing=False)))
         return 0
-    for note in plan.notes():
-        click.echo(f"note: {note}", err=True)
+    for line in [*of_plan(plan), *(f"note: {note}" for note in plan.notes())]:
+        click.echo(line, err=True)
     return carry_out(context, plan, request, engine, sheet=True)
 
 

@@ -12,7 +12,7 @@ from fasgen.commands import options
 @click.command(short_help="Paint the samples that a filter keeps: fasgen sheet 'brisque > 55' --out blurred.png")
 @click.argument("filter_text", metavar="[FILTER]", default="true")
 @options.config_options
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", required=True, help="The PNG to write.")
+@click.option("--out", type=options.FILE, metavar="FILE", required=True, help="The PNG to write.")
 @click.option("--limit", type=click.IntRange(1, 2000), default=48, show_default=True, help="Most samples.")
 @click.option("--figures", metavar="A,B,...", help="Columns that the captions tell; else a few scores.")
 @click.option("--across", type=click.IntRange(1, 20), default=2, show_default=True, help="Samples side by side.")

@@ -29,7 +29,7 @@ BRIEF = ("stage", "sample_id", "status", "reason", "label", "path", "detail")
 @click.option("--columns", metavar="A,B,...", help="Columns to show; in a table a few and those of FILTER, else all.")
 @click.option("--limit", type=click.IntRange(min=0), help="Most rows; 50 in a table, otherwise all.")
 @click.option("--format", "style", type=click.Choice(["table", "jsonl", "csv", "parquet"]), default="table", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write there instead of to the screen.")
+@click.option("--out", type=options.PATH, metavar="FILE", help="Write there instead of to the screen.")
 def show(
     filter_text: str,
     config_path: Path | None,
@@ -101,7 +101,7 @@ def _jsonl(rows: pa.Table) -> bytes:
 
 def _csv(rows: pa.Table) -> bytes:
     stream = io.StringIO(newline="")
-    writer = csv.writer(stream)
+    writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(rows.column_names)
     for record in _records(rows):
         writer.writerow([json.dumps(value) if isinstance(value, list) else value for value in record.values()])

@@ -18,7 +18,7 @@ HEADER = ("data set", "split", "videos", "pictures", "frames", "subjects", "live
 
 
 @click.command(short_help="Count the data sets of a store beside the published figures.")
-@click.argument("where", metavar="[STORE]", required=False, type=click.Path(path_type=Path))
+@click.argument("where", metavar="[STORE]", required=False, type=options.PATH)
 @options.config_options
 def sources(where: Path | None, config_path: Path | None, store: Path | None) -> None:
     """Count every listed data set by split: files, frames, subjects, live and spoof by family, frames without a face.

@@ -12,6 +12,7 @@ import click
 
 from fasgen.commands import options
 from fasgen.commands.plan import warned
+from fasgen.commands.reading import block
 from fasgen.commands.text import plain, size, table, tally
 
 
@@ -19,18 +20,18 @@ from fasgen.commands.text import plain, size, table, tally
 @options.config_options
 @click.option("--all", "everything", is_flag=True, help="Show older generations too, the newest of each stage first.")
 def status(config_path: Path | None, store: Path | None, everything: bool) -> None:
-    """Show every stage's current generation, since when it is current, in what it differs from the one before, and how the
-    last run ended.
+    """Show what was read of the sources and what is odd in them; every stage's current generation, since when it is current and
+    in what it differs from the one before; and how the last run ended.
     """
+    from fasgen.audit.readings import readings
     from fasgen.manifests.added_file import read_added
     from fasgen.manifests.plan_file import read_current
     from fasgen.manifests.yields import read_yields, warnings
 
     found = options.find_store(config_path, store)
     folders = in_order(found, everything=everything)
-    for line in warned(warnings(read_yields(in_order(found)))):
+    for line in [*warned(warnings(read_yields(in_order(found)))), f"store    {found}", *block(readings(found)), ""]:
         click.echo(line)
-    click.echo(f"store  {found}")
     dates = {one.folder: one.since for listed in read_current(found).values() for one in listed}
     added: Counter[int] = Counter()
     for one in read_added(found):

@@ -13,7 +13,7 @@ from fasgen.commands import options
 @click.command(short_help="Train a network; `fasgen stages` lists them.")
 @click.argument("name")
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--config", "config_path", type=click.Path(path_type=Path), metavar="FILE", help="Configuration; ./fasgen.yaml.")
+@click.option("--config", "config_path", type=options.PATH, metavar="FILE", help="Configuration; ./fasgen.yaml.")
 @click.option(
     "--gpus", type=click.IntRange(min=0), metavar="N", help="GPUs, one rank each; 0 trains on the CPU. All there are."
 )
@@ -23,8 +23,8 @@ from fasgen.commands import options
 def train(name: str, settings: Sequence[str], config_path: Path | None, gpus: int | None, ranks: int) -> None:
     """Train NAME, or go on where a checkpoint lies in its folder.
 
-    It says what is trained on what, and how long it takes; curve, sheets and checkpoints lie in the folder, the finished weights
-    in final/ below it.
+    It says what is trained on what, and how long it takes; curve, sheets and checkpoints lie in the folder, the finished
+    weights in final/ below it.
 
     Keys are those of the training: `fasgen train dfg steps=100000 faces.path=photos` sets train.dfg.steps and
     train.dfg.faces.path.

@@ -4,8 +4,9 @@ Later wins: defaults of the stages, then the preset, then the file, then the ove
 wrong type or a value out of range is refused with the key, what it wants, and where it was written.
 """
 
+from fasgen.config.anchors import place
 from fasgen.config.complaints import nearest
 from fasgen.config.loading import canonical, digest, load, preset_names
 from fasgen.config.root import Budget, Config, root_model
 
-__all__ = ["Budget", "Config", "canonical", "digest", "load", "nearest", "preset_names", "root_model"]
+__all__ = ["Budget", "Config", "canonical", "digest", "load", "nearest", "place", "preset_names", "root_model"]

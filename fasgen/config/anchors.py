@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+from fasgen.config.document import Key
+from fasgen.config.overrides import dotted
 from fasgen.config.shapes import Shape
+from fasgen.errors import ConfigError
 
 CARRIED = "embedded"
 """The word for weights that come with fasgen."""
 
 
-def anchor(value: Any, shape: Shape | None, folder: Path) -> Any:
+_ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<rest>/+.*|\\.*)", re.DOTALL)
+
+
+def anchor(value: Any, shape: Shape | None, folder: Path, key: Key = (), told: Callable[[Key], str] = dotted) -> Any:
     """``value`` with every relative path in it joined to ``folder``.
 
     Paths are the values of fields declared as ``Path``, and those of text fields whose default is `CARRIED`: weights, by
     that word or by their place. Words that a field allows as literals are left. ``~`` is the home folder. Links are not
     resolved.
+
+    Args:
+        value: a part of a configuration, as YAML gives it.
+        shape: what the field wants there; None where there is no such field.
+        folder: what relative paths are relative to.
+        key: where the part stands.
+        told: from a key, what to call it in messages.
+
+    Raises:
+        ConfigError: what stands for a path is an address, or begins with the home folder of nobody.
     """
     if shape is None:
         return value
     if isinstance(value, dict):
-        return {key: anchor(item, shape.below(key), folder) for key, item in value.items()}
+        return {name: anchor(item, shape.below(name), folder, (*key, name), told) for name, item in value.items()}
     if isinstance(value, list):
-        return [anchor(item, shape.below(position), folder) for position, item in enumerate(value)]
+        return [anchor(item, shape.below(position), folder, (*key, position), told) for position, item in enumerate(value)]
     if not isinstance(value, str):
         return value
     alternatives = list(shape.alternatives())
@@ -34,7 +52,39 @@ def anchor(value: Any, shape: Shape | None, folder: Path) -> Any:
         return value
     if not weights and not any(one.annotation is Path for one in alternatives):
         return value
-    return tidy((folder / Path(value).expanduser()).absolute())
+    return tidy((folder / place(value, told(key))).absolute())
+
+
+def place(text: str, what: str = "") -> Path:
+    """The path that a text stands for, ``~`` and ``~name`` at its beginning being home folders.
+
+    Args:
+        text: as it was written; ``./~x`` is a folder of that name.
+        what: what it is a value of, for messages.
+
+    Raises:
+        ConfigError: it is an address, or there is no such home folder.
+    """
+    told = f"{what}: " if what else ""
+    address = _ADDRESS.fullmatch(text)
+    if address and len(address["scheme"]) == 1:
+        raise ConfigError(f"{told}{text!r} is a path of Windows: write it as this system has it, for example /mnt/c/...")
+    if address and address["scheme"].lower() == "file":
+        raise ConfigError(f"{told}{text!r} is an address, and a path is wanted: write /{address['rest'].lstrip('/')}")
+    if address:
+        raise ConfigError(
+            f"{told}{text!r} is an address, and fasgen reads and writes folders alone: copy it to a disk or mount it, and give "
+            "that folder"
+        )
+    if not text.startswith("~"):
+        return Path(text)
+    name = text.partition("/")[0]
+    if (home := os.path.expanduser(name)) == name:  # noqa: PTH111 (pathlib raises, and takes ./~x for ~x)
+        who = f"of {name[1:]!r} " if name[1:] else ""
+        raise ConfigError(
+            f"{told}{text!r}: the home folder {who}is not known; write the path out, or ./{name} for such a folder"
+        )
+    return Path(home + text[len(name) :])
 
 
 def tidy(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,18 @@ class Document:
     data: dict[str, Any]
     lines: dict[Key, int] = field(default_factory=dict)
 
+    def told(self, key: Key) -> str:
+        """What to call the value at ``key``: the file, the line and the key, as far as they are known."""
+        near = next((key[:end] for end in range(len(key), 0, -1) if key[:end] in self.lines), None)
+        where = f"{self.name}, line {self.lines[near]}: " if near else ""
+        return where + ".".join(map(str, key))
+
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader with the scalars of YAML 1.2: ``no`` and ``on`` are text, ``1e-3`` is a number, ``010`` is ten."""
+    """The safe loader with the scalars of YAML 1.2: ``no`` and ``on`` are text, ``1e-3`` is a number, ``010`` is ten.
+
+    Keys are text as they are written: ``001`` is no number there, nor ``null`` nothing.
+    """
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (PyYAML's own protocol)
 
@@ -40,6 +50,12 @@ class _Loader(yaml.SafeLoader):
             # Aliases let a few lines stand for gigabytes, or for themselves.
             raise yaml.composer.ComposerError(None, None, "aliases (*name) are not supported", self.peek_event().start_mark)  # type: ignore[no-untyped-call]
         return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                key.tag = "tag:yaml.org,2002:str"
+        return super().construct_mapping(node, deep)
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         text = str(node.value)

@@ -110,7 +110,7 @@ def load(path: Path | Mapping[str, Any] | None, overrides: Sequence[str] = ()) -
     preset = _preset(name)
     shape, here = Shape(root), Path.cwd()
     folder = path.parent if isinstance(path, Path) else here
-    tree = merge(_spread(preset.data), anchor(_spread(given.data), shape, folder))
+    tree = merge(_spread(preset.data), anchor(_spread(given.data), shape, folder, told=given.told))
     for key, value in settings:
         put(tree, key, value)
         tree = _spread(tree)
@@ -148,7 +148,7 @@ def _anchor_at(tree: dict[str, Any], key: Key, shape: Shape | None, folder: Path
         if not isinstance(here, dict | list):
             return
     last = key[-1]
-    here[last] = anchor(here[last], shape.below(last) if shape else None, folder)
+    here[last] = anchor(here[last], shape.below(last) if shape else None, folder, key)
 
 
 def canonical(config: Config) -> bytes:

@@ -29,7 +29,8 @@ def parse_override(text: str) -> tuple[Key, Any]:
         raise ConfigError(
             f"{dotted}: {raw!r} is not a YAML value; put text with special characters in quotes: {dotted}='\"...\"'"
         ) from error
-    return tuple(int(part) if part.isdecimal() else part for part in dotted.split(".")), value
+    # 001 is no position in a list but may be somebody's name in a map.
+    return tuple(int(part) if part.isdecimal() and str(int(part)) == part else part for part in dotted.split(".")), value
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

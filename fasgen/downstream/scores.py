@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fasgen.csv_reader import read_csv
 from fasgen.errors import SourceError
 
 REQUIRED = ("label", "score")
@@ -116,14 +117,9 @@ def write_scores(path: Path, rows: Sequence[Score]) -> None:
 
 def _csv(path: Path) -> list[Mapping[str, Any]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows: list[Mapping[str, Any]] = list(reader)
-            names = reader.fieldnames or ()
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        return list(read_csv(path, REQUIRED))
+    except (OSError, ValueError) as error:
         raise SourceError(f"{path}: cannot be read as CSV: {error}") from None
-    _check(path, names)
-    return rows
 
 
 def _parquet(path: Path) -> list[Mapping[str, Any]]:

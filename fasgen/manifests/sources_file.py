@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fasgen.errors import StoreError
 from fasgen.manifests import atomic
@@ -23,6 +24,7 @@ _PART = 1_000_000
 _DIGEST = "digest"
 _LISTING = "files.sha256"
 _LEFT_OUT = "left-out.tsv"
+_READING = "reading.json"
 
 
 def folder_of(store: Path, name: str) -> Path:
@@ -42,7 +44,11 @@ def blank(row: Mapping[str, Scalar]) -> dict[str, Scalar]:
 
 
 def write_sources(
-    store: Path, name: str, rows: Iterable[Mapping[str, Scalar] | FileRows], left_out: Mapping[str, str] | None = None
+    store: Path,
+    name: str,
+    rows: Iterable[Mapping[str, Scalar] | FileRows],
+    left_out: Mapping[str, str] | None = None,
+    reading: Mapping[str, Any] | None = None,
 ) -> str:
     """Write a source's listing, a million rows a file, replacing the one before as a whole.
 
@@ -53,6 +59,7 @@ def write_sources(
         name: name of the source.
         rows: values by the names of ``COLUMNS``, what is missing is null; or rows by file. They are gone through twice.
         left_out: files of the source that nobody knows, and why: a line each in ``left-out.tsv``.
+        reading: what was read of the source, in figures, and what is odd in it: plain JSON, in ``reading.json``.
 
     Returns:
         SHA-256 over the rows themselves, independent of how the files are encoded.
@@ -66,8 +73,11 @@ def write_sources(
     for some in texts(found):
         total.update(some)
     digest = total.hexdigest()
-    unknown = "".join(f"{text(path)}\t{text(why)}\n" for path, why in sorted((left_out or {}).items()))
-    if _is_there(folder, digest, unknown):
+    beside = {
+        _LEFT_OUT: "".join(f"{text(path)}\t{text(why)}\n" for path, why in sorted((left_out or {}).items())),
+        _READING: json.dumps(reading, indent=1, ensure_ascii=True) + "\n" if reading else "",
+    }
+    if _is_there(folder, digest, beside):
         return digest
     try:
         atomic.clean(folder.parent, name)
@@ -76,8 +86,9 @@ def write_sources(
             for number, part in enumerate(_parts(found)):
                 (tmp / f"{number:05d}.parquet").write_bytes(encode_table(part.table()))
             (tmp / _DIGEST).write_text(digest + "\n", "ascii")
-            if unknown:
-                (tmp / _LEFT_OUT).write_text(unknown, "utf-8")
+            for file, written in beside.items():
+                if written:
+                    (tmp / file).write_text(written, "utf-8")
             lines = "".join(f"{atomic.file_digest(path)}  {path.name}\n" for path in sorted(tmp.iterdir()))
             (tmp / _LISTING).write_text(lines, "ascii")
             atomic.fsync_tree(tmp)
@@ -106,17 +117,35 @@ def _parts(rows: Iterable[FileRows]) -> Iterator[Part]:
     yield part
 
 
-def _is_there(folder: Path, digest: str, unknown: str) -> bool:
-    stored, listed = folder / _DIGEST, folder / _LEFT_OUT
-    if not stored.is_file() or stored.read_text("ascii", "replace").strip() != digest:
-        return False
-    return (listed.read_text("utf-8", "replace") if listed.is_file() else "") == unknown
+def _is_there(folder: Path, digest: str, beside: Mapping[str, str]) -> bool:
+    return _held(folder / _DIGEST).strip() == digest and all(_held(folder / file) == text for file, text in beside.items())
+
+
+def _held(file: Path) -> str:
+    return file.read_text("utf-8", "replace") if file.is_file() else ""
+
+
+def read_reading(store: Path, name: str) -> dict[str, Any] | None:
+    """What was read of a source, as its listing has it; None where it was written before there was such a record.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    path = folder_of(store, name) / _READING
+    try:
+        document = json.loads(path.read_bytes())
+        if not isinstance(document, dict):
+            raise ValueError("not a JSON object")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: is damaged ({error}): remove {path.parent}, `fasgen run` writes it again") from None
+    return document
 
 
 def read_left_out(store: Path, name: str) -> dict[str, str]:
     """Files of a source that nobody knows, escaped, and why, as its listing has them."""
-    listed = folder_of(store, name) / _LEFT_OUT
-    lines = listed.read_text("utf-8", "replace").split("\n") if listed.is_file() else []
+    lines = _held(folder_of(store, name) / _LEFT_OUT).split("\n")
     return {path: why for path, _, why in (line.partition("\t") for line in lines) if path}
 
 

@@ -126,9 +126,9 @@ class Listing:
         self.write_sources(store)
 
     def write_sources(self, store: Path) -> None:
-        """Put every source's rows into the store, and give none of them a place yet."""
+        """Put every source's rows into the store, and what was read of it; rows get their places when a run is begun."""
         for name, found in self.scans.items():
-            write_sources(store, name, _ByFile(found), found.unknown)
+            write_sources(store, name, _ByFile(found), found.unknown, found.reading.document())
 
 
 @dataclass(frozen=True)

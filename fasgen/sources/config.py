@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fasgen.sources.sampling import Sampling
+from fasgen.sources.words import reads_as_missing
 
 FIELDS = ("label", "subject", "attack_type", "device", "split")
 """What a path, a table or a default can say of a file."""
@@ -61,6 +62,13 @@ class Limits(BaseModel):
     min_side: int = Field(default=16, ge=1, le=65_535, description="shorter side below which a picture is too small, px")
     max_bytes: int = Field(default=1 << 29, ge=1, description="largest still image file, bytes (videos are streamed)")
     max_frames: int = Field(default=200_000, ge=1, description="longest video, decoded frames")
+    bits: int | None = Field(
+        default=None,
+        ge=8,
+        le=16,
+        description="bits that pictures of 16 bits use, the lower ones, as infrared cameras do; null: of each picture by its "
+        "largest level, 8, 10, 12, 14 or 16: say it where a dark picture of a camera must not become brighter than the others",
+    )
     background: tuple[Level, Level, Level] = Field(default=(0, 0, 0), description="RGB under transparent pixels")
     profiles: Literal["cmyk", "all"] = Field(
         default="cmyk",
@@ -161,6 +169,16 @@ class SourceConfig(BaseModel):
                 raise ValueError(
                     f"no named group in {text!r}; name at least one of {', '.join(FIELDS)}, as in (?P<label>live|spoof)"
                 )
+        return value
+
+    @field_validator("subject", "attack_type", "device", "subject_map", "attack_type_map", "device_map")
+    @classmethod
+    def _names(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        # {NA: NA} says that a word which reads as missing is somebody's name.
+        named = value.items() if isinstance(value, dict) else [("", value)]
+        for found, text in named:
+            if text is not None and reads_as_missing(text) and not (found and reads_as_missing(found)):
+                raise ValueError(f"{text!r} reads as missing, and what is not known has no name: leave it out")
         return value
 
     @field_validator("rotate")

@@ -20,6 +20,7 @@ from PIL import Image, ImageCms
 from fasgen.records import Reason
 from fasgen.sources.config import Limits
 from fasgen.sources.failure import SampleError, describe
+from fasgen.sources.levels import eight_bits, wide_colours
 
 if TYPE_CHECKING:
     from fasgen.stages.stage import RGB
@@ -29,6 +30,7 @@ Image.MAX_IMAGE_PIXELS = None
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\..*")
 
 _ORIENTATION = 0x0112
+_END = b"\xff\xd9"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8", "JPEG"),
@@ -67,7 +69,7 @@ def sniff_image(head: bytes) -> str | None:
 def decode_image(data: bytes, limits: Limits) -> RGB:
     """Decode the first picture of a file.
 
-    Grey is repeated, 16 bits keep their upper 8 (so that widened 8-bit pictures come back exactly), CMYK goes through its
+    Grey is repeated, of 16 bits the upper 8 that are used are kept (`fasgen.sources.levels`), CMYK goes through its
     ICC profile where it has a valid one, transparency is laid over ``limits.background``, EXIF orientation is applied.
 
     Args:
@@ -97,6 +99,8 @@ def decode_image(data: bytes, limits: Limits) -> RGB:
 
 
 def _decode(data: bytes, kind: str, limits: Limits) -> RGB:
+    if kind == "JPEG":
+        data = _ended(data)
     with Image.open(io.BytesIO(data), formats=["JPEG", "MPO"] if kind == "JPEG" else [kind]) as image:
         check_size(*image.size, limits)
         if kind == "JPEG":
@@ -105,7 +109,7 @@ def _decode(data: bytes, kind: str, limits: Limits) -> RGB:
             if kind == "PNG":
                 _check_png(data)
             image.load()
-            rgb = _to_rgb(image, limits)
+            rgb = _to_rgb(data, image, limits)
         return upright(rgb, _orientation(image))
 
 
@@ -129,7 +133,7 @@ def upright(image: NDArray[np.uint8], orientation: int) -> RGB:
         orientation: 1 to 8; anything else counts as 1.
 
     Returns:
-        the picture as it is to be seen; W x H x 3 for 5 to 8. Contiguous.
+        the picture as it is to be seen; W x H x 3 for 5 to 8. Contiguous and writable.
     """
     if orientation in (5, 6, 7, 8):
         image = image.transpose(1, 0, 2)
@@ -137,7 +141,8 @@ def upright(image: NDArray[np.uint8], orientation: int) -> RGB:
         image = image[:, ::-1]
     if orientation in (3, 4, 7, 8):
         image = image[::-1]
-    return np.ascontiguousarray(image)
+    # What shows Pillow's own memory cannot be written to, and torch complains of that on every terminal.
+    return np.require(image, requirements=["C", "W"])
 
 
 def _orientation(image: Image.Image) -> int:
@@ -155,22 +160,47 @@ def _jpeg(data: bytes, image: Image.Image, limits: Limits) -> RGB:
     if pixels.shape[:2] != (image.height, image.width):
         raise ValueError(f"headers disagree on the size: {image.width} x {image.height}, {pixels.shape[1]} x {pixels.shape[0]}")
     if colours == "CMYK" or (limits.profiles == "all" and image.info.get("icc_profile")):
-        return _to_rgb(image, limits)
+        return _to_rgb(data, image, limits)
     return pixels
 
 
-def _to_rgb(image: Image.Image, limits: Limits) -> RGB:
-    if image.mode.startswith("I;16"):
-        return _repeat((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
-    if image.mode == "I" and image.format in ("PNG", "PPM", "JPEG2000"):
-        return _repeat((np.clip(np.asarray(image), 0, 65_535) >> 8).astype(np.uint8))
+def _ended(data: bytes) -> bytes:
+    """A JPEG with the mark of its end, which cameras that stream leave out.
+
+    It is added where all colours lie in one sequential scan: of such a picture the decoder knows whether all of it was there.
+    """
+    if data.endswith(_END):
+        return data
+    at, colours = 2, 0
+    while data[at : at + 1] == b"\xff" and at + 4 <= len(data):
+        mark, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        if mark == 0xFF:
+            at += 1
+            continue
+        if mark in (0xC0, 0xC1):
+            colours = data[at + 9] if at + 9 < len(data) else 0
+        elif mark == 0xDA:
+            whole = at + 4 < len(data) and 0 < colours == data[at + 4]
+            missing = data.find(_END, at) < 0
+            return data + (_END[1:] if data.endswith(b"\xff") else _END) if whole and missing else data
+        at += 2 + length
+    return data
+
+
+def _to_rgb(data: bytes, image: Image.Image, limits: Limits) -> RGB:
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM", "JPEG2000")):
+        return _repeat(eight_bits(np.clip(np.asarray(image), 0, 65_535).astype(np.uint16), limits.bits))
     if image.mode in ("I", "F"):
         raise SampleError(
             Reason.NOT_MEDIA, f"{image.format} of 32-bit numbers has no defined white; convert it to 8 or 16 bits"
         )
     if image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info:
-        return _over(np.asarray(image.convert("RGBA")), limits.background)
-    return np.asarray(_profiled(image, limits) or image.convert("RGB"))
+        rgba = np.asarray(image.convert("RGBA"))
+        wide = wide_colours(data, image, rgba, limits.bits)
+        return _over(rgba if wide is None else np.dstack([wide, rgba[:, :, 3]]), limits.background)
+    rgb = np.asarray(_profiled(image, limits) or image.convert("RGB"))
+    wide = wide_colours(data, image, rgb, limits.bits)
+    return rgb if wide is None else wide
 
 
 def _repeat(grey: NDArray[np.uint8]) -> RGB:

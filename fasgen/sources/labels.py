@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import os
 import re
-from collections.abc import Iterable, Mapping
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 from typing import get_args
 
 from fasgen.errors import SourceError
-from fasgen.sources.config import DETAILS, FIELDS, Label, SourceConfig, Split
+from fasgen.sources.config import FIELDS, Label, SourceConfig, Split
+from fasgen.sources.label_table import read_table
+from fasgen.sources.odd import Oddities
 from fasgen.sources.paths import escape
-
-LABELS = {
-    **dict.fromkeys(("live", "real", "genuine", "bonafide", "bona_fide", "bona-fide", "bona fide"), "live"),
-    **dict.fromkeys(("spoof", "attack", "fake"), "spoof"),
-    "unknown": "unknown",
-}
-SPLITS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("dev", "devel", "development", "val", "valid", "validation"), "dev"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
+from fasgen.sources.words import LABELS, SPLITS, reads_as_missing
 
 _KNOWN = 1 << 16
 
@@ -56,23 +47,23 @@ class Labeller:
 
     Attributes:
         table: what the table says, by relative path; empty without a table.
-        unmatched: number of labelled files that no pattern and no table row said anything of.
+        odd: takes files that no pattern and no row of the table said anything of, and words that read as missing.
     """
 
-    def __init__(self, config: SourceConfig) -> None:
+    def __init__(self, config: SourceConfig, odd: Oddities | None = None) -> None:
         self._config = config
         compiled = [re.compile(text) for text in config.patterns]
         self._patterns = [(p, [(name, name.rstrip("0123456789")) for name in sorted(p.groupindex)]) for p in compiled]
-        self._maps: dict[str, Mapping[str, str | None]] = {
-            "label": config.label_map,
-            "subject": config.subject_map,
-            "attack_type": config.attack_type_map,
-            "device": config.device_map,
-            "split": config.split_map,
+        self._maps: dict[str, dict[str, str | None]] = {
+            field: {_composed(found): meant for found, meant in getattr(config, f"{field}_map").items()} for field in FIELDS
         }
         self.table = read_table(config.table, config.path) if config.table else {}
-        self.unmatched = 0
-        self._known: dict[tuple[tuple[str, str], ...], Labels] = {}
+        self.odd = odd or Oddities()
+        self._kind = "no_pattern" if config.patterns else "not_listed" if config.table else ""
+        self._counted = [0] * len(compiled)
+        self._unused = {field for field, meant in self._maps.items() if meant}
+        self._absent: Counter[tuple[str, str]] = Counter()
+        self._known: dict[tuple[tuple[tuple[str, str], ...], ...], tuple[Labels, tuple[tuple[str, str], ...]]] = {}
 
     def __call__(self, path: str) -> Labels:
         """Label one file.
@@ -85,16 +76,59 @@ class Labeller:
         """
         found = self._from_patterns(path)
         listed = self.table.get(path)
-        if not found and listed is None:
-            self.unmatched += 1
-        found.update(listed or {})
+        if self._kind and not found and listed is None:
+            self.odd.see(self._kind, escape(path))
         # Folders have few kinds of files and many of each.
-        said = tuple(found.items())
-        if said not in self._known:
+        said = (tuple(found.items()), tuple(listed.items()) if listed else ())
+        known = self._known.get(said)
+        if known is None:
             if len(self._known) >= _KNOWN:
                 self._known.clear()
-            self._known[said] = self._labels(found, path)
-        return self._known[said]
+            absent = tuple(one for part in said for one in part if self._is_absent(*one))
+            values = {field: text for part in said for field, text in part if (field, text) not in absent}
+            known = self._known[said] = self._labels(values, path), absent
+        labels, absent = known
+        if absent:
+            self._absent.update(absent)
+        return labels
+
+    def finish(self, examples: Sequence[str]) -> None:
+        """Tell what was odd, when all files have been labelled.
+
+        Args:
+            examples: relative paths of some of them, for the message.
+
+        Raises:
+            SourceError: a pattern matches no file.
+        """
+        for number, pattern in enumerate(self._config.patterns):
+            if not self._counted[number]:
+                raise SourceError(self._fits_nothing(number, pattern, examples))
+        for (field, text), count in self._absent.most_common():
+            self.odd.see("missing", text, f"{field} of {count:,} files" if count > 1 else field, count)
+        for field in FIELDS:
+            if field in self._unused:
+                self.odd.see("idle", ", ".join(self._maps[field]), f"{field}_map")
+
+    def _fits_nothing(self, number: int, pattern: str, examples: Sequence[str]) -> str:
+        told = f"source {self._config.name}: the pattern {pattern!r} "
+        own = re.compile(pattern)
+        if before := next((path for path in examples if own.search(path)), None):
+            return f"{told}never counts: {escape(before)!r} is matched by one before it; put it first, or take it out"
+        loose = re.compile(pattern, re.IGNORECASE)
+        near = next((path for path in examples if loose.search(path)), None)
+        change = "put (?i) at its beginning, so that case does not count" if near else "mend it, or take it out"
+        return (
+            f"{told}matches no file below {self._config.path}, for example not {escape(near or examples[0])!r}: it is searched "
+            f"in the path relative to that folder; {change}"
+        )
+
+    def _is_absent(self, field: str, text: str) -> bool:
+        return (
+            reads_as_missing(text)
+            and text not in self._maps.get(field, ())
+            and not (field == "label" and text.lower() in LABELS)
+        )
 
     def _labels(self, found: Mapping[str, str], path: str) -> Labels:
         values = {field: self._value(field, found.get(field), path) for field in FIELDS}
@@ -116,13 +150,15 @@ class Labeller:
         )
 
     def _from_patterns(self, path: str) -> dict[str, str]:
-        for pattern, groups in self._patterns:
-            match = pattern.search(path)
+        composed = path if path.isascii() else _composed(path)
+        for number, (pattern, groups) in enumerate(self._patterns):
+            match = pattern.search(composed)
             if match:
+                self._counted[number] += 1
                 found: dict[str, str] = {}
                 for name, field in groups:
                     if text := match[name]:
-                        found[field] = f"{found[field]}-{text}" if field in found else text
+                        found[field] = _joined(found[field], text) if field in found else text
                 return found
         return {}
 
@@ -133,6 +169,7 @@ class Labeller:
         found = _printable(found) or found
         mapped = self._maps[field]
         if found in mapped:
+            self._unused.discard(field)
             return mapped[found]
         if field not in ("label", "split"):
             return found
@@ -146,70 +183,19 @@ class Labeller:
         return known
 
 
-def read_table(file: Path, root: Path) -> dict[str, dict[str, str]]:
-    """Read a CSV or parquet file of labels.
-
-    Args:
-        file: the table; a column ``path`` and any of the names in ``FIELDS`` and ``DETAILS``. Other columns are ignored.
-        root: the source's folder; absolute paths in the table are taken relative to it.
-
-    Returns:
-        the non-empty values by relative path, in the table's order.
-
-    Raises:
-        SourceError: the file is missing or no table, has no column ``path``, names a path twice or one outside of ``root``.
-    """
-    try:
-        records = list(_parquet(file) if file.suffix.lower() in (".parquet", ".pq") else _csv(file))
-    except (OSError, ValueError, csv.Error) as error:
-        raise SourceError(f"table {file} cannot be read: {error}; give a CSV or parquet file with a column 'path'") from error
-    table: dict[str, dict[str, str]] = {}
-    for number, record in enumerate(records, start=1):
-        path = _relative(record.get("path") or "", root)
-        if path is None:
-            raise SourceError(f"table {file}: row {number} names {record.get('path')!r}, which is not a path below {root}")
-        if path in table:
-            raise SourceError(f"table {file}: row {number} names {escape(path)!r} a second time; keep one row a file")
-        table[path] = {field: text for field in (*FIELDS, *DETAILS) if (text := (record.get(field) or "").strip())}
-    return table
+def _composed(text: str) -> str:
+    """Text with its letters composed (NFC), so that a name is not two for having come from two machines."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
-def _relative(path: str, root: Path) -> str | None:
-    pure = PurePosixPath(path)
-    if pure.is_absolute():
-        base = PurePosixPath(os.fspath(root.absolute()))
-        if not pure.is_relative_to(base):
-            return None
-        pure = pure.relative_to(base)
-    return None if not pure.parts or ".." in pure.parts else str(pure)
-
-
-def _csv(file: Path) -> Iterable[dict[str, str | None]]:
-    with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-        reader = csv.DictReader(stream)
-        if "path" not in (reader.fieldnames or ()):
-            raise ValueError(f"no column 'path' among {', '.join(reader.fieldnames or ()) or 'no columns'}")
-        for record in reader:
-            yield {key: value for key, value in record.items() if isinstance(key, str) and isinstance(value, str)}
-
-
-def _parquet(file: Path) -> Iterable[dict[str, str | None]]:
-    import pyarrow.parquet
-
-    table = pyarrow.parquet.read_table(file)
-    if "path" not in table.column_names:
-        raise ValueError(f"no column 'path' among {', '.join(table.column_names)}")
-    wanted = [name for name in ("path", *FIELDS, *DETAILS) if name in table.column_names]
-    for record in table.select(wanted).to_pylist():
-        yield {key: _text(value) for key, value in record.items()}
+def _joined(first: str, second: str) -> str:
+    """Two parts of a value; where one of them reads as missing, all of it does."""
+    return next((part for part in (first, second) if reads_as_missing(part)), f"{first}-{second}")
 
 
 def _printable(text: str | None) -> str | None:
-    return escape(text) if text and not text.isprintable() else text or None
-
-
-def _text(value: object) -> str | None:
-    # Data frames turn integer columns with gaps into floats: subject 7.0 is subject 7.
-    if isinstance(value, float):
-        return None if value != value else str(int(value)) if value.is_integer() else str(value)
-    return os.fsdecode(value) if isinstance(value, bytes) else None if value is None else str(value)
+    """Text on one line, without blanks around it."""
+    if not text:
+        return None
+    text = _composed(text).strip()
+    return (text if text.isprintable() else escape(text)) or None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from array import array
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -12,7 +13,9 @@ from itertools import accumulate
 from typing import Any, Literal, NamedTuple, overload
 
 from fasgen.records import Scalar
+from fasgen.sources.odd import Odd
 from fasgen.sources.paths import sample_id, sample_ids
+from fasgen.sources.reading import Reading, count
 
 TakenOut = Callable[[str, str | None], bool]
 """From a row's sample id and subject: whether the person was taken out of the store."""
@@ -193,21 +196,17 @@ class Scan(LazyRows):
         files: the files, in order.
         skipped: why files are no rows, with counts: ``hidden``, ``not media: .txt``, ``excluded``, ``not in the table``,
             ``not a regular file``, ``symbolic link``.
-        missing: escaped paths that the table lists and the disk does not have; each is a row all the same.
-        unlisted: files on disk that the table does not list (0 without a table).
-        unmatched: files that neither a pattern nor the table said anything of, so that only defaults apply.
         unknown: escaped paths of files that the adapter knows nothing of, and why; none of them is a row.
         notes: what a user should know of the data set's own lists and boxes.
+        odd: what a user would want to look at before anything is made of the rows.
         taken_out: whose rows are blank; None: nobody's.
     """
 
     files: tuple[SourceFile, ...]
     skipped: dict[str, int]
-    missing: tuple[str, ...] = ()
-    unlisted: int = 0
-    unmatched: int = 0
     unknown: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    odd: tuple[Odd, ...] = ()
     taken_out: TakenOut | None = None
 
     def __iter__(self) -> Iterator[SourceRow]:
@@ -219,6 +218,22 @@ class Scan(LazyRows):
         """Sample ids of all rows, in order."""
         for file in self.files:
             yield from file.sample_ids()
+
+    @cached_property
+    def reading(self) -> Reading:
+        """What was read, in figures; without those who were taken out."""
+        gone = {file.path for file in self.files if self._is_gone(file)} if self.taken_out is not None else set()
+        files = (file for file in self.files if file.path not in gone) if gone else self.files
+        numbers = Counter(id(file.alike) for file in files)
+        known = {id(file.alike): file.alike for file in self.files}
+        alike = ((known[one], number) for one, number in numbers.items())
+        name = self.files[0].alike["dataset"] if self.files else ""
+        odd = tuple(one.without(gone) for one in self.odd) if gone else self.odd
+        return count(name, alike, rows=len(self), skipped=self.skipped, odd=odd)
+
+    def _is_gone(self, file: SourceFile) -> bool:
+        taken_out, subject = self.taken_out, file.alike["subject"]
+        return taken_out is not None and any(taken_out(one, subject) for one in file.sample_ids())
 
     def _in(self, part: int, place: int) -> SourceRow:
         file = self.files[part]

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from fasgen.errors import SourceError
+from fasgen.sources.adapters.engine import NO_PATTERN
 from fasgen.sources.config import GENERIC, SourceConfig
+from fasgen.sources.copies import find_copies
 from fasgen.sources.failure import SampleError
+from fasgen.sources.label_table import respell
 from fasgen.sources.labels import Labeller, Labels
-from fasgen.sources.paths import escape
+from fasgen.sources.odd import Oddities
+from fasgen.sources.paths import escape, unescape
 from fasgen.sources.rows import Scan as Scan
 from fasgen.sources.rows import SourceFile
 from fasgen.sources.rows import SourceRow as SourceRow
 from fasgen.sources.walk import OTHER_EXTENSIONS, VIDEO_EXTENSIONS, Selection, extension, in_order, walk
+
+_EXAMPLES = 10_000
+"""Files that are looked at for the message about a pattern that matches none."""
 
 
 def scan(config: SourceConfig) -> Scan:
@@ -34,38 +42,43 @@ def scan(config: SourceConfig) -> Scan:
         return _scan_tars(config)
     if config.adapter not in GENERIC:
         return _scan_data_set(config)
-    labeller = Labeller(config)
+    odd = Oddities()
+    labeller = Labeller(config, odd)
     skipped: Counter[str] = Counter()
     selection = Selection.of(config.include, config.exclude)
     files: dict[str, tuple[int, int]] = {}
-    unlisted = 0
-    for path, size, changed in walk(config.path, config.follow_symlinks, skipped):
+    for path, size, changed in walk(config.path, config.follow_symlinks, skipped, odd):
         if why := selection.against(path):
             skipped[why] += 1
-            continue
-        if config.table and path not in labeller.table:
-            unlisted += 1
-            if config.table_only:
-                skipped["not in the table"] += 1
-                continue
-        files[path] = size, changed
+        else:
+            files[path] = size, changed
+    if config.table:
+        respell(labeller.table, files, config.table, odd)
+    if config.table_only:
+        unlisted = [path for path in files if path not in labeller.table]
+        for path in unlisted:
+            del files[path]
+        skipped.update({"not in the table": len(unlisted)} if unlisted else {})
     missing = [path for path in labeller.table if path not in files and not selection.against(path)]
     if labeller.table and len(missing) == len(labeller.table):
         raise SourceError(
             f"source {config.name}: none of the {len(missing)} paths in {config.table} is a file below {config.path} "
             f"(the first is {escape(missing[0])!r}); write them relative to that folder, with extension"
         )
+    for path in in_order(missing):
+        odd.see("no_file", escape(path))
     files.update(dict.fromkeys(missing, (0, 0)))
     if not files:
         left_out = ", ".join(f"{count} {why}" for why, count in sorted(skipped.items())) or "the folder is empty"
         raise SourceError(f"source {config.name}: no image or video below {config.path} ({left_out})")
     listed, stamps = _Listed(config), _Stamps(config)
     how = _How(str(config.adapter))
-    for path in in_order(files):
+    order = in_order(files)
+    for path in order:
         size, changed = files.pop(path)
         listed.add(path, size, stamps(path, changed), labeller(path), how)
-    aside = dict(sorted(skipped.items()))
-    return Scan(tuple(listed.files), aside, tuple(sorted(map(escape, missing))), unlisted, labeller.unmatched)
+    labeller.finish(order[:_EXAMPLES])
+    return listed.scan(skipped, odd, selection)
 
 
 def _scan_data_set(config: SourceConfig) -> Scan:
@@ -74,17 +87,18 @@ def _scan_data_set(config: SourceConfig) -> Scan:
     from fasgen.sources.adapters.listing import ingest
 
     table = open_table(config.adapter)
+    odd = Oddities()
     skipped: Counter[str] = Counter()
     selection = Selection.of(config.include, config.exclude)
     paths: dict[str, int] = {}
     changes: dict[str, int] = {}
     excluded = set()
-    for path, size, changed in walk(config.path, config.follow_symlinks, skipped):
+    for path, size, changed in walk(config.path, config.follow_symlinks, skipped, odd):
         paths[path], changes[path] = size, changed
         if not selection.includes(path):
             excluded.add(path)
     licence = config.licence if "licence" in config.model_fields_set else None
-    found = ingest(table, config.name, config.path, paths, licence)
+    found = ingest(table, config.name, config.path, paths, licence, odd)
     listed, stamps = _Listed(config), _Stamps(config)
     count = len(found.files)
     for path in in_order(found.files):
@@ -103,21 +117,23 @@ def _scan_data_set(config: SourceConfig) -> Scan:
         raise SourceError(f"source {config.name}: include and exclude leave nothing of {count} files")
     skipped.update(found.left_out)
     unknown = {escape(path): why for path, why in sorted(found.unknown.items()) if path not in excluded}
-    return Scan(tuple(listed.files), dict(sorted(skipped.items())), unknown=unknown, notes=tuple(found.notes))
+    odd.note(found.notes)
+    return listed.scan(skipped, odd, selection, unknown=unknown, notes=tuple(found.notes))
 
 
 def _scan_tars(config: SourceConfig) -> Scan:
     """List the samples inside the tars of a WebDataset; their JSON members say what a table would."""
     from fasgen.sources.contained.tar import list_samples
 
-    labeller = Labeller(config)
+    odd = Oddities()
+    labeller = Labeller(config, odd)
     skipped: Counter[str] = Counter()
     selection = Selection.of(config.include, config.exclude)
     listed, stamps = _Listed(config), _Stamps(config)
     unknown: dict[str, str] = {}
     how = _How("webdataset", None, "tar")
     tars = 0
-    for tar, _, changed in sorted(walk(config.path, config.follow_symlinks, skipped)):
+    for tar, _, changed in sorted(walk(config.path, config.follow_symlinks, skipped, odd)):
         if extension(tar) != "tar":
             unknown[escape(tar)] = "not a .tar (compressed ones cannot be read from the middle: unpack them with gunzip)"
             continue
@@ -127,6 +143,8 @@ def _scan_tars(config: SourceConfig) -> Scan:
         except SampleError as error:
             unknown[escape(tar)] = str(error)
             continue
+        if samples.cut:
+            odd.see("cut", escape(tar), samples.cut)
         stamp = stamps(tar, changed)
         for member, (size, said) in samples.members.items():
             path = f"{tar}/{member}"
@@ -135,13 +153,16 @@ def _scan_tars(config: SourceConfig) -> Scan:
             elif not selection.includes(path):
                 skipped["excluded"] += 1
             else:
+                if member in samples.doubled:
+                    odd.see("doubled", escape(path), f"{samples.doubled[member]} times")
                 labeller.table[path] = said
                 listed.add(path, size, stamp, labeller(path), how)
     if not listed.files:
         raise SourceError(
             f"source {config.name}: no picture in {tars} tars below {config.path}; a WebDataset is a folder of .tar files"
         )
-    return Scan(tuple(listed.files), dict(sorted(skipped.items())), unmatched=labeller.unmatched, unknown=unknown)
+    labeller.finish([unescape(file.path) for file in listed.files[:_EXAMPLES]])
+    return listed.scan(skipped, odd, selection, unknown=unknown)
 
 
 def _archive(path: str, files: Mapping[str, int]) -> str:
@@ -191,6 +212,7 @@ class _Listed:
 
     def __init__(self, config: SourceConfig) -> None:
         self.files: list[SourceFile] = []
+        self._config = config
         self._dataset, self._licence, self._frames = config.name, config.licence, config.frames.rows
         self._alike: dict[tuple[Labels, _How, bool], dict[str, Any]] = {}
 
@@ -202,6 +224,24 @@ class _Listed:
         if alike is None:
             alike = self._alike[key] = self._made(labels, how, video)
         self.files.append(SourceFile(escape(path), size, escape(marks) if marks else None, stamp, alike))
+
+    def scan(self, skipped: Mapping[str, int], odd: Oddities, selection: Selection, **more: Any) -> Scan:
+        """All that was found. Raises SourceError where a setting of the source turns no file."""
+        find_copies([file.path for file in self.files], odd)
+        for glob, where in selection.idle():
+            odd.see("idle", glob, where)
+        for path, why in more.get("unknown", {}).items():
+            odd.see("not_known", path, "" if why == NO_PATTERN else why)
+        for pattern in self._config.rotate:
+            if not any(map(re.compile(pattern).search, (file.path for file in self.files))):
+                raise SourceError(
+                    f"source {self._dataset}: the pattern {pattern!r} of rotate matches no file, for example not "
+                    f"{self.files[0].path!r}; mend it, or take it out"
+                )
+        says_itself = self._config.adapter not in GENERIC or "label" in self._config.model_fields_set
+        if not says_itself and all(file.alike["label"] == "unknown" for file in self.files):
+            odd.see("unlabelled", self.files[0].path, count=len(self.files))
+        return Scan(tuple(self.files), dict(sorted(skipped.items())), odd=odd.found(), **more)
 
     def _made(self, labels: Labels, how: _How, video: bool) -> dict[str, Any]:
         return {

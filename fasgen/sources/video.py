@@ -30,6 +30,9 @@ KEPT_BYTES = 1 << 29
 """Frames of one video that are held decoded at a time, bytes; of more, later ones are decoded when they are asked for."""
 
 
+_LACKING = {"AV01": "AV1"}
+"""Codecs by their code that OpenCV's builds know by name alone: they decode them on some graphics cards and nowhere else."""
+
 # A damaged packet ends decoding like the end of the file does, but behind it decoding goes on.
 _TRIES_BEYOND_END = 32
 
@@ -137,7 +140,7 @@ class FrameStream:
             if any(self._capture.grab() for _ in range(_TRIES_BEYOND_END)):
                 raise SampleError(Reason.CORRUPT, f"decoding breaks off after {self.count} frames and goes on further behind")
             if not self.count:
-                raise SampleError(Reason.CORRUPT, f"{self._kind}: not a single frame can be decoded")
+                raise self._undecoded()
         except cv2.error as error:
             self._damage = SampleError(Reason.CORRUPT, f"{self._kind}: {describe(error)}")
             raise self._damage from error
@@ -145,6 +148,18 @@ class FrameStream:
             self._damage = error
             raise
         self._ended = True
+
+    def _undecoded(self) -> SampleError:
+        """Why there is no first frame: a codec that this build of OpenCV lacks, or damage."""
+        code = int(self._capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("ascii", "replace").strip("\0 ")
+        if code.upper() in _LACKING:
+            return SampleError(
+                Reason.NOT_MEDIA,
+                f"{self._kind}: {_LACKING[code.upper()]} video, which this build of OpenCV cannot decode; "
+                "convert the file first (ffmpeg -i FILE -c:v libx264 -crf 12 ...)",
+            )
+        named = f" of its {code} video" if code.isprintable() and code else ""
+        return SampleError(Reason.CORRUPT, f"{self._kind}: not a single frame{named} can be decoded")
 
     def close(self) -> None:
         """Let go of the decoder."""

@@ -11,9 +11,12 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
+from functools import lru_cache
 from pathlib import Path
 
 from fasgen.errors import SourceError
+from fasgen.sources.odd import Oddities
+from fasgen.sources.paths import escape
 
 VIDEO_EXTENSIONS = frozenset("mp4 m4v mov qt avi mkv webm mpg mpeg m2v ts mts m2ts flv wmv asf 3gp 3g2 ogv vob".split())
 OTHER_EXTENSIONS = frozenset(
@@ -29,13 +32,13 @@ OTHER_EXTENSIONS = frozenset(
 class Selection:
     """Which files are taken, by name."""
 
-    include: re.Pattern[str] | None
-    exclude: re.Pattern[str] | None
+    include: Globs | None
+    exclude: Globs | None
 
     @staticmethod
     def of(include: Sequence[str], exclude: Sequence[str]) -> Selection:
         """By globs on the relative path."""
-        return Selection(_globs(include), _globs(exclude))
+        return Selection(Globs(include) if include else None, Globs(exclude) if exclude else None)
 
     def against(self, path: str) -> str | None:
         """Why a path is left out, or None."""
@@ -46,11 +49,34 @@ class Selection:
 
     def includes(self, path: str) -> bool:
         """Whether the globs keep a path."""
-        return not ((self.include and not self.include.match(path)) or (self.exclude and self.exclude.match(path)))
+        if self.include is not None and not self.include.match(path):
+            return False
+        return self.exclude is None or not self.exclude.match(path)
+
+    def idle(self) -> list[tuple[str, str]]:
+        """Globs that no file has needed so far, and where they stand: none matched, or one before them matched as well."""
+        both = (("include", self.include), ("exclude", self.exclude))
+        return [(glob, name) for name, globs in both if globs is not None for glob in globs.idle()]
 
 
-def _globs(globs: Sequence[str]) -> re.Pattern[str] | None:
-    return re.compile("|".join(f"(?:{translate(glob)})" for glob in globs)) if globs else None
+class Globs:
+    """Globs as one expression; remembers which of them have matched."""
+
+    def __init__(self, globs: Sequence[str]) -> None:
+        self._globs = globs
+        self._pattern = re.compile("|".join(f"({translate(glob)})" for glob in globs))
+        self._used: set[int | None] = set()
+
+    def match(self, path: str) -> bool:
+        """Whether one of them matches a path."""
+        found = self._pattern.match(path)
+        if found:
+            self._used.add(found.lastindex)
+        return found is not None
+
+    def idle(self) -> list[str]:
+        """Those that were never the first to match."""
+        return [glob for number, glob in enumerate(self._globs, start=1) if number not in self._used]
 
 
 def extension(path: str) -> str:
@@ -64,12 +90,13 @@ def in_order(paths: Collection[str]) -> list[str]:
     return sorted(paths, key=None if all(map(str.isascii, paths)) else os.fsencode)
 
 
-def walk(root: Path, follow: bool, skipped: Counter[str]) -> Iterator[tuple[str, int, int]]:
+def walk(root: Path, follow: bool, skipped: Counter[str], odd: Oddities) -> Iterator[tuple[str, int, int]]:
     """Yield (relative path, size, time of change in ns) of every file that may be media, in no particular order.
 
-    Size and time are 0 where they cannot be found out.
+    Size and time are 0 where they cannot be found out. Links that are followed out of the root are seen as odd.
     """
     top = root.stat()
+    inside = _Inside(root)
     # Each pending folder carries the identities of the folders above it: a link back to one of them would never end.
     pending: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(os.fspath(root), "", frozenset({(top.st_dev, top.st_ino)}))]
     while pending:
@@ -86,9 +113,12 @@ def walk(root: Path, follow: bool, skipped: Counter[str]) -> Iterator[tuple[str,
             if entry.name.startswith("."):
                 skipped["hidden"] += 1
                 continue
-            if not follow and entry.is_symlink():
-                skipped["symbolic link"] += 1
-                continue
+            if entry.is_symlink():
+                if not follow:
+                    skipped["symbolic link"] += 1
+                    continue
+                if inside.is_left_by(entry.path):
+                    odd.see("outside", escape(path))
             try:
                 found = entry.stat()
             except OSError:
@@ -104,3 +134,23 @@ def walk(root: Path, follow: bool, skipped: Counter[str]) -> Iterator[tuple[str,
                 yield path, found.st_size, found.st_mtime_ns
             else:
                 skipped["not a regular file"] += 1
+
+
+class _Inside:
+    """Tells links that lead out of a folder from those that do not."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = os.path.realpath(root)
+        self._real = lru_cache(maxsize=1 << 12)(os.path.realpath)
+
+    def is_left_by(self, link: str) -> bool:
+        """Whether a link leads to what is not below the folder."""
+        try:
+            folder, _, name = os.path.join(os.path.dirname(link), os.readlink(link)).rpartition("/")  # noqa: PTH115, PTH118, PTH120
+        except OSError:
+            # The decoder says what is wrong with it.
+            return False
+        target = os.path.join(self._real(folder), name)  # noqa: PTH118
+        if name in ("", ".", "..") or os.path.islink(target):  # noqa: PTH114
+            target = os.path.realpath(link)
+        return target != self._root and not target.startswith(self._root.rstrip("/") + "/")

@@ -48,6 +48,20 @@ def test_rows_fates_and_bytes(tmp_path: Path) -> None:
     assert sample(0, 0)
 
 
+def test_labels(tmp_path: Path) -> None:
+    people = {"label": "live", "subject": "s/a", "device": None, "licence": "x"}
+    first = write_stage(tmp_path / "a", "align", rows=range(3), said=people)
+    second = write_stage(tmp_path / "b", "align", rows=range(3), said={**people, "label": "spoof", "device": "phone"})
+    (one,) = compare(side(first), side(second))
+    keys = [f"{number:016x}" for number in range(3)]
+    assert one.labels == {
+        "label": dict.fromkeys(keys, ("live", "spoof")),
+        "device": dict.fromkeys(keys, (None, "phone")),
+    }
+    assert not one.same
+    assert compare(side(first), side(first))[0].same
+
+
 def test_what_is_neither_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="neither"):
         side(tmp_path)

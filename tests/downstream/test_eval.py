@@ -124,7 +124,7 @@ def test_a_file_with_one_class_is_evaluated_without_pictures(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("label\n1\n", "no column score"),
+        ("label\n1\n", "no column .score."),
         ("label,score\n7,0.5\n", "row 2: label is '7'"),
         ("label,score\n1,0.5\n0,high\n", "row 3: score is 'high'"),
         ("label,score\n1,nan\n", "row 2: score is 'nan'"),

@@ -101,7 +101,7 @@ def test_what_is_written_is_what_is_planned(sources: list[SourceConfig], tmp_pat
                 {k: row.as_dict()[k] for k in ("sample_id", "dataset")} if row.is_blank else row.as_dict() for row in found
             ]
             assert read_sources(store, name).to_pylist() == [{c.name: row.get(c.name) for c in COLUMNS} for row in plain]
-            write_sources(by_row, name, plain)
+            write_sources(by_row, name, plain, reading=found.reading.document())
             for path in (store / "sources" / name).iterdir():
                 assert path.read_bytes() == (by_row / "sources" / name / path.name).read_bytes(), path.name
         blank = [row.sample_id for row in listing.rows if row.is_blank]

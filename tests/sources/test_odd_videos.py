@@ -186,3 +186,11 @@ def test_videos_under_wrong_names(encode: Encode, tmp_path: Path) -> None:
     (tmp_path / "v.jpg").write_bytes(data)
     [(reason, detail)] = outcomes(tmp_path / "v.jpg")
     assert reason == "not_media" and "Matroska" in detail
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm"])
+def test_what_has_no_decoder_is_said_to_have_none(encode: Encode, name: str) -> None:
+    path = encode(name, "-c:v", "libaom-av1", "-cpu-used", "8", seconds=0.4)
+    assert all(
+        "AV1 video, which this build of OpenCV cannot decode; convert the file first" in str(one) for one in outcomes(path)
+    )

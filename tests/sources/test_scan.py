@@ -130,7 +130,9 @@ def test_table_and_disk_are_compared(tmp_path: Path) -> None:
     assert [(row.path, row.label) for row in listing] == [
         ("a.jpg", "live"), ("b.jpg", "unknown"), ("c.jpg", "unknown"), ("gone.jpg", "spoof")
     ]  # fmt: skip
-    assert listing.missing == ("gone.jpg",) and listing.unlisted == 2 and listing.unmatched == 2
+    assert [(one.kind, one.count, [each.path for each in one.examples]) for one in listing.odd] == [
+        ("not_listed", 2, ["b.jpg", "c.jpg"]), ("no_file", 1, ["gone.jpg"])
+    ]  # fmt: skip
     with pytest.raises(SampleError, match="No such file"):
         Decoder(tmp_path).read(listing[3])
     only = scan(SourceConfig(name="set", path=tmp_path, table=tmp_path / "labels.csv", table_only=True))

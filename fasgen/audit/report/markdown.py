@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fasgen.audit.readings import Reading
 from fasgen.audit.report.samples import Samples, worst_first
 from fasgen.manifests.report.card import code_cell, name_cell, plain_cell
 
@@ -21,8 +22,9 @@ def markdown(
     stages: Sequence[Mapping[str, Any]],
     history: Sequence[Mapping[str, Any]],
     told: Sequence[str] = (),
+    sources: Sequence[Reading] = (),
 ) -> str:
-    """Warnings, counts and their conservation, times, reasons, scores and their worst samples.
+    """Warnings, counts and their conservation, what was read and is odd in it, times, reasons, scores and their worst samples.
 
     Args:
         name: the store's name.
@@ -30,6 +32,7 @@ def markdown(
         stages: what ``flow`` says.
         history: what ``night.runs`` says.
         told: what has to be said first.
+        sources: what was read.
     """
     counts = np.bincount(samples.status, minlength=3)
     parts = [
@@ -46,6 +49,7 @@ def markdown(
                 for one in stages
             ],
         ),
+        *_read(sources),
         "## Runs",
         _table(
             ["run", "ended", "units", "rows", "predicted", "taken", "rows/s"],
@@ -62,6 +66,19 @@ def markdown(
         _scores(samples),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _read(sources: Sequence[Reading]) -> list[str]:
+    """What was read of each source, and what is odd; nothing where the store does not say."""
+    if not sources:
+        return []
+    lines = [f"- {name_cell(one.name)}: {one.planned}; {plain_cell(one.counts)}" for one in sources]
+    odd = [
+        f"- {name_cell(one.name)}: {plain_cell(each.what)}" + (f"; {each.change}" if each.change else "")
+        for one in sources
+        for each in one.odd
+    ]
+    return ["## What was read", "\n".join(lines), *(["### Odd in your sources", "\n".join(odd)] if odd else [])]
 
 
 def _conserved(stage: Mapping[str, Any]) -> bool:

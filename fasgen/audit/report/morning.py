@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fasgen.audit.readings import Reading, readings
 from fasgen.audit.report.bundle import Bundle
 from fasgen.audit.report.flow import flow
 from fasgen.audit.report.illustrate import ACROSS, CELL, Originals, Pictures, illustrate
@@ -65,14 +66,15 @@ def write_report(store: Path, out: Path, *, budget: int = BUDGET, originals: Ori
         StoreError: nothing is committed, or a manifest is damaged.
     """
     samples = collect(store)
-    stages, history = flow(store, samples.stages), runs(store)
+    stages, history, sources = flow(store, samples.stages), runs(store), readings(store)
     told = warnings(read_yields([stage.folder for stage in samples.stages]))
     # Columns and text take about as much without pictures as with them, so what is left can be known before.
-    bare = len(_encoded(store, samples, stages, history, told, Pictures(1, *_nothing(samples))))
+    bare = len(_encoded(store, samples, stages, history, told, sources, Pictures(1, *_nothing(samples))))
     pictures = illustrate(samples, budget - bare - 4 * len(samples) - _PAGE, originals)
-    page = assemble(_encoded(store, samples, stages, history, told, pictures), pictures)
+    page = assemble(_encoded(store, samples, stages, history, told, sources, pictures), pictures)
     write_atomic(out / PAGE, page)
-    write_atomic(out / SHORT, markdown(store.name, samples, stages, history, told).encode("utf-8", "backslashreplace"))
+    short = markdown(store.name, samples, stages, history, told, sources)
+    write_atomic(out / SHORT, short.encode("utf-8", "backslashreplace"))
     thumbnails, strips = int((pictures.thumb >= 0).sum()), int((pictures.strip >= 0).sum())
     return Written(out / PAGE, out / SHORT, len(page), len(samples), thumbnails, strips, pictures.unreadable)
 
@@ -91,6 +93,7 @@ def _encoded(
     stages: list[dict[str, Any]],
     history: list[dict[str, Any]],
     told: list[str],
+    sources: list[Reading],
     pictures: Pictures,
 ) -> str:
     bundle = Bundle()
@@ -104,6 +107,7 @@ def _encoded(
         "stages": stages,
         "warnings": told,
         "runs": history,
+        "sources": [_source(one) for one in sources],
         "samples": {
             "count": len(samples),
             "ids": samples.ids,
@@ -127,6 +131,11 @@ def _encoded(
         "pictures": {"side": pictures.side, "across": ACROSS, "cell": CELL, "strips": pictures.names},
     }
     return bundle.encode(document)
+
+
+def _source(reading: Reading) -> dict[str, Any]:
+    """What was read of a source, what is odd in sentences."""
+    return {**reading.document(), "odd": [[one.what, one.change] for one in reading.odd]}
 
 
 def _provenance(bundle: Bundle, samples: Samples, number: int, stage: StageRows) -> dict[str, Any]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from fasgen.csv_reader import read_csv
 from fasgen.errors import SourceError
 from fasgen.sources.adapters.table import Annotation
 from fasgen.sources.adapters.templates import fill, names_in
+from fasgen.sources.odd import Oddities
 from fasgen.sources.paths import escape
 
 _BLOCK = 1 << 20
@@ -25,6 +26,7 @@ class Annotations:
         declared: the table's annotations.
         root: the source's folder.
         paths: relative paths of all its files.
+        odd: takes keys of which two records say different things.
 
     Attributes:
         used: relative paths of the files that were read.
@@ -34,7 +36,7 @@ class Annotations:
         SourceError: a file cannot be read, or is not of its format.
     """
 
-    def __init__(self, declared: tuple[Annotation, ...], root: Path, paths: Mapping[str, int]) -> None:
+    def __init__(self, declared: tuple[Annotation, ...], root: Path, paths: Mapping[str, int], odd: Oddities) -> None:
         self.used: list[str] = []
         self.notes: list[str] = []
         self._tables: list[tuple[Annotation, dict[str, dict[str, str]]]] = []
@@ -43,9 +45,9 @@ class Annotations:
             files = sorted(path for path in paths if pattern.fullmatch(path))
             self.used += files
             if files:
-                self._tables.append((one, _table(one, [root / path for path in files])))
+                self._tables.append((one, _table(one, [root / path for path in files], odd)))
             elif one.without:
-                self.notes.append(f"there is no file {one.file}: {one.without}")
+                self.notes.append(f"not known: {one.without}; there is no file {_readable(one.file)}")
 
     def say(self, values: dict[str, str]) -> None:
         """Add to a file's values what the annotations say of it."""
@@ -55,7 +57,12 @@ class Annotations:
                 values.update(table[key])
 
 
-def _table(one: Annotation, files: list[Path]) -> dict[str, dict[str, str]]:
+def _readable(pattern: str) -> str:
+    """A pattern for people: ``(?:train|test)_label\\.json`` as ``(train|test)_label.json``."""
+    return pattern.replace("(?:", "(").replace("(?i)", "").replace("\\.", ".")
+
+
+def _table(one: Annotation, files: list[Path], odd: Oddities) -> dict[str, dict[str, str]]:
     table: dict[str, dict[str, str]] = {}
     needed = {name for text in (*one.says.values(), one.record_key or "{key}") for name in names_in(text)}
     coded = {name: [(re.compile(pattern), said) for pattern, said in codes.items()] for name, codes in one.codes.items()}
@@ -72,7 +79,10 @@ def _table(one: Annotation, files: list[Path]) -> dict[str, dict[str, str]]:
                 said.update(
                     {n: text for n, template in found.items() if (text := fill(template, {**record, **said})) is not None}
                 )
-            table[key] = shared.setdefault(tuple(said.items()), said)
+            said = shared.setdefault(tuple(said.items()), said)
+            if table.get(key, said) is not said:
+                odd.see("doubled", escape(key), f"in {escape(file.name)}, and not with the same values")
+            table[key] = said
     return table
 
 
@@ -83,17 +93,11 @@ def _records(one: Annotation, file: Path, needed: set[str]) -> Iterator[dict[str
                 if text := line.strip():
                     yield {"key": text}
         elif one.format == "csv":
-            with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-                for row in csv.DictReader(stream, skipinitialspace=True):
-                    yield {
-                        name.strip(): text.strip()
-                        for name, text in row.items()
-                        if isinstance(name, str) and isinstance(text, str)
-                    }
+            yield from read_csv(file)
         else:
             for key, value in pairs(file):
                 yield {"key": key, **_picked(value, needed)}
-    except (OSError, ValueError, csv.Error, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SourceError(
             f"{escape(os.fspath(file))} cannot be read as {one.format}: {error}; fetch it anew, or move it out of the source"
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,8 +12,11 @@ from typing import get_args
 from fasgen.sources.adapters.annotations import Annotations
 from fasgen.sources.adapters.table import SAID, Family, Lookup, Rule, Table, stem_of
 from fasgen.sources.adapters.templates import fill
-from fasgen.sources.labels import LABELS, SPLITS, Labels, style_key
+from fasgen.sources.labels import Labels, style_key
+from fasgen.sources.words import LABELS, SPLITS, reads_as_missing
 
+NO_PATTERN = "no pattern matches it"
+"""Why nothing is known of most files of which nothing is known."""
 _FAMILIES = frozenset(get_args(Family))
 
 
@@ -52,10 +56,14 @@ class Engine:
         dataset: name of the source; prefixes subjects and style keys.
         annotations: the data set's own lists and tables, read.
         licence: licence tag that the user gave the source; None: the table's.
+
+    Attributes:
+        absent: words that read as missing, by the name of the value, with the number of files.
     """
 
     def __init__(self, table: Table, dataset: str, annotations: Annotations, licence: str | None = None) -> None:
         self.table = table
+        self.absent: Counter[tuple[str, str]] = Counter()
         self._dataset, self._annotations = dataset, annotations
         self._licence = licence or table.licence
         self._rules = [
@@ -93,7 +101,7 @@ class Engine:
                 values = {name: text for name, text in match.groupdict().items() if text is not None}
                 values.update(extra or {}, stem=stem, path=path)
                 return self._known(path, rule, lookups, values, beside or {})
-        return "no pattern matches it"
+        return NO_PATTERN
 
     def _known(
         self,
@@ -123,6 +131,10 @@ class Engine:
 
     def _labels(self, values: Mapping[str, str]) -> Labels | str:
         said = {name: values.get(name) or None for name in SAID}
+        for name, text in said.items():
+            if text is not None and _is_absent(name, text):
+                self.absent[name, text] += 1
+                said[name] = None
         label = LABELS.get((said["label"] or "unknown").lower())
         if label is None:
             return f"label {said['label']!r} is none of live, spoof, unknown"
@@ -148,6 +160,11 @@ class Engine:
             subject_is_pseudo=bool(said["subject"]) and said["subject_is_pseudo"] == "true",
             licence=said["licence"] or self._licence,
         )
+
+
+@lru_cache(maxsize=1 << 14)
+def _is_absent(name: str, text: str) -> bool:
+    return reads_as_missing(text) and not (name == "label" and text.lower() in LABELS)
 
 
 def _say(said: Mapping[str, str], values: dict[str, str]) -> None:

@@ -12,6 +12,8 @@ from fasgen.sources.adapters.annotations import Annotations
 from fasgen.sources.adapters.engine import Engine, Found
 from fasgen.sources.adapters.roots import advice
 from fasgen.sources.adapters.table import Table
+from fasgen.sources.odd import Oddities
+from fasgen.sources.paths import escape
 
 
 @dataclass
@@ -31,7 +33,14 @@ class Ingested:
     notes: list[str] = field(default_factory=list)
 
 
-def ingest(table: Table, dataset: str, root: Path, paths: Mapping[str, int], licence: str | None = None) -> Ingested:
+def ingest(
+    table: Table,
+    dataset: str,
+    root: Path,
+    paths: Mapping[str, int],
+    licence: str | None = None,
+    odd: Oddities | None = None,
+) -> Ingested:
     """Label every file of a root. Nothing but annotations, and the lists inside archives, is read.
 
     Args:
@@ -40,16 +49,18 @@ def ingest(table: Table, dataset: str, root: Path, paths: Mapping[str, int], lic
         root: its folder.
         paths: size in bytes of every file by relative path.
         licence: licence tag that the user gave; None: the table's.
+        odd: takes names that lists and archives hold twice, and words that read as missing.
 
     Raises:
         SourceError: not one file fits the table, or an annotation cannot be read.
     """
-    annotations = Annotations(table.annotations, root, paths)
+    odd = odd or Oddities()
+    annotations = Annotations(table.annotations, root, paths, odd)
     engine = Engine(table, dataset, annotations, licence)
     out = Ingested(notes=list(annotations.notes))
     used = set(annotations.used)
     repeats: dict[str, tuple[Found, int]] = {}
-    members, opened = _members(table, root, paths)
+    members, opened = _members(table, root, paths, odd)
     for path, size in paths.items():
         if path in opened:
             continue
@@ -72,6 +83,8 @@ def ingest(table: Table, dataset: str, root: Path, paths: Mapping[str, int], lic
     out.left_out.update({"list or table of the data set": len(used)} if used else {})
     out.left_out.update({"archive, its members are rows": len(opened)} if opened else {})
     _set_aside(engine, out, paths, repeats)
+    for (name, text), count in engine.absent.most_common():
+        odd.see("missing", text, f"{name} of {count:,} files" if count > 1 else name, count)
     return out
 
 
@@ -85,17 +98,18 @@ def _set_aside(engine: Engine, out: Ingested, paths: Mapping[str, int], repeats:
     if claimed:
         out.left_out["boxes or eye positions of a file"] = len(claimed)
     if empty:
-        out.notes.append(f"{empty} files of boxes or eye positions are empty")
+        out.notes.append(f"boxes or eye positions of {empty:,} {'file' if empty == 1 else 'files'} are empty")
     without = sum(1 for found, _ in out.files.values() if found.wanted and found.marks is None)
     if claimed and without > empty:
-        out.notes.append(f"{without - empty} files lack their boxes or eye positions")
+        lacking = without - empty
+        out.notes.append(f"boxes or eye positions of {lacking:,} {'file' if lacking == 1 else 'files'} are not there")
     for path in list(out.unknown):
         if why := engine.ignored(path):
             out.left_out[why] += 1
             del out.unknown[path]
 
 
-def _members(table: Table, root: Path, paths: Mapping[str, int]) -> tuple[dict[str, dict[str, str]], set[str]]:
+def _members(table: Table, root: Path, paths: Mapping[str, int], odd: Oddities) -> tuple[dict[str, dict[str, str]], set[str]]:
     """What archives say of their members, by the path that a member has, and the archives."""
     if not table.archives:
         return {}, set()
@@ -109,5 +123,8 @@ def _members(table: Table, root: Path, paths: Mapping[str, int]) -> tuple[dict[s
         for path in sorted(paths):
             if re.fullmatch(archive.path, path):
                 opened.add(path)
-                found.update((f"{path}/{name}", extra) for name, extra in list_members(root / path))
+                for name, extra in list_members(root / path):
+                    if (member := f"{path}/{name}") in found:
+                        odd.see("doubled", escape(member))
+                    found[member] = extra
     return found, opened

@@ -11,6 +11,7 @@ from fasgen.records import Reason
 from fasgen.sources.config import Limits
 from fasgen.sources.failure import SampleError
 from fasgen.sources.image import check_size
+from fasgen.sources.levels import eight_bits
 
 if TYPE_CHECKING:
     from fasgen.stages.stage import RGB
@@ -41,15 +42,15 @@ def to_rgb(array: NDArray[Any], bgr: bool, limits: Limits) -> RGB:
     if array.shape[-1] < 3:
         raise SampleError(Reason.NOT_MEDIA, f"an array of shape {shape} has no three channels")
     check_size(array.shape[1], array.shape[0], limits)
-    picture = _levels(array[..., :3])
-    return np.ascontiguousarray(picture[..., ::-1] if bgr else picture)
+    picture = _levels(array[..., :3], limits.bits)
+    return np.require(picture[..., ::-1] if bgr else picture, requirements=["C", "W"])
 
 
-def _levels(array: NDArray[Any]) -> NDArray[np.uint8]:
+def _levels(array: NDArray[Any], bits: int | None) -> NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return array
     if array.dtype == np.uint16:
-        return (array >> 8).astype(np.uint8)
+        return eight_bits(array, bits)
     if array.dtype.kind == "f":
         low, high = float(array.min()), float(array.max())
         # A nan fails the comparison as well.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import tarfile
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,33 +32,69 @@ class Samples:
 
     Attributes:
         members: size in bytes, and what the key's ``.json`` and ``.cls`` say of it, by member name.
+        doubled: how often there are members of one name; the last counts.
+        cut: what is wrong where the tar ends before it should; empty where it is whole.
     """
 
     members: Mapping[str, tuple[int, dict[str, str]]]
+    doubled: Mapping[str, int]
+    cut: str = ""
 
 
 def list_samples(file: Path) -> Samples:
     """List a tar. Pictures are passed over; only the small members that label them are read.
 
     Raises:
-        SampleError: it cannot be read, is cut, or is no tar.
+        SampleError: it cannot be read, is no tar, or is cut before its first member.
     """
     sizes: dict[str, int] = {}
     said: dict[str, dict[str, str]] = {}
+    times: Counter[str] = Counter()
+    cut = ""
+    with _opened(file) as tar:
+        for member, wrong in _members(tar):
+            if member is None:
+                cut = wrong
+                break
+            key, extension = _key(member.name)
+            if extension in ("json", "cls") and member.size <= _LARGEST_TEXT:
+                said.setdefault(key, {}).update(_labels(extension, _text(tar, member)))
+            sizes[member.name] = member.size
+            times[member.name] += 1
+    if cut and not sizes:
+        raise SampleError(Reason.CORRUPT, f"tar: {cut}")
+    doubled = {name: count for name, count in times.items() if count > 1}
+    return Samples({name: (size, said.get(_key(name)[0], {})) for name, size in sizes.items()}, doubled, cut)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[tarfile.TarFile]:
     try:
         with tarfile.open(file, "r:") as tar:
-            for member in tar:
-                if not member.isreg():
-                    continue
-                key, extension = _key(member.name)
-                if extension in ("json", "cls") and member.size <= _LARGEST_TEXT:
-                    stream = tar.extractfile(member)
-                    data = stream.read() if stream else b""
-                    said.setdefault(key, {}).update(_labels(extension, data))
-                sizes[member.name] = member.size
-    except (tarfile.TarError, OSError, EOFError) as error:
+            yield tar
+    except (tarfile.TarError, EOFError) as error:
         raise SampleError(Reason.CORRUPT, f"tar: {describe(error)}") from error
-    return Samples({name: (size, said.get(_key(name)[0], {})) for name, size in sizes.items()})
+    except OSError as error:
+        raise SampleError(Reason.UNREADABLE, error.strerror or type(error).__name__) from error
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo | None, str]]:
+    """The regular files of a tar; where it is cut, None and what is wrong comes last."""
+    try:
+        for member in tar:
+            if member.isreg():
+                yield member, ""
+    except (tarfile.TarError, EOFError) as error:
+        yield None, describe(error)
+
+
+def _text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    try:
+        stream = tar.extractfile(member)
+        return stream.read() if stream else b""
+    except tarfile.TarError:
+        # The cut is told by the member that follows, which is not there.
+        return b""
 
 
 def _key(name: str) -> tuple[str, str]:
@@ -101,11 +139,9 @@ class Tar:
         file, name = _split(root, path)
         if self._file != file:
             self._places, self._file = {}, None
-            try:
-                with tarfile.open(file, "r:") as tar:
-                    self._places = {member.name: (member.offset_data, member.size) for member in tar if member.isreg()}
-            except (tarfile.TarError, EOFError) as error:
-                raise SampleError(Reason.CORRUPT, f"tar: {describe(error)}") from error
+            with _opened(file) as tar:
+                members = [member for member, _ in _members(tar) if member is not None]
+            self._places = {member.name: (member.offset_data, member.size) for member in members}
             self._file = file
         if name not in self._places:
             raise SampleError(Reason.UNREADABLE, "the tar has no such member any more")

@@ -164,6 +164,7 @@ def test_a_webdataset(tmp_path: Path) -> None:
     writing.put(tmp_path, "more.tar.gz", data=b"\x1f\x8b")
     found = scan(SourceConfig(name="w", path=tmp_path, adapter="webdataset", frames=2, label_map={"1": "spoof"}))
     assert [(row.path, row.label, row.subject, row.attack_type, row.session) for row in found] == [
+        ("cut.tar/a/1.jpg", "unknown", None, None, None),
         ("x-000.tar/a/1.jpg", "live", "w/7", None, "s2"),
         ("x-000.tar/a/2.jpg", "spoof", None, None, None),
         ("x-001.tar/v.mp4", "spoof", None, "replay", None),
@@ -171,8 +172,13 @@ def test_a_webdataset(tmp_path: Path) -> None:
         ("x-002.tar/e.jpg", "unknown", None, None, None),
         ("x-002.tar/n.jpg", "unknown", None, None, None),
     ]
-    assert set(found.unknown) == {"cut.tar", "more.tar.gz"}
+    assert set(found.unknown) == {"more.tar.gz"}
+    assert [one.what for one in found.odd if one.kind == "cut"] == [
+        "1 archive cut short: 'cut.tar' (ReadError: unexpected end of data)"
+    ]
     decoder = Decoder(tmp_path)
+    cut, *found = found
+    assert reason(decoder, cut)[0] is Reason.CORRUPT
     assert decoder.read(found[0])[0].shape == (24, 32, 3)
     assert [round(float(decoder.read(row)[0].mean()) / 60) for row in found[2:4]] == [1, 3]
     assert reason(decoder, found[4])[0] is Reason.EMPTY_FILE

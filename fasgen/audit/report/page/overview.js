@@ -9,6 +9,28 @@ const stacked = (counts, whole) => {
   return bar;
 };
 
+// What was read of each source, and what is odd in it; nothing where the store was written before it kept that.
+const NAMED = 8;
+const amounts = (counts) => {
+  const all = Object.entries(counts).filter(([name], i, each) => name !== "?" || each.length > 1), more = all.length - NAMED;
+  return all.slice(0, NAMED).map(([name, value]) => `${count(value)} ${name}`).join(", ") + (more > 0 ? ` and ${count(more)} more` : "") || "–";
+};
+const read = (view) => {
+  if (!D.sources.length) return;
+  const sum = (counts) => Object.values(counts).reduce((all, value) => all + value, 0);
+  const odd = D.sources.flatMap((source) => source.odd.map(([what, change]) =>
+    h("li", null, h("b", null, source.name), " ", what, change && h("div", { class: "soft" }, change))));
+  view.append(card("What was read", "The sources as they lay there when the last run was planned.",
+    table(["source", "rows#", "files#", "live#", "spoof#", "attacks", "unknown#", "subjects#", "splits", "devices", "left out"], D.sources.map((one) => [
+      one.name, count(one.rows), h("span", { title: plural(one.videos, "video") }, count(one.files)), count(one.live),
+      count(sum(one.spoof)), amounts(one.spoof), count(one.unknown),
+      h("span", { title: `${plural(one.nobody, "file")} without a subject; in brackets: clips and pictures that stand for people` },
+        one.pseudo ? `${count(one.subjects)} (${count(one.pseudo)})` : count(one.subjects)),
+      amounts(one.splits), amounts(one.devices), amounts(one.skipped)])),
+    h("h3", null, odd.length ? "Odd in your sources" : "Nothing odd was found in them"),
+    odd.length > 0 && h("ul", { class: "odd" }, odd)));
+};
+
 const overview = (view) => {
   const status = [0, 0, 0];
   for (const code of D.samples.status) status[code]++;
@@ -31,6 +53,7 @@ const overview = (view) => {
     one(people.size ? count(people.size) : "–", people.size ? "known subjects" : "no subject is known"),
     one(bytes(size), "of images and arrays"),
     last && one(clock(seconds), D.runs.length > 1 ? `in ${D.runs.length} runs` : `taken; ${clock(last.predicted)} predicted`)));
+  read(view);
   const most = Math.max(1, ...D.stages.map((stage) => stage.rows));
   view.append(card("Where the rows went",
     "Each stage takes what the one it reads passed on: as many rows, each ok, filtered or failed. A stage that makes samples has its own number.",
