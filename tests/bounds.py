@@ -24,7 +24,17 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 EXTRAS = ("hdf5", "onnx")
-FACES = 3
+TOOLS = ("hypothesis", "imageio-ffmpeg", "joblib", "pytest", "zarr")
+"""What the tests import besides."""
+FACES = 2
+CONFIG = """
+store: store
+sources: [{name: mine, path: faces, label: live}]
+defake: {calls: 4, draws: 1, batch: 2}
+synth: {batch: 2}
+lgsc: {enabled: true}
+stdn: {enabled: true}
+"""
 
 TESTS = {
     "none": (),
@@ -39,7 +49,7 @@ READS = """
 import sys
 from fasgen.reader import FasDataset, SampleDecoder
 samples = list(FasDataset(sys.argv[1], SampleDecoder()))
-assert samples and all(sample.image.shape[0] == 3 for sample in samples), samples
+assert samples and all(sample["image"].shape[0] == 3 for sample in samples), samples
 """
 
 
@@ -121,9 +131,7 @@ class Leg:
         (folder / "faces" / "live").mkdir(parents=True)
         for path in portraits:
             shutil.copy(path, folder / "faces" / "live")
-        (folder / "fasgen.yaml").write_text(
-            "store: store\nsources: [{name: mine, path: faces, label: live}]\nlgsc: {enabled: true}\nstdn: {enabled: true}\n"
-        )
+        (folder / "fasgen.yaml").write_text(CONFIG)
         fasgen = str(inside / "fasgen")
         call(fasgen, "--help")
         call(fasgen, "doctor", "--gpus", "0")
@@ -131,7 +139,7 @@ class Leg:
         call(fasgen, "verify")
         call(str(inside / "python"), "-c", READS, str(next((folder / "store").glob("pack-*"))))
         if tests:
-            call(*pip, "pytest", "hypothesis", "imageio-ffmpeg", "joblib")
+            call(*pip, *TOOLS)
             chosen = [f"tests/{name}" for name in tests]
             call(str(inside / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen, cwd=CHECKOUT)
 
