@@ -157,7 +157,7 @@ def _settled(config: RunConfig, base: Plan) -> RunConfig:
         section = getattr(config, stage.spec.key)
         if is_auto(section):
             sections.setdefault(stage.spec.key, section.model_copy(update={"batch": stage.batch}))
-    return _Recorded(config, config.seed, config.unit_rows, config.sources, sections) if sections else config
+    return _Recorded(config, config.seed, base.listing.unit_rows, config.sources, sections) if sections else config
 
 
 def hashes(plan: Plan) -> dict[str, str]:

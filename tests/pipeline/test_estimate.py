@@ -10,11 +10,14 @@ from typing import Any
 import mixing
 import pytest
 import toy
+from hypothesis import given
+from hypothesis import strategies as st
 
+from fasgen.manifests.places_file import begun_with
 from fasgen.pipeline import estimate as module
 from fasgen.pipeline import roster
 from fasgen.pipeline.estimate import Probe, estimate, total_seconds
-from fasgen.pipeline.listing import take
+from fasgen.pipeline.listing import LARGEST, SHARED, SMALLEST, fitting, take
 from fasgen.pipeline.plan import Plan, build_plan
 from fasgen.pipeline.resources import Resources
 from fasgen.pipeline.roster import foresee
@@ -105,3 +108,33 @@ def test_the_whole_takes_as_long_as_its_longest_way(source: SourceConfig, tmp_pa
     toy.go(made, toy.engines(made))
     done = plan(source, tmp_path / "store")
     assert total_seconds(done, estimate(done)) == 0.0
+
+
+@given(st.integers(0, 2_000_000))
+def test_units_suit_the_number_of_rows(rows: int) -> None:
+    size = fitting(rows)
+    assert SMALLEST <= size <= LARGEST and size & (size - 1) == 0
+    # Sixteen units or more, unless they would be too small for a batch.
+    assert size == SMALLEST or -(-rows // size) >= SHARED
+    assert size == LARGEST or -(-rows // (2 * size)) < 2 * SHARED or rows // (2 * size) < SHARED
+
+
+def test_a_store_keeps_the_units_that_it_was_begun_with(tmp_path: Path) -> None:
+    few, store = attacked(tmp_path / "faces", 3, 2), tmp_path / "store"
+    begun = take([few], None, store=store)
+    assert begun.unit_rows == SMALLEST and begun_with(store) is None
+    begun.write(store)
+    more = take([attacked(tmp_path / "faces", 200, 2)], None, store=store)
+    assert len(more.rows) == 600 and more.unit_rows == SMALLEST == begun_with(store)
+    assert take([few], None).unit_rows == fitting(600) == 32
+    # What is asked for by number goes before.
+    take([few], 100, store=store).write(store)
+    assert take([few], 100, store=store).unit_rows == 100
+
+
+def test_the_units_of_the_last_run_are_gone_on_with(source: SourceConfig, tmp_path: Path) -> None:
+    for rows in (5, 9, None):
+        made = toy.plan(toy.configure(source, unit_rows=rows), tmp_path / "store")
+        assert made.listing.unit_rows == (rows or 9)
+        toy.go(made, toy.engines(made))
+    assert not made.todo
