@@ -131,5 +131,14 @@ PROVENANCE: tuple[Column, ...] = (
 PHOTOGRAPHED = "photographed"
 """The lane of what was photographed. Others are named after the stages that draw their samples from it."""
 
+TRAINING_SPLITS: tuple[str | None, ...] = (None, "train")
+"""Splits that are training material: what has none counts as such."""
+
+
+def may_lend(guide: str | None, face: str | None) -> bool:
+    """Whether a picture of split ``guide`` may lend its style to a face of split ``face``; ``dev`` and ``test`` are apart."""
+    return guide == face or (guide in TRAINING_SPLITS and face in TRAINING_SPLITS)
+
+
 MADE_BY = ("seed", "plan_hash", "weights")
 """Columns of every manifest that say what made a row. Its plan hash covers all stages above it."""

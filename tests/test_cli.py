@@ -33,6 +33,7 @@ HEAVY = ("torch", "ray", "pyarrow", "zarr", "cv2", "duckdb", "pydantic", "numpy"
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of toy pictures; the toy stages are the stages, the folder above is the current one."""
     monkeypatch.setattr("fasgen.stages.STAGES", toy.TARGETS)
+    monkeypatch.setattr("fasgen.pipeline.estimate.cache_home", lambda: tmp_path / "cache")
     monkeypatch.chdir(tmp_path)
     toy.make_source(tmp_path / "photos")
     (tmp_path / "fasgen.yaml").write_text(

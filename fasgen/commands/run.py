@@ -143,7 +143,7 @@ def _execute(plan: Plan, request: options.Request, engine: str, run_id: str) -> 
     budget = Budget(allowed.max_failed, allowed.max_failed_rate)
     # The lock first, so that a second driver leaves no history.
     with StoreLock(plan.store) as lock, Ledger(plan.store, run_id) as ledger:
-        _foretell(plan, ledger)
+        foretold = _foretell(plan, ledger)
         return drive(
             plan,
             _engine(plan, engine),
@@ -153,16 +153,21 @@ def _execute(plan: Plan, request: options.Request, engine: str, run_id: str) -> 
             budget=budget,
             time_limit=request.config.time_limit,
             lock=lock,
+            foretold=foretold,
         )
 
 
-def _foretell(plan: Plan, ledger: Ledger) -> None:
-    """Keep what units of earlier runs let one expect, so that the report can say what it was worth."""
+def _foretell(plan: Plan, ledger: Ledger) -> dict[str, float]:
+    """Seconds of work by stage, as units of earlier runs and probes that were kept let one expect.
+
+    The whole is written down, so that the report can say what it was worth.
+    """
     from fasgen.pipeline.estimate import estimate, total_seconds
 
     found = [one for one in estimate(plan, probing=False) if one.units]
     if found and all(one.seconds is not None for one in found):
         ledger.event("predicted", seconds=total_seconds(plan, found), stages={one.stage: one.seconds for one in found})
+    return {one.stage: one.work for one in found if one.work is not None}
 
 
 def _engine(plan: Plan, name: str) -> Callable[[], Engine]:

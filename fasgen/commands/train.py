@@ -23,8 +23,8 @@ from fasgen.commands import options
 def train(name: str, settings: Sequence[str], config_path: Path | None, gpus: int | None, ranks: int) -> None:
     """Train NAME, or go on where a checkpoint lies in its folder.
 
-    It says what is trained on what, and how long it takes; curve, sheets and checkpoints lie in the folder, the finished
-    weights in final/ below it.
+    It says what is trained on what, and how long it takes; curve, sheets and checkpoints lie in the folder, finished weights in
+    final/ below it.
 
     Keys are those of the training: `fasgen train dfg steps=100000 faces.path=photos` sets train.dfg.steps and
     train.dfg.faces.path.

@@ -40,7 +40,13 @@ class Config(_Frozen):
     seed: int = Field(
         0, ge=0, lt=2**63, description="seed of the run; every sample's seed is drawn from it and the sample's id"
     )
-    unit_rows: int = Field(256, ge=1, le=65536, description="rows a unit: the grain of work, retry and resume")
+    unit_rows: int | None = Field(
+        None,
+        ge=1,
+        le=65536,
+        description="rows a unit: the grain of work, retry and resume; null: what the store was begun with, else 16 to 256, so "
+        "many that there are sixteen units or more for workers to share. Set it where a store shall grow large from a few rows",
+    )
     workers: int | None = Field(None, ge=1, description="CPU workers; null for one a free core")
     threads: int = Field(1, ge=1, le=256, description="threads a worker computes with; part of the determinism domain")
     budget: Budget = Field(Budget(), description="failures allowed before a run stops and counts as failed")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from fasgen.errors import StoreError
 from fasgen.manifests.atomic import file_digest, write_atomic
 from fasgen.manifests.parquet import encode_table, read_table
+from fasgen.manifests.plan_file import read_current, read_plan
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -83,6 +85,24 @@ def rows_digest(ids: NDArray[np.uint64], digests: NDArray[np.uint64]) -> str:
 def folder_of(store: Path, unit_rows: int) -> Path:
     """Where the record of units of so many rows lies."""
     return store / "rows" / str(unit_rows)
+
+
+def begun_with(store: Path) -> int | None:
+    """Rows of a unit of the store's current generations; ``None`` for a store that has met no row."""
+    folder = store / "rows"
+    found = (
+        {int(entry.name) for entry in folder.iterdir() if entry.name.isdigit() and _firsts(entry)} if folder.is_dir() else set()
+    )
+    if len(found) < 2:
+        return next(iter(found), None)
+    # Settings have come and gone: what became current last was made with those of the last run.
+    current = [listed[0] for listed in read_current(store).values() if listed]
+    for one in sorted(current, key=lambda one: one.since, reverse=True):
+        with suppress(StoreError):
+            rows = read_plan(store / one.folder).get("unit_rows")
+            if rows in found:
+                return int(rows)
+    return max(found)
 
 
 def read_places(store: Path, unit_rows: int) -> Places:

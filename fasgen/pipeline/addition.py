@@ -98,7 +98,7 @@ def _changed(base: Plan, config: RunConfig, changes: Mapping[str, Any]) -> RunCo
         if key in sections:
             own = sections[key]
             sections[key] = type(own).model_validate(_merged(own.model_dump(mode="json"), change))
-    return _Changed(config, config.seed, config.unit_rows, config.sources, sections)
+    return _Changed(config, config.seed, base.listing.unit_rows, config.sources, sections)
 
 
 def changes(base: Plan, config: RunConfig) -> dict[str, Any]:

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import platform
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from math import ceil
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from fasgen.errors import FasgenError
+from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.roster_file import notes_of
 from fasgen.manifests.unit import UnitSummary, timing_path
 from fasgen.manifests.yields import Yield, yield_of
 from fasgen.pipeline.calling import one_line
 from fasgen.pipeline.engine import SourceSlice, UpstreamUnit
+from fasgen.pipeline.forecast import Expected, makespan
+from fasgen.pipeline.graph import canonical_json
 from fasgen.pipeline.plan import Plan
+from fasgen.pipeline.resources import domain
 from fasgen.pipeline.roster import Foreseen, draw_roster, foresee
 from fasgen.pipeline.schedule import Assign, Key
 from fasgen.pipeline.stage_plan import StagePlan
 from fasgen.pipeline.worker import Worker
+from fasgen.stages.compiled import cache_home
 
 PROBE_ROWS = 32
 """Most rows that a probe pushes through a stage: one full batch of most."""
+
+START = 8.0
+"""Seconds until workers take their first unit: Ray and their libraries are loaded."""
+
+KEPT_PROBES = 64
+"""Probes that are kept, the last ones."""
 
 TIMED_UNITS = 20
 """Most committed units whose timings are read, the last ones: enough for a mean, few enough for a cluster's disk."""
@@ -66,6 +82,7 @@ class Estimate:
         basis: where the rates come from.
         note: why there is no figure.
         kept: what became of rows so far: of those that are committed, or as a roster or a probe lets one expect.
+        expected: seconds of each unit; None where nothing is known.
     """
 
     stage: str
@@ -76,17 +93,37 @@ class Estimate:
     basis: Literal["committed units", "probe", "nothing"]
     note: str = ""
     kept: Yield | None = None
+    expected: Expected | None = None
+
+    @property
+    def work(self) -> float | None:
+        """Seconds of one worker for all of it; None where nothing is known."""
+        return None if self.expected is None else sum(self.expected.seconds.values())
 
 
 @dataclass(frozen=True, slots=True)
 class _Rates:
-    """Per planned row: seconds of one worker, payload bytes, and the share that passes; seconds until the model is ready."""
+    """What is known of a stage's pace.
+
+    Attributes:
+        seconds: of one worker, for a row.
+        call: rows of a call that takes as long however few of them there are; 1 where each row takes its own time.
+        bytes: payload bytes a row.
+        passes: share of rows that pass.
+        build: seconds until the model is ready.
+        basis: where this is from.
+    """
 
     seconds: float
+    call: int
     bytes: float
     passes: float
     build: float
     basis: Literal["committed units", "probe"]
+
+    def of(self, rows: float) -> float:
+        """Seconds that a unit of so many rows takes."""
+        return self.seconds * self.call * ceil(rows / self.call)
 
 
 def probe(plan: Plan, folder: Path, few: SourceSlice, *, warm: bool = False, unit: int = 0) -> Iterator[Probe]:
@@ -133,7 +170,7 @@ def estimate(plan: Plan, *, probing: bool = True) -> list[Estimate]:
     """One estimate for each stage that ``plan`` makes, in order.
 
     Stages that have committed units are judged by those. If any other has work to do, a few rows of units that are not
-    committed go through the stages, unless ``probing`` is false.
+    committed go through the stages, unless ``probing`` is false; what was probed before on this machine counts all the same.
     """
     rates: dict[str, _Rates] = {}
     for name, stage in plan.stages.items():
@@ -143,13 +180,13 @@ def estimate(plan: Plan, *, probing: bool = True) -> list[Estimate]:
     notes: dict[str, str] = {}
     tried: dict[str, UnitSummary] = {}
     unknown = [stage.name for stage in plan.wanted if stage.todo and stage.name not in rates]
-    if unknown and probing:
-        for seen in _probed(plan, unknown):
+    if unknown:
+        for seen in _probed(plan, unknown, probing):
             if seen.summary is None:
                 notes[seen.stage] = seen.error
                 continue
             tried[seen.stage] = seen.summary
-            measured = _rates([(seen.summary, seen.seconds)], "probe")
+            measured = _rates(plan.stages[seen.stage], [(seen.summary, seen.seconds)], "probe")
             if measured:
                 rates.setdefault(seen.stage, measured)
             else:
@@ -186,12 +223,13 @@ def _kept(plan: Plan, stage: StagePlan, tried: UnitSummary | None, drawn: Forese
 
 
 def total_seconds(plan: Plan, estimates: Sequence[Estimate]) -> float | None:
-    """Wall seconds of the whole run: GPU and CPU workers work side by side, stages of one kind one after the other."""
-    known = [one for one in estimates if one.seconds is not None]
+    """Wall seconds of the whole run on the plan's workers; None where nothing is known."""
+    known = {one.stage: one.expected for one in estimates if one.expected is not None}
     if not known:
         return None
-    kinds = {work.name: work.kind for work in plan.work()}
-    return max(sum(one.seconds or 0.0 for one in known if kinds[one.stage] == kind) for kind in set(kinds.values()))
+    if not any(one.seconds for one in known.values()):
+        return 0.0
+    return makespan(plan.work(), plan.listing.numbers, plan.staff.kinds, known, start=START)
 
 
 def _from_committed(stage: StagePlan) -> _Rates | None:
@@ -202,29 +240,63 @@ def _from_committed(stage: StagePlan) -> _Rates | None:
             table = read_table(path)
             seconds = dict(zip(table["name"].to_pylist(), table["value"].to_pylist(), strict=True))
             measured.append((stage.committed[unit], {str(name): float(value) for name, value in seconds.items()}))
-    return _rates(measured, "committed units")
+    return _rates(stage, measured, "committed units")
 
 
-def _probed(plan: Plan, unknown: Sequence[str]) -> list[Probe]:
-    """A few rows from all over the units that are to be made: the first ones may all be of one person or one video."""
+def _probed(plan: Plan, unknown: Sequence[str], probing: bool) -> list[Probe]:
+    """A few rows from all over the units that are to be made: the first ones may all be of one person or one video.
+
+    What was probed before with the same plan, rows and device is not probed again.
+    """
     todo = sorted({unit for name in unknown for unit in plan.stages[name].todo})
-    wanted = max(plan.stages[name].batch for name in unknown)
+    few = plan.listing.some(todo, min(max(plan.stages[name].batch for name in unknown), PROBE_ROWS))
+    path, key = cache_home() / "probes.json", _probe_key(plan, todo)
+    kept = _read_probes(path)
+    if key in kept:
+        return [Probe(one["stage"], UnitSummary(**one["summary"]), one["seconds"]) for one in kept[key]]
+    if not probing:
+        return []
     with tempfile.TemporaryDirectory(prefix="fasgen-probe-") as folder:
-        on_gpu = plan.resources.gpus > 0
-        few = plan.listing.some(todo, min(wanted, PROBE_ROWS))
-        return list(probe(plan, Path(folder), few, warm=on_gpu, unit=todo[0]))
+        found = list(probe(plan, Path(folder), few, warm=plan.resources.gpus > 0, unit=todo[0]))
+    if all(one.summary for one in found):
+        told = [{"stage": one.stage, "summary": asdict(one.summary), "seconds": one.seconds} for one in found if one.summary]
+        newest = dict([*_read_probes(path).items(), (key, told)][-KEPT_PROBES:])
+        # A cache that cannot be written costs a probe, no run.
+        with suppress(OSError):
+            write_atomic(path, (json.dumps(newest, indent=1) + "\n").encode())
+    return found
+
+
+def _probe_key(plan: Plan, todo: Sequence[int]) -> str:
+    """Digest over all that a probe's figures hang on: settings and weights, the rows, and the machine."""
+    rows = [plan.listing.inputs(unit) for unit in todo]
+    device = [domain(plan.resources, accelerator=accelerator) for accelerator in (False, True)]
+    plans = {name: stage.plan_hash for name, stage in plan.stages.items()}
+    return hashlib.sha256(canonical_json([plans, rows, device, bool(plan.resources.gpus), platform.node()])).hexdigest()
+
+
+def _read_probes(path: Path) -> dict[str, list[dict[str, Any]]]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _rates(
-    measured: Sequence[tuple[UnitSummary, dict[str, float]]], basis: Literal["committed units", "probe"]
+    stage: StagePlan, measured: Sequence[tuple[UnitSummary, Mapping[str, float]]], basis: Literal["committed units", "probe"]
 ) -> _Rates | None:
     planned = sum(summary.planned for summary, _ in measured)
     if not planned:
         return None
+    # What gains from an accelerator computes batches of their full shape always, however few of its places are taken.
+    call = stage.batch if stage.spec.device == "accelerator" else 1
+    places = sum(call * ceil(summary.planned / call) for summary, _ in measured)
     # Loading, computing and writing overlap inside a worker.
     seconds = max(sum(times.get(phase, 0.0) for _, times in measured) for phase in PHASES)
     return _Rates(
-        seconds / planned,
+        seconds / places,
+        call,
         sum(summary.bytes for summary, _ in measured) / planned,
         sum(summary.ok for summary, _ in measured) / planned,
         max(times.get("build", 0.0) + times.get("compile", 0.0) for _, times in measured),
@@ -232,8 +304,10 @@ def _rates(
     )
 
 
-def _rows(plan: Plan, rates: Mapping[str, _Rates], drawn: Mapping[str, Foreseen]) -> Iterator[tuple[StagePlan, int]]:
-    """Rows to do of each stage; expected where upstream's units are not there yet."""
+def _rows(
+    plan: Plan, rates: Mapping[str, _Rates], drawn: Mapping[str, Foreseen]
+) -> Iterator[tuple[StagePlan, dict[int, float]]]:
+    """Rows to do of each stage, by unit; expected where upstream's units are not there yet."""
     passing: dict[str, dict[int, float]] = {}
     for name, stage in plan.stages.items():
         primaries = stage.wiring.primaries
@@ -246,17 +320,18 @@ def _rows(plan: Plan, rates: Mapping[str, _Rates], drawn: Mapping[str, Foreseen]
             enters = {u: float(plan.listing.rows_of(u)) for u in plan.listing.numbers}
         passes = rates[name].passes if name in rates else 1.0
         passing[name] = {u: float(stage.committed[u].ok) if u in stage.committed else enters[u] * passes for u in enters}
-        yield stage, round(sum(enters[unit] for unit in stage.todo))
+        yield stage, {unit: enters[unit] for unit in sorted(stage.todo)}
 
 
-def _estimate(plan: Plan, stage: StagePlan, rows: int, rates: _Rates | None, note: str) -> Estimate:
-    units = len(stage.todo)
+def _estimate(plan: Plan, stage: StagePlan, rows: Mapping[int, float], rates: _Rates | None, note: str) -> Estimate:
+    units, count = len(stage.todo), round(sum(rows.values()))
     if not units:
-        return Estimate(stage.name, 0, 0, 0.0, 0, rates.basis if rates else "nothing")
+        return Estimate(stage.name, 0, 0, 0.0, 0, rates.basis if rates else "nothing", expected=Expected(0.0, {}))
     if rates is None:
-        return Estimate(stage.name, units, rows, None, None, "nothing", note)
+        return Estimate(stage.name, units, count, None, None, "nothing", note)
+    expected = Expected(rates.build, {unit: rates.of(each) for unit, each in rows.items()})
     on_gpu = stage.spec.device == "accelerator" and plan.resources.gpus > 0
     # More workers than units leave the rest idle.
     workers = max(1, min(plan.resources.gpus if on_gpu else plan.resources.cpus, units))
-    seconds = rates.build + rates.seconds * rows / workers
-    return Estimate(stage.name, units, rows, seconds, round(rates.bytes * rows), rates.basis)
+    seconds = rates.build + sum(expected.seconds.values()) / workers
+    return Estimate(stage.name, units, count, seconds, round(rates.bytes * count), rates.basis, expected=expected)

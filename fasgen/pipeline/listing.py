@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasgen.errors import ConfigError
-from fasgen.manifests.places_file import Places, append_rows, no_places, read_places, rows_digest, write_seen
+from fasgen.manifests.places_file import Places, append_rows, begun_with, no_places, read_places, rows_digest, write_seen
 from fasgen.manifests.sources_file import blank, write_sources
 from fasgen.manifests.sources_rows import FileRows
 from fasgen.manifests.tombstones import Retracted, content_of
@@ -212,9 +212,21 @@ class _ByFile:
                 yield FileRows(file.alike, file.path, file.size, file.marks, ids, file.frames)
 
 
+SHARED, SMALLEST, LARGEST = 16, 16, 256
+"""Units that there should be at least, and rows of a unit: of fewer, batches are mostly empty; of more, a retry costs much."""
+
+
+def fitting(rows: int) -> int:
+    """Rows of a unit that suit a store which begins with so many rows: a power of two.
+
+    It hangs on nothing else: a store has the same bytes however many workers made it.
+    """
+    return min(LARGEST, max(SMALLEST, 1 << max(0, (rows // SHARED).bit_length() - 1)))
+
+
 def take(
     sources: Sequence[SourceConfig],
-    unit_rows: int,
+    unit_rows: int | None,
     retracted: Retracted | None = None,
     store: Path | None = None,
     after: int = 0,
@@ -223,7 +235,7 @@ def take(
 
     Args:
         sources: the folders.
-        unit_rows: rows of a unit.
+        unit_rows: rows of a unit; ``None``: what the store was begun with, else what suits the number of rows.
         retracted: people whose files are not to be touched.
         store: the store that knows the places of rows that it has met; nothing is written.
         after: number below which new units may not begin.
@@ -246,6 +258,7 @@ def take(
         scans = {name: replace(found, taken_out=retracted.is_photograph) for name, found in scans.items()}
     known = {sample for one in retracted.tombstones for sample in one.samples} if retracted else set()
     frozen = np.array([int(sample, 16) for sample in known], np.uint64)
+    unit_rows = unit_rows or (begun_with(store) if store else None) or fitting(len(ids))
     before = read_places(store, unit_rows) if store else no_places()
     which = np.repeat(np.arange(len(scans)), [len(found) for found in scans.values()])
     placed = place(ids, digests, which, list(scans), before, unit_rows, after, frozen)

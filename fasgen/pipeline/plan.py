@@ -43,8 +43,8 @@ class RunConfig(Protocol):
         ...
 
     @property
-    def unit_rows(self) -> int:
-        """Rows of a unit."""
+    def unit_rows(self) -> int | None:
+        """Rows of a unit; None leaves it to the store, and to the number of rows."""
         ...
 
     @property

@@ -21,17 +21,30 @@ Counts = Mapping[str, tuple[int, int, int]]
 Doings = Mapping[str, Mapping[str, int]]
 """By stage: of the running units, how many are with a worker that does not compute yet, by what it does instead."""
 
+PACE = 0.03
+"""Share of a run after which its pace tells how long the rest takes."""
+
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class StageStart(NamedTuple):
-    """A stage as a run finds it: units in all and done, rows still to do at most, rejects so far by reason."""
+    """A stage as a run finds it: units in all and done, rows still to do at most, rejects so far by reason, and the seconds of
+    work that are foretold for it, None where nobody knows."""
 
     name: str
     units: int
     done: int
     rows: int
     reasons: Mapping[str, int]
+    seconds: float | None = None
+
+
+class Total(NamedTuple):
+    """The run as a whole: seconds since it began, the share of its work that is done, seconds left (None while unknown)."""
+
+    elapsed: float
+    share: float
+    left: float | None
 
 
 class StageLine(NamedTuple):
@@ -75,11 +88,12 @@ class Model:
     clock: Callable[[], float] = time.monotonic
     _stages: dict[str, _Stage] = field(default_factory=dict)
     _looked: float = 0.0
+    _began: float = 0.0
 
     def begin(self, stages: Sequence[StageStart]) -> None:
         """The stages, in order."""
-        self._stages = {start.name: _Stage(start, Counter(start.reasons)) for start in stages}
-        self._looked = self.clock()
+        self._stages = {start.name: _Stage(start, Counter(start.reasons), (start.done, 0, 0)) for start in stages}
+        self._looked = self._began = self.clock()
 
     def unit(self, stage: str, summary: UnitSummary) -> None:
         """A unit was committed."""
@@ -109,6 +123,20 @@ class Model:
                 StageLine(name, stage.start.units, done, running, waiting, rate, dict(stage.reasons), left, stage.doing)
             )
         return lines
+
+    def total(self) -> Total:
+        """The run as a whole. A stage counts for as much as was foretold of it, or for its units where nothing was of some."""
+        open_ = {name: stage.start.units - stage.start.done for name, stage in self._stages.items()}
+        told = {name: stage.start.seconds for name, stage in self._stages.items() if open_[name]}
+        known = all(seconds is not None for seconds in told.values()) and sum(seconds or 0.0 for seconds in told.values()) > 0
+        weights = {name: (told[name] or 0.0) if known else float(open_[name]) for name in told}
+        whole = sum(weights.values())
+        made = {name: self._stages[name].counts[0] - self._stages[name].start.done for name in told}
+        share = sum(weights[name] * made[name] / open_[name] for name in told) / whole if whole else 1.0
+        elapsed = self.clock() - self._began
+        # Of a run that has hardly begun, its pace says more of the start than of the work.
+        left = elapsed * (1 - share) / share if share >= PACE else None
+        return Total(elapsed, share, left)
 
 
 class Progress(Protocol):
@@ -192,11 +220,15 @@ class Plain(Silent):
         print(text, file=self._stream, flush=True)
 
     def _print(self) -> None:
+        news = False
         for line in self.model.lines():
             state = line.done, line.running, line.doing
             if self._printed.get(line.name) != state and (line.running or line.done):
                 self._printed[line.name] = state
+                news = True
                 print(sentence(line), file=self._stream, flush=True)
+        if news:
+            print(f"in all: {in_all(self.model.total())}", file=self._stream, flush=True)
 
     def __exit__(self, *exc: object) -> None:
         self._print()
@@ -211,7 +243,9 @@ class Live(Silent):
         from rich.live import Live as RichLive
 
         self._live = RichLive(
-            console=Console(file=stream), get_renderable=lambda: table(self.model.lines()), refresh_per_second=4
+            console=Console(file=stream),
+            get_renderable=lambda: table(self.model.lines(), self.model.total()),
+            refresh_per_second=4,
         )
 
     def say(self, text: str) -> None:
@@ -264,12 +298,17 @@ def sentence(line: StageLine) -> str:
     )
 
 
-def table(lines: Sequence[StageLine]) -> Table:
-    """All stages' lines as a rich table."""
+def in_all(total: Total) -> str:
+    """The run as a whole in words."""
+    return f"{100 * total.share:.0f} % done, {duration(total.elapsed)} elapsed, {duration(total.left)} left"
+
+
+def table(lines: Sequence[StageLine], total: Total) -> Table:
+    """All stages' lines as a rich table, and the run as a whole below them."""
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=None, pad_edge=False)
+    drawn = Table(box=None, pad_edge=False, caption=in_all(total), caption_justify="left")
     for title in ("stage", "done", "of", "running", "waiting", "samples/s", "rejects", "left"):
         drawn.add_column(title, justify="left" if title in ("stage", "rejects") else "right")
     for line in lines:

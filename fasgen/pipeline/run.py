@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Protocol
 
 from fasgen.errors import StoreError
@@ -146,6 +146,7 @@ def run(
     retries: int = 1,
     time_limit: float | None = None,
     lock: StoreLock | None = None,
+    foretold: Mapping[str, float] = MappingProxyType({}),
 ) -> RunResult:
     """Make all that ``plan`` can make.
 
@@ -162,12 +163,13 @@ def run(
         retries: deaths of workers that a unit survives before quarantine.
         time_limit: seconds that a sample may take in a stage.
         lock: the store's lock, held; ``None``: it is taken for the time of the run.
+        foretold: seconds of work by stage, as far as they are known, for whoever shows how far the run is.
 
     Raises:
         StoreError: another driver works on the store, or it cannot be written.
     """
     with nullcontext(lock) if lock else StoreLock(plan.store) as held:
-        return _locked(plan, engine, progress, ledger, crumbs, budget or Budget(), retries, time_limit, held)
+        return _locked(plan, engine, progress, ledger, crumbs, budget or Budget(), retries, time_limit, held, foretold)
 
 
 def _locked(
@@ -180,6 +182,7 @@ def _locked(
     retries: int,
     time_limit: float | None,
     lock: StoreLock,
+    foretold: Mapping[str, float],
 ) -> RunResult:
     occupancy = Occupancy()
     sweep(plan.store)
@@ -200,7 +203,16 @@ def _locked(
     )
     with progress, _interrupts() as heard:
         loop = _Run(
-            plan, progress, ledger, crumbs or plan.store / "runs" / "in-hand", budget, retries, time_limit, lock, occupancy
+            plan,
+            progress,
+            ledger,
+            crumbs or plan.store / "runs" / "in-hand",
+            budget,
+            retries,
+            time_limit,
+            lock,
+            occupancy,
+            foretold,
         )
         if not loop.scheduler.finished:
             loop.drive(engine(), heard)
@@ -242,6 +254,7 @@ class _Run:
         time_limit: float | None,
         lock: StoreLock,
         occupancy: Occupancy,
+        foretold: Mapping[str, float],
     ) -> None:
         self._plan, self._progress, self._ledger, self._crumbs = plan, progress, ledger, crumbs
         self._time_limit, self._lock, self._occupancy = time_limit, lock, occupancy
@@ -259,7 +272,7 @@ class _Run:
         self._waited: set[Key] = set()
         self._counts = {"units": 0, "planned": 0, "ok": 0, "filtered": 0, "failed": 0}
         self._deaths = self._peak_worker = self._kept = 0
-        progress.begin(_lines(plan))
+        progress.begin(_lines(plan, foretold))
         self._show()
 
     def drive(self, engine: Engine, heard: _Interrupts) -> None:
@@ -449,9 +462,16 @@ _NOT_YET = ("starting", "building", "compiling")
 """What a worker does before it computes."""
 
 
-def _lines(plan: Plan) -> list[StageStart]:
+def _lines(plan: Plan, foretold: Mapping[str, float]) -> list[StageStart]:
     rows = plan.listing.unit_rows
     return [
-        StageStart(stage.name, stage.units, len(stage.committed), len(stage.todo) * rows, dict(stage.reasons))
+        StageStart(
+            stage.name,
+            stage.units,
+            len(stage.committed),
+            len(stage.todo) * rows,
+            dict(stage.reasons),
+            foretold.get(stage.name),
+        )
         for stage in plan.wanted
     ]

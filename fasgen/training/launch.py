@@ -74,6 +74,8 @@ def _rank(rank: int, world: int, name: str, config: LoopConfig, on_gpu: bool, po
     try:
         # Every rank starts from the same weights; ranks part only after the networks are built.
         torch.manual_seed(config.seed)
+        if rank == 0:
+            print(f"training  {name}: reading what it learns from; this takes minutes where there is much", flush=True)
         task = build_task(trainings()[name], config, device)
         return train(task, config, device, rank=rank, world=world, say=partial(print, flush=True), name=name)
     finally:

@@ -149,7 +149,7 @@ def train(
 
 def opening(task: Task, config: LoopConfig, device: torch.device, world: int, step: int, spent: float) -> list[str]:
     """What is trained, on what, for how long: the lines that a training begins with."""
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else _cores(torch.get_num_threads())
     ranks = f", {world} ranks" if world > 1 else ""
     every = sum(p.numel() for p in task.module.parameters())
     learning = sum(p.numel() for p in task.module.parameters() if p.requires_grad)
@@ -162,6 +162,10 @@ def opening(task: Task, config: LoopConfig, device: torch.device, world: int, st
         f"network   {_figure(learning)} parameters learn{still}",
         f"schedule  {length}{on}; curve, sheets and checkpoints in {config.out}",
     ]
+
+
+def _cores(threads: int) -> str:
+    return f"CPU, {threads} thread" + ("" if threads == 1 else "s")
 
 
 def _data(task: Task) -> str:

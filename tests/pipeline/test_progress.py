@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
 from fasgen.manifests.shard import UnitSummary
-from fasgen.pipeline.progress import Live, Model, Plain, StageLine, StageStart, duration, progress_for, rejects, sentence
+from fasgen.pipeline.progress import Live, Model, Plain, StageLine, StageStart, Total, duration, progress_for, rejects, sentence
 
 
 class Clock:
@@ -57,7 +59,30 @@ def test_plain_lines_come_when_something_changed() -> None:
         plain.show({"align": (1, 1, 0)})
         plain.say("worker 1 died")
     lines = stream.getvalue().splitlines()
-    assert [line.split(",")[0] for line in lines] == ["align: 0/2 units", "align: 1/2 units", "worker 1 died"]
+    assert [line.split(",")[0] for line in lines] == [
+        "align: 0/2 units",
+        "in all: 0 % done",
+        "align: 1/2 units",
+        "in all: 50 % done",
+        "worker 1 died",
+    ]
+    assert lines[3] == "in all: 50 % done, 0:11 elapsed, 0:11 left"
+
+
+def test_the_run_as_a_whole_weighs_stages_by_what_is_foretold_of_them() -> None:
+    clock = Clock()
+    for seconds, share in (((10.0, 90.0), 0.1), ((10.0, None), 0.5)):
+        model = Model(clock)
+        model.begin([StageStart("align", 5, 1, 40, {}, seconds[0]), StageStart("defake", 5, 1, 40, {}, seconds[1])])
+        assert model.total() == Total(0.0, 0.0, None)
+        clock.now += 20
+        model.show({"align": (5, 0, 0), "defake": (1, 1, 3)})
+        total = model.total()
+        assert total.elapsed == 20 and total.share == pytest.approx(share)
+        assert total.left == pytest.approx(20 * (1 - share) / share)
+    done = Model(clock)
+    done.begin([StageStart("align", 5, 5, 0, {})])
+    assert done.total() == Total(0.0, 1.0, 0.0)
 
 
 def test_live_table_shows_stages_and_messages_as_they_are() -> None:
@@ -105,4 +130,5 @@ def test_plain_lines_come_when_compiling_has_ended() -> None:
         plain.show({"defake": (0, 1, 1)}, {"defake": {"compiling": 1}})
         clock.now += 11
         plain.show({"defake": (0, 1, 1)})
-    assert ["compiling" in line for line in stream.getvalue().splitlines()] == [True, False]
+    lines = [line for line in stream.getvalue().splitlines() if not line.startswith("in all")]
+    assert ["compiling" in line for line in lines] == [True, False]

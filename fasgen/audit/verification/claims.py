@@ -10,7 +10,7 @@ from typing import Any
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.plan_file import IDENTITY, identity_hash, weights_digest
 from fasgen.manifests.unit import UnitFacts, manifest_path
-from fasgen.records import Status
+from fasgen.records import Status, may_lend
 from fasgen.seeds import sample_seed
 
 _PEOPLE = ("sample_id", "variant", "status", "subject", "split")
@@ -78,16 +78,16 @@ class People:
             where = f"sample {row['sample_id']}, variant {row['variant']}"
             if row["variant"] and row["sample_id"] != ids[0]:
                 yield f"{where}: its first parent is {ids[0]}"
-            for parent in ids:
-                yield from self._parent(where, row, parent)
+            for number, parent in enumerate(ids):
+                yield from self._parent(where, row, parent, lends=number > 0)
             guide = row["style_subject"]
-            if guide in self._splits and row["split"] not in self._splits[guide]:
+            if guide in self._splits and not any(may_lend(split, row["split"]) for split in self._splits[guide]):
                 yield f"{where}: is of split {row['split']}, and {guide}, whose style it has, is not"
 
-    def _parent(self, where: str, row: Mapping[str, Any], parent: str) -> Iterator[str]:
+    def _parent(self, where: str, row: Mapping[str, Any], parent: str, *, lends: bool) -> Iterator[str]:
         if parent not in self._split:
             yield f"{where}: its parent {parent} is not in the store"
         elif row["status"] == Status.OK.value and parent not in self._ok:
             yield f"{where}: its parent {parent} has no product"
-        elif row["split"] != self._split[parent]:
+        elif not (may_lend(self._split[parent], row["split"]) if lends else row["split"] == self._split[parent]):
             yield f"{where}: is of split {row['split']}, its parent {parent} of {self._split[parent]}"

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from fasgen.records import PROVENANCE, Reason, Scalar
+from fasgen.records import PROVENANCE, TRAINING_SPLITS, Reason, Scalar
 from fasgen.seeds import sample_seed
 from fasgen.stages.synth.config import SIMULATED_DEVICE, SynthConfig, attack_types, known_styles, simulated_key
 
@@ -31,9 +31,6 @@ Entry = Mapping[str, Scalar]
 
 _CIRCLES = 4
 """Circles on which guides lie. On one alone a guide would win as much as the gap before it is wide, which differs widely."""
-
-_TRAINING = (None, "train")
-"""Splits that are training material."""
 
 _UNKNOWN = "is none that the weights were trained on"
 
@@ -239,7 +236,7 @@ def _by_split(rows: Mapping[str, Any], members: np.ndarray[Any, Any]) -> dict[st
     split: dict[str | None, list[int]] = defaultdict(list)
     for index in members.tolist():
         own = rows["split"][index]
-        for served in _TRAINING if own in _TRAINING else (own,):
+        for served in TRAINING_SPLITS if own in TRAINING_SPLITS else (own,):
             split[served].append(index)
     return {name: Guides(rows, np.array(indices, np.int64)) for name, indices in split.items()}
 
