@@ -340,6 +340,10 @@ def build_plan(
         raise StoreError(f"{store}: taking a person out was not finished: give `fasgen retract` the person's key again")
     after = max((added.first + added.units for added in read_added(store)), default=0)
     rows = listing.take(config.sources, config.unit_rows, Retracted(tombstones), store, after)
+    styles = rows.styles
+    for name in names:
+        if why := specs[name].style_refusal(sections[name], styles):
+            raise ConfigError(why)
     identities, judged = Identities(), read_judged(store)
     plans: dict[str, StagePlan] = {}
     will_have: dict[str, frozenset[int]] = {}

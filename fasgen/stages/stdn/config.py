@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -33,6 +35,27 @@ class StdnConfig(StageConfig):
 def weights_folder(weights: str) -> Path:
     """Folder of a generator: the embedded one, or that in the folder given."""
     return (embedded("stdn") if weights == "embedded" else Path(weights)) / "generator"
+
+
+def size_in(folder: Path) -> int | None:
+    """Side of the crops that the network in a folder was trained on, px; ``None`` where it does not say."""
+    try:
+        size = json.loads((folder / "config.json").read_text("utf-8"))["size"]
+    except (OSError, ValueError, KeyError, TypeError):
+        # Weights that cannot be read are refused where they are loaded, with what is wrong with them.
+        return None
+    return size if isinstance(size, int) else None
+
+
+def refusal(config: StdnConfig, others: Mapping[str, Any]) -> str:
+    """Why the crops of this run cannot be taken apart by these weights; empty where they can."""
+    size, trained = getattr(others.get("align"), "size", None), size_in(weights_folder(config.weights))
+    if config.any_size or size is None or trained is None or size == trained:
+        return ""
+    return (
+        f"stdn: the crops are {size} px wide (align.size) but the network in {config.weights} was trained on {trained}; "
+        f"set align.size={trained}, give other stdn.weights, or allow it with stdn.any_size=true"
+    )
 
 
 _CARD = """\
@@ -80,4 +103,5 @@ SPEC = StageSpec(
     device="accelerator",
     off=lambda config: not config.enabled,
     synthetic=lambda config: {"live_counterpart": "compositeWithTrainedAlgorithmicMedia"},
+    refusal=refusal,
 )
