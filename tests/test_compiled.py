@@ -79,7 +79,7 @@ def settings(preset: str, defake: Path, synth: Path) -> list[str]:
 
 
 def test_every_stage_that_compiles_is_tried_here() -> None:
-    assert {spec.key for spec in specs().values() if "compile" in spec.config.model_fields} == set(OUTPUT)
+    assert {name for name, spec in specs().items() if "compile" in spec.config.model_fields} == set(OUTPUT)
 
 
 @pytest.mark.parametrize("name", OUTPUT)

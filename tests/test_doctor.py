@@ -87,7 +87,7 @@ def test_a_stage_that_cannot_run_like_this_is_named_and_the_others_are_tried(
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, ["doctor", "--gpus", "0", "align.size=128"])
     assert result.exit_code == 2
-    assert "fail  stage synth: cannot run with this configuration: the crops are 128 px wide" in result.stdout
+    assert "fail  stage synth: cannot run with this configuration: the crops are 128 x 128 px" in result.stdout
     assert "warn  stage synth_identify: not tried: it reads synth, which was not tried" in result.stdout
     assert "ok    stage align: 6 of 6 pictures" in result.stdout
 

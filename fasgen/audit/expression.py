@@ -22,6 +22,9 @@ list_contains array_contains list_has array_has list_has_any list_has_all len li
 list_extract list_element list_sum list_avg list_min list_max list_position list_distinct list_unique
 """
 
+DEEPEST = 32
+"""Brackets inside of brackets."""
+
 FUNCTIONS = frozenset(_TEXT.split())
 """Functions that a filter may call: they look at their arguments and at nothing else, and none makes much of little."""
 
@@ -82,6 +85,10 @@ def translate(text: str, known: Sequence[str]) -> Expression:
         depth += {"(": 1, ")": -1}.get(token, 0)
         if depth < 0:
             break
+        if depth > DEEPEST:
+            raise FilterError(
+                f"a filter may nest brackets {DEEPEST} deep, this one goes deeper: say it in parts, joined by and"
+            )
         last = kind, token
         if kind != "space":
             before = kind, token

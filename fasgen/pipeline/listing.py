@@ -71,6 +71,12 @@ class Listing:
         return len(self.cut)
 
     @property
+    def styles(self) -> frozenset[str]:
+        """Style keys of all spoof files."""
+        alike = {id(file.alike): file.alike for found in self.scans.values() for file in found.files}
+        return frozenset(str(one["domain"]) for one in alike.values() if one["label"] == "spoof")
+
+    @property
     def numbers(self) -> tuple[int, ...]:
         """Numbers of the units, ascending."""
         return tuple(self.cut)

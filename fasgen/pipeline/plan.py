@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from fasgen.errors import ConfigError, StoreError
 from fasgen.manifests.added_file import Added, Again, again, read_added, write_added
 from fasgen.manifests.inputs import Identities, Inputs, read_judged, roster_basis, write_judged
+from fasgen.manifests.places_file import begun_with
 from fasgen.manifests.plan_file import FORMAT, read_current, read_plan, write_plan
 from fasgen.manifests.roster_file import basis_of
 from fasgen.manifests.shard import UnitSummary, committed_units, discard
@@ -363,8 +364,13 @@ def build_plan(
     if any(not one.done for one in tombstones):
         # What it has not come to yet would be taken for what was made from the rows that are left.
         raise StoreError(f"{store}: taking a person out was not finished: give `fasgen retract` the person's key again")
-    after = max((added.numbers.stop for added in read_added(store, config.unit_rows)), default=0)
-    rows = listing.take(config.sources, config.unit_rows, Retracted(tombstones), store, after)
+    unit_rows = config.unit_rows or begun_with(store)
+    after = max((added.numbers.stop for added in read_added(store, unit_rows)), default=0) if unit_rows else 0
+    rows = listing.take(config.sources, unit_rows, Retracted(tombstones), store, after)
+    styles = rows.styles
+    for stage in dict.fromkeys(wired[name].stage for name in names):
+        if why := specs[stage].style_refusal(sections[stage], styles):
+            raise ConfigError(why)
     identities, judged = Identities(), read_judged(store)
     plans: dict[str, StagePlan] = {}
     will_have: dict[str, frozenset[int]] = {}

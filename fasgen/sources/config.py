@@ -177,7 +177,7 @@ class SourceConfig(BaseModel):
         # {NA: NA} says that a word which reads as missing is somebody's name.
         named = value.items() if isinstance(value, dict) else [("", value)]
         for found, text in named:
-            if text is not None and reads_as_missing(text) and not (found and reads_as_missing(found)):
+            if text and reads_as_missing(text) and not (found and reads_as_missing(found)):
                 raise ValueError(f"{text!r} reads as missing, and what is not known has no name: leave it out")
         return value
 

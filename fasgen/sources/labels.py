@@ -14,6 +14,7 @@ from fasgen.sources.config import FIELDS, Label, SourceConfig, Split
 from fasgen.sources.label_table import read_table
 from fasgen.sources.odd import Oddities
 from fasgen.sources.paths import escape
+from fasgen.sources.patience import Search
 from fasgen.sources.words import LABELS, SPLITS, reads_as_missing
 
 _KNOWN = 1 << 16
@@ -50,8 +51,8 @@ class Labeller:
         odd: takes files that no pattern and no row of the table said anything of, and words that read as missing.
     """
 
-    def __init__(self, config: SourceConfig, odd: Oddities | None = None) -> None:
-        self._config = config
+    def __init__(self, config: SourceConfig, odd: Oddities | None = None, search: Search | None = None) -> None:
+        self._config, self._search = config, search or Search()
         compiled = [re.compile(text) for text in config.patterns]
         self._patterns = [(p, [(name, name.rstrip("0123456789")) for name in sorted(p.groupindex)]) for p in compiled]
         self._maps: dict[str, dict[str, str | None]] = {
@@ -74,7 +75,9 @@ class Labeller:
         Raises:
             SourceError: a label or split was found that is none and that no map translates.
         """
+        self._search.path = path
         found = self._from_patterns(path)
+        self._search.path = None
         listed = self.table.get(path)
         if self._kind and not found and listed is None:
             self.odd.see(self._kind, escape(path))

@@ -17,6 +17,7 @@ from fasgen.sources.label_table import respell
 from fasgen.sources.labels import Labeller, Labels
 from fasgen.sources.odd import Oddities
 from fasgen.sources.paths import escape, unescape
+from fasgen.sources.patience import Search, limited
 from fasgen.sources.rows import Scan as Scan
 from fasgen.sources.rows import SourceFile
 from fasgen.sources.rows import SourceRow as SourceRow
@@ -38,12 +39,16 @@ def scan(config: SourceConfig) -> Scan:
     if not config.path.is_dir():
         what = "is a file, not a folder" if config.path.exists() else "does not exist"
         raise SourceError(f"source {config.name}: {config.path} {what}; set sources.path to a folder of images and videos")
-    if config.adapter == "webdataset":
-        return _scan_tars(config)
-    if config.adapter not in GENERIC:
-        return _scan_data_set(config)
+    with limited(config.name) as search:
+        if config.adapter == "webdataset":
+            return _scan_tars(config, search)
+        return _scan_folder(config, search) if config.adapter in GENERIC else _scan_data_set(config, search)
+
+
+def _scan_folder(config: SourceConfig, search: Search) -> Scan:
+    """List the files of a folder, by patterns and a table."""
     odd = Oddities()
-    labeller = Labeller(config, odd)
+    labeller = Labeller(config, odd, search)
     skipped: Counter[str] = Counter()
     selection = Selection.of(config.include, config.exclude)
     files: dict[str, tuple[int, int]] = {}
@@ -71,7 +76,7 @@ def scan(config: SourceConfig) -> Scan:
     if not files:
         left_out = ", ".join(f"{count} {why}" for why, count in sorted(skipped.items())) or "the folder is empty"
         raise SourceError(f"source {config.name}: no image or video below {config.path} ({left_out})")
-    listed, stamps = _Listed(config), _Stamps(config)
+    listed, stamps = _Listed(config, search), _Stamps(config)
     how = _How(str(config.adapter))
     order = in_order(files)
     for path in order:
@@ -81,7 +86,7 @@ def scan(config: SourceConfig) -> Scan:
     return listed.scan(skipped, odd, selection)
 
 
-def _scan_data_set(config: SourceConfig) -> Scan:
+def _scan_data_set(config: SourceConfig, search: Search) -> Scan:
     """List a data set by its adapter's table."""
     from fasgen.sources.adapters import open_table
     from fasgen.sources.adapters.listing import ingest
@@ -98,8 +103,8 @@ def _scan_data_set(config: SourceConfig) -> Scan:
         if not selection.includes(path):
             excluded.add(path)
     licence = config.licence if "licence" in config.model_fields_set else None
-    found = ingest(table, config.name, config.path, paths, licence, odd)
-    listed, stamps = _Listed(config), _Stamps(config)
+    found = ingest(table, config.name, config.path, paths, licence, odd, search)
+    listed, stamps = _Listed(config, search), _Stamps(config)
     count = len(found.files)
     for path in in_order(found.files):
         known, size = found.files.pop(path)
@@ -121,15 +126,15 @@ def _scan_data_set(config: SourceConfig) -> Scan:
     return listed.scan(skipped, odd, selection, unknown=unknown, notes=tuple(found.notes))
 
 
-def _scan_tars(config: SourceConfig) -> Scan:
+def _scan_tars(config: SourceConfig, search: Search) -> Scan:
     """List the samples inside the tars of a WebDataset; their JSON members say what a table would."""
     from fasgen.sources.contained.tar import list_samples
 
     odd = Oddities()
-    labeller = Labeller(config, odd)
+    labeller = Labeller(config, odd, search)
     skipped: Counter[str] = Counter()
     selection = Selection.of(config.include, config.exclude)
-    listed, stamps = _Listed(config), _Stamps(config)
+    listed, stamps = _Listed(config, search), _Stamps(config)
     unknown: dict[str, str] = {}
     how = _How("webdataset", None, "tar")
     tars = 0
@@ -210,9 +215,9 @@ class _How(NamedTuple):
 class _Listed:
     """Files on their way into a scan. What is known of many is kept once."""
 
-    def __init__(self, config: SourceConfig) -> None:
+    def __init__(self, config: SourceConfig, search: Search) -> None:
         self.files: list[SourceFile] = []
-        self._config = config
+        self._config, self._search = config, search
         self._dataset, self._licence, self._frames = config.name, config.licence, config.frames.rows
         self._alike: dict[tuple[Labels, _How, bool], dict[str, Any]] = {}
 
@@ -233,7 +238,7 @@ class _Listed:
         for path, why in more.get("unknown", {}).items():
             odd.see("not_known", path, "" if why == NO_PATTERN else why)
         for pattern in self._config.rotate:
-            if not any(map(re.compile(pattern).search, (file.path for file in self.files))):
+            if not self._finds(re.compile(pattern)):
                 raise SourceError(
                     f"source {self._dataset}: the pattern {pattern!r} of rotate matches no file, for example not "
                     f"{self.files[0].path!r}; mend it, or take it out"
@@ -242,6 +247,17 @@ class _Listed:
         if not says_itself and all(file.alike["label"] == "unknown" for file in self.files):
             odd.see("unlabelled", self.files[0].path, count=len(self.files))
         return Scan(tuple(self.files), dict(sorted(skipped.items())), odd=odd.found(), **more)
+
+    def _finds(self, pattern: re.Pattern[str]) -> bool:
+        """Whether a pattern is found in the path of any file."""
+        found = False
+        for file in self.files:
+            self._search.path = file.path
+            found = pattern.search(file.path) is not None
+            if found:
+                break
+        self._search.path = None
+        return found
 
     def _made(self, labels: Labels, how: _How, video: bool) -> dict[str, Any]:
         return {

@@ -7,7 +7,7 @@ tensors; it never sees paths of samples, units, Ray, retries or the store.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -259,7 +259,7 @@ def no_weights(config: Any) -> dict[str, Path]:
     return {}
 
 
-def never_refuses(config: Any, others: Mapping[str, Any]) -> str:
+def never_refuses(config: Any, given: object) -> str:
     """For stages that run on whatever they get."""
     return ""
 
@@ -304,6 +304,8 @@ class StageSpec:
         synthetic: from a config, those of its images that are generated, with the term of the mark that their files get.
         refusal: from its configuration and those of the other stages of the run, by name, why it cannot run with them; empty
             where it can. Asked when a run is planned, before anything is made: it reads what weights say of themselves.
+        style_refusal: from its configuration and the style keys of the sources' spoof files, why it would make nothing of them;
+            empty where it makes something. Asked when the sources have been listed.
         rehearse: ``module:function``, called as ``rehearse(stage, side)``: one full batch of the stage's configuration through
             a built stage, from made-up samples with crops of ``side`` px (0 where no stage above has a ``size``) to products.
             With it, a setting ``batch`` of ``auto`` is found by measuring; such a stage's ``batch`` gives the usual one.
@@ -334,6 +336,7 @@ class StageSpec:
     gathers: Callable[[Any], Sequence[str] | None] | None = None
     synthetic: Callable[[Any], Mapping[str, Term]] = no_marks
     refusal: Callable[[Any, Mapping[str, Any]], str] = never_refuses
+    style_refusal: Callable[[Any, Collection[str]], str] = never_refuses
     rehearse: str = ""
     remedies: Mapping[Reason | None, str] = field(default_factory=dict)
 

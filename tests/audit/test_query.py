@@ -144,6 +144,7 @@ def test_columns_and_limit(store: Path) -> None:
         "`path` = 1",
         "http_get('http://localhost') is null",
         "true; attach '/tmp/x.db' as y",
+        "abs(" * 33 + "1" + ")" * 33 + " > 0",
         "not " * 6000 + "true",
     ],
 )

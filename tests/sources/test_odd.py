@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -182,3 +183,20 @@ def test_those_who_were_taken_out_are_neither_counted_nor_named(tmp_path: Path) 
     found = replace(found, taken_out=lambda sample, subject: subject == "s/a")
     assert (found.reading.files, found.reading.subjects) == (1, 1)
     assert "live/a" not in json.dumps(found.reading.document())
+
+
+@pytest.mark.parametrize("settings", [{"pattern": r"^(?P<label>(?:l+)+)$"}, {"label": "live", "rotate": {"^(l+)+$": 90}}])
+def test_a_pattern_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> None:
+    monkeypatch.setattr("fasgen.sources.patience.SECONDS", 0.2)
+    before = signal.getsignal(signal.SIGALRM)
+    with pytest.raises(SourceError, match=r"search 'l{60}\.jpg' for more than 0\.2 s: a repetition inside of a repetition"):
+        odd(fill(tmp_path, "l" * 60 + ".jpg"), **settings)
+    assert signal.getsignal(signal.SIGALRM) == before and signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_an_adapter_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fasgen.sources.patience.SECONDS", 0.2)
+    rule = "{path: '(?P<label>(?:l+)+)X', extensions: [jpg]}"
+    (tmp_path / "own.yaml").write_text(f"name: own\nlayout: [files]\nrules: [{rule}]\n")
+    with pytest.raises(SourceError, match=r"for more than 0\.2 s"):
+        odd(fill(tmp_path / "s", "l" * 60 + ".jpg"), adapter=tmp_path / "own.yaml")

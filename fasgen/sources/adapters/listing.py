@@ -14,6 +14,7 @@ from fasgen.sources.adapters.roots import advice
 from fasgen.sources.adapters.table import Table
 from fasgen.sources.odd import Oddities
 from fasgen.sources.paths import escape
+from fasgen.sources.patience import Search
 
 
 @dataclass
@@ -40,6 +41,7 @@ def ingest(
     paths: Mapping[str, int],
     licence: str | None = None,
     odd: Oddities | None = None,
+    search: Search | None = None,
 ) -> Ingested:
     """Label every file of a root. Nothing but annotations, and the lists inside archives, is read.
 
@@ -50,11 +52,12 @@ def ingest(
         paths: size in bytes of every file by relative path.
         licence: licence tag that the user gave; None: the table's.
         odd: takes names that lists and archives hold twice, and words that read as missing.
+        search: is told what is being searched.
 
     Raises:
         SourceError: not one file fits the table, or an annotation cannot be read.
     """
-    odd = odd or Oddities()
+    odd, search = odd or Oddities(), search or Search()
     annotations = Annotations(table.annotations, root, paths, odd)
     engine = Engine(table, dataset, annotations, licence)
     out = Ingested(notes=list(annotations.notes))
@@ -64,17 +67,20 @@ def ingest(
     for path, size in paths.items():
         if path in opened:
             continue
+        search.path = path
         found = engine(path, None, paths)
         if isinstance(found, Found):
             (repeats if found.rule.repeats else out.files)[path] = (found, size)
         elif path not in used:
             out.unknown[path] = found
     for path, extra in members.items():
+        search.path = path
         found = engine(path, extra, paths)
         if isinstance(found, Found):
             out.files[path] = (found, 0)
         else:
             out.unknown[path] = found
+    search.path = None
     if repeats and not out.files:
         out.files, repeats = repeats, {}
     if not out.files:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fasgen.errors import SourceError
 from fasgen.records import Reason
 from fasgen.sources.config import Limits
-from fasgen.sources.contained.pixels import to_rgb
+from fasgen.sources.contained.pixels import check_shape, to_rgb
 from fasgen.sources.failure import SampleError, describe
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ class Hdf5:
         index = pick(len(frames)) if pick else 0
         if index is None or index >= len(frames):
             raise SampleError(Reason.VIDEO_TOO_SHORT, f"{len(frames)} frames; each of them is taken by another request")
+        if len(frames) > self._limits.max_frames:
+            raise SampleError(Reason.TOO_LARGE, f"{len(frames)} frames, more than max_frames = {self._limits.max_frames}")
+        check_shape(frames[index].shape if isinstance(frames, _Apart) else frames.shape[1:], self._limits)
         try:
             array = frames[index][()] if isinstance(frames, _Apart) else frames[index]
         except (OSError, RuntimeError, ValueError, KeyError) as error:

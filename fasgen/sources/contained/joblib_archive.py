@@ -18,7 +18,7 @@ from fasgen.errors import SourceError
 from fasgen.joblib_reader import RefusedError, Skipped, read_joblib
 from fasgen.records import Reason
 from fasgen.sources.config import Limits
-from fasgen.sources.contained.pixels import to_rgb
+from fasgen.sources.contained.pixels import check_shape, to_rgb
 from fasgen.sources.failure import SampleError
 from fasgen.sources.paths import escape
 
@@ -100,6 +100,7 @@ class JoblibArchive:
         if number is None or number >= array.shape[0]:
             raise SampleError(Reason.UNREADABLE, f"the archive has no {escape(name)} any more")
         shape = array.shape[1:]
+        check_shape(shape, self._limits)
         size = int(np.prod(shape)) * array.dtype.itemsize
         try:
             stream.seek(array.offset + number * size)

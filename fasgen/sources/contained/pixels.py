@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +17,21 @@ from fasgen.sources.levels import eight_bits
 
 if TYPE_CHECKING:
     from fasgen.stages.stage import RGB
+
+
+_CHANNELS = 16
+"""Most channels that a picture in an archive may have."""
+
+
+def check_shape(shape: Sequence[int], limits: Limits) -> None:
+    """Refuse an array by what an archive says of it, before it is unpacked: few bytes may stand for any number.
+
+    Raises:
+        SampleError: it has more numbers than the largest picture may have in all its channels.
+    """
+    if math.prod(shape) > _CHANNELS * limits.max_pixels:
+        told = " x ".join(map(str, shape))
+        raise SampleError(Reason.TOO_LARGE, f"an array of {told}, more than max_pixels = {limits.max_pixels} has room for")
 
 
 def to_rgb(array: NDArray[Any], bgr: bool, limits: Limits) -> RGB:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from fasgen.records import Column, Reason
+from fasgen.stages.settings import wrong_size
 from fasgen.stages.stage import PICTURE, ArrayField, Cue, Reads, StageConfig, StageSpec
 from fasgen.stages.weights import embedded
 
@@ -33,6 +36,22 @@ class StdnConfig(StageConfig):
 def weights_folder(weights: str) -> Path:
     """Folder of a generator: the embedded one, or that in the folder given."""
     return (embedded("stdn") if weights == "embedded" else Path(weights)) / "generator"
+
+
+def size_in(folder: Path) -> int | None:
+    """Side of the crops that the network in a folder was trained on, px; ``None`` where it does not say."""
+    try:
+        size = json.loads((folder / "config.json").read_text("utf-8"))["size"]
+    except (OSError, ValueError, KeyError, TypeError):
+        # Weights that cannot be read are refused where they are loaded, with what is wrong with them.
+        return None
+    return size if isinstance(size, int) else None
+
+
+def refusal(config: StdnConfig, others: Mapping[str, Any]) -> str:
+    """Why the crops of this run cannot be taken apart by these weights; empty where they can."""
+    size = getattr(others.get("align"), "size", None)
+    return "" if size is None else wrong_size((size, size), size_in(weights_folder(config.weights)), "stdn", "weights", config)
 
 
 _CARD = """\
@@ -79,5 +98,6 @@ SPEC = StageSpec(
     device="accelerator",
     off=lambda config: not config.enabled,
     synthetic=lambda config: {"live_counterpart": "compositeWithTrainedAlgorithmicMedia"},
+    refusal=refusal,
     remedies={Reason.NOT_FINITE: "the network gives no finite numbers: set stdn.dtype=fp32, or give other stdn.weights"},
 )

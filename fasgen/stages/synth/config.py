@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -15,7 +16,7 @@ from fasgen.stages.compiled import Setting
 from fasgen.stages.physical.config import ATTACK_TYPE, PhysicalConfig
 from fasgen.stages.settings import AUTO_BATCH, Batch, batch_size, wrong_size
 from fasgen.stages.stage import Reads, Roster, StageConfig, StageSpec
-from fasgen.stages.stdn.config import weights_folder
+from fasgen.stages.stdn.config import size_in, weights_folder
 from fasgen.stages.weights import embedded
 
 SIMULATED_DEVICE = "simulated"
@@ -152,13 +153,7 @@ def trained_size(config: SynthConfig) -> int | None:
     """Side of the crops that the method's network was trained on, px; ``None`` where it takes any."""
     if config.method == "physical":
         return None
-    folder = weights_folder(config.stdn_weights) if config.method == "stdn" else model_folder(config.weights) / "unet"
-    try:
-        size = json.loads((folder / "config.json").read_text("utf-8"))["size"]
-    except (OSError, ValueError, KeyError, TypeError):
-        # Weights that cannot be read are refused where they are loaded, with what is wrong with them.
-        return None
-    return size if isinstance(size, int) else None
+    return size_in(weights_folder(config.stdn_weights) if config.method == "stdn" else model_folder(config.weights) / "unet")
 
 
 def refusal(config: SynthConfig, others: Mapping[str, Any]) -> str:
@@ -166,6 +161,26 @@ def refusal(config: SynthConfig, others: Mapping[str, Any]) -> str:
     size, key = getattr(others.get("align"), "size", None), "stdn_weights" if config.method == "stdn" else "weights"
     return "" if size is None else wrong_size((size, size), trained_size(config), "synth", key, config)
 
+
+def style_refusal(config: SynthConfig, real: Collection[str]) -> str:
+    """Why there is no style, of the sources or simulated, as this configuration asks for; empty where each pattern has one."""
+    simulated = set(map(simulated_key, attack_types()))
+    keys = set(real) if config.method != "physical" and config.pool in {"auto", "real", "both"} else set()
+    if config.method == "physical" or config.pool in {"simulated", "both"} or (config.pool == "auto" and not keys):
+        keys |= simulated
+    if not keys:
+        return "synth: synth.pool is real, but no source has a spoof file: add one, or set synth.pool=simulated"
+    for pattern in config.styles:
+        if not any(fnmatchcase(key, pattern) for key in keys):
+            near = f"; simulated ones count with synth.pool=both ({config.pool}: real ones, where there are any)"
+            hint = near if any(fnmatchcase(key, pattern) for key in simulated) else ""
+            named = ", ".join(sorted(keys)[:_NAMED]) + (f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else "")
+            return f"synth: the pattern {pattern!r} of synth.styles matches no style{hint}. Styles: {named}"
+    return ""
+
+
+_NAMED = 12
+"""Styles that a message names."""
 
 _TERMS: dict[str, Term] = {
     "difffas": "compositeWithTrainedAlgorithmicMedia",
@@ -227,6 +242,7 @@ SPEC = StageSpec(
     off=lambda config: config.variants == 0,
     synthetic=lambda config: {"crop": _TERMS[config.method]},
     refusal=refusal,
+    style_refusal=style_refusal,
     rehearse="fasgen.stages.synth.stage:rehearse",
     remedies=REMEDIES,
 )

@@ -78,6 +78,26 @@ def test_frames_that_lie_apart_and_channels_first(tmp_path: Path) -> None:
     assert image[0, 0].tolist() == [5, 5, 5]
 
 
+def test_hdf5_that_unpacks_to_more_than_it_may_is_not_unpacked(tmp_path: Path) -> None:
+    for number, shape in enumerate(((2, 40_000, 60_000, 3), (300_000, 32, 32, 3))):
+        # Nothing of it is written: a few kilobytes stand for gigabytes.
+        with h5py.File(tmp_path / f"03{number}_01_000_0_00.h5", "w") as file:
+            file.create_dataset("color", shape, np.uint8, chunks=(1, 32, 32, 3), compression="gzip")
+    for row in scan(SourceConfig(name="w", path=tmp_path, adapter="wmca", frames=1)):
+        assert reason(Decoder(tmp_path), row)[0] is Reason.TOO_LARGE
+    (tmp_path / "apart").mkdir()
+    with h5py.File(tmp_path / "apart/030_01_000_0_00.h5", "w") as file:
+        file.create_dataset("Frame_0/array", (3, 40_000, 60_000), np.uint8, chunks=(3, 32, 32), compression="gzip")
+    (row,) = scan(SourceConfig(name="w", path=tmp_path / "apart", adapter="wmca", frames=1))
+    assert reason(Decoder(tmp_path / "apart"), row)[0] is Reason.TOO_LARGE
+
+
+def test_a_joblib_archive_of_pictures_that_are_too_large(tmp_path: Path) -> None:
+    archive(tmp_path)
+    row = next(iter(scan(SourceConfig(name="p", path=tmp_path, adapter="padisi-face"))))
+    assert reason(Decoder(tmp_path, Limits(max_pixels=16)), row)[0] is Reason.TOO_LARGE
+
+
 def archive(root: Path) -> None:
     data = np.stack([padisi_face.picture(number) for number in range(16)])
     codes = [said[0] for said in padisi_face.SAID]
