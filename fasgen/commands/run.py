@@ -95,7 +95,7 @@ def carry_out(context: click.Context, plan: Plan, request: options.Request, engi
         click.echo(f"interrupted; go on with:\n{resume}")
         return 130
     drawn = draw_sheet(plan, plan.store / "runs" / run_id / "contact-sheet.png") if sheet else None
-    click.echo("\n".join([*closing(plan, result, resume, drawn), *_stale(plan, request, result)]))
+    click.echo("\n".join([*closing(plan, result, resume, drawn), *_stale(plan, request, result, context.meta[ARGUMENTS])]))
     return result.outcome.exit_code
 
 
@@ -187,7 +187,8 @@ def closing(plan: Plan, result: RunResult, resume: str, sheet: Path | None) -> l
     from fasgen.pipeline.run import Outcome
 
     counts = f"{result.planned} rows: {result.ok} ok, {result.filtered} filtered, {result.failed} failed"
-    lines = [f"{result.outcome.replace('_', ' ')}: {result.units} units, {counts}", *growth(plan)]
+    again = f" ({result.again} of them again, since what they are made from has changed)" if result.again else ""
+    lines = [f"{result.outcome.replace('_', ' ')}: {result.units} units{again}, {counts}", *growth(plan)]
     if result.deaths:
         lines.append(f"{result.deaths} workers died and were replaced; see {plan.store / 'runs'}")
     lines += _time(result)
@@ -220,10 +221,11 @@ def _time(result: RunResult) -> list[str]:
     ]
 
 
-def _stale(plan: Plan, request: options.Request, result: RunResult) -> list[str]:
-    """What lies in other stages and was made from something else than is there now, and the command that makes it again."""
+def _stale(plan: Plan, request: options.Request, result: RunResult, typed: Sequence[str]) -> list[str]:
+    """What lies in other stages and is behind what was made now, and the command that makes it again."""
     from fasgen import stages
     from fasgen.errors import FasgenError
+    from fasgen.manifests.plan_file import read_current
     from fasgen.pipeline.plan import build_plan
     from fasgen.pipeline.run import Outcome
 
@@ -235,13 +237,20 @@ def _stale(plan: Plan, request: options.Request, result: RunResult) -> list[str]
     except FasgenError:
         # Stages that were not asked for may lack weights; the run is over all the same.
         return []
-    rest = [stage for stage in whole.wanted if stage.name not in {one.name for one in plan.wanted}]
-    behind = {stage.name: len(stage.will_have) - len(stage.committed) for stage in rest if stage.folder.is_dir()}
-    behind = {name: count for name, count in behind.items() if count}
+    current, behind = read_current(plan.store), dict[str, str]()
+    for stage in whole.wanted:
+        units = len(stage.will_have) - len(stage.committed)
+        if stage.name in {one.name for one in plan.wanted} or not units:
+            continue
+        if stage.folder.is_dir():
+            behind[stage.name] = f"{stage.name} ({units} of {stage.units} units)"
+        elif stage.name in current:
+            behind[stage.name] = f"{stage.name} ({current[stage.name][0].folder} has other settings)"
     if not behind:
         return []
-    named = ", ".join(f"{name} ({count} units)" for name, count in behind.items())
-    return [f"stale          {named}: made from what has changed since; make them with: fasgen run stage={','.join(behind)}"]
+    rest = [argument for argument in typed if not argument.startswith(("stage=", "stages="))]
+    command = shlex.join(["fasgen", "run", f"stage={','.join(behind)}", *rest])
+    return [f"stale          {', '.join(behind.values())}: behind what is there now; to go on:", command]
 
 
 def _whereabouts(plan: Plan) -> list[str]:
