@@ -15,11 +15,13 @@ from fasgen.errors import StoreError
 from fasgen.manifests.plan_file import Generation, generations, latest
 from fasgen.manifests.schema import COMMON
 from fasgen.manifests.unit import member_key
+from fasgen.records import PROVENANCE
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _COLUMNS = ("sample_id", "variant", "status", "reason", "payload_digest")
+_KNOWN = frozenset(column.name for column in PROVENANCE)
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,25 @@ class ScoreChange:
     sample: str
 
 
+@dataclass(frozen=True)
+class LabelChange:
+    """How what is known of samples differs over those that both sides have: where they come from, whom and what they show.
+
+    Attributes:
+        name: column of their provenance.
+        changed: samples with another value.
+        first: the value of the first such sample, as text.
+        second: what the second side has in its place.
+        sample: that sample.
+    """
+
+    name: str
+    changed: int
+    first: str
+    second: str
+    sample: str
+
+
 @dataclass
 class StageDiff:
     """One stage on both sides.
@@ -55,6 +76,7 @@ class StageDiff:
         status: sample to what it was and what it became, with reasons.
         bytes: samples whose product has other bytes.
         scores: columns of real numbers that moved.
+        labels: columns of their provenance that differ; no plan says which labels rows have.
         settings: dotted setting to its two values, as far as the plans differ.
     """
 
@@ -67,13 +89,14 @@ class StageDiff:
     status: dict[str, tuple[str, str]] = field(default_factory=dict)
     bytes: list[str] = field(default_factory=list)
     scores: list[ScoreChange] = field(default_factory=list)
+    labels: list[LabelChange] = field(default_factory=list)
     settings: dict[str, tuple[object, object]] = field(default_factory=dict)
 
     @property
     def same(self) -> bool:
-        """Whether both sides have the same rows, bytes and scores; settings do not count."""
+        """Whether both sides have the same rows, bytes, scores and labels; settings do not count."""
         there = self.first is not None and self.second is not None
-        return there and not (self.added or self.lost or self.status or self.bytes or self.scores)
+        return there and not (self.added or self.lost or self.status or self.bytes or self.scores or self.labels)
 
 
 def side(path: Path) -> list[Generation]:
@@ -108,7 +131,7 @@ def _wanted(schema: pa.Schema) -> list[str]:
 
     common = {column.name for column in COMMON}
     floats = {one.name for one in schema if one.name not in common and pa.types.is_floating(one.type)}
-    return [name for name in schema.names if name in _COLUMNS or name in floats]
+    return [name for name in schema.names if name in _COLUMNS or name in _KNOWN or name in floats]
 
 
 def _keys(stage: StageRows | None) -> dict[str, int]:
@@ -129,8 +152,13 @@ def _stage(name: str, left: StageRows | None, right: StageRows | None) -> StageD
     both = [key for key in mine if key in yours]
     a, b = take(left.table, (mine[key] for key in both)), take(right.table, (yours[key] for key in both))
     _fates(diff, both, a, b)
-    floats = [column for column in a.column_names if column not in _COLUMNS and column in b.column_names]
-    for column in floats:
+    common = [column for column in a.column_names if column in b.column_names]
+    for column in common:
+        if column in _KNOWN and not a[column].equals(b[column]):
+            diff.labels.append(_relabelled(column, both, a[column].to_pylist(), b[column].to_pylist()))
+    for column in common:
+        if column in _COLUMNS or column in _KNOWN:
+            continue
         change = _moved(column, both, a[column].to_numpy(zero_copy_only=False), b[column].to_numpy(zero_copy_only=False))
         if change:
             diff.scores.append(change)
@@ -145,6 +173,11 @@ def _fates(diff: StageDiff, both: list[str], a: pa.Table, b: pa.Table) -> None:
             diff.status[key] = (f"{was} {why}" if why else was, f"{became} {because}" if because else became)
         elif bytes_then != bytes_now:
             diff.bytes.append(key)
+
+
+def _relabelled(name: str, keys: list[str], before: list[Any], after: list[Any]) -> LabelChange:
+    other = [place for place, (was, now) in enumerate(zip(before, after, strict=True)) if was != now]
+    return LabelChange(name, len(other), str(before[other[0]]), str(after[other[0]]), keys[other[0]])
 
 
 def _moved(name: str, keys: list[str], before: NDArray[Any], after: NDArray[Any]) -> ScoreChange | None:

@@ -54,10 +54,10 @@ def _side(name: str, config_path: Path | None, store: Path | None) -> list[Gener
 
 
 def _text(found: list[StageDiff]) -> Iterator[str]:
-    head = ("stage", "first", "second", "rows", "added", "lost", "fate", "bytes", "scores")
+    head = ("stage", "first", "second", "rows", "added", "lost", "fate", "bytes", "scores", "labels")
     rows = []
     for one in found:
-        counts = [len(each) for each in (one.added, one.lost, one.status, one.bytes, one.scores)]
+        counts = [len(each) for each in (one.added, one.lost, one.status, one.bytes, one.scores, one.labels)]
         rows.append((one.stage, one.first or "-", one.second or "-", " / ".join(map(str, one.rows)), *counts))
     yield table(head, rows)
     for one in found:
@@ -68,6 +68,9 @@ def _text(found: list[StageDiff]) -> Iterator[str]:
                 f"{one.stage}: {score.name}: {score.changed} changed, mean difference {score.mean:+.4g}, "
                 f"largest {score.largest:.4g} at {plain(score.sample)}"
             )
+        for label in one.labels:
+            moved = f"{plain(label.first)} -> {plain(label.second)}"
+            yield f"{one.stage}: {label.name}: {label.changed} changed, {moved} at {plain(label.sample)}"
         for key, (was, became) in list(one.status.items())[:FEW]:
             yield f"{one.stage}: {plain(key)}: {plain(was)} -> {plain(became)}"
         if len(one.status) > FEW:
@@ -87,6 +90,9 @@ def _jsonl(found: list[StageDiff]) -> Iterator[str]:
         for score in one.scores:
             figures = {"changed": score.changed, "mean": score.mean, "largest": score.largest, "sample": score.sample}
             yield json.dumps({"stage": one.stage, "kind": "score", "name": score.name, **figures})
+        for label in one.labels:
+            values = {"changed": label.changed, "first": label.first, "second": label.second, "sample": label.sample}
+            yield json.dumps({"stage": one.stage, "kind": "label", "name": label.name, **values})
         for key, (was, became) in one.status.items():
             yield json.dumps({"stage": one.stage, "kind": "fate", "sample": key, "first": was, "second": became})
         for kind, keys in (("added", one.added), ("lost", one.lost), ("bytes", one.bytes)):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import toy
 
 from fasgen.audit.compare import compare, side
 from fasgen.errors import StoreError
 from fasgen.manifests.plan_file import read_plan, write_plan
+from fasgen.pipeline.local_engine import LocalEngine
 from tests.manifests.units import write_stage
 
 from .stores import make_store, sample
@@ -46,6 +48,22 @@ def test_rows_fates_and_bytes(tmp_path: Path) -> None:
     fourth = make_store(tmp_path / "d", hostile=True)
     assert all(not each.bytes for each in compare(side(third), side(fourth)))
     assert sample(0, 0)
+
+
+def test_other_labels_of_the_same_pictures(tmp_path: Path) -> None:
+    """The plans are the same, and so is every picture: nothing but the rows tells them apart."""
+    source = toy.make_source(tmp_path / "in", 3)
+    for name, label in (("a", "live"), ("b", "spoof")):
+        made = toy.plan(toy.configure(source.model_copy(update={"label": label})), tmp_path / name)
+        toy.go(made, LocalEngine(made.resources))
+    found = compare(side(tmp_path / "a"), side(tmp_path / "b"))
+    assert [one.first for one in found] == [one.second for one in found]
+    for one in found:
+        changes = {each.name: (each.changed, each.first, each.second) for each in one.labels}
+        # The record in a shard tells the label too.
+        assert not one.same and bool(one.bytes) == (one.stage == "join")
+        assert changes["label"] == (one.rows[0], "live", "spoof")
+        assert set(changes) <= {"label", "attack_type", "domain", "attack_family", "attack_raw"}
 
 
 def test_what_is_neither_is_refused(tmp_path: Path) -> None:
