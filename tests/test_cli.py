@@ -219,7 +219,7 @@ def test_what_follows_a_stage_is_named_as_stale_with_its_command(photos: Path) -
     assert "stale" not in run("stage=shrink").stdout
     run()
     said = run("stage=noisy", "noisy.strength=2.5").stdout.splitlines()[-1]
-    command = said.partition("make them with: ")[2].split()
+    command = said.partition("make them with:\n")[2].splitlines()[0].split()
     assert said.startswith("stale          join (3 units)")
     assert command[:3] == ["fasgen", "run", "stage=join"] and command[-1] == "noisy.strength=2.5"
     again = fasgen(*command[1:]).stdout
@@ -296,9 +296,19 @@ def test_a_store_that_has_grown_says_what_is_new_and_what_is_stale(photos: Path)
     assert "rows     1 new, 0 changed, 0 gone; 24 kept" in shown
     first = run("stage=shrink")
     assert "1 new, 0 changed, 0 gone; 24 kept" in first.stdout
-    assert "stale          noisy (1 unit), join (1 unit)" in first.stdout
-    assert "fasgen run stage=noisy,join" in first.stdout
+    assert "stale          noisy (1 of 4 units), join (1 of 4 units)" in first.stdout
+    command = first.stdout.splitlines()[-1]
+    assert command.startswith("fasgen run stage=noisy,join ") and "stage=shrink" not in command
     assert "stale" not in run().stdout
+    other = run("stage=shrink,noisy", "noisy.strength=2.5")
+    (folder,) = photos.parent.rglob("join-????????")
+    assert f"join ({folder.name} has other settings)" in other.stdout
+    last = other.stdout.splitlines()[-1]
+    assert last.startswith("fasgen run stage=join ") and last.endswith(" noisy.strength=2.5")
+    source.write_bytes(next(path for path in photos.rglob("001.png")).read_bytes())
+    again = run()
+    assert "finished: 3 units (3 of them again, since what they are made from has changed)" in again.stdout
+    assert "0 new, 1 changed, 0 gone; 24 kept" in again.stdout
 
 
 def test_older_generations_are_shown_and_removed(photos: Path) -> None:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,40 @@ def test_a_store_that_grew_has_the_same_rows_and_payloads(
 
     for stage in (*STAGES, *SYNTHETIC, "lgsc", "stdn", "pack"):
         assert made(here / "store", stage) == made(undisturbed, stage), stage
+
+
+def test_a_sample_has_the_same_bytes_in_every_slot(portraits: Path, undisturbed: Path) -> None:
+    """A row's slot follows from its place, and its place from the order of growth: no network here may tell them apart."""
+    import torch
+
+    from fasgen import stages
+    from fasgen.config import load
+    from fasgen.pipeline.calling import call
+    from fasgen.pipeline.loading import open_input
+    from fasgen.pipeline.plan import build_plan
+    from fasgen.pipeline.resources import Resources
+    from fasgen.pipeline.schedule import Assign, Key
+    from fasgen.stages.stage import Product, Sample
+
+    settings = [f"sources={portraits}", "sources.0.label=live", *QUICK, *SPOOFS, f"store={undisturbed}"]
+    plan = build_plan(load(None, settings), ["all"], undisturbed, resources=Resources(0, 1), targets=stages.STAGES)
+    assert plan.todo == plan.unsure == 0
+    for stage in plan.wanted:
+        if not hasattr(stage.config, "batch"):
+            continue
+        unit = open_input(plan.task(Assign(0, Key(stage.name, 0)), undisturbed), stage.spec)
+        sample = unit.load(0).sample
+        unit.close()
+        assert isinstance(sample, Sample)
+        batch = {"defake": 6, "synth": 6, "synth_defake": 6}.get(stage.name, 16)
+        made = stage.spec.build(stage.config.model_copy(update={"batch": batch}), torch.device("cpu"))
+        found = set()
+        for slot in sorted({0, 1, batch // 2, batch - 1}):
+            (product,) = call(made, stage.spec, [replace(sample, slot=slot)])
+            assert isinstance(product, Product)
+            parts = [(name, array.tobytes()) for name, array in sorted({**product.images, **product.arrays}.items())]
+            found.add(repr((parts, sorted(product.values.items()))))
+        assert len(found) == 1, stage.name
 
 
 def test_every_row_of_every_stage_is_ok(undisturbed: Path) -> None:

@@ -160,9 +160,11 @@ def describe(plan: Plan, estimates: Sequence[Estimate]) -> str:
     for one in estimates:
         stage = plan.stages[one.stage]
         inputs = " + ".join(stage.wiring.stages) or "sources"
-        figures = (stage.units, len(stage.committed), one.units, one.rows)
+        look = (len(stage.unsure),) if plan.unsure else ()
+        figures = (stage.units, len(stage.committed), *look, one.units, one.rows)
         rows.append((one.stage, inputs, *figures, duration(one.seconds), size(one.bytes), one.basis, stage.folder.name))
-    header = ("stage", "from", "units", "done", "to do", "rows", "time", "bytes", "by", "generation")
+    look_at = ("to look at",) if plan.unsure else ()
+    header = ("stage", "from", "units", "done", *look_at, "to do", "rows", "time", "bytes", "by", "generation")
     lines += ["", table(header, rows), ""]
     if plan.todo:
         known = all(one.seconds is not None for one in estimates)
@@ -173,7 +175,7 @@ def describe(plan: Plan, estimates: Sequence[Estimate]) -> str:
         lines.append("Nothing to do: everything that can be made is committed.")
     if plan.unsure:
         lines.append(
-            f"{plan.unsure} more units are looked at again once what they read is made; they stay where it is the same."
+            f"{plan.unsure} units are to be looked at again once what they read is made: where that is the same, they stay."
         )
     lines += [f"{one.stage}: no estimate: {one.note}" for one in estimates if one.note]
     return "\n".join([*lines, *(f"note: {note}" for note in plan.notes())])

@@ -200,8 +200,9 @@ def closing(plan: Plan, result: RunResult, resume: str, sheet: Path | None) -> l
 
     kept = read_yields([stage.folder for stage in plan.wanted])
     counts = f"{result.planned} rows: {result.ok} ok, {result.filtered} filtered, {result.failed} failed"
+    again = f" ({result.again} of them again, since what they are made from has changed)" if result.again else ""
     lines = warned(warnings(kept))
-    lines += [f"{result.outcome.replace('_', ' ')}: {result.units} units, {counts}", *growth(plan)]
+    lines += [f"{result.outcome.replace('_', ' ')}: {result.units} units{again}, {counts}", *growth(plan)]
     if result.deaths:
         lines.append(f"{result.deaths} workers died and were replaced; see {plan.store / 'runs'}")
     lines += _time(result)
@@ -235,7 +236,7 @@ def _time(result: RunResult) -> list[str]:
 
 
 def _stale(plan: Plan, request: options.Request, result: RunResult, name: str, arguments: Sequence[str]) -> list[str]:
-    """What lies in other stages and was made from something else than is there now, and the command that makes it again."""
+    """What lies in other stages and is behind what was made now, and the command that makes it again."""
     from fasgen import stages
     from fasgen.errors import FasgenError
     from fasgen.manifests.plan_file import read_current
@@ -250,17 +251,21 @@ def _stale(plan: Plan, request: options.Request, result: RunResult, name: str, a
     except FasgenError:
         # Stages that were not asked for may lack weights; the run is over all the same.
         return []
-    made, begun = {one.name for one in plan.wanted}, read_current(plan.store)
-    rest = [stage for stage in whole.wanted if stage.name not in made and stage.name in begun]
-    behind = {stage.name: len(stage.will_have) - len(stage.committed) for stage in rest}
-    behind = {name: count for name, count in behind.items() if count}
+    current, behind = read_current(plan.store), dict[str, str]()
+    for stage in whole.wanted:
+        units = len(stage.will_have) - len(stage.committed)
+        if stage.name in {one.name for one in plan.wanted} or not units:
+            continue
+        if stage.folder.is_dir():
+            behind[stage.name] = f"{stage.name} ({units} of {stage.units} units)"
+        elif stage.name in current:
+            behind[stage.name] = f"{stage.name} ({current[stage.name][0].folder} has other settings)"
     if not behind:
         return []
-    named = ", ".join(f"{name} ({count} unit{'s' * (count != 1)})" for name, count in behind.items())
     # The same settings with them: under others these stages would be made from something else again.
     same = [each for each in arguments if not options.names_stages(each) and each != "--only"]
     again = shlex.join(["fasgen", name, f"stage={','.join(behind)}", *same])
-    return [f"stale          {named}: not made from what is there now; make them with: {again}"]
+    return [f"stale          {', '.join(behind.values())}: behind what is there now; make them with:", again]
 
 
 def _whereabouts(plan: Plan) -> list[str]:

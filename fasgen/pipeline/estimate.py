@@ -18,7 +18,7 @@ from fasgen.errors import FasgenError
 from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.roster_file import notes_of
-from fasgen.manifests.unit import UnitSummary, timing_path
+from fasgen.manifests.unit import UnitSummary, timing_path, unit_summary
 from fasgen.manifests.yields import Yield, yield_of
 from fasgen.pipeline.calling import one_line
 from fasgen.pipeline.engine import SourceSlice, UpstreamUnit
@@ -234,12 +234,14 @@ def total_seconds(plan: Plan, estimates: Sequence[Estimate]) -> float | None:
 
 def _from_committed(stage: StagePlan) -> _Rates | None:
     measured: list[tuple[UnitSummary, dict[str, float]]] = []
-    for unit in sorted(stage.committed)[-TIMED_UNITS:]:
+    # Units that will be made again tell as much of the time that it takes.
+    for unit in sorted(stage.committed.keys() | stage.stale | stage.unsure)[-TIMED_UNITS:]:
         path = timing_path(stage.folder, unit)
         if path.exists():
             table = read_table(path)
             seconds = dict(zip(table["name"].to_pylist(), table["value"].to_pylist(), strict=True))
-            measured.append((stage.committed[unit], {str(name): float(value) for name, value in seconds.items()}))
+            summary = stage.committed.get(unit) or unit_summary(stage.folder, unit)
+            measured.append((summary, {str(name): float(value) for name, value in seconds.items()}))
     return _rates(stage, measured, "committed units")
 
 

@@ -64,6 +64,7 @@ class RunResult:
     Attributes:
         outcome: how it ended.
         units: units committed by this run.
+        again: how many of them were there, made from something else than is there now.
         planned: rows of them.
         ok: rows with a product.
         filtered: rows that a setting turned away.
@@ -90,10 +91,11 @@ class RunResult:
     peak_worker: int
     first_unit: float | None = None
     use: Use | None = None
+    again: int = 0
 
     def plus(self, after: RunResult) -> RunResult:
         """This run and the one that came after it as one; where the workers' time went is told of the longer one."""
-        names = ("units", "planned", "ok", "filtered", "failed", "remaining", "deaths")
+        names = ("units", "again", "planned", "ok", "filtered", "failed", "remaining", "deaths")
         return replace(
             max(self, after, key=lambda one: one.units),
             outcome=after.outcome,
@@ -270,7 +272,7 @@ class _Run:
         self._remade = 0
         self._taken_back: set[Key] = set()
         self._waited: set[Key] = set()
-        self._counts = {"units": 0, "planned": 0, "ok": 0, "filtered": 0, "failed": 0}
+        self._counts = {"units": 0, "again": 0, "planned": 0, "ok": 0, "filtered": 0, "failed": 0}
         self._deaths = self._peak_worker = self._kept = 0
         progress.begin(_lines(plan, foretold))
         self._show()
@@ -390,7 +392,9 @@ class _Run:
 
     def _commit(self, worker: int, key: Key, summary: UnitSummary, seconds: Mapping[str, float], peak: int) -> None:
         self._occupancy.committed()
+        stage = self._plan.stages[key.stage]
         self._counts["units"] += 1
+        self._counts["again"] += key.unit in stage.stale or key.unit in stage.unsure
         for name in ("planned", "ok", "filtered", "failed"):
             self._counts[name] += getattr(summary, name)
         self._peak_worker = max(self._peak_worker, peak)

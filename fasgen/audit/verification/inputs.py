@@ -20,6 +20,15 @@ def check_inputs(store: Path, stages: Mapping[str, Learnt]) -> Iterator[Finding]
 
     They are warnings: each is what its manifest says, and the next run of its generation makes it again. The stages learn them.
     """
+    yield from _directly(store, stages)
+    # What was made from a stale unit says of it what it was.
+    for _ in stages:
+        for stage in stages.values():
+            above = (stages[digest] for digest in stage.plan.get("upstream", {}).values() if digest in stages)
+            stage.stale |= {unit for each in above for unit in each.stale if unit in stage.planned}
+
+
+def _directly(store: Path, stages: Mapping[str, Learnt]) -> Iterator[Finding]:
     identities, places = Identities(), dict[int, _Rows]()
     for stage in stages.values():
         unit_rows = stage.plan.get("unit_rows")
