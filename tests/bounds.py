@@ -45,6 +45,9 @@ TESTS = {
 }  # fmt: skip
 """Tests of a leg, below ``tests``."""
 
+UNREACHABLE = ("No matching distribution found", "NewConnectionError", "Temporary failure in name resolution", "Read timed out")
+"""What pip says where the index has not what is asked for, or cannot be reached: then nothing is known of the bound."""
+
 READS = """
 import sys
 from fasgen.reader import FasDataset, SampleDecoder
@@ -86,6 +89,10 @@ def build(folder: Path) -> dict[str, Path]:
     return {"sdist": next(folder.glob("*.tar.gz")), "wheel": next(folder.glob("*.whl"))}
 
 
+class NotTried(Exception):
+    """What a leg installs cannot be had here."""
+
+
 class Leg:
     """One environment.
 
@@ -105,6 +112,7 @@ class Leg:
 
         Raises:
             subprocess.CalledProcessError: what failed.
+            NotTried: no index that is reached from here has what it installs.
         """
         subprocess.run([str(self.python), "-m", "venv", str(folder / "venv")], check=True)
         inside = folder / "venv" / "bin"
@@ -120,6 +128,8 @@ class Leg:
             done = subprocess.run(command, cwd=cwd, env=clean, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             if done.returncode:
                 print(done.stdout, flush=True)
+                if "install" in command and any(words in done.stdout for words in UNREACHABLE):
+                    raise NotTried(done.stdout.strip().splitlines()[-1])
                 done.check_returncode()
 
         pip = (str(inside / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", str(pins))
@@ -145,7 +155,7 @@ class Leg:
 
 
 def main() -> int:
-    """Try the legs that were asked for; 1 if one failed."""
+    """Try the legs that were asked for; 1 if one failed. One whose packages cannot be had is named and is no failure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bounds", nargs="*", choices=("lowest", "newest"), help="else both")
     parser.add_argument("--python", action="append", type=Path, help="interpreter, any number; else all that are found")
@@ -165,6 +175,8 @@ def main() -> int:
                     try:
                         leg.run(Path(folder), TESTS[chosen.tests])
                         outcome = "ok"
+                    except NotTried as error:
+                        outcome = f"NOT TRIED, as its packages cannot be had here ({error}),"
                     except subprocess.CalledProcessError as error:
                         outcome, failed = f"FAILED: {' '.join(map(str, error.cmd[:6]))}", failed + 1
                 print(f"{python} {bound} {chosen.artefact}: {outcome} after {time.monotonic() - start:.0f} s", flush=True)
