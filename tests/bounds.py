@@ -89,7 +89,7 @@ def build(folder: Path) -> dict[str, Path]:
     return {"sdist": next(folder.glob("*.tar.gz")), "wheel": next(folder.glob("*.whl"))}
 
 
-class NotTried(Exception):
+class NotTriedError(Exception):
     """What a leg installs cannot be had here."""
 
 
@@ -112,7 +112,7 @@ class Leg:
 
         Raises:
             subprocess.CalledProcessError: what failed.
-            NotTried: no index that is reached from here has what it installs.
+            NotTriedError: no index that is reached from here has what it installs.
         """
         subprocess.run([str(self.python), "-m", "venv", str(folder / "venv")], check=True)
         inside = folder / "venv" / "bin"
@@ -129,7 +129,7 @@ class Leg:
             if done.returncode:
                 print(done.stdout, flush=True)
                 if "install" in command and any(words in done.stdout for words in UNREACHABLE):
-                    raise NotTried(done.stdout.strip().splitlines()[-1])
+                    raise NotTriedError(done.stdout.strip().splitlines()[-1])
                 done.check_returncode()
 
         pip = (str(inside / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", str(pins))
@@ -175,7 +175,7 @@ def main() -> int:
                     try:
                         leg.run(Path(folder), TESTS[chosen.tests])
                         outcome = "ok"
-                    except NotTried as error:
+                    except NotTriedError as error:
                         outcome = f"NOT TRIED, as its packages cannot be had here ({error}),"
                     except subprocess.CalledProcessError as error:
                         outcome, failed = f"FAILED: {' '.join(map(str, error.cmd[:6]))}", failed + 1
