@@ -51,6 +51,7 @@ ALIGN = StageSpec(
     "bench.end_to_end:crops",
     columns=(Column("landmarks", "list<float32>", "five points"), Column("transform", "list<float32>", "identity")),
     images=("crop",),
+    picture="crop",
 )
 IDENTIFY = StageSpec(
     "identify",
