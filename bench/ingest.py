@@ -48,7 +48,7 @@ def ingest(root: str, store: str) -> dict[str, float]:
     frames = Sampling(count=FRAMES)
     source = SourceConfig(name="bench", path=Path(root), pattern=PATTERN, frames=frames, licence="research-only")
     listing = take([source], 256)
-    listing.write(Path(store))
+    listing.write_sources(Path(store))
     return _spent(began, used) | {"rows": len(listing.rows)}
 
 
@@ -71,7 +71,7 @@ def commit(root: str, store: str) -> dict[str, float]:
     """Commit every unit of each stage but the last."""
     from bench.scale import write_units
     from fasgen.config import load
-    from fasgen.manifests.inputs import write_judged
+    from fasgen.manifests.inputs import roster_basis, write_judged
     from fasgen.manifests.roster_file import write_roster
     from fasgen.manifests.unit import manifest_path
     from fasgen.pipeline.plan import build_plan
@@ -89,7 +89,8 @@ def commit(root: str, store: str) -> dict[str, float]:
     for stage in stages:
         stage.folder.mkdir(parents=True, exist_ok=True)
         if stage.spec.roster:
-            basis = made.basis(made.stages[stage.spec.roster.source])
+            source_folder = made.stages[stage.spec.roster.source].folder
+            basis = roster_basis(stage.folder, 0, source_folder, made.listing.numbers, made.identities)
             write_roster(stage.folder, [], stage.spec.roster.columns, basis=basis)
         guided = bool(stage.inputs and stage.inputs.guides)
         own: dict[int, str] = {}
