@@ -15,7 +15,9 @@ from fasgen.manifests.plan_file import Generation, latest
 from fasgen.manifests.products import cutter, units_of
 from fasgen.manifests.sources_file import read_sources, source_names
 from fasgen.manifests.unit import canonical_json, manifest_path
+from fasgen.selection.row_sets import FOLDER, REPORT
 from fasgen.sources.config import SourceConfig
+from fasgen.sources.protocols import FAMILIES as FAMILIES
 from fasgen.sources.protocols import PROTOCOLS as PROTOCOLS
 from fasgen.sources.protocols import Protocol as Protocol
 from fasgen.sources.protocols.official import lists_in, read_lists
@@ -70,6 +72,7 @@ class ProtocolReport:
         """All of it as JSON."""
         return {
             "protocol": self.protocol.name,
+            "family": self.protocol.family,
             "about": self.protocol.about,
             "notes": list(self.protocol.notes),
             "sides": {
@@ -92,19 +95,20 @@ class ProtocolReport:
         }
 
 
-def find_protocol(name: str) -> Protocol:
-    """A protocol by its name.
+def find_protocols(name: str) -> list[Protocol]:
+    """A protocol by its name, or all folds of one: ``oulu-1``; ``oulu-3-2`` or ``oulu-3/2``; ``oulu-3``.
 
     Raises:
         ConfigError: there is none.
     """
     from difflib import get_close_matches
 
-    if name not in PROTOCOLS:
-        near = get_close_matches(name.lower(), PROTOCOLS, n=3, cutoff=0.4)
+    one = name.replace("/", "-")
+    if one not in PROTOCOLS and name not in FAMILIES:
+        near = get_close_matches(one.lower(), (*PROTOCOLS, *FAMILIES), n=3, cutoff=0.4)
         hint = f"; did you mean {', '.join(near)}?" if near else "."
         raise ConfigError(f"there is no protocol {name!r}{hint} `fasgen protocol` lists them")
-    return PROTOCOLS[name]
+    return [PROTOCOLS[fold] for fold in FAMILIES.get(name, (one,))]
 
 
 def find_lists(protocol: Protocol, sources: Sequence[SourceConfig], aliases: Mapping[str, str]) -> Path | None:
@@ -136,7 +140,7 @@ def lay(store: Path, protocol: Protocol, aliases: Mapping[str, str] | None = Non
         table = _with_splits(table, lists)
     sides = select(protocol, table, official)
     synthetic = _synthetic(store, sides)
-    folder = store / "protocols" / protocol.name
+    folder = store / FOLDER / protocol.name
     rows = {side: _kept(one) for side, one in sides.rows.items()}
     if "train" in rows and synthetic.train.num_rows:
         rows["train"] = pa.concat_tables([rows["train"], synthetic.train])
@@ -144,7 +148,7 @@ def lay(store: Path, protocol: Protocol, aliases: Mapping[str, str] | None = Non
     try:
         for side, one in rows.items():
             write_atomic(folder / f"{side}.parquet", encode_table(one))
-        write_atomic(folder / "report.json", canonical_json(made.document()) + b"\n")
+        write_atomic(folder / REPORT, canonical_json(made.document()) + b"\n")
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written ({error.strerror}): free space or check permissions") from error
     return made

@@ -1,26 +1,21 @@
-"""Questions to the manifests of a store: a filter in SQL's expression language, answered by DuckDB on Arrow tables.
-
-DuckDB never opens a file here: it sees one table at a time and nothing else, its configuration is locked, and of SQL it gets
-one expression whose words and functions were checked before.
-"""
+"""Questions to the manifests of a store: a filter in SQL's expression language."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fasgen.audit.expression import Expression, translate, unknown
 from fasgen.audit.stage_rows import schema_of
 from fasgen.errors import FilterError, StoreError
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.plan_file import Generation, latest
 from fasgen.manifests.unit import committed_units, manifest_path
+from fasgen.selection.expression import translate, unknown
+from fasgen.selection.filter import Filter
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,22 +25,6 @@ STAGE = "stage"
 
 CHUNK = 1 << 17
 """Rows that are looked at in one go: what a query holds in memory does not grow with the store, only with its answer."""
-
-SECONDS = 60.0
-"""Time that DuckDB may take over one chunk: an expression can be written that never ends."""
-
-_PLACE = "fasgen place"
-_LOCKED = {
-    "enable_external_access": "false",
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-    "allow_community_extensions": "false",
-    "python_enable_replacements": "false",
-    "memory_limit": "512MB",
-    "temp_directory": "",
-    "threads": "2",
-    "lock_configuration": "true",
-}
 
 
 def show(store: Path, filter_sql: str | None, columns: Sequence[str] | None = None, limit: int | None = 50) -> pa.Table:
@@ -77,7 +56,7 @@ def show(store: Path, filter_sql: str | None, columns: Sequence[str] | None = No
     types = {field.name: field.type for schema in schemas.values() for field in schema}
     left = limit
     tables = []
-    with _Filter(expression, known) as keeps:
+    with Filter(expression, known) as keeps:
         for generation in found:
             schema = schemas.get(generation.folder)
             if schema is None:
@@ -109,7 +88,7 @@ def _labelled(table: pa.Table, generation: Generation) -> pa.Table:
 
 
 def _hits(
-    generation: Generation, keeps: _Filter, types: dict[str, Any], schema: pa.Schema
+    generation: Generation, keeps: Filter, types: dict[str, Any], schema: pa.Schema
 ) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """Each unit that has rows which pass, with their places in its manifest."""
     import pyarrow as pa
@@ -135,53 +114,3 @@ def _hits(
             if last > first:
                 yield number, found[first:last] - (end - part.num_rows)
         parts, units = [], []
-
-
-class _Filter:
-    """An expression asked of one table after another."""
-
-    def __init__(self, expression: Expression | None, known: Sequence[str]) -> None:
-        self._expression, self._known = expression, known
-        self.names: set[str] = expression.names if expression else set()
-        self._connection: Any = None
-
-    def __call__(self, table: pa.Table) -> NDArray[np.int64]:
-        """Places of the rows that pass, ascending."""
-        if self._expression is None:
-            return np.arange(table.num_rows, dtype=np.int64)
-        import duckdb
-        import pyarrow as pa
-
-        if self._connection is None:
-            self._connection = duckdb.connect(":memory:", config=_LOCKED)
-        self._connection.register("manifests", table.append_column(_PLACE, pa.array(np.arange(table.num_rows, dtype=np.int64))))
-        # The line break keeps whatever the expression ends with from reaching the bracket.
-        sql = f'select "{_PLACE}" from manifests where cast((\n{self._expression.sql}\n) as boolean) order by 1'
-        watch = Timer(SECONDS, self._connection.interrupt)
-        watch.start()
-        try:
-            statements = self._connection.extract_statements(sql)
-            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-                raise FilterError(f"filter {self._expression.sql!r}: is more than one expression")
-            places: NDArray[np.int64] = self._connection.sql(statements[0]).to_arrow_table()[_PLACE].to_numpy()
-        except duckdb.Error as error:
-            raise _explained(str(error), self._expression.sql, self._known) from None
-        finally:
-            watch.cancel()
-            self._connection.unregister("manifests")
-        return places
-
-    def __enter__(self) -> _Filter:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self._connection is not None:
-            self._connection.close()
-
-
-def _explained(message: str, sql: str, known: Sequence[str]) -> FilterError:
-    missing = re.search(r'Referenced column "([^"]+)" not found', message)
-    if missing:
-        return unknown(missing[1], known)
-    first = next((line.strip() for line in message.splitlines() if line.strip()), "not understood")
-    return FilterError(f"filter {sql!r}: {first}; write it like: brisque > 55 and status == 'ok'")

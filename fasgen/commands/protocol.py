@@ -12,7 +12,7 @@ from fasgen.commands import options
 from fasgen.commands.text import plain, table
 
 if TYPE_CHECKING:
-    from fasgen.audit.protocol_sets import Protocol
+    from fasgen.audit.protocol_sets import Protocol, ProtocolReport
 
 
 @click.command(short_help="Write the rows that train, tune and test under a protocol: fasgen protocol oulu-1 STORE.")
@@ -35,21 +35,30 @@ def protocol(
     aliases: Sequence[str],
     lists: Path | None,
 ) -> int:
-    """Write the rows of protocol NAME to STORE/protocols/NAME and say what is missing. Without NAME: list the protocols.
+    """Write the rows of protocol NAME to STORE/protocols/NAME and say what is missing; of a protocol with folds (oulu-3) all of
+    them, or one (oulu-3/2). Without NAME: list the protocols.
+
+    Trainings and experiments read it by `protocol=NAME`, `fasgen eval` by --protocol NAME --store STORE.
 
     Synthetic rows join the train side where everybody they were made from is on it, and no other.
     Exit codes: 0 complete and disjoint, 1 something is missing, 2 somebody is on two sides.
     """
-    from fasgen.audit.protocol_sets import PROTOCOLS, find_protocol, lay
+    from fasgen.audit.protocol_sets import FAMILIES, PROTOCOLS, find_protocols, lay
 
     if name is None:
         click.echo(table(("protocol", "what it is"), [(one.name, one.about) for one in PROTOCOLS.values()]))
+        click.echo("with folds: " + "; ".join(f"{family} ({len(folds)})" for family, folds in FAMILIES.items()))
         return 0
-    wanted, renamed = find_protocol(name), _pairs(aliases)
-    if lists is None:
-        lists = _shipped(wanted, renamed, config_path)
-    made = lay(options.find_store(config_path, store_argument or store), wanted, renamed, lists)
-    document = made.document()
+    worst, renamed, place = 0, _pairs(aliases), options.find_store(config_path, store_argument or store)
+    for wanted in find_protocols(name):
+        by = lists if lists is not None else _shipped(wanted, renamed, config_path)
+        worst = max(worst, _say(lay(place, wanted, renamed, by), by))
+    return worst
+
+
+def _say(made: ProtocolReport, lists: Path | None) -> int:
+    """Print what became of a protocol; its exit code."""
+    document, wanted = made.document(), made.protocol
     click.echo(f"{wanted.name}: {wanted.about}")
     if lists is not None:
         click.echo(f"by the lists in {plain(lists)}")

@@ -10,6 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from fasgen.selection.selection import Selection, Selector
+
 Schedule = Literal["constant", "cosine", "step"]
 """How the learning rate goes on after warm-up."""
 
@@ -68,6 +70,29 @@ class LoopConfig(BaseModel):
         if self.schedule == "step" and not self.decay_every:
             raise ValueError("schedule=step needs decay_every, the steps from one fall of the learning rate to the next")
         return self
+
+
+class StoreTraining(LoopConfig):
+    """A training that may learn from the crops of stores, and which of their rows it takes."""
+
+    where: str | None = Field(
+        None,
+        description="of a store, an SQL expression that rows must pass, over the columns of its crops, as `fasgen show` has it",
+    )
+    protocol: str | None = Field(
+        None,
+        description="of a store, the rows on the train side of this protocol, or of one fold, NAME/FOLD, as `fasgen protocol` "
+        "wrote them there; null: by split",
+    )
+    splits: tuple[Literal["train", "dev", "test"], ...] = Field(
+        ("train",),
+        description="of a store, the splits that are learnt from where no protocol is named; rows without a split are taken "
+        "too; empty: all",
+    )
+
+    def selector(self) -> Selector:
+        """What chooses the rows of stores."""
+        return Selector(Selection(self.where, self.protocol, splits=self.splits))
 
 
 class FacesConfig(BaseModel):

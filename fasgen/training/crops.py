@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fasgen.errors import SourceError
-from fasgen.training.faces import Face, rows_of_crops
+from fasgen.selection.selection import Selector
+from fasgen.training.faces import Face, face_of, rows_of_crops
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +31,28 @@ class Crop:
     known: bool
 
 
-def list_crops(store: Path) -> list[Crop]:
+def list_crops(store: Path, rows: Selector | None = None) -> list[Crop]:
     """Live and spoof crops of the current generation that cut them from sources, in the order of the manifests.
+
+    Args:
+        store: the store.
+        rows: chooses its rows, and learns what it left out; ``None`` takes all.
 
     Raises:
         SourceError: if there are none.
     """
+    rows = rows or Selector()
     crops = []
-    for made, unit, row in rows_of_crops(store):
+    for made, unit, row in rows_of_crops(store, rows):
         if row["label"] not in ("live", "spoof"):
             continue
-        name = str(row["sample_id"])
-        face = Face(made, name, str(row["subject"] or name), (unit, int(str(row["row"]))))
         device = None if row["device"] is None else str(row["device"])
+        face = face_of(made, unit, row)
         crops.append(Crop(face, str(row["label"]), str(row["dataset"]), device, str(row["domain"]), row["subject"] is not None))
     if not crops:
-        raise SourceError(f"{store}: no live or spoof crop in it; `fasgen run --store {store}` makes them")
+        raise SourceError(
+            f"{store}: no live or spoof crop in it"
+            + "".join(f", {count} {why}" for why, count in rows.counted().items())
+            + f"; `fasgen run --store {store}` makes them"
+        )
     return crops

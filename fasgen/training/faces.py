@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch import distributed as dist
 
-from fasgen.errors import SourceError
+from fasgen.errors import ConfigError, SourceError
+from fasgen.manifests.parquet import read_table
 from fasgen.manifests.plan_file import generations, read_plan
 from fasgen.manifests.products import cutter, products, units_of
 from fasgen.manifests.shard import UnitReader
+from fasgen.manifests.unit import manifest_path
 from fasgen.records import Scalar
+from fasgen.selection.selection import Selector
 from fasgen.training.config import FacesConfig
 from fasgen.training.draws import CPU
 from fasgen.training.residency import sent
@@ -33,6 +36,23 @@ _KEPT = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """What the manifest says of a crop.
+
+    Attributes:
+        dataset: name of its source.
+        subject: subject key, prefixed by the data set; ``None`` where unknown.
+        attack_type: presentation attack instrument; ``None`` for live.
+        split: train, dev, test or ``None``.
+    """
+
+    dataset: str
+    subject: str | None
+    attack_type: str | None
+    split: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Face:
     """One training picture.
 
@@ -41,28 +61,46 @@ class Face:
         name: stable over machines.
         subject: who it is.
         stored: unit and row in that folder; ``None`` for a file.
+        origin: what its manifest says of it; ``None`` for a file.
     """
 
     path: Path
     name: str
     subject: str
     stored: tuple[int, int] | None = None
+    origin: Origin | None = None
 
 
-def list_faces(config: FacesConfig) -> tuple[list[Face], list[Face]]:
+def list_faces(config: FacesConfig, rows: Selector | None = None) -> tuple[list[Face], list[Face]]:
     """The faces to train on and those held out, each sorted by name.
+
+    Args:
+        config: where they lie, and who is held out.
+        rows: chooses the rows of a store, and learns what it left out; ``None`` takes all.
 
     Raises:
         SourceError: if there is no folder, no image in it, or a held-out subject is not among them.
+        ConfigError: rows are chosen of a folder of images.
     """
     if config.path is None or not config.path.is_dir():
         raise SourceError(
             f"faces.path: {config.path} is not a folder; give a folder of aligned faces or a store, faces.path=FOLDER"
         )
     root = config.path
-    faces = _in_store(root, config) if generations(root) else _in_folder(root)
+    rows = rows or Selector()
+    if generations(root):
+        faces = _in_store(root, config, rows)
+    elif rows.selection.where or rows.selection.protocol:
+        raise ConfigError(
+            f"faces.path: {root} is a folder of images: where and protocol choose rows of a store, leave them out"
+        )
+    else:
+        faces = _in_folder(root)
     if not faces:
-        raise SourceError(f"faces.path: no live face in {root} (a store's live crops, or files {', '.join(sorted(SUFFIXES))})")
+        raise SourceError(
+            f"faces.path: no live face in {root} (a store's live crops, or files {', '.join(sorted(SUFFIXES))})"
+            + "".join(f", {count} {why}" for why, count in rows.counted().items())
+        )
     unknown = set(config.holdout) - {f.subject for f in faces}
     if unknown:
         raise SourceError(f"faces.holdout: no subject named {', '.join(sorted(unknown))} in {root}")
@@ -102,23 +140,48 @@ def _in_folder(root: Path) -> list[Face]:
     return [Face(p, p.relative_to(root).as_posix(), p.parent.name if p.parent != root else p.stem) for p in files]
 
 
-def _in_store(root: Path, config: FacesConfig) -> list[Face]:
+def _in_store(root: Path, config: FacesConfig, rows: Selector) -> list[Face]:
     """Crops of photographs whose label is live: the generator must see real faces only.
 
     Raises:
         SourceError: a limit is set on a column that the crops' manifests do not have.
     """
     return [
-        Face(made, str(row["sample_id"]), str(row["subject"] or row["sample_id"]), (unit, int(str(row["row"]))))
-        for made, unit, row in rows_of_crops(root)
+        face_of(made, unit, row)
+        for made, unit, row in rows_of_crops(root, rows)
         if row["label"] == "live" and _within(row, config)
     ]
 
 
-def rows_of_crops(store: Path) -> Iterator[tuple[Path, int, dict[str, Scalar]]]:
-    """Folder, unit and ok row of every crop of the current generation that cut them from sources, in the manifests' order."""
-    for folder, unit in units_of(cutter(store)):
-        yield from ((folder, unit, row) for row in UnitReader(folder, unit).rows if row["status"] == "ok")
+def face_of(folder: Path, unit: int, row: Mapping[str, Scalar]) -> Face:
+    """The face of a row of a manifest; its subject is the sample itself where nobody is named."""
+    name = str(row["sample_id"])
+    subject, attack_type, split = (None if row[key] is None else str(row[key]) for key in ("subject", "attack_type", "split"))
+    origin = Origin(str(row["dataset"]), subject, attack_type, split)
+    return Face(folder, name, subject or name, (unit, int(str(row["row"]))), origin)
+
+
+def rows_of_crops(store: Path, rows: Selector) -> Iterator[tuple[Path, int, dict[str, Scalar]]]:
+    """Folder, unit and row of the crops that are chosen, in the manifests' order, of what became of the photographs.
+
+    Args:
+        store: its current generation that cut them from sources is read.
+        rows: chooses among the rows that are ok.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    tables = [(folder, unit, read_table(manifest_path(folder, unit))) for folder, unit in units_of(cutter(store))]
+    tables = [(folder, unit, table.filter(pc.equal(table["status"], "ok"))) for folder, unit, table in tables]
+    if not tables:
+        return
+    whole = pa.concat_tables([table.replace_schema_metadata(None) for _, _, table in tables], promote_options="default")
+    chosen = rows.keeps(store, whole.column_names, whole.select)
+    first = 0
+    for folder, unit, table in tables:
+        for row in table.filter(pa.array(chosen[first : first + table.num_rows])).to_pylist():
+            yield folder, unit, row
+        first += table.num_rows
 
 
 def _within(row: Mapping[str, object], config: FacesConfig) -> bool:

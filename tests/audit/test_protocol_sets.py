@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from fasgen.audit.protocol_sets import find_protocol, lay
+from fasgen.audit.protocol_sets import find_protocols, lay
 from fasgen.cli import main
 from fasgen.errors import ConfigError, SourceError
 from fasgen.manifests.plan_file import write_plan
@@ -138,7 +138,7 @@ def test_the_lists_of_a_configured_source_are_found(
 
 def test_the_nearest_name_is_offered() -> None:
     with pytest.raises(ConfigError, match="did you mean oulu-1"):
-        find_protocol("oulu1")
+        find_protocols("oulu1")
 
 
 def test_the_command(store: Path) -> None:

@@ -14,4 +14,10 @@ PROTOCOLS: dict[str, Protocol] = {
 }
 """Every protocol by its name."""
 
-__all__ = ["PROTOCOLS", "Part", "Protocol"]
+FAMILIES: dict[str, tuple[str, ...]] = {
+    family: tuple(one.name for one in PROTOCOLS.values() if one.family == family)
+    for family in dict.fromkeys(one.family for one in PROTOCOLS.values() if one.family)
+}
+"""The folds of every protocol that has some."""
+
+__all__ = ["FAMILIES", "PROTOCOLS", "Part", "Protocol"]

@@ -22,15 +22,15 @@ _NOTES = (
 )
 
 
-def _protocol(sources: str, target: str, about: str) -> Protocol:
+def _protocol(sources: str, target: str, about: str, family: str) -> Protocol:
     train = tuple(_PARTS[letter] for letter in sources)
     trained = ", ".join(_NAMES[letter] for letter in sources)
-    return Protocol(
-        f"{sources}-to-{target}".lower(), f"{about}: {trained} to {_NAMES[target]}", train, (_PARTS[target],), notes=_NOTES
-    )
+    name, what = f"{sources}-to-{target}".lower(), f"{about}: {trained} to {_NAMES[target]}"
+    return Protocol(name, what, train, (_PARTS[target],), notes=_NOTES, family=family)
 
 
 LEAVE_ONE_OUT = tuple(
-    _protocol(sources, target, "leave one out") for sources, target in (("OCI", "M"), ("OMI", "C"), ("OCM", "I"), ("ICM", "O"))
+    _protocol(sources, target, "leave one out", "ocim")
+    for sources, target in (("OCI", "M"), ("OMI", "C"), ("OCM", "I"), ("ICM", "O"))
 )
-LIMITED = (_protocol("MI", "C", "limited sources"), _protocol("MI", "O", "limited sources"))
+LIMITED = (_protocol("MI", "C", "limited sources", "limited"), _protocol("MI", "O", "limited sources", "limited"))

@@ -9,13 +9,16 @@ _SEEN, _UNSEEN = {"attack_raw": ("2", "4")}, {"attack_raw": ("3", "5")}
 _EARLY, _LAST = ("1", "2"), ("3",)
 
 
-def _protocol(name: str, about: str, train: Condition, test: Condition, seen: Condition, unseen: Condition) -> Protocol:
+def _protocol(
+    name: str, about: str, train: Condition, test: Condition, seen: Condition, unseen: Condition, family: str = ""
+) -> Protocol:
     return Protocol(
         name,
         about,
         train=(Part("oulu-npu", {"split": ("train",), **train}, spoof=seen),),
         dev=(Part("oulu-npu", {"split": ("dev",), **train}, spoof=seen),),
         test=(Part("oulu-npu", {"split": ("test",), **test}, spoof=unseen),),
+        family=family,
     )
 
 
@@ -27,7 +30,7 @@ def _phone(number: int) -> tuple[Condition, Condition]:
 def _fold(number: int) -> tuple[Protocol, Protocol]:
     others, held = _phone(number)
     return (
-        _protocol(f"oulu-3-{number}", f"OULU-NPU 3: phone {number} unseen", others, held, {}, {}),
+        _protocol(f"oulu-3-{number}", f"OULU-NPU 3: phone {number} unseen", others, held, {}, {}, "oulu-3"),
         _protocol(
             f"oulu-4-{number}",
             f"OULU-NPU 4: session 3, phone {number} and attack instruments unseen",
@@ -35,6 +38,7 @@ def _fold(number: int) -> tuple[Protocol, Protocol]:
             {**held, "session": _LAST},
             _SEEN,
             _UNSEEN,
+            "oulu-4",
         ),
     )
 

@@ -38,6 +38,8 @@ class Protocol:
         about: one line for people.
         train, dev, test: parts of each side; empty where the protocol has no such side.
         notes: what a user must know to report figures under its name.
+        family: what the folds of one protocol are called together, whose figures are reported as mean and deviation; empty for
+            a protocol that has no folds.
         by_lists: whether only lists say which files are on which side: no rule derives it.
     """
 
@@ -48,6 +50,7 @@ class Protocol:
     dev: tuple[Part, ...] = ()
     notes: tuple[str, ...] = ()
     by_lists: bool = False
+    family: str = ""
 
     @property
     def sides(self) -> dict[str, tuple[Part, ...]]:

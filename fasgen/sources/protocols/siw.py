@@ -8,15 +8,16 @@ from fasgen.sources.protocols.protocol import Condition, Part, Protocol
 _PRINTS, _REPLAYS = ("2-1", "2-2"), ("3-1", "3-2", "3-3", "3-4")
 
 
-def _siw(name: str, about: str, train: Condition, test: Condition) -> Protocol:
+def _siw(name: str, about: str, train: Condition, test: Condition, family: str) -> Protocol:
     sides = [Part("siw", {"split": (split,)}, spoof=spoof) for split, spoof in (("train", train), ("test", test))]
-    return Protocol(name, about, (sides[0],), (sides[1],), notes=("there is no dev: hold subjects of the train side out",))
+    notes = ("there is no dev: hold subjects of the train side out",)
+    return Protocol(name, about, (sides[0],), (sides[1],), notes=notes, family=family)
 
 
 def _medium(number: int) -> Protocol:
     left = _REPLAYS[number - 1]
     seen = {"attack_raw": tuple(one for one in _REPLAYS if one != left)}
-    return _siw(f"siw-2-{number}", f"SiW 2: replay on device {number} unseen", seen, {"attack_raw": (left,)})
+    return _siw(f"siw-2-{number}", f"SiW 2: replay on device {number} unseen", seen, {"attack_raw": (left,)}, "siw-2")
 
 
 SIW = (
@@ -28,8 +29,8 @@ SIW = (
         notes=("there is no dev: hold subjects of the train side out",),
     ),
     *(_medium(number) for number in range(1, 5)),
-    _siw("siw-3-1", "SiW 3: print to replay", {"attack_raw": _PRINTS}, {"attack_raw": _REPLAYS}),
-    _siw("siw-3-2", "SiW 3: replay to print", {"attack_raw": _REPLAYS}, {"attack_raw": _PRINTS}),
+    _siw("siw-3-1", "SiW 3: print to replay", {"attack_raw": _PRINTS}, {"attack_raw": _REPLAYS}, "siw-3"),
+    _siw("siw-3-2", "SiW 3: replay to print", {"attack_raw": _REPLAYS}, {"attack_raw": _PRINTS}, "siw-3"),
 )
 
 ATTACKS = {
@@ -58,6 +59,7 @@ def _left_out(name: str) -> Protocol:
         (Part("siw-m", live={"split": ("train",)}, spoof={"!attack_type": kinds}),),
         (Part("siw-m", live={"split": ("test",)}, spoof={"attack_type": kinds}),),
         notes=("names do not tell people: live is disjoint by the authors' folders, attacks are not disjoint by subject",),
+        family="siw-m",
     )
 
 

@@ -39,6 +39,7 @@ def _unseen(name: str) -> Protocol:
         dev=_part("dev", seen),
         test=_part("test", {"attack_family": (left,)}),
         notes=_NOTES,
+        family="wmca-unseen",
     )
 
 

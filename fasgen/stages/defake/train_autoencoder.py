@@ -42,8 +42,9 @@ class AutoencoderTask:
 
     def __init__(self, config: AutoencoderTraining, device: torch.device) -> None:
         self.config, self.device = config, device
-        train, held = list_faces(config.faces)
-        self.counted = counted(train, held)
+        rows = config.selector()
+        train, held = list_faces(config.faces, rows)
+        self.counted = counted(train, held) | rows.counted()
         self.faces = load_faces(train, config.faces.size, config.out)
         stride = max(1, len(held) // HELD_OUT)
         self.held = load_faces(held[::stride][:HELD_OUT], config.faces.size)

@@ -89,8 +89,9 @@ class DFGTask:
 
     def __init__(self, config: DFGTraining, device: torch.device) -> None:
         self.config, self.device = config, device
-        train, held = list_faces(config.faces)
-        self.counted = counted(train, held)
+        rows = config.selector()
+        train, held = list_faces(config.faces, rows)
+        self.counted = counted(train, held) | rows.counted()
         size = config.faces.size
         latents, unet, tokens = start_from(config)
         if config.checkpointing:
@@ -103,9 +104,9 @@ class DFGTask:
         self.faces = load_faces(train, size, config.out)
         stride = max(1, len(held) // SHOWN)
         self.shown = load_faces(held[::stride][:SHOWN], size)
-        rows = self.encoder.encode_all(self.faces, config.out) if config.cache else (self.faces,)
-        resident = fits(rows, device)
-        self.banks = [Bank([some], device, resident) for some in rows]
+        seen = self.encoder.encode_all(self.faces, config.out) if config.cache else (self.faces,)
+        resident = fits(seen, device)
+        self.banks = [Bank([some], device, resident) for some in seen]
         self.needs_host = not resident
         self.epochs = Epochs(len(self.faces), config.batch, config.seed, config.faces.flip, self.banks[0].where)
 

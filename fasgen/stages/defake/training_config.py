@@ -7,10 +7,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from fasgen.training.config import FacesConfig, LoopConfig, Schedule, TrainingSpec
+from fasgen.training.config import FacesConfig, Schedule, StoreTraining, TrainingSpec
 
 
-class AutoencoderTraining(LoopConfig):
+class AutoencoderTraining(StoreTraining):
     """Training of a `PatchAutoencoder` on live faces."""
 
     faces: FacesConfig = Field(FacesConfig(), description="the faces to learn from")
@@ -24,7 +24,7 @@ class AutoencoderTraining(LoopConfig):
     latent_weight: float = Field(1e-3, ge=0, description="weight of the mean square of the latents, which keeps them bounded")
 
 
-class DFGTraining(LoopConfig):
+class DFGTraining(StoreTraining):
     """Training of the De-fake Face Generator (AG-FAS III-B): the U-Net alone; autoencoder and identity network are frozen."""
 
     faces: FacesConfig = Field(FacesConfig(), description="the faces to learn from")

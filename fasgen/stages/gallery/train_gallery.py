@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from fasgen.errors import SourceError
+from fasgen.selection.selection import Selector
 from fasgen.stages.gallery.train_simulation import LIVE, SIMULATED, Simulated, simulate_faces
 from fasgen.stages.gallery.training_config import GalleryTraining, PairsConfig
 from fasgen.training.crops import Crop, list_crops
-from fasgen.training.faces import held_out, is_first_rank, list_faces, load_faces
+from fasgen.training.faces import Face, held_out, is_first_rank, list_faces, load_faces
 from fasgen.training.residency import Bank, fits, gathered
 
 REPORT = "pairs.json"
@@ -38,6 +39,8 @@ class Gallery:
         subjects: who it is.
         live: whether it is a live face.
         lives: by number of a spoof picture, the live pictures of the same person that it may be made from.
+        faces: what the pictures are of, or were simulated from.
+        left_out: rows of stores that were not chosen: how many, by why.
     """
 
     parts: list[Tensor] = field(default_factory=list)
@@ -46,6 +49,8 @@ class Gallery:
     subjects: list[str] = field(default_factory=list)
     live: list[bool] = field(default_factory=list)
     lives: dict[int, list[int]] = field(default_factory=dict)
+    faces: list[Face] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.styles)
@@ -106,15 +111,15 @@ class Real:
     unpaired: dict[str, str]
 
 
-def read_store(config: PairsConfig) -> Real:
-    """The crops of a store, apart by held-out subjects.
+def read_store(config: PairsConfig, rows: Selector) -> Real:
+    """The crops of a store that ``rows`` chooses, apart by held-out subjects.
 
     Raises:
         SourceError: if the store has no crops, or a held-out subject is not in it.
     """
     if config.path is None:
         return Real([], [], {})
-    crops = list_crops(config.path)
+    crops = list_crops(config.path, rows)
     absent = set(config.holdout) - {c.face.subject for c in crops}
     if absent:
         raise SourceError(f"pairs.holdout: no subject named {', '.join(sorted(absent))} in {config.path}")
@@ -161,6 +166,7 @@ def add_real(gallery: Gallery, crops: Sequence[Crop], size: int, out: Path | Non
         if not chosen:
             continue
         images = load_faces([c.face for c in chosen], size, out)
+        gallery.faces += [c.face for c in chosen]
         domains = [c.domain for c in chosen]
         first = gallery.add(images, domains, domains, [c.face.subject for c in chosen], label == "live")
         for index, crop in enumerate(chosen, first):
@@ -203,17 +209,19 @@ def load_galleries(config: GalleryTraining, facts: Callable[[Gallery], Mapping[s
         raise SourceError(
             "neither faces.path nor pairs.path is set; give live faces, faces.path=FOLDER, or pairs, pairs.path=STORE"
         )
-    train, held = Gallery(), Gallery()
+    train, held, rows = Gallery(), Gallery(), config.selector()
     size = config.faces.size
     if config.faces.path is not None:
-        faces, others = list_faces(config.faces)
+        faces, others = list_faces(config.faces, rows)
         others = others[:: -(-len(others) // HELD) or 1]
         for gallery, some, part in ((train, faces, "train"), (held, others, "held")):
             if some:
+                gallery.faces += some
                 add_simulated(gallery, simulate_faces(some, size, config.simulation, config.seed, part, config.out))
-    real = read_store(config.pairs)
+    real = read_store(config.pairs, rows)
     add_real(train, real.train, size, config.out)
     add_real(held, real.held, size, config.out)
+    train.left_out = rows.counted()
     if is_first_rank():
         _report(config.out / REPORT, train, held, real.unpaired, facts)
     return train, held
@@ -223,7 +231,14 @@ def counted(train: Gallery, held: Gallery) -> dict[str, int]:
     """What a training on galleries is trained on."""
     live = sum(train.live)
     people = len(set(train.subjects))
-    return {"live faces": live, "spoofs": len(train) - live, "pairs": len(train.lives), "people": people, "held out": len(held)}
+    found = {
+        "live faces": live,
+        "spoofs": len(train) - live,
+        "pairs": len(train.lives),
+        "people": people,
+        "held out": len(held),
+    }
+    return found | train.left_out
 
 
 def _report(
@@ -238,6 +253,12 @@ def _report(
             "styles": {style: gallery.styles.count(style) for style in sorted(set(gallery.styles))},
         }
 
-    found = {"train": told(train), "held_out": told(held), "subjects_without_pair": len(missing), "unpaired": missing}
+    found = {
+        "train": told(train),
+        "held_out": told(held),
+        "rows_left_out": train.left_out,
+        "subjects_without_pair": len(missing),
+        "unpaired": missing,
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True) + "\n", "utf-8")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fasgen.training.config import FacesConfig, LoopConfig
+from fasgen.training.config import FacesConfig, StoreTraining
 
 
 class SimulationConfig(BaseModel):
@@ -40,7 +40,7 @@ class PairsConfig(BaseModel):
     )
 
 
-class GalleryTraining(LoopConfig):
+class GalleryTraining(StoreTraining):
     """A training on live and spoof faces: simulated from a folder of live ones, real ones of a store, or both."""
 
     faces: FacesConfig = Field(FacesConfig(size=256), description="live faces, and what is simulated from them")

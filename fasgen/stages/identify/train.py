@@ -67,8 +67,9 @@ class IdentityTask:
 
     def __init__(self, config: IdentityTraining, device: torch.device) -> None:
         self.config, self.device = config, device
-        train, held = list_faces(config.faces)
-        self.counted = counted(train, held)
+        rows = config.selector()
+        train, held = list_faces(config.faces, rows)
+        self.counted = counted(train, held) | rows.counted()
         self.faces, self.held = load_faces(train, 112, config.out), load_faces(held, 112)
         names = sorted({face.subject for face in train})
         self.subjects = torch.tensor([names.index(face.subject) for face in train])

@@ -7,10 +7,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from fasgen.training.config import FacesConfig, LoopConfig, Schedule, TrainingSpec
+from fasgen.training.config import FacesConfig, Schedule, StoreTraining, TrainingSpec
 
 
-class IdentityTraining(LoopConfig):
+class IdentityTraining(StoreTraining):
     """Training of an iResNet, by ArcFace's margin on subjects, by a stronger network as teacher, or by both."""
 
     faces: FacesConfig = Field(
