@@ -132,6 +132,7 @@ def _write(folder: Path, unit: int, staging: Path, facts: UnitFacts, gone: set[t
             weights=facts.weights,
             micro_batch=facts.micro_batch,
             inputs=facts.inputs,
+            domain=facts.domain,
         ) as writer,
     ):
         planned = 0

@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 _TMP = ".tmp-"
@@ -64,6 +65,13 @@ def fsync_tree(folder: Path) -> None:
         for name in names:
             fsync_file(Path(root) / name)
         fsync_file(Path(root))
+
+
+def look_again(folder: Path) -> None:
+    """Make a shared file system ask its server again which names are in ``folder``; what cannot be opened is left alone."""
+    # Clients of NFS remember for a minute that a name was not there. Opening the folder compares its time of change.
+    with suppress(OSError):
+        os.close(os.open(folder, os.O_RDONLY))
 
 
 def replace(source: Path, target: Path, trash: Path) -> None:

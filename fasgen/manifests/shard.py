@@ -80,6 +80,7 @@ class UnitWriter:
         micro_batch: samples a call, where that is not the batch of the plan.
         synthetic: how they were generated, by image field, for the marks in their files.
         inputs: digest over what it is made from.
+        domain: digest of the determinism domain that it is made in.
     """
 
     def __init__(
@@ -95,8 +96,11 @@ class UnitWriter:
         micro_batch: int | None = None,
         synthetic: Mapping[str, Term] | None = None,
         inputs: str = "",
+        domain: str = "",
     ) -> None:
-        self._folder, self._unit, self._inputs = folder, unit, inputs
+        self._folder, self._unit, self._inputs, self._domain = folder, unit, inputs, domain
+        self.digest = ""
+        """SHA-256 of the manifest, once the unit is committed."""
         self._plan_hash, self._weights, self._micro_batch = plan_hash, weights, micro_batch
         self._tar_name = tar.format(unit=unit)
         self._synthetic = dict(synthetic or {})
@@ -262,8 +266,11 @@ class UnitWriter:
                 micro_batch=self._micro_batch,
                 inputs=self._inputs,
                 identity=rows_identity(self._plan_hash, rows),
+                domain=self._domain,
             )
-            self._publish(encode_manifest(rows, self._schema, facts), facts, timing)
+            manifest = encode_manifest(rows, self._schema, facts)
+            self._publish(manifest, facts, timing)
+            self.digest = hashlib.sha256(manifest).hexdigest()
         except OSError as error:
             raise StoreError(
                 f"unit {self._unit} in {self._folder} could not be committed ({error}): "

@@ -60,6 +60,8 @@ class UnitFacts:
             a call may change the last bits of what a network computes.
         inputs: digest over what the unit was made from (`fasgen.manifests.inputs`). It is believed only as long as that is
             what its rows are made from now.
+        domain: digest of the determinism domain that it was made in, one of those in its generation's plan; empty where nobody
+            said.
         identity: digest over the plan and the rows with their payload digests: what units below know it by.
     """
 
@@ -72,12 +74,15 @@ class UnitFacts:
     micro_batch: int | None = None
     inputs: str = ""
     identity: str = ""
+    domain: str = ""
 
     def encode(self) -> bytes:
         """Canonical JSON."""
         document = asdict(self)
         if self.micro_batch is None:
             del document["micro_batch"]
+        if not self.domain:
+            del document["domain"]
         return canonical_json(document)
 
     @staticmethod

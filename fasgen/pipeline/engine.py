@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from fasgen.manifests.shard import UnitSummary
-from fasgen.pipeline.schedule import Joined, Key
+from fasgen.pipeline.schedule import Key, Kind
 from fasgen.sources.config import Limits, Turn
 from fasgen.sources.sampling import Sampling
 from fasgen.sources.scan import SourceRow
@@ -67,6 +67,7 @@ class UnitTask:
         guides: what is read of the guides of rows.
         unit_rows: rows of a unit of the listing.
         inputs: digest over what the unit is made from, for the manifest.
+        domain: digest of the determinism domain of the worker, for the manifest.
         delivered: sample and variant of rows that an earlier unit ships: rejected unseen.
         suspects: rows to run one by one.
         excluded: rows that have killed workers: rejected unseen.
@@ -90,6 +91,7 @@ class UnitTask:
     guides: tuple[Reads, ...] = ()
     unit_rows: int = 65536
     inputs: str = ""
+    domain: str = ""
     delivered: frozenset[tuple[str, int]] = frozenset()
     suspects: tuple[int, ...] = ()
     excluded: tuple[int, ...] = ()
@@ -120,6 +122,7 @@ class UnitReport:
             with the others; building, compiling and computing are of one unit of a worker at a time.
         peak_rss: the worker process's peak resident memory so far, in bytes.
         micro_batch: samples a call, where memory was too small for the batch of the plan; else ``None``.
+        digest: SHA-256 of the manifest that was committed.
     """
 
     key: Key
@@ -127,6 +130,25 @@ class UnitReport:
     seconds: Mapping[str, float]
     peak_rss: int
     micro_batch: int | None = None
+    digest: str = ""
+
+
+class Arrived(NamedTuple):
+    """A worker lives and has answered the terms of `fasgen.pipeline.handshake`; it has not joined yet.
+
+    Attributes:
+        worker: its number.
+        kind: its kind.
+        node: host name and address, for messages.
+        said: its answer; under ``error`` why it could give none.
+        seconds: since its process was there.
+    """
+
+    worker: int
+    kind: Kind
+    node: str
+    said: Mapping[str, Any]
+    seconds: float = 0.0
 
 
 class Finished(NamedTuple):
@@ -158,7 +180,7 @@ class Doing(NamedTuple):
     state: State
 
 
-EngineEvent = Joined | Finished | Failed | Lost | Doing
+EngineEvent = Arrived | Finished | Failed | Lost | Doing
 
 
 class Engine(Protocol):
@@ -167,12 +189,24 @@ class Engine(Protocol):
     depth: int
     """Tasks that may be in flight on one worker."""
 
+    def begin(self, terms: Mapping[Kind, Mapping[str, Any]]) -> None:
+        """Hire workers, who are asked the terms of their kind; each arrives when it lives and has answered."""
+        ...
+
     def submit(self, worker: int, task: UnitTask) -> None:
         """Hand ``task`` to ``worker``; returns at once."""
         ...
 
     def wait(self, timeout: float) -> list[EngineEvent]:
         """Events since the last call, at most ``timeout`` seconds later. A lost worker is followed by its replacement."""
+        ...
+
+    def dismiss(self, worker: int) -> None:
+        """Let a worker go that does not fit, with all it has in hand, and hire none in its place where it lived."""
+        ...
+
+    def expects(self, kind: Kind) -> str:
+        """Which workers of ``kind`` may still arrive, and what they wait for, in words; empty if none will."""
         ...
 
     def close(self, *, now: bool = False) -> None:

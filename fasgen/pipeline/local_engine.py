@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import queue
+import socket
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from fasgen.errors import FasgenError, ResourceError
 from fasgen.pipeline.calling import one_line
-from fasgen.pipeline.engine import Doing, EngineEvent, Failed, Finished, State, UnitTask
+from fasgen.pipeline.engine import Arrived, Doing, EngineEvent, Failed, Finished, State, UnitTask
+from fasgen.pipeline.handshake import answer
 from fasgen.pipeline.resources import Resources
-from fasgen.pipeline.schedule import Joined, Key
+from fasgen.pipeline.schedule import Key, Kind
 from fasgen.pipeline.watchdog import Watchdog
 from fasgen.pipeline.worker import Worker
 
@@ -39,16 +43,21 @@ class LocalEngine:
         self._in_hand: dict[int, set[Key]] = {}
         self._hand = threading.Lock()
         self._stuck = False
-        for number, kind in enumerate(resources.kinds):
+        self._kinds = resources.kinds
+        for number, kind in enumerate(self._kinds):
             watchdog = Watchdog(partial(self._give_up, number))
             worker = Worker(accelerator=kind == "accelerator", threads=resources.threads, watchdog=watchdog)
             self._workers.append(worker)
             self._tasks[number] = queue.SimpleQueue()
             # Daemons, so that a second Ctrl-C ends the process whatever they have in hand.
             self._threads += [threading.Thread(target=self._serve, args=(number, worker), daemon=True) for _ in range(depth)]
-            self._events.put(Joined(number, kind))
         for thread in self._threads:
             thread.start()
+
+    def begin(self, terms: Mapping[Kind, Mapping[str, Any]]) -> None:
+        """The workers arrive at once: they are there already."""
+        for number, kind in enumerate(self._kinds):
+            self._events.put(Arrived(number, kind, socket.gethostname(), answer(terms[kind])))
 
     def submit(self, worker: int, task: UnitTask) -> None:
         """Hand ``task`` to the worker's threads."""
@@ -97,6 +106,17 @@ class LocalEngine:
                 self._told[number] = state
                 events.append(Doing(number, state))
         return events
+
+    def dismiss(self, worker: int) -> None:
+        """Nothing more of this worker is heard; its threads end with what they have in hand."""
+        with self._hand:
+            self._in_hand[worker] = set()
+        for _ in range(self.depth):
+            self._tasks[worker].put(None)
+
+    def expects(self, kind: Kind) -> str:
+        """None: all have arrived as soon as they were heard."""
+        return "" if self._events.empty() else "workers of this process"
 
     def close(self, *, now: bool = False) -> None:
         """End the threads; ``now`` does not wait for units in hand, which leave nothing or a commit as good as any."""

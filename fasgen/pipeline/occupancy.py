@@ -82,9 +82,9 @@ class Occupancy:
         self._hands: dict[int, _Hand] = {}
         self.first_unit: float | None = None
 
-    def hired(self, worker: int, kind: Kind) -> None:
-        """``worker`` is hired."""
-        self._hands[worker] = _Hand(kind, self._now())
+    def hired(self, worker: int, kind: Kind, ago: float = 0.0) -> None:
+        """``worker`` was hired so many seconds ``ago``."""
+        self._hands[worker] = _Hand(kind, self._now() - ago)
 
     def finished(self, worker: int, seconds: Mapping[str, float]) -> None:
         """``worker`` has committed a unit, in ``seconds`` by phase."""

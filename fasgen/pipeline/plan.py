@@ -25,9 +25,9 @@ from fasgen.pipeline.batch import Batches, begun, is_auto
 from fasgen.pipeline.engine import UnitTask, UpstreamUnit
 from fasgen.pipeline.graph import SOURCES, plain, plan_hash, resolve
 from fasgen.pipeline.listing import Listing
-from fasgen.pipeline.resources import Resources, claim, domain, machine
+from fasgen.pipeline.resources import Resources, claim, domain, domain_digest, machine
 from fasgen.pipeline.roster import draw_roster, extend_roster
-from fasgen.pipeline.schedule import Assign, Key, StageWork
+from fasgen.pipeline.schedule import Assign, Key, Kind, StageWork
 from fasgen.pipeline.stage_plan import StagePlan, kernels_measured
 from fasgen.pipeline.wiring import Lanes, Wiring, wire, with_ancestors
 from fasgen.sources.config import SourceConfig
@@ -80,6 +80,7 @@ class Plan:
     standing: str = ""
     ahead: frozenset[str] = frozenset()
     _drawn: set[str] = field(default_factory=set)
+    _entered: dict[str, list[dict[str, object]]] = field(default_factory=dict)
 
     @property
     def wanted(self) -> list[StagePlan]:
@@ -101,7 +102,7 @@ class Plan:
         """The resources, less the workers that could never be busy: more of a kind than any of its stages has units to do."""
         most = {True: 0, False: 0}
         for stage in self.wanted:
-            on_gpu = self._on_accelerator(stage)
+            on_gpu = self.kind(stage) == "accelerator"
             most[on_gpu] = max(most[on_gpu], len(stage.todo) + len(stage.unsure))
         gpus, cpus = min(self.resources.gpus, most[True]), min(self.resources.cpus, most[False])
         return replace(self.resources, gpus=gpus, cpus=cpus)
@@ -122,7 +123,9 @@ class Plan:
                     f"make the rest with: fasgen run stage={upstream}, or leave --only out"
                 )
             begun = stage.begun()
-            if stage.todo and stage.committed and begun and dict(stage.domain) not in begun:
+            # Of a cluster its workers say it, when they come.
+            here = not self.resources.address
+            if here and stage.todo and stage.committed and begun and dict(stage.domain) not in begun:
                 notes.append(
                     f"{stage.name}: {len(stage.committed)} units were made under other library versions or on another device; "
                     "what is added now may differ from them in the last bits (plan.json lists both)"
@@ -160,8 +163,7 @@ class Plan:
         """What ``plan.json`` of ``stage`` holds."""
         located = tuple(stage.spec.weights(stage.config).values())
         domains = stage.begun() if stage.committed and not self.tried_again else []
-        if dict(stage.domain) not in domains and (stage.todo or not domains):
-            domains.append(dict(stage.domain))
+        domains += [each for each in self._entered.get(stage.name, ()) if each not in domains]
         return {
             "stage": stage.name,
             "version": stage.spec.version,
@@ -197,7 +199,7 @@ class Plan:
         return [
             StageWork(
                 stage.name,
-                "accelerator" if self._on_accelerator(stage) else "cpu",
+                self.kind(stage),
                 stage.wiring.stages,
                 frozenset(stage.committed),
                 stage.wanted,
@@ -218,13 +220,14 @@ class Plan:
             weights=stage.weights_digest,
             batch=stage.batch,
             run_seed=self.seed,
-            accelerator=self._on_accelerator(stage),
+            accelerator=self.kind(stage) == "accelerator",
             source=None if stage.wiring.sets else self.listing.slice(assign.key.unit),
             upstream={name: UpstreamUnit(self.stages[name].folder, self.stages[name].spec.tar) for name in stage.wiring.stages},
             lanes=stage.wiring.sets,
             guides=stage.wiring.guides,
             unit_rows=self.listing.unit_rows,
             inputs=self.inputs(assign.key),
+            domain=domain_digest(stage.domain),
             delivered=stage.inputs.delivered(assign.key.unit) if stage.inputs else frozenset(),
             suspects=assign.suspects,
             excluded=assign.excluded,
@@ -309,8 +312,26 @@ class Plan:
         self.clear(key)
         self._drawn.clear()
 
-    def _on_accelerator(self, stage: StagePlan) -> bool:
-        return stage.spec.device == "accelerator" and self.resources.gpus > 0
+    def kind(self, stage: StagePlan) -> Kind:
+        """The kind of worker that makes a stage."""
+        return "accelerator" if stage.spec.device == "accelerator" and self.resources.gpus > 0 else "cpu"
+
+    def enter(self, name: str, domain: Mapping[str, object]) -> bool:
+        """Note in its plan that units of stage ``name`` are made in a determinism domain, before the first one is.
+
+        Returns:
+            whether it is another one than those in which units were made before this run.
+        """
+        stage, entered = self.stages[name], self._entered.setdefault(name, [])
+        if dict(domain) in entered:
+            return False
+        first = self.tried_again.first if self.tried_again else 0
+        plan = read_plan(stage.folder, first)
+        entered.append(dict(domain))
+        if dict(domain) in plan.get("domains", []):
+            return False
+        write_plan(stage.folder, plan | {"domains": [*plan.get("domains", []), dict(domain)]}, first)
+        return bool(stage.committed)
 
 
 def build_plan(

@@ -9,16 +9,22 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import re
+import signal
+import threading
 import time
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from fasgen.errors import FasgenError, ResourceError
 from fasgen.pipeline.calling import DeviceLostError, one_line
-from fasgen.pipeline.engine import Doing, EngineEvent, Failed, Finished, Lost, State, UnitReport, UnitTask
+from fasgen.pipeline.engine import Arrived, Doing, EngineEvent, Failed, Finished, Lost, State, UnitReport, UnitTask
+from fasgen.pipeline.handshake import answer
 from fasgen.pipeline.rehearsal import LIMIT, Rehearsal, rates
-from fasgen.pipeline.resources import Have, Resources, worker_environment
-from fasgen.pipeline.schedule import Joined, Key, Kind
+from fasgen.pipeline.resources import Have, Resources, process_seconds, worker_environment
+from fasgen.pipeline.schedule import DEVICES, Key, Kind
 from fasgen.pipeline.watchdog import Watchdog
 from fasgen.pipeline.worker import Worker
 
@@ -27,6 +33,9 @@ CONCURRENCY = 3
 
 POLL = 1.0
 """Seconds between two questions to a worker what it does."""
+
+STUMBLES = 3
+"""Workers of a kind that may die one after the other while they come up."""
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -62,7 +71,8 @@ def connect(address: str = "", resources: Resources | None = None) -> Have:
         options |= {"num_cpus": max(1, resources.cpus), "num_gpus": resources.gpus}
     if not ray.is_initialized():
         try:
-            ray.init(address=address or "local", configure_logging=True, **options)
+            with _own_signals():
+                ray.init(address=address or "local", configure_logging=True, **options)
         except Exception as error:
             # Ray raises bare exceptions where its own processes do not come up.
             where = f"the Ray cluster at {address}" if address else "Ray on this machine"
@@ -71,6 +81,22 @@ def connect(address: str = "", resources: Resources | None = None) -> Have:
     accelerators = sorted(name.removeprefix("accelerator_type:") for name in total if name.startswith("accelerator_type:"))
     where = f"the cluster at {address}" if address else "this machine"
     return Have(int(total.get("GPU", 0)), int(total.get("CPU", 0)), ", ".join(accelerators), where, tuple(accelerators))
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray takes SIGTERM for itself when it starts, and what it starts would end with the terminal."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    # What is started inherits that it ignores a hang-up; the driver ends it in good order.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def rehearse(job: Rehearsal, model: str, *, gpus: int = 1, environment: dict[str, str] | None = None) -> dict[int, float]:
@@ -116,6 +142,17 @@ class _Actor:
         watchdog = Watchdog(lambda _: os._exit(87), fatal=True)
         self._worker = Worker(accelerator=accelerator, threads=threads, watchdog=watchdog)
 
+    def greet(self, terms: Mapping[str, Any]) -> dict[str, Any]:
+        """What this worker is and has, and where and since when it lives."""
+        import ray
+
+        here = ray.get_runtime_context()
+        return answer(terms) | {
+            "node_id": here.get_node_id(),
+            "address": ray.util.get_node_ip_address(),
+            "seconds": process_seconds(),
+        }
+
     def run(self, task: UnitTask) -> UnitReport:
         try:
             return self._worker.run(task)
@@ -146,12 +183,22 @@ class RayEngine:
         self._resources, self._environment = resources, environment or {}
         self._numbers = itertools.count()
         self._actors: dict[int, tuple[Any, Kind]] = {}
+        self._terms: Mapping[Kind, Mapping[str, Any]] = {}
+        self._greeted: dict[Any, int] = {}
+        self._hired: dict[int, float] = {}
+        self._lives: dict[int, str] = {}
+        self._unfit: set[str] = set()
+        self._stumbles: Counter[Kind] = Counter()
         self._pending: dict[Any, tuple[int, Key]] = {}
         self._events: list[EngineEvent] = []
         self._asked: dict[Any, int] = {}
         self._told: dict[int, State] = {}
         self._ask_at = 0.0
-        for kind in resources.kinds:
+
+    def begin(self, terms: Mapping[Kind, Mapping[str, Any]]) -> None:
+        """Ask for all workers; each arrives when it lives and has answered."""
+        self._terms = terms
+        for kind in self._resources.kinds:
             self._hire(kind)
 
     def _hire(self, kind: Kind) -> None:
@@ -167,9 +214,12 @@ class RayEngine:
             max_concurrency=max(CONCURRENCY, self.depth) + 1,
             runtime_env={"env_vars": variables},
         )
+        if self._unfit:
+            actor_class = actor_class.options(label_selector={"ray.io/node-id": f"!in({','.join(sorted(self._unfit))})"})
         number = next(self._numbers)
-        self._actors[number] = actor_class.remote(kind == "accelerator", self._resources.threads), kind
-        self._events.append(Joined(number, kind))
+        actor = actor_class.remote(kind == "accelerator", self._resources.threads)
+        self._actors[number], self._hired[number] = (actor, kind), time.monotonic()
+        self._greeted[actor.greet.remote(self._terms[kind])] = number
 
     def submit(self, worker: int, task: UnitTask) -> None:
         """Send ``task`` to the actor."""
@@ -182,13 +232,15 @@ class RayEngine:
 
         if self._events:
             timeout = 0
-        if self._pending:
-            ready, _ = ray.wait(list(self._pending), num_returns=1, timeout=timeout)
+        if open_ := [*self._pending, *self._greeted]:
+            ready, _ = ray.wait(open_, num_returns=1, timeout=timeout)
             if ready:
-                ready, _ = ray.wait(list(self._pending), num_returns=len(self._pending), timeout=0)
+                ready, _ = ray.wait(open_, num_returns=len(open_), timeout=0)
             for reference in ready:
                 # A death takes all tasks of its worker out of the pending ones.
-                if reference in self._pending:
+                if reference in self._greeted:
+                    self._meet(reference)
+                elif reference in self._pending:
                     self._take(reference)
         elif timeout:
             time.sleep(timeout)
@@ -203,7 +255,8 @@ class RayEngine:
             return
         self._ask_at = time.monotonic() + POLL
         waiting = set(self._asked.values())
-        for number, (actor, _) in self._actors.items():
+        for number in self._lives:
+            actor, _ = self._actors[number]
             if number not in waiting:
                 self._asked[actor.state.remote()] = number
 
@@ -218,9 +271,73 @@ class RayEngine:
             number = self._asked.pop(reference)
             with suppress(ray.exceptions.RayError):
                 state = ray.get(reference)
-                if number in self._actors and self._told.get(number) != state:
+                if number in self._lives and self._told.get(number) != state:
                     self._told[number] = state
                     self._events.append(Doing(number, state))
+
+    def _meet(self, reference: Any) -> None:
+        """A worker has answered, or never came up."""
+        import ray
+
+        number = self._greeted.pop(reference)
+        actor, kind = self._actors[number]
+        try:
+            said = ray.get(reference)
+        except ray.exceptions.RayTaskError as error:
+            said = {"error": f"cannot answer: {one_line(error.cause)}", "node": "a node"}
+        except ray.exceptions.RayError as error:
+            self._stumbles[kind] += 1
+            del self._actors[number]
+            ray.kill(actor)
+            if self._stumbles[kind] < STUMBLES:
+                self._hire(kind)
+                return
+            found = re.search(r"\bip[=:] ?([0-9a-f.:]+)", str(error))
+            said = {"error": f"does not start: {one_line(error)}", "node": found[1] if found else "a node"}
+            self._events.append(Arrived(number, kind, said["node"], said))
+            return
+        self._stumbles[kind] = 0
+        self._lives[number] = said.get("node_id", "")
+        node, address = said["node"], said.get("address", "")
+        seconds = min(said.get("seconds", 0.0), time.monotonic() - self._hired[number])
+        self._events.append(Arrived(number, kind, f"{node} ({address})" if address else node, said, seconds))
+
+    def dismiss(self, worker: int) -> None:
+        """End the worker; nobody is hired again on its node."""
+        import ray
+
+        if worker not in self._actors:
+            return
+        actor, kind = self._actors.pop(worker)
+        if node := self._lives.pop(worker, ""):
+            self._unfit.add(node)
+        self._pending = {reference: task for reference, task in self._pending.items() if task[0] != worker}
+        ray.kill(actor)
+        if node and self._rooms(kind):
+            self._hire(kind)
+
+    def _rooms(self, kind: Kind) -> int:
+        """Workers of ``kind`` for which the nodes have room that are there and not unfit, whoever uses it now."""
+        import ray
+
+        return sum(
+            int(node["Resources"].get(DEVICES[kind], 0))
+            for node in ray.nodes()
+            if node["Alive"] and node["NodeID"] not in self._unfit
+        )
+
+    def expects(self, kind: Kind) -> str:
+        """Workers that have been asked for and have not arrived; none where every node that could have them is unfit."""
+        coming = sum(self._actors[number][1] == kind for number in self._greeted.values())
+        rooms = self._rooms(kind)
+        if not coming or (self._unfit and not rooms):
+            return ""
+        what = DEVICES[kind]
+        workers = f"{coming} {what} worker" + "s" * (coming != 1)
+        where = f"the cluster at {self._resources.address}" if self._resources.address else "this machine"
+        if not rooms:
+            return f"{workers}: {where} has no {what} yet"
+        return f"{workers}: {where} has {rooms} {what} in all; they are starting, or others use it"
 
     def _take(self, reference: Any) -> None:
         import ray
@@ -248,6 +365,7 @@ class RayEngine:
             except ray.exceptions.RayError:
                 continue
         actor, kind = self._actors.pop(worker)
+        del self._lives[worker]
         ray.kill(actor)
         self._events.append(Lost(worker, why))
         self._hire(kind)
@@ -259,6 +377,8 @@ class RayEngine:
         for actor, _ in self._actors.values():
             ray.kill(actor)
         self._actors.clear()
+        self._lives.clear()
+        self._greeted.clear()
         self._pending.clear()
         self._asked.clear()
         if not self._keep:

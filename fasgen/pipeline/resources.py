@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import platform
 import resource
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -184,21 +187,64 @@ def worker_environment(threads: int) -> dict[str, str]:
 
 
 def domain(resources: Resources, *, accelerator: bool, measured: bool = False) -> dict[str, object]:
-    """The determinism domain: between two equal ones, the same plan gives the same bytes.
+    """The determinism domain of a stage on this machine: between two equal ones, the same plan gives the same bytes.
 
     Args:
         resources: what the run uses.
         accelerator: whether the stage runs on a GPU where there is one.
+        measured: as in `stage_domain`.
+    """
+    on_gpu = accelerator and resources.gpus > 0
+    return stage_domain(_domain(resources.accelerator if on_gpu else processor(), resources.threads), measured=measured)
+
+
+def own_domain(*, accelerator: bool, threads: int) -> dict[str, object]:
+    """The determinism domain of a worker in this process."""
+    device = processor()
+    if accelerator:
+        names = gpu_names()
+        if names:
+            device = names[0]
+        else:
+            import torch
+
+            device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return _domain(device, threads)
+
+
+def stage_domain(worker: Mapping[str, object], *, measured: bool) -> dict[str, object]:
+    """The determinism domain of a stage on a worker.
+
+    Args:
+        worker: the worker's.
         measured: whether the stage's kernels are chosen by measuring them. Each machine is then a domain of its own, and so
             is every time that it measures anew; the domain says no more than that.
     """
-    on_gpu = accelerator and resources.gpus > 0
-    return ({"kernels": "measured"} if measured else {}) | {
-        "device": resources.accelerator if on_gpu else processor(),
+    return ({"kernels": "measured"} if measured else {}) | dict(worker)
+
+
+def domain_digest(domain: Mapping[str, object]) -> str:
+    """By what units name the domain that they were made in: 16 hex digits."""
+    text = json.dumps(dict(domain), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _domain(device: str, threads: int) -> dict[str, object]:
+    return {
+        "device": device,
         "python": ".".join(platform.python_version_tuple()[:2]),
         "libraries": dict(library_versions()),
-        "threads": resources.threads,
+        "threads": threads,
     }
+
+
+def process_seconds() -> float:
+    """For how long this process has been there; 0 where the machine does not tell."""
+    try:
+        ticks = int(Path("/proc/self/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19])
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, AttributeError):
+        return 0.0
 
 
 def peak_rss() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -14,18 +15,38 @@ from types import FrameType, MappingProxyType
 from typing import Protocol
 
 from fasgen.errors import StoreError
+from fasgen.manifests.atomic import file_digest, look_again
 from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.plan_file import sweep
 from fasgen.manifests.report.delivery import finish
 from fasgen.manifests.shard import UnitSummary, committed_units, unit_summary
 from fasgen.manifests.unit import damaged, manifest_path
 from fasgen.pipeline.crumbs import forget, read_crumb, was_late
-from fasgen.pipeline.engine import Doing, Engine, EngineEvent, Failed, Finished, Lost, State
+from fasgen.pipeline.engine import Arrived, Doing, Engine, EngineEvent, Failed, Finished, Lost, State, UnitReport
+from fasgen.pipeline.handshake import PATIENCE, Meeting
 from fasgen.pipeline.occupancy import Occupancy, Use
 from fasgen.pipeline.plan import Plan
-from fasgen.pipeline.progress import Progress, StageStart
-from fasgen.pipeline.resources import peak_rss
-from fasgen.pipeline.schedule import Assign, Broke, Budget, Died, Done, Drain, Halt, Joined, Key, Scheduler, Spoilt, Stop
+from fasgen.pipeline.progress import Progress, StageStart, duration
+from fasgen.pipeline.resources import domain_digest, peak_rss, stage_domain
+from fasgen.pipeline.schedule import (
+    DEVICES,
+    KINDS,
+    Assign,
+    Broke,
+    Budget,
+    Died,
+    Dismissed,
+    Done,
+    Drain,
+    Halt,
+    Joined,
+    Key,
+    Kind,
+    Scheduler,
+    Spoilt,
+    Stop,
+)
+from fasgen.pipeline.stage_plan import kernels_measured
 
 TICK = 0.25
 """Seconds that the loop waits for events before it looks at the keyboard and the clock again."""
@@ -71,6 +92,7 @@ class RunResult:
         failed: rows on which something broke.
         remaining: units that a further run can make.
         deaths: workers lost.
+        dismissed: workers that were let go: on which node, and why.
         error: what was wrong, where the outcome is an error or the budget is exceeded; else empty.
         peak_driver: peak resident memory of the driver, in bytes.
         peak_worker: the largest of any worker's.
@@ -92,6 +114,7 @@ class RunResult:
     first_unit: float | None = None
     use: Use | None = None
     again: int = 0
+    dismissed: tuple[str, ...] = ()
 
     def plus(self, after: RunResult) -> RunResult:
         """This run and the one that came after it as one; where the workers' time went is told of the longer one."""
@@ -100,6 +123,7 @@ class RunResult:
             max(self, after, key=lambda one: one.units),
             outcome=after.outcome,
             error=after.error,
+            dismissed=(*self.dismissed, *after.dismissed),
             peak_driver=max(self.peak_driver, after.peak_driver),
             peak_worker=max(self.peak_worker, after.peak_worker),
             **{name: getattr(self, name) + getattr(after, name) for name in names},
@@ -109,11 +133,39 @@ class RunResult:
         """The run's summary in plain values."""
         fields = {name: getattr(self, name) for name in RunResult.__dataclass_fields__}
         use = self.use.document() if self.use else None
-        return {**fields, "outcome": str(self.outcome), "use": use}
+        return {**fields, "outcome": str(self.outcome), "use": use, "dismissed": list(self.dismissed)}
+
+
+class Idle:
+    """When to say again that a run waits: after 10, 30, 60 and 120 seconds, then every five minutes.
+
+    Args:
+        now: seconds, from any origin.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._kind, self._since, self._next = "", 0.0, 0
+
+    def due(self, kind: str) -> float | None:
+        """For how long nobody of ``kind`` is there, in seconds, if it is time to say so."""
+        now = self._now()
+        if kind != self._kind:
+            self._kind, self._since, self._next = kind, now, 0
+        waited = now - self._since
+        steps = (10.0, 30.0, 60.0, 120.0)
+        if waited < (steps[self._next] if self._next < len(steps) else 300.0 * (self._next - len(steps) + 1)):
+            return None
+        self._next += 1
+        return waited
+
+    def over(self) -> None:
+        """Somebody is there."""
+        self._kind = ""
 
 
 class _Interrupts:
-    """Counts Ctrl-C."""
+    """Counts Ctrl-C and its like."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -124,12 +176,14 @@ class _Interrupts:
 
 @contextmanager
 def _interrupts() -> Iterator[_Interrupts]:
-    """SIGINT and SIGTERM counted instead of raised, where this thread may ask for that."""
+    """SIGINT, SIGTERM and SIGHUP counted instead of raised, where this thread may ask for that."""
     heard = _Interrupts()
     if threading.current_thread() is not threading.main_thread():
         yield heard
         return
-    before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
+    # Under nohup a hang-up is to be ignored.
+    hangup = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
+    before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM, *hangup)}
     try:
         yield heard
     finally:
@@ -152,8 +206,8 @@ def run(
 ) -> RunResult:
     """Make all that ``plan`` can make.
 
-    The first Ctrl-C (or SIGTERM) lets the units in hand finish, the second ends at once. Whatever way the run ends, what is
-    committed stays.
+    The first Ctrl-C (or SIGTERM, or SIGHUP) lets the units in hand finish, the second ends at once. Whatever way the run ends,
+    what is committed stays.
 
     Args:
         plan: what to make; its files are written first.
@@ -217,7 +271,8 @@ def _locked(
             foretold,
         )
         if not loop.scheduler.finished:
-            loop.drive(engine(), heard)
+            with Meeting(plan) as meeting:
+                loop.drive(engine(), meeting, heard)
         result = loop.result()
         if result.outcome is Outcome.FINISHED:
             try:
@@ -274,14 +329,19 @@ class _Run:
         self._waited: set[Key] = set()
         self._counts = {"units": 0, "again": 0, "planned": 0, "ok": 0, "filtered": 0, "failed": 0}
         self._deaths = self._peak_worker = self._kept = 0
+        self._domains: dict[int, Mapping[str, object]] = {}
+        self._nodes: dict[int, str] = {}
+        self._dismissed: list[str] = []
+        self._idle = Idle()
         progress.begin(_lines(plan, foretold))
         self._show()
 
-    def drive(self, engine: Engine, heard: _Interrupts) -> None:
+    def drive(self, engine: Engine, meeting: Meeting, heard: _Interrupts) -> None:
         """Run until nothing is left to do or to wait for."""
         self.scheduler.depth = engine.depth
         told, now = 0, True
         try:
+            engine.begin({kind: meeting.terms(kind) for kind in KINDS})
             while not self.scheduler.finished:
                 if heard.count > told:
                     told += 1
@@ -290,7 +350,8 @@ class _Run:
                 if self._lock.lost and self.scheduler.ending is None:
                     self.scheduler.handle(Halt(self._lock.lost))
                 for event in engine.wait(TICK):
-                    self._take(event)
+                    self._take(event, engine, meeting)
+                self._await(engine)
                 # What turns out to be there already leaves its worker free for more.
                 while assigns := self.scheduler.decide():
                     for assign in assigns:
@@ -320,6 +381,7 @@ class _Run:
             peak_worker=self._peak_worker,
             first_unit=self._occupancy.first_unit,
             use=self._occupancy.use(),
+            dismissed=tuple(self._dismissed),
         )
 
     def _submit(self, engine: Engine, assign: Assign) -> None:
@@ -331,7 +393,11 @@ class _Run:
                 self.scheduler.handle(Done(assign.worker, assign.key, kept.planned, kept.failed))
                 return
             self._plan.clear(assign.key)
-            task = replace(self._plan.task(assign, self._crumbs), time_limit=self._time_limit)
+            task = replace(
+                self._plan.task(assign, self._crumbs),
+                time_limit=self._time_limit,
+                domain=self._enter(assign.worker, assign.key),
+            )
             if task.crumb:
                 self._crumbs.mkdir(parents=True, exist_ok=True)
                 forget(task.crumb)
@@ -362,14 +428,18 @@ class _Run:
         )
         self._ledger.event("interrupt", count=count)
 
-    def _take(self, event: EngineEvent) -> None:
+    def _take(self, event: EngineEvent, engine: Engine, meeting: Meeting) -> None:
         match event:
-            case Joined(worker, kind):
-                self._occupancy.hired(worker, kind)
-                self._doing[worker] = State(None, "starting")
-                self.scheduler.handle(event)
+            case Arrived():
+                self._receive(event, engine, meeting)
+            case _ if event.worker not in self._nodes:
+                # What a worker that was dismissed had still to say.
+                return
             case Doing(worker, state):
                 self._doing[worker] = state
+            case Finished(worker, report) if lie := self._untrue(report):
+                self._occupancy.finished(worker, report.seconds)
+                self._dismiss(worker, engine, lie, report.key)
             case Finished(worker, report):
                 self._occupancy.finished(worker, report.seconds)
                 if report.micro_batch:
@@ -389,6 +459,82 @@ class _Run:
                 self._ledger.event("broke", stage=key.stage, unit=key.unit, worker=worker, error=error)
             case Lost(worker, why):
                 self._lose(worker, why)
+
+    def _receive(self, arrived: Arrived, engine: Engine, meeting: Meeting) -> None:
+        """A worker lives: it joins, or is dismissed because it does not fit."""
+        worker, kind, node, said, seconds = arrived
+        why = meeting.objection(kind, said)
+        self._nodes[worker] = node
+        self._occupancy.hired(worker, kind, seconds)
+        if why:
+            self._dismiss(worker, engine, why)
+            return
+        self._domains[worker] = said["domain"]
+        self._doing[worker] = State(None, "starting")
+        self._ledger.event(
+            "joined", worker=worker, device=DEVICES[kind], node=node, domain=said["domain"], seconds=round(seconds, 3)
+        )
+        self.scheduler.handle(Joined(worker, kind))
+
+    def _dismiss(self, worker: int, engine: Engine, why: str, key: Key | None = None) -> None:
+        """Let a worker go, with the reason; what it had in hand is given out again."""
+        node, lost = self._nodes.pop(worker), self.scheduler.in_flight(worker)
+        again = f"; {_named(lost)} given out again" if lost else ""
+        self._progress.say(f"worker {worker} on {node} is dismissed: it {why}{again}")
+        self._ledger.event("dismissed", worker=worker, node=node, why=why, units=[list(each) for each in lost], found_by=key)
+        self._dismissed.append(f"{node}: {why}")
+        self._occupancy.lost(worker)
+        self._doing.pop(worker, None)
+        engine.dismiss(worker)
+        if lost or worker in self._domains:
+            self.scheduler.handle(Dismissed(worker))
+        self._domains.pop(worker, None)
+
+    def _untrue(self, report: UnitReport) -> str:
+        """What is wrong about a report of a unit, by what lies in the store; empty if it is true."""
+        folder, unit = self._plan.stages[report.key.stage].folder, report.key.unit
+        manifest, deadline = manifest_path(folder, unit), time.monotonic() + PATIENCE
+        while True:
+            try:
+                true = file_digest(manifest) == report.digest
+                return "" if true else f"reported {_named([report.key])}, but {manifest} has other bytes than it said"
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    return (
+                        f"reported {_named([report.key])}, but {manifest} is not there ({error.strerror}): does its node see "
+                        "the store?"
+                    )
+            look_again(folder)
+            time.sleep(0.2)
+
+    def _enter(self, worker: int, key: Key) -> str:
+        """The domain in which a unit will be made, noted in its generation before it is."""
+        stage = self._plan.stages[key.stage]
+        domain = stage_domain(self._domains[worker], measured=kernels_measured(stage.config))
+        if self._plan.enter(key.stage, domain) and domain != stage.domain:
+            self._progress.say(
+                f"{key.stage}: {self._nodes[worker]} has other library versions or another device than what made the "
+                f"{len(stage.committed)} units that are there; what it makes may differ from them in the last bits "
+                "(plan.json lists both)"
+            )
+        return domain_digest(domain)
+
+    def _await(self, engine: Engine) -> None:
+        """Say for whom the run waits and for how long, or end it if nobody will come."""
+        for kind in self.scheduler.starved():
+            coming = engine.expects(kind)
+            if not coming:
+                self.scheduler.handle(Halt(self._nobody(kind)))
+            elif (seconds := self._idle.due(kind)) is not None:
+                self._progress.say(f"waiting for {duration(seconds)}: {coming}")
+                self._ledger.event("waiting", device=DEVICES[kind], seconds=round(seconds), reason=coming)
+            break
+        else:
+            self._idle.over()
+
+    def _nobody(self, kind: Kind) -> str:
+        reasons = [f"{why} ({count} times)" if count > 1 else why for why, count in Counter(self._dismissed).items()]
+        return f"no {DEVICES[kind]} worker is left: " + ("; ".join(reasons) or "none has come up")
 
     def _commit(self, worker: int, key: Key, summary: UnitSummary, seconds: Mapping[str, float], peak: int) -> None:
         self._occupancy.committed()
@@ -410,8 +556,10 @@ class _Run:
         self._deaths += 1
         self._occupancy.lost(worker)
         self._doing.pop(worker, None)
+        node = self._nodes.pop(worker)
+        self._domains.pop(worker)
         keys = self.scheduler.in_flight(worker)
-        self._ledger.event("lost", worker=worker, why=why, units=[list(key) for key in keys])
+        self._ledger.event("lost", worker=worker, node=node, why=why, units=[list(key) for key in keys])
         self._progress.say(f"worker {worker} died with {len(keys)} units in hand; they are given out again")
         for key in keys:
             folder = self._plan.stages[key.stage].folder
@@ -460,6 +608,10 @@ class _Run:
                 if busy_with is None or busy_with.stage == key.stage:
                     doing[key.stage][what] += 1
         self._progress.show({stage.name: self.scheduler.counts(stage.name) for stage in self._plan.wanted}, doing)
+
+
+def _named(keys: Sequence[Key]) -> str:
+    return ", ".join(f"{stage} unit {unit}" for stage, unit in keys)
 
 
 _NOT_YET = ("starting", "building", "compiling")

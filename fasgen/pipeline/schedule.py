@@ -19,6 +19,12 @@ from typing import Literal, NamedTuple
 Kind = Literal["accelerator", "cpu"]
 
 
+KINDS: tuple[Kind, ...] = ("accelerator", "cpu")
+
+DEVICES: Mapping[Kind, str] = {"accelerator": "GPU", "cpu": "CPU"}
+"""What each kind of worker has, for messages."""
+
+
 class Key(NamedTuple):
     """One unit of one stage."""
 
@@ -93,6 +99,12 @@ class Died(NamedTuple):
     late: frozenset[Key] = frozenset()
 
 
+class Dismissed(NamedTuple):
+    """A worker gets no more work; what it had in hand is no fault of the units'."""
+
+    worker: int
+
+
 class Broke(NamedTuple):
     """A unit could not be run for a reason that is no sample's fault: disk full, weights missing, store damaged."""
 
@@ -123,7 +135,7 @@ class Halt(NamedTuple):
     error: str
 
 
-Event = Joined | Done | Died | Broke | Spoilt | Drain | Stop | Halt
+Event = Joined | Done | Died | Dismissed | Broke | Spoilt | Drain | Stop | Halt
 
 
 class Assign(NamedTuple):
@@ -228,6 +240,14 @@ class Scheduler:
         idle = not any(worker.in_flight for worker in self._workers.values())
         return idle and (self.ending is not None or not self._has_ready())
 
+    def starved(self) -> list[Kind]:
+        """The kinds of worker for which there is work and of which there is none."""
+        if self.ending is not None:
+            return []
+        there = {worker.kind for worker in self._workers.values()}
+        queues = [*self._ready.items(), *self._quarantine.items()]
+        return sorted({self._work[name].kind for name, queue in queues if queue} - there)
+
     @property
     def planned(self) -> int:
         """Committed rows, earlier runs included."""
@@ -293,6 +313,10 @@ class Scheduler:
             case Died(worker, in_hand, late):
                 for key, assign in self._workers.pop(worker).in_flight.items():
                     self._requeue(key, assign, in_hand.get(key, ()), key in late)
+            case Dismissed(worker):
+                for key, assign in self._workers.pop(worker).in_flight.items():
+                    queues = self._quarantine if assign.quarantine else self._ready
+                    heapq.heappush(queues[key.stage], key.unit)
             case Broke(worker, key, error):
                 self._take_back(worker, key)
                 heapq.heappush(self._ready[key.stage], key.unit)

@@ -101,6 +101,7 @@ class Worker:
             synthetic=spec.synthetic(task.config),
             micro_batch=micro_batch,
             inputs=task.inputs,
+            domain=task.domain,
         )
         try:
             with writer:
@@ -122,7 +123,7 @@ class Worker:
             unit.close()
         if task.crumb:
             forget(task.crumb)
-        return UnitReport(task.key, summary, clock.seconds(), peak_rss(), micro_batch)
+        return UnitReport(task.key, summary, clock.seconds(), peak_rss(), micro_batch, writer.digest)
 
     def _compute(
         self,

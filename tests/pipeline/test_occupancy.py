@@ -148,8 +148,9 @@ def test_compiling_is_shown_and_counted_apart(made: Any, monkeypatch: pytest.Mon
 
 def test_a_worker_is_idle_before_and_after(made: Any) -> None:
     engine = LocalEngine(made.resources)
+    engine.begin(toy.TERMS)
     try:
-        assert [type(event).__name__ for event in engine.wait(0.1)] == ["Joined", "Doing"]
+        assert [type(event).__name__ for event in engine.wait(0.1)] == ["Arrived", "Doing"]
         assert engine._workers[0].state() == State(None, "idle")
         assert engine.wait(0) == [], "told once"
     finally:

@@ -11,13 +11,13 @@ import toy
 
 from fasgen.errors import ResourceError
 from fasgen.manifests.shard import UnitReader
-from fasgen.pipeline.engine import Doing, Finished, State
+from fasgen.pipeline.engine import Arrived, Doing, Finished, State
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.ray_engine import RayEngine, connect, rehearse
 from fasgen.pipeline.rehearsal import Rehearsal
 from fasgen.pipeline.resources import Resources
 from fasgen.pipeline.run import Outcome
-from fasgen.pipeline.schedule import Assign, Joined, Key
+from fasgen.pipeline.schedule import Assign, Key
 from fasgen.sources.config import SourceConfig
 
 HERE = str(Path(__file__).parent)
@@ -92,8 +92,9 @@ def test_a_worker_killed_in_the_middle_changes_no_byte(source: SourceConfig, ref
     result, pages, _ = toy.go(made, lambda: engine(2, TOY_DIE_AT=f"noisy:{20 + 2 * 12}:{marker}"))
     assert marker.exists() and result.deaths == 1 and pages.of("lost") and pages.of("retry")
     assert result.outcome is Outcome.FINISHED and result.units == 9
-    # Three were hired, of whom one died; what they took to come up is in the account.
-    assert result.use is not None and result.use.workers == len(pages.of("worker")) == 3 and result.use.start > 0
+    # Two came, of whom one died, and a third if it was up in time; what they took for that is in the account.
+    assert result.use is not None and result.use.workers == len(pages.of("worker")) and result.use.start > 0
+    assert 2 <= result.use.workers == len(pages.of("joined")) <= 3
     assert toy.content(store) == toy.content(reference)
 
 
@@ -104,7 +105,10 @@ def test_workers_say_what_they_do_and_never_hold_anybody_up(source: SourceConfig
     made.write()
     workers = engine(1, TOY_SLEEP="3")
     try:
-        (joined,) = (event for event in workers.wait(0) if isinstance(event, Joined))
+        workers.begin(toy.TERMS)
+        while not (arrived := [event for event in workers.wait(1) if isinstance(event, Arrived)]):
+            pass
+        (joined,) = arrived
         key = Key("shrink", 0)
         workers.submit(joined.worker, made.task(Assign(joined.worker, key), tmp_path))
         states: list[State] = []

@@ -13,6 +13,7 @@ from fasgen.pipeline.schedule import (
     Broke,
     Budget,
     Died,
+    Dismissed,
     Done,
     Drain,
     Ending,
@@ -265,6 +266,45 @@ def test_the_budget_drains() -> None:
     scheduler.decide()
     scheduler.handle(Done(0, Key("a", 0), ROWS, 2))
     assert scheduler.ending is Ending.OVER_BUDGET and scheduler.finished and scheduler.decide() == []
+
+
+def test_what_a_dismissed_worker_had_goes_out_again_as_if_nothing_was() -> None:
+    scheduler = Scheduler(graph(), 3, depth=2)
+    scheduler.handle(Joined(0, "cpu"))
+    scheduler.handle(Joined(1, "cpu"))
+    first = {assign.key for assign in scheduler.decide() if assign.worker == 0}
+    scheduler.handle(Dismissed(0))
+    scheduler.handle(Joined(2, "cpu"))
+    again = [assign for assign in scheduler.decide() if assign.key in first]
+    assert {assign.key for assign in again} == first
+    assert all(assign.attempt == 0 and not assign.quarantine for assign in again)
+
+
+def test_one_in_quarantine_stays_there_when_its_worker_is_dismissed() -> None:
+    scheduler = Scheduler(graph(wanted="a"), 1, retries=0)
+    for worker in range(3):
+        scheduler.handle(Joined(worker, "cpu"))
+    (assign,) = scheduler.decide()
+    scheduler.handle(Died(assign.worker, {}))
+    (assign,) = scheduler.decide()
+    assert assign.quarantine
+    scheduler.handle(Dismissed(assign.worker))
+    (again,) = scheduler.decide()
+    assert again.quarantine and again.key == assign.key
+
+
+def test_kinds_of_which_nobody_is_there_are_starved() -> None:
+    scheduler = Scheduler(graph(kinds="ccgc"), 1)
+    assert scheduler.starved() == ["cpu"]
+    scheduler.handle(Joined(0, "cpu"))
+    assert scheduler.starved() == [], "c waits for a"
+    scheduler.decide()
+    scheduler.handle(Done(0, Key("a", 0), ROWS, 0))
+    assert scheduler.starved() == ["accelerator"]
+    scheduler.handle(Dismissed(0))
+    assert scheduler.starved() == ["accelerator", "cpu"]
+    scheduler.handle(Drain())
+    assert scheduler.starved() == []
 
 
 def test_events_that_contradict_decisions_are_refused() -> None:

@@ -154,6 +154,11 @@ JOIN = StageSpec(
 TARGETS = {"shrink": "toy:SHRINK", "noisy": "toy:NOISY", "join": "toy:JOIN"}
 
 
+_NOTHING = {"store": ".", "folder": ".", "threads": 1, "stages": {}, "weights": {}, "sources": {}}
+TERMS: Any = {kind: {**_NOTHING, "accelerator": False} for kind in ("accelerator", "cpu")}
+"""What asks nothing of workers."""
+
+
 class Pages:
     """A ledger kept in memory."""
 
