@@ -283,7 +283,8 @@ def test_the_defaults_make_what_a_cpu_makes(name: str, samples: list[Sample]) ->
     assert difference.mean() < 1
 
 
-STAGES = ("align", "identify", "defake", "score", "synth", "synth_identify", "synth_defake", "lgsc", "stdn", "screen", "pack")
+SPOOFS = ("synth", "synth_identify", "synth_defake", "synth_lgsc", "synth_stdn", "screen")
+STAGES = ("align", "identify", "defake", "lgsc", "stdn", "score", *SPOOFS, "pack")
 
 
 @pytest.fixture(scope="module")

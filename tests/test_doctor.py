@@ -76,7 +76,7 @@ def test_doctor_tries_every_stage_that_is_on_and_nothing_fails(
     assert result.stdout.endswith("all is well\n") and "\nfail" not in result.stdout
     tried = set(re.findall(r"^(?:ok|warn)  +stage (\w+): \d+ of \d+ pictures", result.stdout, re.MULTILINE))
     spoofs = {"synth", "synth_identify", "synth_defake", "screen"} if way != "agfas" else set()
-    cues = {"lgsc", "stdn"} if way == "examples" else set()
+    cues = {"lgsc", "stdn", "synth_lgsc", "synth_stdn"} if way == "examples" else set()
     assert tried == {"align", "identify", "defake", "score", "pack"} | spoofs | cues
     assert re.search(r"^ok +stage pack: ", result.stdout, re.MULTILINE)
 

@@ -109,10 +109,11 @@ def test_manifests_and_json_name_the_weights_that_were_trained(made: Made) -> No
     assert len(records) == 2 * len(TWO)
     for stage, role, weights in (("lgsc", "lgsc", made.lgsc), ("stdn", "generator", made.stdn / "generator")):
         digest = {role: digest_of(weights)}
-        assert json.loads((folder(made.store, stage) / "plan.json").read_text())["weights"] == digest
-        table = rows(made.store, stage)
-        assert {(row["status"], row["weights"]) for row in table} == {("ok", weights_digest(digest))}
-        assert sorted(row["variant"] for row in table) == [0, 0, 1, 1]
+        for name, variant in ((stage, 0), (f"synth_{stage}", 1)):
+            assert json.loads((folder(made.store, name) / "plan.json").read_text())["weights"] == digest
+            table = rows(made.store, name)
+            assert {(row["status"], row["weights"]) for row in table} == {("ok", weights_digest(digest))}
+            assert [row["variant"] for row in table] == [variant] * 2
         assert {record["cues"][stage]["weights"] for record in records} == {weights_digest(digest)}
         assert digest != digest_weights({role: embedded(stage) if stage == "lgsc" else embedded(stage) / "generator"})
 
