@@ -12,6 +12,7 @@ from fasgen.audit.verification.claims import plan_claims
 from fasgen.audit.verification.delivery import check_delivery
 from fasgen.audit.verification.findings import Finding, Learnt, remark, wrong
 from fasgen.audit.verification.inputs import check_inputs
+from fasgen.audit.verification.leaks import check_leaks
 from fasgen.audit.verification.unit import check_unit
 from fasgen.audit.verification.weights import check_weights
 from fasgen.errors import StoreError
@@ -28,7 +29,7 @@ from fasgen.manifests.unit import committed_units, manifest_path
 __all__ = ["Finding", "verify"]
 
 
-def verify(store: Path) -> list[Finding]:
+def verify(store: Path, strict: bool = False) -> list[Finding]:
     """Check sources, plans, and every committed unit of every generation.
 
     Checked are: the digest of every file; every row's payload against its digest; ``planned = ok + filtered + failed``;
@@ -36,10 +37,11 @@ def verify(store: Path) -> list[Finding]:
     the ok rows of its primaries, or the entries of its roster, and that each unit was made from what lies there now; every seed
     against its derivation; every weights digest against the plan, and against the weights themselves where a ledger says where
     they lie; that all parents exist and are of the split of what was made of them; index and data card of a delivery against
-    the manifests; and that nobody is left who was taken out.
+    the manifests; that nobody is left who was taken out; and whether the networks have seen rows that are tested.
 
     Args:
         store: the store.
+        strict: count as errors what networks have seen of the rows that are tested.
 
     Returns:
         what is wrong; empty for a sound store.
@@ -79,6 +81,7 @@ def verify(store: Path) -> list[Finding]:
     with suppress(StoreError):
         # It asks which generations are current; where that cannot be read, it has been said above.
         findings += check_weights(store, stages)
+        findings += check_leaks(store, stages, strict)
     findings += _left(store)
     return findings
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from fasgen.commands import options
+
+if TYPE_CHECKING:
+    from fasgen.downstream.evaluate import Trial
 
 LAYOUTS, FORMS = ("full", "cross", "intra", "summary"), ("text", "csv", "latex")
 
@@ -22,7 +26,22 @@ LAYOUTS, FORMS = ("full", "cross", "intra", "summary"), ("text", "csv", "latex")
     help="dev-eer: EER of the rows with split dev; target-eer: EER of the tested rows themselves; or a number.",
 )
 @click.option("--level", type=click.Choice(["video", "frame"]), default="video", show_default=True, help="What is scored.")
-@click.option("--protocol", default="", metavar="TEXT", help="Name of the protocol, where the rows do not say it.")
+@click.option("--protocol", default="", metavar="NAME", help="Name of the protocol, where the rows do not say it.")
+@click.option(
+    "--store",
+    type=options.PATH,
+    metavar="DIR",
+    help="Take --protocol, all its folds or one (oulu-3/2), from the row sets that `fasgen protocol` wrote here.",
+)
+@click.option(
+    "--weights",
+    multiple=True,
+    type=options.PATH,
+    metavar="PATH",
+    help="Say what these have seen of what is tested: a folder of weights, of a run, or of shards. May be repeated.",
+)
+@click.option("--strict", is_flag=True, help="Refuse where --weights have seen what is tested, or do not say.")
+@click.option("--where", metavar="EXPR", help="Only rows that pass this SQL expression over their columns.")
 @click.option("--layout", type=click.Choice(LAYOUTS), default="full", show_default=True, help="Of the printed table.")
 @click.option("--format", "form", type=click.Choice(FORMS), default="text", show_default=True, help="Of the printed table.")
 @click.option("--fpr", default=0.005, show_default=True, metavar="RATE", help="False positive rate at which TPR is read.")
@@ -36,6 +55,10 @@ def evaluate(
     threshold: str,
     level: str,
     protocol: str,
+    store: Path | None,
+    where: str | None,
+    weights: Sequence[Path],
+    strict: bool,
     layout: str,
     form: str,
     fpr: float,
@@ -47,22 +70,63 @@ def evaluate(
 
     Columns: sample, label (1 or live, 0 or spoof), score (higher is more live), video, attack_type, split, dataset; also
     method, protocol and seed, by which rows are told apart. Only label and score must be there. A file without a method is
-    called after its name. Rows with the split train are left out, rows with the split dev set thresholds only.
+    called after its name. Rows with the split train are left out, rows with the split dev set thresholds only. With --store the
+    protocol's row sets say who is tested and who sets thresholds, by the sample's id.
     """
     from fasgen.downstream.evaluate import Settings, trials
     from fasgen.downstream.evaluate import evaluate as figures
     from fasgen.downstream.report import write_report
-    from fasgen.downstream.scores import read_scores
+    from fasgen.downstream.scores import passing_scores, read_scores, under
     from fasgen.downstream.tables import build, render
+    from fasgen.selection.row_sets import row_sets
 
     policy, at = (threshold, None) if threshold in {"dev-eer", "target-eer"} else ("fixed", _number(threshold))
     settings = Settings(level, policy, at, fpr=fpr, bootstrap=bootstrap, seed=seed)  # type: ignore[arg-type]
-    found = [trial for path in files for trial in trials(read_scores(path), path.stem, protocol)]
+    if store is not None and not protocol:
+        raise click.UsageError("--store: name the protocol whose row sets lie there by --protocol")
+    if strict and not weights:
+        raise click.UsageError("--strict: name the weights whose scores these are by --weights")
+    sets = row_sets(store, protocol) if store is not None else []
+    found = []
+    for path in files:
+        table = read_scores(path)
+        if where:
+            whole, table = len(table), passing_scores(table, where)
+            click.echo(f"{path.name}: left out {whole - len(table)} rows that do not pass --where", err=True)
+        for rows in sets:
+            chosen, told = under(table, rows)
+            found += trials(chosen, path.stem)
+            for what, count in told.items():
+                click.echo(f"{path.name}: {count} {what}", err=True)
+        found += [] if sets else trials(table, path.stem, protocol)
+    subjects = {sample: who for rows in sets for sample, who in rows.subjects.items()}
+    for trial in found:
+        _name_leaks(trial, weights, subjects, strict)
     evaluations = [figures(trial, settings) for trial in found]
     click.echo(render(build(evaluations, layout), form), nl=False)  # type: ignore[arg-type]
     if out is not None:
         write_report(out, found, evaluations)
         click.echo(f"written: {out}", err=True)
+
+
+def _name_leaks(trial: Trial, weights: Sequence[Path], subjects: Mapping[str, str], strict: bool) -> None:
+    """Say what the weights have seen of what a trial tests.
+
+    Raises:
+        ConfigError: they have seen some, or do not say, and ``strict`` asks.
+    """
+    from fasgen.downstream.evaluate import tested
+    from fasgen.errors import ConfigError
+    from fasgen.seen import Target, overlaps, read_networks, read_seen
+
+    rows = Target.of((row.sample, subjects.get(row.sample), row.dataset) for row in tested(trial.table).rows)
+    for path in weights:
+        behind = read_networks(path)
+        named = [(str(path), read_seen(path))] if behind is None else [(one.name, one.seen) for one in behind]
+        for sentence in dict.fromkeys(sentence for name, seen in named for sentence in overlaps(name, seen, rows)):
+            click.echo(f"{trial.protocol}: leak: {sentence}", err=True)
+            if strict:
+                raise ConfigError(f"--strict: {trial.protocol}: {sentence}: take weights that learnt without it")
 
 
 def _number(text: str) -> float:

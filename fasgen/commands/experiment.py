@@ -17,8 +17,14 @@ from fasgen.commands import options
 @click.option(
     "--device", default="auto", show_default=True, metavar="NAME", help="auto takes a GPU where there is one; or cpu, cuda:1."
 )
-def experiment(config: Path, settings: Sequence[str], only: Sequence[str], device: str) -> None:
+@click.option(
+    "--strict", is_flag=True, help="Refuse where anything on the trained side has seen what is tested, or does not say."
+)
+def experiment(config: Path, settings: Sequence[str], only: Sequence[str], device: str, strict: bool) -> None:
     """Run the experiment of CONFIG: every variant, fold and seed, then one table of HTER and AUC.
+
+    First it names what the trained side knows of what is tested: people on both sides, and what the networks behind cues and
+    synthetic samples have seen.
 
     Runs that are complete are not run again, one that was cut off goes on. Settings hold for all variants: `fasgen experiment
     oanet.yaml loop.steps=500 'seeds=[0,1]'`. Scores, tables and pictures are written to its `out`. Several GPUs train each
@@ -46,7 +52,7 @@ def experiment(config: Path, settings: Sequence[str], only: Sequence[str], devic
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
         raise ResourceError(f"--device {device}: cannot be used: {str(error).splitlines()[0]}") from None
-    folder, evaluations = run_experiments(experiments, place, partial(click.echo, err=True))
+    folder, evaluations = run_experiments(experiments, place, partial(click.echo, err=True), strict)
     if not evaluations:
         return
     click.echo(render(build(evaluations, "cross"), "text"), nl=False)

@@ -15,6 +15,7 @@ from fasgen.commands import options
 @options.config_options
 @options.resource_options
 @click.option("--replay", type=click.IntRange(min=1), metavar="N", help="Make N random rows again and compare them.")
+@click.option("--strict", is_flag=True, help="Networks that have seen what is tested are an error, not a warning.")
 @click.option("--draw", type=int, default=0, show_default=True, metavar="SEED", help="Which rows --replay draws.")
 def verify(
     settings: Sequence[str],
@@ -24,10 +25,12 @@ def verify(
     cpus: int | None,
     address: str,
     replay: int | None,
+    strict: bool,
     draw: int,
 ) -> int:
     """Read the whole store and compare it with its manifests: conservation of rows, unique ids, digests, seeds, plan hashes,
-    weights, parents, splits, and that nobody is left who was taken out.
+    weights, parents, splits, and that nobody is left who was taken out. It also names what the networks behind the store have
+    seen of the rows that are tested: of split test, and of the test sides of protocols that were laid over it.
 
     --replay N also makes N random rows again, from what their stage read, and says for each whether it is identical. It needs
     the configuration that made them, as `fasgen run` was given it; the settings of `fasgen retry` it finds in the store.
@@ -41,7 +44,7 @@ def verify(
     if address:
         raise click.UsageError("--address: verify works on this machine")
     found = options.find_store(config_path, store)
-    findings = check(found)
+    findings = check(found, strict)
     for finding in findings:
         click.echo(f"{finding.severity:<8} {finding.where}: {finding.what}")
     errors = sum(str(finding.severity) == "error" for finding in findings)

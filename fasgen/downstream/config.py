@@ -23,6 +23,11 @@ class DataConfig(_Frozen):
     """Packed shards, and how their samples become tensors."""
 
     shards: tuple[Path, ...] = Field(min_length=1, description="folders that pack wrote, or shards")
+    where: str | None = Field(
+        default=None,
+        description="an SQL expression that samples must pass, as `fasgen show` has it, over what their JSON says: provenance, "
+        "geometry, quality and synthesis",
+    )
     identities: Path | None = Field(
         default=None, description="table that `fasgen cluster` wrote: subjects of samples whose data set names none"
     )
@@ -49,7 +54,16 @@ class ProtocolConfig(_Frozen):
     kind: Literal["leave_one_out", "folds", "splits"] = Field(
         default="leave_one_out",
         description="leave_one_out: each domain is the target once; folds: contiguous parts of each domain and label, by path; "
-        "splits: the samples' own split, train, dev and test",
+        "splits: the samples' own split, train, dev and test. The first two are cuts of these data and no published protocol, "
+        "whatever the data sets: for those, give name instead",
+    )
+    name: str = Field(
+        default="",
+        description="in place of kind a published protocol (oulu-1), a fold of one (oulu-3/2), or all folds of one (oulu-3, "
+        "ocim), as `fasgen protocol` wrote them",
+    )
+    store: Path | None = Field(
+        default=None, description="with name: the store with the row sets; null: the one in which the first of data.shards lies"
     )
     by: Literal["dataset", "domain", "device", "subject"] = Field(
         default="dataset", description="column whose values are domains"
@@ -65,6 +79,12 @@ class ProtocolConfig(_Frozen):
         description="subjects: drawn by subject (samples without one, by id); tails: the last samples of each domain and "
         "label, by path, where subjects are few or unknown: neighbours by path are often one person or one video",
     )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> ProtocolConfig:
+        if self.name and "kind" in self.model_fields_set:
+            raise ValueError(f"name is that of a published protocol, and kind is {self.kind}: leave one of them out")
+        return self
 
 
 class ModelConfig(_Frozen):
@@ -204,6 +224,9 @@ class Experiment(_Frozen):
             )
         if self.method == "dlif" and vit:
             raise ValueError(f"method=dlif needs a resnet; model.backbone is {self.model.backbone}")
-        if self.scoring.threshold == "dev-eer" and not (self.protocol.dev_share or self.protocol.kind == "splits"):
-            raise ValueError("scoring.threshold=dev-eer needs protocol.dev_share above 0, or protocol.kind=splits")
+        own = self.protocol.kind == "splits" or self.protocol.name
+        if self.scoring.threshold == "dev-eer" and not (self.protocol.dev_share or own):
+            raise ValueError(
+                "scoring.threshold=dev-eer needs protocol.dev_share above 0, or protocol.kind=splits or a published one"
+            )
         return self

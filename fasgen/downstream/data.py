@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -23,6 +23,10 @@ from fasgen.reader import (
     collate,
     scale_cue,
 )
+from fasgen.selection.selection import passing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Shards:
@@ -36,6 +40,11 @@ class Shards:
     Raises:
         StoreError: there are no shards, or one is damaged.
         ConfigError: no cue is named, and there is none that all samples have.
+        FilterError: ``where`` is no filter over what the samples say.
+
+    Attributes:
+        table: the samples that pass ``where``.
+        left_out: how many do not.
     """
 
     def __init__(self, config: DataConfig, cues: bool, seed: int = 0) -> None:
@@ -52,9 +61,12 @@ class Shards:
         members = tuple(name for name in self._cues if name != IMAGE)
         self._train.decoder = replace(self._train.decoder, cues=members)
         self._plain = self._train.unaugmented()
-        self.table = SampleTable.of_metas(metas)
+        self.table, self.left_out = SampleTable.of_metas(metas), 0
         if config.identities is not None:
             self.table = Identities.read(config.identities).join(self.table, metas)
+        if config.where:
+            passes = passing(_columns(metas), config.where)
+            self.table, self.left_out = self.table.take(passes), int((~passes).sum())
         self._subject_of = dict(zip(self.table.sample_id, self.table.subject, strict=True))
 
     @property
@@ -113,6 +125,26 @@ def _named(config: DataConfig, metas: Sequence[dict[str, Any]]) -> tuple[str, ..
     if not names:
         raise ConfigError("no cue is in every sample of the shards: name those to read in data.cues")
     return names
+
+
+_SECTIONS = ("geometry", "quality", "synthesis")
+
+
+def _columns(metas: Sequence[dict[str, Any]]) -> pa.Table:
+    """What samples say of themselves, and below geometry, quality and synthesis, as columns; parts of parts are left out."""
+    import pyarrow as pa
+
+    rows = [
+        {
+            key: value
+            for part in (meta, *(meta.get(section) or {} for section in _SECTIONS))
+            for key, value in part.items()
+            if not isinstance(value, dict)
+        }
+        for meta in metas
+    ]
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pa.table({name: [row.get(name) for row in rows] for name in names})
 
 
 def _as_cue(images: Tensor, scale: CueScale) -> Tensor:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from fasgen.downstream.config import ProtocolConfig
 from fasgen.errors import ConfigError
 from fasgen.reader import SampleTable
+from fasgen.selection.row_sets import RowSet, row_sets
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +26,30 @@ class Fold:
         train: photographed and synthetic samples.
         dev: photographed samples held out of training for thresholds; may be empty.
         test: photographed samples.
+        left_out: samples that take part on no side: how many, by why.
     """
 
     name: str
     train: SampleTable
     dev: SampleTable
     test: SampleTable
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
-def folds(table: SampleTable, config: ProtocolConfig) -> list[Fold]:
+MADE_OF_HELD = "synthetic, made from people or pictures that are held out"
+
+
+def folds(table: SampleTable, config: ProtocolConfig, store: Path | None = None) -> list[Fold]:
     """The folds of ``table``; samples of unknown label are left out.
+
+    Args:
+        table: all samples.
+        config: the protocol.
+        store: where row sets lie, unless the protocol says it itself.
 
     Raises:
         ConfigError: a named domain is not there, or a fold has nothing to train on or to test.
+        StoreError: a published protocol has no row sets there.
     """
     table = table.take(table.label >= 0)
     domains = table.column(config.by)
@@ -46,9 +59,32 @@ def folds(table: SampleTable, config: ProtocolConfig) -> list[Fold]:
         raise ConfigError(f"protocol: no {config.by} is called {unknown[0]!r}; there are: {', '.join(known) or 'none'}")
     if config.sources:
         table = table.take(np.isin(domains.astype(str), config.sources))
-    makers = {"leave_one_out": _leave_one_out, "folds": _contiguous, "splits": _splits}
-    out = [_checked(fold) for fold in makers[config.kind](table, config)]
-    return [_with_dev(fold, config) for fold in out] if config.kind != "splits" else out
+    if config.name:
+        place = config.store or store or Path()
+        out = [_checked(_published(table, rows)) for rows in row_sets(place, config.name)]
+    else:
+        makers = {"leave_one_out": _leave_one_out, "folds": _contiguous, "splits": _splits}
+        out = [_checked(fold) for fold in makers[config.kind](table, config)]
+    return [fold if len(fold.dev) or (config.kind == "splits" and not config.name) else _with_dev(fold, config) for fold in out]
+
+
+def _published(table: SampleTable, rows: RowSet) -> Fold:
+    """Sides by sample id; a synthetic sample trains where its live face and the lender of its style do."""
+    real = ~table.synthetic
+    sides = {side: np.array([(i, 0) in there for i in table.sample_id], bool) for side, there in rows.sides.items()}
+    train, held = real & sides["train"], real & (sides["dev"] | sides["test"]) & ~sides["train"]
+    lenders = {"", *table.subject[train], *table.sample_id[train]}
+    made = table.synthetic & sides["train"] & np.array([style in lenders for style in table.style_subject], bool)
+    leaks = table.synthetic & (_leaks(table, held) | (sides["train"] & ~made))
+    dev, test = real & sides["dev"], real & sides["test"]
+    elsewhere = ~(train | dev | test | table.synthetic) | (table.synthetic & ~sides["train"] & ~leaks)
+    out = _told({MADE_OF_HELD: leaks, f"not in {rows.name}": elsewhere})
+    return Fold(rows.name, table.take(train | (made & ~leaks)), table.take(dev), table.take(test), out)
+
+
+def _told(masks: Mapping[str, NDArray[np.bool_]]) -> dict[str, int]:
+    """How many, by why, where there are some."""
+    return {why: int(mask.sum()) for why, mask in masks.items() if mask.any()}
 
 
 def _leave_one_out(table: SampleTable, config: ProtocolConfig) -> Iterator[Fold]:
@@ -86,14 +122,20 @@ def _cells(table: SampleTable, by: str) -> Iterator[NDArray[np.int64]]:
 def _splits(table: SampleTable, config: ProtocolConfig) -> Iterator[Fold]:
     real = ~table.synthetic
     held = real & ((table.split == "dev") | (table.split == "test"))
-    train = table.take((table.split == "train") & ~_leaks(table, held))
-    yield Fold("own splits", train, table.take(real & (table.split == "dev")), table.take(real & (table.split == "test")))
+    leaks = _leaks(table, held) & (table.split == "train")
+    train = table.take((table.split == "train") & ~leaks)
+    named = np.isin(table.split.astype(str), ("train", "dev", "test"))
+    made = table.synthetic & named & (table.split != "train")
+    out = _told({MADE_OF_HELD: leaks | made, "of no split": ~named})
+    yield Fold("own splits", train, table.take(real & (table.split == "dev")), table.take(real & (table.split == "test")), out)
 
 
 def _fold(name: str, table: SampleTable, tested: NDArray[np.bool_]) -> Fold:
     """``tested`` may hold synthetic samples too; they are neither tested nor trained on."""
-    train = table.take(~tested & ~_leaks(table, tested & ~table.synthetic))
-    return Fold(name, train, table.take(np.zeros(len(table), bool)), table.take(tested & ~table.synthetic))
+    leaks = ~tested & _leaks(table, tested & ~table.synthetic)
+    out = _told({MADE_OF_HELD: leaks, "synthetic, of what is tested": tested & table.synthetic})
+    train = table.take(~tested & ~leaks)
+    return Fold(name, train, table.take(np.zeros(len(table), bool)), table.take(tested & ~table.synthetic), out)
 
 
 def _leaks(table: SampleTable, held: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -115,7 +157,11 @@ def _with_dev(fold: Fold, config: ProtocolConfig) -> Fold:
     train = fold.train
     chosen = _tails(train, config) if config.dev_from == "tails" else _drawn(train, config.dev_share)
     dev = chosen & ~train.synthetic
-    return _checked(Fold(fold.name, train.take(~chosen & ~_leaks(train, dev)), train.take(dev), fold.test))
+    leaks = (chosen & train.synthetic) | (~chosen & _leaks(train, dev))
+    out = {**fold.left_out}
+    if leaks.any():
+        out[MADE_OF_HELD] = out.get(MADE_OF_HELD, 0) + int(leaks.sum())
+    return _checked(replace(fold, train=train.take(~chosen & ~leaks), dev=train.take(dev), left_out=out))
 
 
 def _drawn(table: SampleTable, share: float) -> NDArray[np.bool_]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import numpy as np
 
 from fasgen.csv_reader import read_csv
 from fasgen.errors import SourceError
+from fasgen.selection.row_sets import DEV, TEST, RowSet
+from fasgen.selection.selection import passing
 
 REQUIRED = ("label", "score")
 _LABELS = {"live": 1, "1": 1, "1.0": 1, "true": 1, "spoof": 0, "0": 0, "0.0": 0, "false": 0}
@@ -78,6 +80,41 @@ class ScoreTable:
     def values(self, column: str) -> list[str]:
         """The values of a column, in the order in which they first appear."""
         return list(dict.fromkeys(str(getattr(row, column)) for row in self.rows))
+
+
+def under(table: ScoreTable, rows: RowSet) -> tuple[ScoreTable, dict[str, int]]:
+    """The scores of the samples that a protocol tests, and of its dev, by sample id; and what is not there, or left out.
+
+    Raises:
+        SourceError: no tested sample has a score.
+    """
+    sides = {sample: side for side in (DEV, TEST) for sample, variant in rows.sides[side] if not variant}
+    kept = [replace(row, split=sides[row.sample], protocol=rows.name) for row in table.rows if row.sample in sides]
+    scored = {row.sample for row in kept}
+    missing = {side: sum(one == side and sample not in scored for sample, one in sides.items()) for side in (DEV, TEST)}
+    if not any(row.split == TEST for row in kept):
+        raise SourceError(
+            f"no score is of a sample that {rows.name} tests: the column sample must hold the ids of the store's samples"
+        )
+    told = {f"{side} samples of {rows.name} have no score": count for side, count in missing.items()}
+    told[f"scores are of samples that {rows.name} does not test"] = len(table) - len(kept)
+    return ScoreTable(kept), {what: count for what, count in told.items() if count}
+
+
+def passing_scores(table: ScoreTable, where: str) -> ScoreTable:
+    """The scores that pass a filter over their columns.
+
+    Raises:
+        FilterError: it is no filter, or names another column.
+        SourceError: none passes.
+    """
+    import pyarrow as pa
+
+    columns = pa.table({name: [getattr(row, name) for row in table.rows] for name in COLUMNS})
+    kept = [row for row, passes in zip(table.rows, passing(columns, where), strict=True) if passes]
+    if not kept:
+        raise SourceError(f"no score passes {where!r}: its columns are {', '.join(COLUMNS)}")
+    return ScoreTable(kept)
 
 
 def read_scores(path: Path) -> ScoreTable:

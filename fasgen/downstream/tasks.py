@@ -26,6 +26,7 @@ from fasgen.downstream.sampling import subject_table, training_sampler
 from fasgen.errors import ConfigError
 from fasgen.reader import SampleTable
 from fasgen.seeds import sample_seed
+from fasgen.seen import Seen
 
 SCORED_AT_ONCE = 64
 
@@ -45,6 +46,7 @@ class FasTask:
     """
 
     module: nn.Module
+    seen: Seen | None = None
 
     def __init__(self, experiment: Experiment, shards: Shards, fold: Fold, seed: int, device: torch.device) -> None:
         self._experiment, self._shards, self._fold, self._seed, self._device = experiment, shards, fold, seed, device
@@ -108,6 +110,7 @@ class DlifTask:
     """The method ``dlif``. Arguments as of `FasTask`."""
 
     module: nn.Module
+    seen: Seen | None = None
 
     def __init__(self, experiment: Experiment, shards: Shards, fold: Fold, seed: int, device: torch.device) -> None:
         self._experiment, self._shards, self._fold, self._seed, self._device = experiment, shards, fold, seed, device

@@ -13,6 +13,7 @@ from torch import distributed as dist
 from fasgen.downstream.config import Experiment, ScoringConfig
 from fasgen.downstream.data import Shards
 from fasgen.downstream.evaluate import Evaluation, Settings, evaluate, trials
+from fasgen.downstream.leaks import leaks, seen_in
 from fasgen.downstream.protocols import Fold, folds
 from fasgen.downstream.report import write_report
 from fasgen.downstream.sampling import training_sampler
@@ -26,7 +27,9 @@ from fasgen.training.loop import train
 Say = Callable[[str], object]
 
 
-def run_experiments(experiments: Mapping[str, Experiment], device: torch.device, say: Say) -> tuple[Path, list[Evaluation]]:
+def run_experiments(
+    experiments: Mapping[str, Experiment], device: torch.device, say: Say, strict: bool = False
+) -> tuple[Path, list[Evaluation]]:
     """Run everything that has not been run yet, then evaluate all scores.
 
     A run whose scores lie there, made with the same settings on the same samples, is not run again; one that was cut off goes
@@ -39,13 +42,14 @@ def run_experiments(experiments: Mapping[str, Experiment], device: torch.device,
     Args:
         experiments: variant to settings; ``out`` and ``scoring`` are the same in all.
         device: where to train.
-        say: is told what happens, line by line.
+        say: is told what happens, line by line, and first what the trained side knows of what is tested.
+        strict: refuse to train where it knows anything of it, or where that is not known.
 
     Returns:
         the folder of the report, and the figures.
 
     Raises:
-        ConfigError: settings contradict each other, or the samples.
+        ConfigError: settings contradict each other, or the samples; or what is tested is known, and ``strict`` asks.
     """
     rank, world = _ranks(device)
     say = say if rank == 0 else _silent
@@ -53,8 +57,24 @@ def run_experiments(experiments: Mapping[str, Experiment], device: torch.device,
     opened: dict[tuple[str, bool], Shards] = {}
     # All is checked before anything is trained: hours later is too late for a misspelt target.
     plans = [(name, e, _open(e, opened)) for name, e in experiments.items()]
-    jobs = [(name, e, shards, fold) for name, e, shards in plans for fold in folds(shards.table, e.protocol)]
+    jobs = [(name, e, shards, fold) for name, e, shards in plans for fold in folds(shards.table, e.protocol, _store(e))]
+    if any(e.protocol.kind != "splits" and not e.protocol.name for e in experiments.values()):
+        say("protocol: a cut of these data, and none of the published protocols; protocol.name takes one of those")
+    for name, _, shards in plans:
+        if shards.left_out:
+            say(f"{name}: left out {shards.left_out} samples that do not pass data.where")
     for name, experiment, _, fold in jobs:
+        for why, count in fold.left_out.items():
+            say(f"{name}, {fold.name}: left out {count} samples, {why}")
+        known = leaks(experiment, fold)
+        for sentence in known:
+            say(f"{name}, {fold.name}: leak: {sentence}")
+        if known and strict:
+            raise ConfigError(
+                f"--strict: {name}, {fold.name}: {known[0]}"
+                + (f"; and {len(known) - 1} more of its kind" if len(known) > 1 else "")
+                + ": train those networks without what is tested, or test on something else"
+            )
         sampler = training_sampler(experiment, fold.train, experiment.seeds[0])
         for what, why in sampler.left_out.items() if isinstance(sampler, SubjectSampler) else ():
             say(f"{name}, {fold.name}: left out {what}: {why}")
@@ -115,6 +135,12 @@ def _open(experiment: Experiment, opened: dict[tuple[str, bool], Shards]) -> Sha
     return opened[key]
 
 
+def _store(experiment: Experiment) -> Path:
+    """The store in which the first of the shards lies."""
+    first = experiment.data.shards[0].absolute()
+    return (first if first.is_dir() else first.parent).parent
+
+
 def _run(
     name: str,
     experiment: Experiment,
@@ -136,6 +162,7 @@ def _run(
         return list(read_scores(scores).rows)
     torch.manual_seed(seed)
     task = build_task(experiment, shards, fold, seed, device)
+    task.seen = seen_in(experiment, fold)
     if rank == 0:
         folder.mkdir(parents=True, exist_ok=True)
         about = {"identity": identity, "method": name, "protocol": fold.name, "seed": seed}

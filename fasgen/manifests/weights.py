@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fasgen.errors import WeightsError
 from fasgen.manifests.atomic import file_digest
+from fasgen.seen import NAME
 
 _cache: dict[tuple[str, int, int], str] = {}
 _lock = threading.Lock()
@@ -17,7 +18,8 @@ _lock = threading.Lock()
 def digest_weights(paths: Mapping[str, Path], *, believe_times: bool = True) -> dict[str, str]:
     """SHA-256 by role. A file's digest is that of its bytes; a folder's that of its sorted relative names and files' digests.
 
-    Names that begin with a dot are left out of a folder's digest. A file is read again only if its size or its time of
+    Names that begin with a dot are left out of a folder's digest, and so is the record of what weights have seen, which changes
+    no number. A file is read again only if its size or its time of
     change differs from when this process read it last.
 
     Args:
@@ -36,7 +38,11 @@ def _digest(role: str, path: Path, believe_times: bool) -> str:
             return _file(path, believe_times)
         total = hashlib.sha256()
         files = sorted((item.relative_to(path).as_posix(), item) for item in path.rglob("*") if item.is_file())
-        visible = [(name, item) for name, item in files if not any(part.startswith(".") for part in name.split("/"))]
+        visible = [
+            (name, item)
+            for name, item in files
+            if item.name != NAME and not any(part.startswith(".") for part in name.split("/"))
+        ]
         if not visible:
             raise WeightsError(f"weights {role!r}: the folder {path} is empty: give one with a model in it")
         for name, item in visible:

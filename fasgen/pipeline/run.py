@@ -19,6 +19,7 @@ from fasgen.manifests.atomic import file_digest, look_again
 from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.plan_file import sweep
 from fasgen.manifests.report.delivery import finish
+from fasgen.manifests.seen_file import note_seen
 from fasgen.manifests.shard import UnitSummary, committed_units, unit_summary
 from fasgen.manifests.unit import damaged, manifest_path
 from fasgen.pipeline.crumbs import forget, read_crumb, was_late
@@ -243,6 +244,9 @@ def _locked(
     occupancy = Occupancy()
     sweep(plan.store)
     plan.write()
+    located = {stage.name: stage.spec.weights(stage.config) for stage in plan.wanted}
+    for stage in plan.wanted:
+        note_seen(plan.store, {stage.weights[role]: path for role, path in located[stage.name].items()})
     ledger.event(
         "begin",
         stages={
@@ -251,7 +255,7 @@ def _locked(
                 "todo": len(stage.todo),
                 "units": stage.units,
                 # No plan says where weights lie, since that changes nothing; whoever checks them later begins to look here.
-                "weights": {role: str(path.absolute()) for role, path in stage.spec.weights(stage.config).items()},
+                "weights": {role: str(path.absolute()) for role, path in located[stage.name].items()},
             }
             for stage in plan.wanted
         },

@@ -30,6 +30,7 @@ class SampleTable:
         synthetic: (N,) bool, generated rather than photographed.
         frame: (N,) int64, frame of the video; -1 for a still.
         brisque: (N,) float64; NaN where it was not measured.
+        variant: (N,) int64, number of the variant; 0 of a photograph, whose id what is made of it shares.
         dataset, domain, subject, style_subject, attack_type, device, split, path: (N,) text; empty where unknown.
     """
 
@@ -39,6 +40,7 @@ class SampleTable:
     synthetic: NDArray[np.bool_]
     frame: NDArray[np.int64]
     brisque: NDArray[np.float64]
+    variant: NDArray[np.int64]
     dataset: Words
     domain: Words
     subject: Words
@@ -61,8 +63,8 @@ class SampleTable:
     def of_metas(metas: Iterable[dict[str, Any]]) -> SampleTable:
         """The table of samples with these JSON contents, numbered from 0."""
         rows = [_row(meta) for meta in metas]
-        columns = list(zip(*rows, strict=True)) or [()] * (5 + len(KEYS))
-        ids, label, synthetic, frame, brisque, *texts = columns
+        columns = list(zip(*rows, strict=True)) or [()] * (6 + len(KEYS))
+        ids, label, synthetic, frame, brisque, variant, *texts = columns
         return SampleTable(
             np.arange(len(rows)),
             _words(ids),
@@ -70,6 +72,7 @@ class SampleTable:
             np.array(synthetic, np.bool_),
             np.array(frame, np.int64),
             np.array(brisque, np.float64),
+            np.array(variant, np.int64),
             *map(_words, texts),
         )
 
@@ -110,6 +113,7 @@ def _row(meta: dict[str, Any]) -> tuple[Any, ...]:
         bool(meta.get("synthetic")),
         -1 if frame is None else int(frame),
         np.nan if brisque is None else float(brisque),
+        int((meta.get("synthesis") or {}).get("variant") or 0),
         *(str(meta.get(key) or "") for key in KEYS),
     )
 

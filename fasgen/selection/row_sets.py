@@ -30,10 +30,12 @@ class RowSet:
     Attributes:
         name: as ``fasgen protocol`` knows it.
         sides: by side, the rows on it; sides that the protocol does not have are empty.
+        subjects: subject key by sample id, where it is known.
     """
 
     name: str
     sides: dict[str, frozenset[Key]]
+    subjects: dict[str, str]
 
 
 def row_sets(store: Path, name: str) -> list[RowSet]:
@@ -81,10 +83,12 @@ def _family(folder: Path) -> str:
 
 
 def _read(folder: Path) -> RowSet:
-    return RowSet(folder.name, {side: frozenset(_keys(folder / f"{side}.parquet")) for side in SIDES})
+    rows = {side: list(_rows(folder / f"{side}.parquet")) for side in SIDES}
+    sides = {side: frozenset((sample, variant) for sample, variant, _ in some) for side, some in rows.items()}
+    return RowSet(folder.name, sides, {sample: who for some in rows.values() for sample, _, who in some if who is not None})
 
 
-def _keys(path: Path) -> Iterator[Key]:
+def _rows(path: Path) -> Iterator[tuple[str, int, str | None]]:
     if path.exists():
-        table = read_table(path, ("sample_id", "variant"))
-        yield from zip(table["sample_id"].to_pylist(), table["variant"].to_pylist(), strict=True)
+        table = read_table(path, ("sample_id", "variant", "subject"))
+        yield from zip(*(table[name].to_pylist() for name in ("sample_id", "variant", "subject")), strict=True)

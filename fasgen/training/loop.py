@@ -18,6 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from fasgen import __version__
+from fasgen.manifests.atomic import write_atomic
+from fasgen.seen import NAME, Seen, encode
 from fasgen.training.average import Follower, ema_decay
 from fasgen.training.board import Board
 from fasgen.training.checkpoint import Checkpoint
@@ -143,6 +145,9 @@ def train(
         if config.stored == "fp16":
             halve(folder)
         inscribe(folder, _facts(task, config, step, name))
+        seen: Seen | None = getattr(task, "seen", None)
+        if seen is not None:
+            write_atomic(folder / NAME, encode(seen))
         curve.close()
     return folder
 

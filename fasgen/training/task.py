@@ -21,6 +21,7 @@ class Task(Protocol):
       tasks `module` alone is compiled, and nothing where they have turns.
     - ``needs_host``, false where batches are made on the device without the host; making them ahead would gain nothing.
     - ``counted``, what it is trained on: how many, by what (faces, people, held out).
+    - ``seen``, the record of what it learns from (`fasgen.seen.Seen`), which is written beside the finished weights.
     - ``parts(batch)``, where a step is taken in several passes: equal parts whose losses have that of ``batch`` for their mean.
     """
 

@@ -52,6 +52,7 @@ def lay_by_hand(store: Path, name: str, sides: dict[str, list[str]], family: str
     folder = store / "protocols" / name
     for side, people in sides.items():
         ids = sorted(one for person in people for one in of(person))
-        table = pa.table({"sample_id": ids, "variant": pa.array([0] * len(ids), pa.int32())})
+        who = pa.array([f"toy/{person}" for one in ids for person in people if one in of(person)], pa.string())
+        table = pa.table({"sample_id": ids, "variant": pa.array([0] * len(ids), pa.int32()), "subject": who})
         write_atomic(folder / f"{side}.parquet", encode_table(table))
     write_atomic(folder / "report.json", canonical_json({"protocol": name, "family": family}) + b"\n")

@@ -15,6 +15,7 @@ from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.products import products
 from fasgen.manifests.report.card import data_card
+from fasgen.manifests.seen_file import write_networks
 from fasgen.manifests.unit import canonical_json, committed_units, manifest_path, unit_facts, unit_summary
 
 FORMAT = "fasgen-index/2"
@@ -29,9 +30,10 @@ COUNTED = ("label", "attack_type", "domain", "dataset", "split", "licence", "sub
 
 
 def finish(folder: Path, plan: Mapping[str, Any]) -> None:
-    """Write ``index.json`` and ``README.md`` of a delivery.
+    """Write ``index.json``, ``README.md`` and ``networks.json`` of a delivery.
 
-    Both depend on the committed units and the plans only: the same store gives the same bytes however often this is called.
+    The first two depend on the committed units and the plans only: the same store gives the same bytes however often this is
+    called. The last has what the weights behind them say of themselves.
 
     Args:
         folder: the generation of the stage that ships, inside the store.
@@ -41,6 +43,7 @@ def finish(folder: Path, plan: Mapping[str, Any]) -> None:
         StoreError: a manifest is damaged, or a shard is not there.
     """
     index = build_index(folder, plan)
+    write_networks(folder, [one for _, one in _chain(folder, plan, set())])
     write_atomic(folder / CARD, encode_card(index))
     # The index is what readers look for, so it comes last.
     write_atomic(folder / INDEX, encode_index(index))

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from fasgen.stages.defake.autoencoder import PatchAutoencoder
 from fasgen.stages.defake.training_config import AutoencoderTraining
 from fasgen.training.faces import Epochs, as_input, counted, list_faces, load_faces
+from fasgen.training.learnt import learnt
 from fasgen.training.residency import Bank, fits, sent
 from fasgen.training.sheet import save_sheet
 
@@ -45,6 +46,7 @@ class AutoencoderTask:
         rows = config.selector()
         train, held = list_faces(config.faces, rows)
         self.counted = counted(train, held) | rows.counted()
+        self.seen = learnt("autoencoder", train, config, {})
         self.faces = load_faces(train, config.faces.size, config.out)
         stride = max(1, len(held) // HELD_OUT)
         self.held = load_faces(held[::stride][:HELD_OUT], config.faces.size)

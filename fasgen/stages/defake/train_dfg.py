@@ -18,6 +18,7 @@ from fasgen.errors import ConfigError
 from fasgen.seeds import normal_noise, sample_seed
 from fasgen.stages.defake.model import DFG, SCHEDULER
 from fasgen.stages.defake.train_encoding import Encoder
+from fasgen.stages.defake.train_start import autoencoder_folder
 from fasgen.stages.defake.train_start import start as start_from
 from fasgen.stages.defake.training_config import DFGTraining
 from fasgen.stages.denoising.grids import exact_grid
@@ -26,6 +27,7 @@ from fasgen.stages.identify.config import weights_path
 from fasgen.stages.identify.load import load as load_identity
 from fasgen.training.draws import coins, strata
 from fasgen.training.faces import Epochs, as_input, counted, list_faces, load_faces
+from fasgen.training.learnt import learnt
 from fasgen.training.residency import Bank, fits, sent
 from fasgen.training.sheet import save_sheet
 
@@ -92,6 +94,8 @@ class DFGTask:
         rows = config.selector()
         train, held = list_faces(config.faces, rows)
         self.counted = counted(train, held) | rows.counted()
+        parents = {"autoencoder": autoencoder_folder(config), "identity": weights_path(config.identity), "start": config.init}
+        self.seen = learnt("dfg", train, config, parents)
         size = config.faces.size
         latents, unet, tokens = start_from(config)
         if config.checkpointing:

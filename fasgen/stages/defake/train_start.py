@@ -56,8 +56,8 @@ def start(config: DFGTraining) -> Start:
         WeightsError: a part is missing, unsafe, or does not fit another.
         ConfigError: settings do not fit what is started from.
     """
-    whole = config.init if config.init is not None and (config.init / "unet").is_dir() else None
-    latents = Latents(_autoencoder(config, whole))
+    whole = _whole(config)
+    latents = Latents(_autoencoder(config))
     side, factor = config.faces.size, latents.factor
     if side % factor:
         raise ConfigError(
@@ -68,12 +68,21 @@ def start(config: DFGTraining) -> Start:
     return Start(latents, unet, _tokens(config, whole, int(unet.config.cross_attention_dim)))
 
 
-def _autoencoder(config: DFGTraining, whole: Path | None) -> Any:
+def autoencoder_folder(config: DFGTraining) -> Path:
+    """Where the autoencoder lies: the one that is named, that of a whole folder to start from, or the embedded one."""
     if config.autoencoder != "embedded":
         folder = Path(config.autoencoder)
-        folder = folder / "vae" if (folder / "vae").is_dir() else folder
-    else:
-        folder = (whole if whole is not None and (whole / "vae").is_dir() else embedded("dfg")) / "vae"
+        return folder / "vae" if (folder / "vae").is_dir() else folder
+    whole = _whole(config)
+    return (whole if whole is not None and (whole / "vae").is_dir() else embedded("dfg")) / "vae"
+
+
+def _whole(config: DFGTraining) -> Path | None:
+    return config.init if config.init is not None and (config.init / "unet").is_dir() else None
+
+
+def _autoencoder(config: DFGTraining) -> Any:
+    folder = autoencoder_folder(config)
     kind = AUTOENCODERS.get(read_config(folder).get("_class_name", ""))
     if kind is None:
         raise WeightsError(f"{folder}: not one of {', '.join(AUTOENCODERS)}")

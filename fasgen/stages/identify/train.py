@@ -20,6 +20,7 @@ from fasgen.stages.identify.iresnet import DEPTHS, IResNet, IResNetConfig
 from fasgen.stages.identify.training_config import IdentityTraining
 from fasgen.training.faces import Epochs, as_input, counted, list_faces, load_faces
 from fasgen.training.layout import memory_format
+from fasgen.training.learnt import learnt
 from fasgen.training.residency import Bank, fits, sent
 
 
@@ -70,6 +71,7 @@ class IdentityTask:
         rows = config.selector()
         train, held = list_faces(config.faces, rows)
         self.counted = counted(train, held) | rows.counted()
+        self.seen = learnt("identity", train, config, {"teacher": config.teacher})
         self.faces, self.held = load_faces(train, 112, config.out), load_faces(held, 112)
         names = sorted({face.subject for face in train})
         self.subjects = torch.tensor([names.index(face.subject) for face in train])

@@ -25,6 +25,7 @@ from fasgen.stages.network_folder import save_network
 from fasgen.training.draws import Lists, chance, coins
 from fasgen.training.faces import as_input
 from fasgen.training.layout import memory_format
+from fasgen.training.learnt import learnt
 from fasgen.training.residency import Bank, fits, sent
 from fasgen.training.sheet import save_sheet
 
@@ -70,6 +71,7 @@ class LgscTask:
             raise ConfigError(f"the network's settings do not fit each other: {error}") from error
         self.train, self.held = load_galleries(config)
         self.counted = counted(self.train, self.held)
+        self.seen = learnt("lgsc", self.train.faces, config, {"start": config.init})
         lives = sum(self.train.live)
         spoofs = [i for i, live in enumerate(self.train.live) if not live]
         if not lives or not spoofs:

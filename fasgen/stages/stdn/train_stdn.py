@@ -36,6 +36,7 @@ from fasgen.stages.stdn.training_config import StdnTraining
 from fasgen.stages.stdn.warp import warp
 from fasgen.training.draws import chance, coins
 from fasgen.training.faces import Epochs
+from fasgen.training.learnt import learnt
 from fasgen.training.sheet import save_sheet
 from fasgen.training.turns import Turn
 
@@ -103,6 +104,8 @@ class StdnTask:
         )
         train, held = load_galleries(config)
         self.counted = counted(train, held)
+        # The weight of its score is chosen on those that are held out.
+        self.seen = learnt("stdn", [*train.faces, *held.faces], config, {})
         detect = config.landmarks == "detected"
         self.draws = Draws(train, Landmarks(config.template, config.faces.size, detect), device)
         self.held = Draws(held, Landmarks(config.template, config.faces.size, detect), device) if len(held) else None

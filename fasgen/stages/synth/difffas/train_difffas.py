@@ -30,6 +30,7 @@ from fasgen.stages.synth.difffas.training_config import DiffFASTraining
 from fasgen.stages.synth.difffas.unet import Prediction, UNet, UNetConfig
 from fasgen.training.draws import chance, coins, strata
 from fasgen.training.faces import Epochs, as_input
+from fasgen.training.learnt import learnt
 from fasgen.training.residency import sent
 from fasgen.training.sheet import save_sheet
 
@@ -113,6 +114,9 @@ class DiffFASTask:
         self.abar = schedule.abar().to(device)
         train, held = load_pairs(config)
         self.counted = counted(train, held)
+        asked = None if config.identity == "none" or not config.transfer.share else weights_path(config.identity)
+        parents = {"style encoder": config.style_encoder, "start": config.init, "blend": config.blend, "identity": asked}
+        self.seen = learnt("difffas", train.faces, config, parents)
         self.pairs, self.held = Pairs(train), Pairs(held)
         if not len(self.pairs):
             raise SourceError(

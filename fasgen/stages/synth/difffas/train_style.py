@@ -23,6 +23,7 @@ from fasgen.stages.synth.difffas.train_pairs import load_pairs
 from fasgen.stages.synth.difffas.training_config import StyleTraining
 from fasgen.training.draws import Lists, chance, coins
 from fasgen.training.faces import as_input
+from fasgen.training.learnt import learnt
 from fasgen.training.residency import sent
 
 VALIDATED = 1200
@@ -53,6 +54,7 @@ class StyleTask:
         self.config, self.device = config, device
         self.train, self.held = load_pairs(config)
         self.counted = counted(self.train, self.held)
+        self.seen = learnt("style", self.train.faces, config, {})
         styles = tuple(sorted(set(self.train.styles)))
         if len(styles) < 2:
             raise SourceError(f"only the style {', '.join(styles)} is there to learn; two at least are needed")
