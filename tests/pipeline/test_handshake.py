@@ -62,7 +62,7 @@ def test_nothing_is_asked_of_a_kind_that_has_no_work(made: Plan) -> None:
 
 
 def test_what_does_not_fit_is_said_with_what_to_change(made: Plan, tmp_path: Path) -> None:
-    store, elsewhere = made.store, tmp_path / "elsewhere"
+    elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     assert objected(made, lambda asked: asked | {"store": str(tmp_path / "none")}) == (
         f"does not see the store {tmp_path / 'none'}: mount the same shared disk there, under the same path"
@@ -196,7 +196,9 @@ def test_going_on_in_another_domain_is_said(made: Plan) -> None:
     again = toy.plan(toy.configure(_source(made)), made.store)
     other = {**answer(toy.TERMS["cpu"])["domain"], "device": "another processor"}
     _, _, silent = toy.go(again, Amiss(again.resources, {"domain": other}))
-    assert any(said.startswith("shrink: node-b (10.0.0.2) has other library versions or another device") for said in silent.said)
+    assert any(
+        said.startswith("shrink: node-b (10.0.0.2) has other library versions or another device") for said in silent.said
+    )
     assert len(read_plan(again.stages["shrink"].folder)["domains"]) == 2
 
 
