@@ -33,7 +33,8 @@ def run(
         gpus: single-GPU workers; ``None``: all there are.
         cpus: CPU workers; ``None``: the configuration's.
         engine: where workers live: ``ray``, or ``local`` in this process.
-        address: of a Ray cluster to run on.
+        address: of a Ray cluster to run on: ``HOST``, ``HOST:PORT`` or ``auto``; empty for the one that the environment
+            variable ``RAY_ADDRESS`` names, else this machine; ``local`` for this machine.
         only: make the stages that ``stage=`` names alone, without what they are made from.
 
     Returns:
@@ -47,7 +48,7 @@ def run(
         raise ConfigError(f"address={address!r} needs engine='ray': the local engine has no cluster")
     given = config if config is None or isinstance(config, Mapping) else Path(config)
     request = options.read_request(overrides, given, None if store is None else Path(store), only=only)
-    plan = make_plan(request, gpus, cpus, address)
+    plan = make_plan(request, gpus, cpus, address if engine == "ray" else options.HERE)
     run_id = new_run_id(plan.store)
     result = execute(plan, request, engine, run_id)
     draw_sheet(plan, plan.store / "runs" / run_id / "contact-sheet.png")

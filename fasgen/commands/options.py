@@ -53,7 +53,12 @@ def config_options(command: F) -> F:
 
 def resource_options(command: F) -> F:
     """``--gpus``, ``--cpus`` and ``--address``."""
-    command = click.option("--address", metavar="HOST", default="", help="Run on the Ray cluster at this address.")(command)
+    command = click.option(
+        "--address",
+        metavar="HOST[:PORT]",
+        default="",
+        help="Run on the Ray cluster at this address, or auto; RAY_ADDRESS counts as well, local refuses it.",
+    )(command)
     command = click.option("--cpus", type=click.IntRange(min=0), metavar="N", help="CPU workers.")(command)
     return click.option(
         "--gpus", type=click.IntRange(min=0), metavar="N", help="Single-GPU workers; 0 for none. All there are."
@@ -71,9 +76,13 @@ def engine_option(command: F) -> F:
     return click.option("--engine", type=kinds, default="ray", show_default=True, help="Where workers live.")(command)
 
 
+HERE = "local"
+"""The address that means this machine, whatever ``RAY_ADDRESS`` says."""
+
+
 def check_engine(engine: str, address: str) -> None:
     """Refuse an engine that cannot be where it is asked to be."""
-    if engine == "local" and address:
+    if engine == "local" and address not in {"", HERE}:
         raise click.UsageError("--address needs --engine ray: the local engine has no cluster")
 
 

@@ -61,7 +61,7 @@ def make_plan(request: options.Request, gpus: int | None, cpus: int | None, addr
         request: what was asked for.
         gpus: GPU workers; all there are if ``None``.
         cpus: CPU workers; as many as there are free cores if ``None``.
-        address: the cluster; empty for this machine.
+        address: the cluster; empty for the one that RAY_ADDRESS names, else this machine; ``local`` for this machine.
         measuring: whether batches that are left to the device and not known yet are measured now, which takes minutes once.
 
     Raises:
@@ -69,10 +69,11 @@ def make_plan(request: options.Request, gpus: int | None, cpus: int | None, addr
     """
     from fasgen import stages
     from fasgen.pipeline.batch import Batches
+    from fasgen.pipeline.cluster import address_of
     from fasgen.pipeline.plan import build_plan
     from fasgen.pipeline.resources import claim, machine
 
-    config = request.config
+    config, address = request.config, address_of(address)
     if address:
         from fasgen.pipeline.ray_engine import connect
 
@@ -119,7 +120,7 @@ def make_plans(request: options.Request, gpus: int | None, cpus: int | None) -> 
     from fasgen import stages
     from fasgen.pipeline.addition import additions
 
-    base = make_plan(request, gpus, cpus, "")
+    base = make_plan(request, gpus, cpus, options.HERE)
     found, left = additions(base, request.config, targets=stages.STAGES)
     say_left(left)
     return [base, *found]

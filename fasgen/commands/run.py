@@ -70,7 +70,7 @@ def run(
     """
     request = options.read_request(settings, config_path, store, only=only)
     options.check_engine(engine, address)
-    plan = make_plan(request, gpus, cpus, address, measuring=True)
+    plan = make_plan(request, gpus, cpus, address if engine == "ray" else options.HERE, measuring=True)
     if dry_run:
         from fasgen.pipeline.estimate import estimate
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -170,9 +171,26 @@ class _Interrupts:
 
     def __init__(self) -> None:
         self.count = 0
+        self._terminals = [number for number in (0, 1, 2) if _is_terminal(number)]
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
+
+    def leave_terminal(self) -> None:
+        """Say to nobody what would be said to a terminal that has hung up; writing to it is an error."""
+        gone = [number for number in self._terminals if not _is_terminal(number)]
+        if gone:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            for number in gone:
+                os.dup2(nowhere, number)
+            os.close(nowhere)
+
+
+def _is_terminal(number: int) -> bool:
+    try:
+        return os.isatty(number)
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -349,6 +367,7 @@ class _Run:
             while not self.scheduler.finished:
                 if heard.count > told:
                     told += 1
+                    heard.leave_terminal()
                     self._interrupt(told)
                     continue
                 if self._lock.lost and self.scheduler.ending is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -200,7 +201,7 @@ def test_each_stage_has_the_whole_budget_and_is_named(source: SourceConfig, tmp_
     assert toy.go(again, LocalEngine(again.resources), Budget(max_failed=3))[0].outcome is Outcome.FINISHED
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_polite_kill_is_a_first_ctrl_c(source: SourceConfig, tmp_path: Path, number: signal.Signals) -> None:
     program = (
         "import sys; from pathlib import Path; import toy; from fasgen.sources.config import SourceConfig\n"
@@ -218,3 +219,41 @@ def test_a_polite_kill_is_a_first_ctrl_c(source: SourceConfig, tmp_path: Path, n
     assert process.wait(timeout=120) == 130
     assert verify(store) == []
     assert not (store / "runs" / "driver.lock").exists()
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_a_terminal_that_hangs_up_is_a_first_ctrl_c(source: SourceConfig, tmp_path: Path, engine: str) -> None:
+    program = (
+        "import os, sys; from pathlib import Path; import toy; from fasgen.sources.config import SourceConfig\n"
+        "from fasgen.pipeline.local_engine import LocalEngine; from fasgen.pipeline.ray_engine import RayEngine\n"
+        "from fasgen.pipeline.progress import Live; from fasgen.pipeline.run import run\n"
+        "source = SourceConfig.model_validate_json(sys.argv[1])\n"
+        "made = toy.plan(toy.configure(source, unit_rows=4), Path(sys.argv[2]))\n"
+        "paths = {'PYTHONPATH': os.environ['PYTHONPATH']}\n"
+        "make = lambda: RayEngine(made.resources, depth=1, environment=paths) if sys.argv[3] == 'ray' else "
+        "LocalEngine(made.resources, depth=1)\n"
+        "result = run(made, make, Live(sys.stderr), toy.Pages())\n"
+        "print(result.outcome)\n"
+        "Path(sys.argv[4]).write_text(result.outcome)\n"
+    )
+    environment = os.environ | {"TOY_SLEEP": "0.5", "PYTHONPATH": f"{Path(__file__).parent}:{Path.cwd()}"}
+    store, told = tmp_path / "store", tmp_path / "told"
+    keyboard, screen = os.openpty()
+    own = (
+        "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
+    arguments = [source.model_dump_json(), str(store), engine, str(told)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", own, "-c", program, *arguments], stdin=screen, stdout=screen, stderr=screen, env=environment
+    )
+    os.close(screen)
+    os.set_blocking(keyboard, False)
+    while process.poll() is None and not list(store.glob("shrink-*/00000.parquet")):
+        with contextlib.suppress(BlockingIOError):
+            os.read(keyboard, 1 << 16)
+        time.sleep(0.02)
+    os.close(keyboard)
+    assert process.wait(timeout=120) == 0
+    assert told.read_text() == "interrupted"
+    assert verify(store) == []
