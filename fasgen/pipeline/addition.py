@@ -13,8 +13,8 @@ from fasgen.manifests.added_file import Added, read_added
 from fasgen.pipeline import listing
 from fasgen.pipeline.batch import Batches, is_auto
 from fasgen.pipeline.graph import resolve
-from fasgen.pipeline.plan import Plan, RunConfig, plan_stage
-from fasgen.pipeline.stage_plan import StagePlan
+from fasgen.pipeline.plan import Plan
+from fasgen.pipeline.stage_planning import RunConfig, StageInputs, plan_stage
 from fasgen.pipeline.wiring import Lanes, Wiring, wire
 from fasgen.records import PHOTOGRAPHED
 from fasgen.sources.config import SourceConfig
@@ -47,28 +47,11 @@ def build_addition(base: Plan, config: RunConfig, added: Added, *, targets: Mapp
     settings = _changed(base, config, added.changes)
     wired = _begun(wire(specs, lambda stage: getattr(settings, stage)), base)
     rows = listing.only(base.listing, added.samples, added.first, added.earlier)
-    plans: dict[str, StagePlan] = {}
-    will_have: dict[str, frozenset[int]] = {}
-    for name in wired:
-        plan = plan_stage(
-            name,
-            targets[wired[name].stage],
-            specs[wired[name].stage],
-            wired[name],
-            settings,
-            base.store,
-            rows,
-            plans,
-            will_have,
-            base.stages[name].wanted,
-            base.resources,
-            Batches(base.resources),
-            base.identities,
-            base.stages[name].folder,
-        )
-        plans[name] = plan
-        will_have[name] = plan.will_have
-    return Plan(base.store, config.seed, rows, plans, base.resources, base.identities, added, base.standing)
+    given = StageInputs(settings, base.store, rows, targets, base.resources, Batches(base.resources), base.identities)
+    for name, wiring in wired.items():
+        stage = base.stages[name]
+        given.plans[name] = plan_stage(name, wiring, given, wanted=stage.wanted, folder=stage.folder)
+    return Plan(base.store, config.seed, rows, given.plans, base.resources, base.identities, added, base.standing)
 
 
 @dataclass(frozen=True)

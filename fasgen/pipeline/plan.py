@@ -7,51 +7,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Protocol
 
 from fasgen.errors import ConfigError, StoreError
-from fasgen.manifests.added_file import Added, Again, again, read_added, write_added
-from fasgen.manifests.inputs import Identities, Inputs, read_judged, roster_basis, write_judged
+from fasgen.manifests.added_file import Added, again, read_added, write_added
+from fasgen.manifests.inputs import Identities, read_judged, roster_basis, write_judged
 from fasgen.manifests.places_file import begun_with
-from fasgen.manifests.plan_file import FORMAT, read_current, read_plan, write_plan
+from fasgen.manifests.plan_file import read_current, read_plan, write_plan
 from fasgen.manifests.roster_file import basis_of
 from fasgen.manifests.shard import UnitSummary, committed_units, discard
 from fasgen.manifests.tombstones import Retracted, read_tombstones
-from fasgen.manifests.unit import UnitFacts, manifest_path, quick_facts
-from fasgen.manifests.weights import digest_weights
+from fasgen.manifests.unit import manifest_path, quick_facts
 from fasgen.pipeline import listing
-from fasgen.pipeline.batch import Batches, begun, is_auto
+from fasgen.pipeline.batch import Batches
 from fasgen.pipeline.engine import UnitTask, UpstreamUnit
-from fasgen.pipeline.graph import SOURCES, plain, plan_hash, resolve
+from fasgen.pipeline.graph import plain, resolve
 from fasgen.pipeline.listing import Listing
-from fasgen.pipeline.resources import Resources, claim, domain, domain_digest, machine
+from fasgen.pipeline.resources import Resources, claim, domain_digest, machine
 from fasgen.pipeline.roster import draw_roster, extend_roster
 from fasgen.pipeline.schedule import Assign, Key, Kind, StageWork
 from fasgen.pipeline.stage_plan import StagePlan, kernels_measured
-from fasgen.pipeline.wiring import Lanes, Wiring, wire, with_ancestors
-from fasgen.sources.config import SourceConfig
+from fasgen.pipeline.stage_planning import RunConfig, StageInputs, fits, plan_stage
+from fasgen.pipeline.wiring import Lanes, wire, with_ancestors
 from fasgen.stages import STAGES
 from fasgen.stages.stage import StageSpec
-
-
-class RunConfig(Protocol):
-    """What the plan reads of the root configuration; each stage's own configuration is the attribute of the stage's name."""
-
-    @property
-    def seed(self) -> int:
-        """The run's seed."""
-        ...
-
-    @property
-    def unit_rows(self) -> int | None:
-        """Rows of a unit; None leaves it to the store, and to the number of rows."""
-        ...
-
-    @property
-    def sources(self) -> Sequence[SourceConfig]:
-        """What is processed."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -162,7 +140,8 @@ class Plan:
     def record(self, stage: StagePlan) -> dict[str, object]:
         """What ``plan.json`` of ``stage`` holds."""
         located = tuple(stage.spec.weights(stage.config).values())
-        domains = stage.begun() if stage.committed and not self.tried_again else []
+        lie_there = stage.committed or stage.stale or stage.unsure
+        domains = stage.begun(self.tried_again.first if self.tried_again else 0) if lie_there else []
         domains += [each for each in self._entered.get(stage.name, ()) if each not in domains]
         return {
             "stage": stage.name,
@@ -246,7 +225,7 @@ class Plan:
         if key.unit not in stage.unsure or not manifest_path(stage.folder, key.unit).exists():
             return None
         facts = quick_facts(stage.folder, key.unit)
-        return facts.summary if _fits(facts, stage.plan_hash, self.inputs(key)) else None
+        return facts.summary if fits(facts, stage.plan_hash, self.inputs(key)) else None
 
     def clear(self, key: Key) -> None:
         """Take a unit back that was made from something else than is there now, before it is made again."""
@@ -392,180 +371,15 @@ def build_plan(
     for stage in dict.fromkeys(wired[name].stage for name in names):
         if why := specs[stage].style_refusal(sections[stage], styles):
             raise ConfigError(why)
-    identities, judged = Identities(), read_judged(store)
-    plans: dict[str, StagePlan] = {}
-    will_have: dict[str, frozenset[int]] = {}
+    given = StageInputs(config, store, rows, targets, resources, batches, Identities(), read_judged(store))
     for name in with_ancestors(wired, names):
-        plan = plan_stage(
-            name,
-            targets[wired[name].stage],
-            specs[wired[name].stage],
-            wired[name],
-            config,
-            store,
-            rows,
-            plans,
-            will_have,
-            name in names,
-            resources,
-            batches,
-            identities,
-            judged=judged,
-        )
-        plans[name] = plan
-        will_have[name] = plan.will_have
-    return Plan(store, config.seed, rows, plans, resources, identities, standing=standing, ahead=frozenset(names) - asked)
+        given.plans[name] = plan_stage(name, wired[name], given, wanted=name in names)
+    ahead = frozenset(names) - asked
+    return Plan(store, config.seed, rows, given.plans, resources, given.identities, standing=standing, ahead=ahead)
 
 
 def _units(count: int) -> str:
     return f"{count} unit" if count == 1 else f"{count} units"
-
-
-def plan_stage(
-    name: str,
-    target: str,
-    spec: StageSpec,
-    wiring: Wiring,
-    config: RunConfig,
-    store: Path,
-    rows: Listing,
-    above: Mapping[str, StagePlan],
-    will_have: Mapping[str, frozenset[int]],
-    wanted: bool,
-    resources: Resources,
-    batches: Batches,
-    identities: Identities,
-    folder: Path | None = None,
-    judged: Mapping[str, str] = MappingProxyType({}),
-) -> StagePlan:
-    """The part of one stage, whose upstreams are planned already.
-
-    Args:
-        name: of what the stage makes of its lane.
-        target: ``module:attribute`` of its specification.
-        spec: its specification.
-        wiring: what it reads.
-        config: the root configuration.
-        store: the store.
-        rows: the rows of the run.
-        above: the plans of what it reads.
-        will_have: units that each of these has, or will have by this run.
-        wanted: whether this run makes it.
-        resources: what the run uses.
-        batches: finds the batch, where it is left to the device and no unit is committed yet.
-        identities: by what units are known; learns those of this stage.
-        folder: the generation that its units are added to; ``None``: its own.
-        judged: states in which all units of a generation were found to be believed, by its folder.
-
-    Raises:
-        WeightsError: its weights are not there.
-    """
-    own: Any = getattr(config, wiring.stage)
-    weights = digest_weights(spec.weights(own))
-    upstream = {stage: above[stage].plan_hash for stage in wiring.stages} or {SOURCES: FORMAT}
-
-    def hashed(own: Any) -> str:
-        batch = spec.batch(own)
-        return plan_hash(
-            name, spec, own, weights=weights, upstream=upstream, unit_rows=rows.unit_rows, seed=config.seed, batch=batch
-        )
-
-    why = ""
-    if is_auto(own):
-        # What was begun is finished as it was begun, on whatever device.
-        settled = (own.model_copy(update={"batch": size}) for size in begun(store, name))
-        kept = next((each for each in settled if committed_units(store / f"{name}-{hashed(each)[:8]}")), None)
-        if kept is None:
-            most = rows.unit_rows * (spec.roster.variants(own) if spec.roster else 1)
-            size, why = batches.choose(spec, target, own, weights, _side(wiring, above), most, measuring=wanted)
-            own = own.model_copy(update={"batch": size})
-        else:
-            own, why = kept, "recorded in the store"
-    batch, digest = spec.batch(own), hashed(own)
-    folder = folder or store / f"{name}-{digest[:8]}"
-    units = rows.units
-    everything = frozenset(rows.numbers)
-    inputs = _inputs(spec, wiring, folder, rows, above, identities)
-    there = _Found(folder, digest, everything, identities)
-    known = _known(spec, wiring, folder, rows, above, identities, everything)
-    committed = there.believed(known, inputs, rows, judged)
-    open_ = everything - frozenset(committed)
-    unsure = frozenset(there.facts) - known
-    stale = frozenset(there.facts) - unsure - frozenset(committed)
-    barred = [stage for stage in wiring.whole if will_have[stage] != everything]
-    todo: frozenset[int] = frozenset()
-    if wanted and not barred:
-        todo = frozenset(unit for unit in open_ if all(unit in will_have[stage] for stage in wiring.stages))
-    lacks: dict[str, int] = {}
-    for stage in wiring.stages if wanted else ():
-        lacking = len(open_ if stage in barred else open_ - will_have[stage])
-        # A wanted upstream that lacks units names, in its own plan, the stage that is truly missing.
-        if lacking and not above[stage].wanted:
-            lacks[stage] = lacking
-    return StagePlan(
-        name,
-        target,
-        spec,
-        wiring,
-        own,
-        digest,
-        weights,
-        upstream,
-        batch,
-        why,
-        folder,
-        wanted,
-        units,
-        committed,
-        stale,
-        unsure & todo if wanted else unsure,
-        todo - unsure,
-        lacks,
-        domain(resources, accelerator=spec.device == "accelerator", measured=kernels_measured(own)),
-        inputs,
-    )
-
-
-def _side(wiring: Wiring, above: Mapping[str, StagePlan]) -> int:
-    """Side of the crops that come to a stage, px: the ``size`` of the nearest stage above that has one; 0 if none has."""
-    nearest = list(wiring.stages)
-    while nearest:
-        for name in nearest:
-            size = getattr(above[name].config, "size", None)
-            if isinstance(size, int):
-                return size
-        nearest = [upper for name in nearest for upper in above[name].wiring.stages]
-    return 0
-
-
-class _Found:
-    """The units that lie in a generation."""
-
-    def __init__(self, folder: Path, plan_hash: str, everything: frozenset[int], identities: Identities) -> None:
-        self._plan_hash = plan_hash
-        self.facts: dict[int, UnitFacts] = {}
-        for unit in committed_units(folder) if folder.is_dir() else ():
-            if unit in everything:
-                # One whose manifest is damaged is made again like one that is not there.
-                with suppress(StoreError):
-                    self.facts[unit] = facts = quick_facts(folder, unit)
-                    identities.learn(folder, unit, facts.identity)
-
-    def believed(
-        self, known: frozenset[int], inputs: Inputs | None, rows: Listing, judged: Mapping[str, str]
-    ) -> dict[int, UnitSummary]:
-        """Those of ``known`` that were made from what is there now."""
-        if inputs and inputs.guides and not rows.before and known >= frozenset(self.facts):
-            own = {unit: facts.inputs for unit, facts in self.facts.items()}
-            if judged.get(inputs.folder.name) == inputs.state(own, rows.numbers):
-                # Rows of guides lie all over the store: to look at each of them takes longer than all else of a plan.
-                return {unit: facts.summary for unit, facts in self.facts.items() if facts.plan_hash == self._plan_hash}
-        made_from = inputs.of if inputs else rows.inputs
-        return {
-            unit: facts.summary
-            for unit, facts in self.facts.items()
-            if unit in known and _fits(facts, self._plan_hash, made_from(unit))
-        }
 
 
 def _standing(store: Path) -> str:
@@ -575,42 +389,3 @@ def _standing(store: Path) -> str:
     for path in files:
         digest.update(f"{path.name}\0".encode() + path.read_bytes())
     return digest.hexdigest()
-
-
-def _fits(facts: UnitFacts, plan_hash: str, inputs: str) -> bool:
-    return bool(inputs) and (facts.plan_hash, facts.inputs) == (plan_hash, inputs)
-
-
-def _inputs(
-    spec: StageSpec, wiring: Wiring, folder: Path, rows: Listing, above: Mapping[str, StagePlan], identities: Identities
-) -> Inputs | None:
-    if not wiring.sets:
-        return None
-    reads = {stage: above[stage].folder for stage in wiring.reads}
-    guides = {read.stage: (above[read.stage].folder, tuple(read.columns)) for read in wiring.guides}
-    own: Mapping[int, Again] = {}
-    if spec.shipped and rows.before:
-        own = dict.fromkeys(rows.numbers, Again(frozenset(rows.sample_ids()), rows.earlier))
-    return Inputs(folder, reads, spec.roster is not None, wiring.guided_by, guides, identities, own)
-
-
-def _known(
-    spec: StageSpec,
-    wiring: Wiring,
-    folder: Path,
-    rows: Listing,
-    above: Mapping[str, StagePlan],
-    identities: Identities,
-    everything: frozenset[int],
-) -> frozenset[int]:
-    """Units of which it is known what they are made from, since all of it is committed."""
-    if any(frozenset(above[stage].committed) != everything for stage in wiring.whole):
-        return frozenset()
-    if spec.roster:
-        first, source = rows.first if rows.before else 0, above[spec.roster.source].folder
-        if basis_of(folder, first) != roster_basis(folder, first, source, (*rows.before, *everything), identities):
-            return frozenset()
-    known = everything
-    for stage in wiring.reads:
-        known &= frozenset(above[stage].committed)
-    return known

@@ -13,7 +13,8 @@ from fasgen.manifests.shard import committed_units
 from fasgen.manifests.unit import manifest_path
 from fasgen.pipeline.addition import build_addition, changes, photograph_stages
 from fasgen.pipeline.graph import resolve
-from fasgen.pipeline.plan import Plan, RunConfig
+from fasgen.pipeline.plan import Plan
+from fasgen.pipeline.stage_planning import RunConfig
 from fasgen.records import Reason
 from fasgen.stages import STAGES
 

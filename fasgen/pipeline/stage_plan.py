@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fasgen.manifests.inputs import Inputs
-from fasgen.manifests.plan_file import read_plan, weights_digest
+from fasgen.manifests.plan_file import plan_path, read_plan, weights_digest
 from fasgen.manifests.shard import UnitSummary
 from fasgen.pipeline.wiring import Wiring
 from fasgen.stages.stage import StageConfig, StageSpec
@@ -95,8 +95,8 @@ class StagePlan:
             total.update(summary.reasons)
         return total
 
-    def begun(self) -> list[dict[str, object]]:
-        """The determinism domains under which units of this generation were made."""
-        if not (self.folder / "plan.json").exists():
+    def begun(self, first: int = 0) -> list[dict[str, object]]:
+        """The determinism domains under which its units were made, or those that were added from ``first`` on."""
+        if not plan_path(self.folder, first).exists():
             return []
-        return [dict(each) for each in read_plan(self.folder).get("domains", [])]
+        return [dict(each) for each in read_plan(self.folder, first).get("domains", [])]
