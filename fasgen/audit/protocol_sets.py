@@ -96,14 +96,16 @@ class ProtocolReport:
 
 
 def find_protocols(name: str) -> list[Protocol]:
-    """A protocol by its name, or all folds of one: ``oulu-1``; ``oulu-3-2`` or ``oulu-3/2``; ``oulu-3``.
+    """A protocol by its name, or all folds of one: ``oulu-1``; ``oulu-3-2``, ``oulu-3/2`` or ``ocim/oci-to-m``;
+    ``oulu-3``.
 
     Raises:
         ConfigError: there is none.
     """
     from difflib import get_close_matches
 
-    one = name.replace("/", "-")
+    family, slash, fold = name.partition("/")
+    one = fold if slash and fold in FAMILIES.get(family, ()) else name.replace("/", "-")
     if one not in PROTOCOLS and name not in FAMILIES:
         near = get_close_matches(one.lower(), (*PROTOCOLS, *FAMILIES), n=3, cutoff=0.4)
         hint = f"; did you mean {', '.join(near)}?" if near else "."

@@ -44,7 +44,16 @@ LAYOUTS, FORMS = ("full", "cross", "intra", "summary"), ("text", "csv", "latex")
 @click.option("--where", metavar="EXPR", help="Only rows that pass this SQL expression over their columns.")
 @click.option("--layout", type=click.Choice(LAYOUTS), default="full", show_default=True, help="Of the printed table.")
 @click.option("--format", "form", type=click.Choice(FORMS), default="text", show_default=True, help="Of the printed table.")
-@click.option("--fpr", default=0.005, show_default=True, metavar="RATE", help="False positive rate at which TPR is read.")
+@click.option(
+    "--fpr", default=0.005, show_default=True, metavar="RATE", help="Share of spoofs passed at which TPR of live is read."
+)
+@click.option(
+    "--fdr",
+    default=0.005,
+    show_default=True,
+    metavar="RATE",
+    help="Share of live taken for spoofs at which TDR of spoofs is read.",
+)
 @click.option(
     "--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True, metavar="N", help="Draws for intervals."
 )
@@ -62,11 +71,13 @@ def evaluate(
     layout: str,
     form: str,
     fpr: float,
+    fdr: float,
     bootstrap: int,
     seed: int,
     out: Path | None,
 ) -> None:
-    """Evaluate SCORES, CSV or Parquet: AUC, EER, HTER, APCER of each attack type, BPCER, ACER, TPR at an FPR.
+    """Evaluate SCORES, CSV or Parquet: AUC, EER, HTER, APCER of each attack type, BPCER, ACER; TPR (live passed) at an
+    FPR (spoofs passed), and TDR (spoofs detected) at an FDR (live taken for spoofs).
 
     Columns: sample, label (1 or live, 0 or spoof), score (higher is more live), video, attack_type, split, dataset; also
     method, protocol and seed, by which rows are told apart. Only label and score must be there. A file without a method is
@@ -81,7 +92,7 @@ def evaluate(
     from fasgen.selection.row_sets import row_sets
 
     policy, at = (threshold, None) if threshold in {"dev-eer", "target-eer"} else ("fixed", _number(threshold))
-    settings = Settings(level, policy, at, fpr=fpr, bootstrap=bootstrap, seed=seed)  # type: ignore[arg-type]
+    settings = Settings(level, policy, at, fpr=fpr, fdr=fdr, bootstrap=bootstrap, seed=seed)  # type: ignore[arg-type]
     if store is not None and not protocol:
         raise click.UsageError("--store: name the protocol whose row sets lie there by --protocol")
     if strict and not weights:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -17,7 +17,7 @@ from fasgen.errors import ConfigError
 Level = Literal["frame", "video"]
 Policy = Literal["dev-eer", "target-eer", "fixed"]
 
-FIGURES = ("auc", "eer", "hter", "apcer", "bpcer", "acer", "tpr_at_fpr")
+FIGURES = ("auc", "eer", "hter", "apcer", "bpcer", "acer", "tpr_at_fpr", "tdr_at_fdr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,8 @@ class Settings:
         level: ``video`` scores a video by the mean over its frames.
         policy: where the threshold comes from: the EER of the ``dev`` rows, that of the tested rows themselves, or ``fixed``.
         threshold: the fixed one.
-        fpr: false positive rate at which TPR is read.
+        fpr: share of spoof samples passed at which TPR, the share of live ones passed, is read.
+        fdr: share of live samples taken for spoofs at which TDR, the share of spoofs detected, is read.
         bootstrap: replicates of the intervals; 0 for none.
         confidence: of the intervals.
         seed: of the bootstrap.
@@ -41,6 +42,7 @@ class Settings:
     policy: Policy = "target-eer"
     threshold: float | None = None
     fpr: float = 0.005
+    fdr: float = 0.005
     bootstrap: int = 1000
     confidence: float = 0.95
     seed: int = 0
@@ -50,8 +52,8 @@ class Settings:
             raise ConfigError(f"level {self.level!r} or policy {self.policy!r} is unknown; see `fasgen eval --help`")
         if (self.policy == "fixed") != (self.threshold is not None):
             raise ConfigError("a threshold is given with the policy fixed, and only with it")
-        if not 0 < self.fpr < 1 or not 0 < self.confidence < 1 or self.bootstrap < 0:
-            raise ConfigError("fpr and confidence must lie between 0 and 1, bootstrap must be at least 0")
+        if not all(0 < share < 1 for share in (self.fpr, self.fdr, self.confidence)) or self.bootstrap < 0:
+            raise ConfigError("fpr, fdr and confidence must lie between 0 and 1, bootstrap must be at least 0")
 
     def words(self) -> str:
         """Level and threshold policy in words, as every table states them."""
@@ -69,7 +71,8 @@ class Settings:
             return "no intervals"
         held = "" if self.policy == "target-eer" else ", the threshold held"
         return (
-            f"{self.confidence:.0%} intervals by percentile bootstrap, {self.bootstrap} draws of whole videos within each class"
+            f"{self.confidence:.0%} intervals by percentile bootstrap, {self.bootstrap} draws of whole videos, or stills, "
+            f"within each class"
             f"{held}, seed {self.seed}"
         )
 
@@ -180,13 +183,15 @@ def trials(table: ScoreTable, method: str = "", protocol: str = "") -> list[Tria
 
 
 def evaluate(trial: Trial, settings: Settings) -> Evaluation:
-    """All figures of one trial.
+    """All figures of one trial; at frame level where no row is of a video.
 
     Where a class is missing, what needs it is NaN.
 
     Raises:
         ConfigError: there is nothing to test, a video mixes classes, or the policy lacks its rows.
     """
+    if settings.level == "video" and not any(row.video for row in trial.table.rows):
+        settings = replace(settings, level="frame")
     threshold = threshold_of(trial.table, settings)
     units = Scored.of(tested(trial.table), settings.level)
     ranking = metrics.Ranking(units.labels, units.scores)
@@ -203,6 +208,7 @@ def evaluate(trial: Trial, settings: Settings) -> Evaluation:
             "bpcer": errors.bpcer,
             "acer": errors.acer,
             "tpr_at_fpr": metrics.tpr_at_fpr(points, settings.fpr),
+            "tdr_at_fdr": metrics.tdr_at_fdr(points, settings.fdr),
             **{f"apcer:{kind}": rate for kind, rate in errors.apcer_of.items()},
         }
 

@@ -137,6 +137,16 @@ def tpr_at_fpr(points: Roc, fpr: float = 0.005) -> float:
     return float(points.tpr[points.far <= fpr + 1e-12].max())
 
 
+def tdr_at_fdr(points: Roc, fdr: float = 0.005) -> float:
+    """Largest share of spoof samples detected by an operating point that takes at most ``fdr`` of the live samples for spoofs.
+
+    SiW-M's and STDN+'s figure: spoof is what is detected, where `tpr_at_fpr` accepts live. Nothing is interpolated.
+    """
+    if np.isnan(points.far + points.tpr).any():
+        return float("nan")
+    return float(1 - points.far[1 - points.tpr <= fdr + 1e-12].min())
+
+
 def rates(
     labels: ArrayLike,
     scores: ArrayLike,

@@ -2,8 +2,9 @@
 
 Layouts: ``full``, a row an experiment with everything; ``cross``, a row a method and HTER and AUC for each protocol, as in
 cross-data-set papers; ``intra``, APCER, BPCER and ACER for each protocol and method, as in intra-data-set papers;
-``summary``, a row a method over all folds. Where a method has several seeds, ``cross`` and ``intra`` give mean and standard
-deviation (of the sample) over them.
+``summary``, a row a method over all folds. A protocol whose folds are named ``NAME/FOLD`` has a row more in ``intra``, mean and
+standard deviation over its folds, as OULU-NPU 3 and 4, SiW 2 and 3 and SiW-M are reported. Where a method has several seeds,
+``cross`` and ``intra`` give mean and standard deviation (of the sample) over them.
 """
 
 from __future__ import annotations
@@ -45,9 +46,13 @@ class Table:
 
 
 def build(evaluations: Sequence[Evaluation], layout: Layout) -> Table:
-    """The table of ``evaluations``; all of them have the same settings. Figures are in %."""
+    """The table of ``evaluations``; all of them have the same settings, but for the level. Figures are in %."""
     settings = evaluations[0].settings
     caption = settings.words()
+    if len({one.settings.level for one in evaluations}) > 1:
+        stills = ", ".join(dict.fromkeys(one.protocol for one in evaluations if one.settings.level == "frame"))
+        video = next(one.settings for one in evaluations if one.settings.level == "video")
+        caption = f"{video.words()}; frame level where there are stills alone: {stills}"
     if layout == "full":
         return _full(evaluations, f"All rates in %; {caption}; {settings.interval_words()}.")
     if layout == "summary":
@@ -83,8 +88,12 @@ def render(table: Table, form: Form) -> str:
 
 def _full(evaluations: Sequence[Evaluation], caption: str) -> Table:
     kinds = list(dict.fromkeys(kind for e in evaluations for kind in e.apcer_of))
-    fpr = f"TPR@FPR={evaluations[0].settings.fpr:.3g}"
-    header = ("protocol", "method", "seed", "live", "spoof", "threshold", *(_TITLES.get(name, fpr) for name in FIGURES))
+    settings = evaluations[0].settings
+    titles = _TITLES | {
+        "tpr_at_fpr": f"TPR live@FPR={settings.fpr:.3g}",
+        "tdr_at_fdr": f"TDR spoof@FDR={settings.fdr:.3g}",
+    }
+    header = ("protocol", "method", "seed", "live", "spoof", "threshold", *(titles[name] for name in FIGURES))
     rows = []
     for e in evaluations:
         cells = [_with_interval(e.values[name], e.intervals.get(name)) for name in FIGURES]
@@ -108,7 +117,19 @@ def _cross(evaluations: Sequence[Evaluation], protocols: Sequence[str], caption:
 
 def _intra(evaluations: Sequence[Evaluation], caption: str) -> Table:
     names = ("apcer", "bpcer", "acer")
-    rows = [(p, m, *(_over_seeds(group, name) for name in names)) for (p, m), group in _grouped(evaluations).items()]
+    groups = _grouped(evaluations)
+    rows = [(p, m, *(_over_seeds(group, name) for name in names)) for (p, m), group in groups.items()]
+    families: dict[tuple[str, str], list[Sequence[Evaluation]]] = {}
+    for (protocol, method), group in groups.items():
+        family, fold, _ = protocol.partition("/")
+        if fold:
+            families.setdefault((family, method), []).append(group)
+    for (family, method), folds in families.items():
+        if len(folds) > 1:
+            means = [[mean(one.values[name] for one in group) for group in folds] for name in names]
+            rows.append(
+                (f"{family}, {len(folds)} folds", method, *(f"{_percent(mean(m))} ± {_percent(stdev(m))}" for m in means))
+            )
     return Table(caption, ("protocol", "method", *(_TITLES[name] for name in names)), tuple(rows), 2)
 
 

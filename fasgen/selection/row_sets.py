@@ -28,7 +28,7 @@ class RowSet:
     """One protocol, or one fold of one.
 
     Attributes:
-        name: as ``fasgen protocol`` knows it.
+        name: as ``fasgen protocol`` knows it; of a fold, ``PROTOCOL/FOLD``.
         sides: by side, the rows on it; sides that the protocol does not have are empty.
         subjects: subject key by sample id, where it is known.
     """
@@ -43,19 +43,19 @@ def row_sets(store: Path, name: str) -> list[RowSet]:
 
     Args:
         store: the store.
-        name: of a protocol (``oulu-1``), of one fold (``oulu-3/2`` or ``oulu-3-2``), or of a protocol with folds (``oulu-3``).
+        name: of a protocol (``oulu-1``), of one fold (``oulu-3/2``, ``ocim/oci-to-m``, or as its folder is called), or of a
+            protocol with folds (``oulu-3``).
 
     Raises:
         StoreError: there are none of that name, or they are damaged.
     """
     folder = store / FOLDER
-    one = name.replace("/", "-")
     there = {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{REPORT}"))} if folder.is_dir() else {}
-    if one in there:
-        return [_read(there[one])]
-    if folds := [path for path in there.values() if _family(path) == name]:
+    if name in there:
+        return [_read(there[name])]
+    if folds := [path for path in there.values() if name in (_family(path), _called(path))]:
         return [_read(path) for path in folds]
-    near = get_close_matches(one, there, n=3, cutoff=0.5)
+    near = get_close_matches(name, there, n=3, cutoff=0.5)
     hint = f"; did you mean {', '.join(near)}?" if near else ":" if not there else f"; there are {', '.join(there)};"
     raise StoreError(f"{folder}: has no row sets of a protocol {name!r}{hint} `fasgen protocol {name} {store}` writes them")
 
@@ -74,6 +74,12 @@ def row_set(store: Path, name: str) -> RowSet:
     return found[0]
 
 
+def _called(folder: Path) -> str:
+    """``PROTOCOL/FOLD``, or the folder's name."""
+    family = _family(folder)
+    return f"{family}/{folder.name.removeprefix(f'{family}-')}" if family else folder.name
+
+
 def _family(folder: Path) -> str:
     try:
         found = json.loads((folder / REPORT).read_bytes())
@@ -85,7 +91,7 @@ def _family(folder: Path) -> str:
 def _read(folder: Path) -> RowSet:
     rows = {side: list(_rows(folder / f"{side}.parquet")) for side in SIDES}
     sides = {side: frozenset((sample, variant) for sample, variant, _ in some) for side, some in rows.items()}
-    return RowSet(folder.name, sides, {sample: who for some in rows.values() for sample, _, who in some if who is not None})
+    return RowSet(_called(folder), sides, {sample: who for some in rows.values() for sample, _, who in some if who is not None})
 
 
 def _rows(path: Path) -> Iterator[tuple[str, int, str | None]]:

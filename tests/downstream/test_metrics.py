@@ -131,7 +131,9 @@ def test_all_tied_is_chance() -> None:
 def test_a_single_class_gives_nan_for_what_needs_the_other(label: int, known: str) -> None:
     labels, scores = [label] * 3, [0.1, 0.5, 0.9]
     points = metrics.roc(labels, scores)
-    assert all(math.isnan(f(points)) for f in (metrics.auc, metrics.eer, metrics.eer_threshold, metrics.tpr_at_fpr))
+    assert all(
+        math.isnan(f(points)) for f in (metrics.auc, metrics.eer, metrics.eer_threshold, metrics.tpr_at_fpr, metrics.tdr_at_fdr)
+    )
     found = metrics.rates(labels, scores, 0.5)
     assert getattr(found, known) == pytest.approx(1 / 3 if label else 2 / 3)
     assert math.isnan(found.hter) and math.isnan(found.acer)
@@ -175,3 +177,13 @@ def test_interval_covers_the_spread_of_a_mean() -> None:
 def test_what_cannot_be_scored_is_refused(labels: list[int], scores: list[float], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         metrics.roc(labels, scores)
+
+
+def test_tdr_detects_spoofs_where_tpr_passes_live() -> None:
+    live, spoof = [0.9, 0.8, 0.7, 0.2], [0.1, 0.15, 0.5, 0.75]
+    points = metrics.roc([1] * 4 + [0] * 4, live + spoof)
+    # No live sample may be taken for a spoof: two spoofs lie below them all. One in four: all but the one at 0.75.
+    assert metrics.tdr_at_fdr(points, 0.1) == 0.5 and metrics.tdr_at_fdr(points, 0.25) == 0.75
+    # As detection of live under the roles changed over.
+    swapped = metrics.roc([0] * 4 + [1] * 4, [-score for score in live + spoof])
+    assert metrics.tdr_at_fdr(points, 0.25) == metrics.tpr_at_fpr(swapped, 0.25)

@@ -11,8 +11,10 @@ from click.testing import CliRunner
 from fasgen.cli import main
 from fasgen.downstream.config import DataConfig, ProtocolConfig
 from fasgen.downstream.data import Shards
+from fasgen.downstream.evaluate import Settings, evaluate, trials
 from fasgen.downstream.protocols import MADE_OF_HELD, folds
-from fasgen.downstream.scores import Score, write_scores
+from fasgen.downstream.scores import Score, ScoreTable, write_scores
+from fasgen.downstream.tables import build
 from fasgen.errors import FilterError, StoreError
 from fasgen.reader import SampleTable
 from tests.leaks.toy import EACH, PEOPLE, lay_by_hand, of, sample
@@ -50,7 +52,7 @@ def test_a_published_protocol_and_what_was_made_of_it(store: Path) -> None:
     assert set(first.dev.sample_id) == of("dan"), "its own dev, not a share"
     assert [str(i) for i in first.train.sample_id[first.train.synthetic]] == [sample("ann", "live", 0)]
     # In the style of eve; and of eve herself. Of fay, who takes no part, one was made too.
-    assert first.left_out == {MADE_OF_HELD: 2, "not in mine-1": 8 + 1}
+    assert first.left_out == {MADE_OF_HELD: 2, "not in mine/1": 8 + 1}
     # In the second fold eve trains, in the style of ann, who is tested.
     assert second.left_out[MADE_OF_HELD] >= 3 and not second.train.synthetic.any()
 
@@ -83,12 +85,24 @@ def test_scores_under_a_protocol(store: Path) -> None:
     write_scores(path, rows)
     done = CliRunner().invoke(main, ["eval", str(path), "--store", str(store), "--protocol", "mine/1", "--bootstrap", "0"])
     assert done.exit_code == 0, done.output
-    assert "scores.csv: 1 test samples of mine-1 have no score" in done.output
-    assert "scores.csv: 4 scores are of samples that mine-1 does not test" in done.output
-    assert done.stdout.splitlines()[-1].split()[:5] == ["mine-1", "scores", "1", "2", "1"]
+    assert "scores.csv: 1 test samples of mine/1 have no score" in done.output
+    assert "scores.csv: 4 scores are of samples that mine/1 does not test" in done.output
+    assert done.stdout.splitlines()[-1].split()[:5] == ["mine/1", "scores", "1", "2", "1"]
     every = CliRunner().invoke(main, ["eval", str(path), "--store", str(store), "--protocol", "mine", "--bootstrap", "0"])
-    assert "mine-1" in every.stdout and "mine-2" in every.stdout
+    assert "mine/1" in every.stdout and "mine/2" in every.stdout
     some = CliRunner().invoke(main, ["eval", str(path), "--where", "score < 1", "--bootstrap", "0"])
     assert "left out 2 rows that do not pass --where" in some.output
     none = CliRunner().invoke(main, ["eval", str(path), "--store", str(store)])
     assert none.exit_code == 2 and "name the protocol" in none.output
+
+
+def test_folds_are_reported_by_mean_and_deviation() -> None:
+    rows = [
+        Score(f"{fold}{n}", int(n < 2), float(n < 2) if n else 0.4 * fold, protocol=f"mine/{fold}", method="m")
+        for fold in (1, 2)
+        for n in range(4)
+    ]
+    found = [evaluate(trial, Settings(policy="fixed", threshold=0.5, bootstrap=0)) for trial in trials(ScoreTable(rows))]
+    table = build(found, "intra")
+    assert table.rows[-1] == ("mine, 2 folds", "m", "0.00 ± 0.00", "25.00 ± 35.36", "12.50 ± 17.68")
+    assert "frame level; " in table.caption, "there are no videos"

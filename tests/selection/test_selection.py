@@ -57,8 +57,8 @@ def test_the_filter_is_that_of_show(store: Path) -> None:
 def test_row_sets_by_name_by_fold_and_of_all_folds(store: Path) -> None:
     assert row_set(store, "mine/1") == row_set(store, "mine-1")
     assert row_set(store, "mine-1").sides["dev"] == frozenset()
-    assert [one.name for one in row_sets(store, "mine")] == ["mine-1", "mine-2"]
-    with pytest.raises(StoreError, match="has 2 folds: name one, mine-1, mine-2"):
+    assert [one.name for one in row_sets(store, "mine")] == ["mine/1", "mine/2"]
+    with pytest.raises(StoreError, match="has 2 folds: name one, mine/1, mine/2"):
         row_set(store, "mine")
     with pytest.raises(StoreError, match=r"`fasgen protocol oulu-1 .*` writes them"):
         row_sets(store, "oulu-1")
