@@ -18,7 +18,7 @@ BENCH_PIP := $(BENCH_VENV)/bin/python -m pip install --disable-pip-version-check
 PEERS := $(BENCH_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test format lint types bounds bench soak fuzz clean
+.PHONY: help run test format lint types bounds bench soak fuzz cluster clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ soak: $(READY) ## kill driver, workers and Ray's node process of a run at 40 ran
 MUTATIONS ?= 2000
 fuzz: $(READY) ## mutated pictures, films, configurations, stores, models and shards
 	$(BIN)/python -m tests.fuzz --count $(MUTATIONS)
+
+cluster: $(READY) ## three Ray nodes in network namespaces (needs root): undisturbed, killed, joined late, and without the store
+	$(BIN)/python -m tests.cluster stage=align,identify
 
 clean: ## remove what run and test wrote (not the environment)
 	rm -rf out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +16,9 @@ _TMP = ".tmp-"
 
 STAGING = f"{_TMP}rewrite-"
 """What the names of rewritten units begin with while they wait beside the old ones."""
+
+_OURS = re.compile(r"\.tmp-(?:.+-\d+-[0-9a-f]{4,}|(?:driver\.lock|beat|dead|now)-[0-9a-f]{16}(?:-copy)?|rewrite-.*)")
+"""Names of what is not finished; others that begin alike belong to somebody else."""
 
 _READ = 1 << 20
 
@@ -31,7 +37,9 @@ def tmp_folder(folder: Path, key: str) -> Path:
 def leftovers(folder: Path, key: str = "") -> list[Path]:
     """Work that killed writers left in ``folder``: of ``key``, or of everyone if it is empty; sorted."""
     prefix = f"{_TMP}{key}-" if key else _TMP
-    return sorted(path for path in folder.iterdir() if path.name.startswith(prefix)) if folder.is_dir() else []
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.name.startswith(prefix) and _OURS.fullmatch(path.name))
 
 
 def clean(folder: Path, key: str) -> int:
@@ -50,13 +58,53 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+LACKING = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EMLINK})
+"""What file systems say that lack an operation, rather than fail at it."""
+
+
 def fsync_file(path: Path) -> None:
-    """Wait until the bytes of a file, or the names in a folder, are on the disk."""
+    """Wait until the bytes of a file, or the names in a folder, are on the disk.
+
+    Some shared file systems cannot do that for a folder; there it is left to them (`shortcomings`).
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in LACKING or not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise
     finally:
         os.close(descriptor)
+
+
+def shortcomings(folder: Path) -> list[str]:
+    """What the file system of ``folder`` cannot do and what is lost by it, a sentence each; the folder is written to.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    found = []
+    probe = tmp_folder(folder, "probe")
+    try:
+        (probe / "one").touch()
+        try:
+            os.link(probe / "one", probe / "two")
+        except OSError as error:
+            if error.errno not in LACKING:
+                raise
+            found.append("it has no hard links: two runs that begin in the same instant may notice each other seconds later")
+        descriptor = os.open(probe, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in LACKING:
+                raise
+            found.append("it cannot flush folders: a loss of power may take back the last units, which are then made again")
+        finally:
+            os.close(descriptor)
+    finally:
+        remove(probe)
+    return found
 
 
 def fsync_tree(folder: Path) -> None:

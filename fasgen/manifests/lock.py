@@ -16,6 +16,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import socket
 import threading
 import time
@@ -33,6 +34,9 @@ BEAT = 5.0
 
 STALE = 60.0
 """A heartbeat that is older has probably stopped."""
+
+SETTLE = 3.0
+"""Seconds that a lock may be empty."""
 
 WATCH = 12.0
 """Seconds without a heartbeat after which a driver elsewhere, already stale, is believed dead."""
@@ -123,7 +127,7 @@ class StoreLock:
             _write(draft, self._owner)
             while True:
                 try:
-                    os.link(draft, self._path)
+                    _put(draft, self._path)
                 except FileExistsError:
                     self._recover()
                 else:
@@ -133,7 +137,7 @@ class StoreLock:
 
     def _recover(self) -> None:
         """Move a dead owner's lock out of the way; refuse where the owner lives."""
-        held = _read(self._path)
+        held = self._settled()
         if held is not None and self._lives(held):
             raise StoreError(
                 f"{self._path.parent.parent}: another fasgen works on this store (process {held.process} on {held.host}): wait "
@@ -148,8 +152,21 @@ class StoreLock:
         if moved is not None and (held is None or moved.token != held.token):
             # Somebody else was quicker, and this is the lock of the living.
             with suppress(FileExistsError):
-                os.link(grave, self._path)
+                _put(grave, self._path)
         grave.unlink(missing_ok=True)
+
+    def _settled(self) -> Owner | None:
+        """The owner; a lock that is empty was taken an instant ago where there are no hard links, and is looked at again."""
+        deadline = time.monotonic() + SETTLE
+        while True:
+            held = _read(self._path)
+            try:
+                empty = held is None and self._path.stat().st_size == 0
+            except OSError:
+                return None
+            if not empty or time.monotonic() > deadline:
+                return held
+            time.sleep(0.1)
 
     def _lives(self, held: Owner) -> bool:
         if held.machine and held.machine == self._owner.machine:
@@ -193,6 +210,22 @@ class StoreLock:
                 if failing >= self._stale:
                     self.lost = f"the lock {self._path} cannot be renewed ({error.strerror})"
                     return
+
+
+def _put(draft: Path, path: Path) -> None:
+    """Let a complete file appear under another name, unless there is one; where there are no hard links, empty for an instant.
+
+    Raises:
+        FileExistsError: there is one.
+    """
+    try:
+        os.link(draft, path)
+    except OSError as error:
+        if isinstance(error, FileExistsError) or error.errno not in atomic.LACKING:
+            raise
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        shutil.copyfile(draft, draft.with_name(f"{draft.name}-copy"))
+        draft.with_name(f"{draft.name}-copy").replace(path)
 
 
 def _write(path: Path, owner: Owner) -> None:

@@ -222,14 +222,20 @@ def generations(store: Path) -> list[Generation]:
     return found
 
 
+_FOLDERS = frozenset({"added", "retracted", "rows", "runs", "sources"})
+"""Folders of a store that are no generations."""
+
+
 def sweep(store: Path) -> int:
     """Remove what killed writers left anywhere in a store; its lock must be held. Returns how many there were.
 
     New units of a removal that was not finished stay: giving it again finishes it.
     """
-    # Folders without a plan too: a writer may have been killed before there was one.
+    # Folders without a plan too: a writer may have been killed before there was one. A store may lie among other things
+    # (``store: .``), whose folders are nobody's business.
     folders = (*store.iterdir(), *store.glob("rows/*")) if store.is_dir() else ()
-    places = [store, *(path for path in folders if path.is_dir())]
+    own = [path for path in folders if path.name in _FOLDERS or path.parent.name == "rows" or _FOLDER.fullmatch(path.name)]
+    places = [store, *(path for path in own if path.is_dir())]
     found = [path for place in places for path in leftovers(place) if not path.name.startswith(STAGING)]
     for path in found:
         remove(path)

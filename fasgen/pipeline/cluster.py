@@ -56,7 +56,9 @@ def address_of(given: str) -> str:
             f"{named} {address} is the address of Ray Client or of the dashboard. Give the head's, HOST:{PORT}, on a machine "
             f"of the cluster; from elsewhere: ray job submit --address http://HOST:8265 -- fasgen run"
         )
-    host, _, port = address.rpartition(":") if re.search(r"[^:]:\d+$|\]:", address) else (address, "", str(PORT))
+    # An address of IPv6 has colons of its own, and stands in brackets before a port.
+    has_port = address.count(":") == 1 or "]:" in address
+    host, _, port = address.rpartition(":") if has_port else (address, "", str(PORT))
     host = host.strip("[]")
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise ResourceError(f"{named} {address} is no address: give HOST, HOST:PORT or auto")

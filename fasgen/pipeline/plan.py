@@ -83,7 +83,8 @@ class Plan:
             on_gpu = self.kind(stage) == "accelerator"
             most[on_gpu] = max(most[on_gpu], len(stage.todo) + len(stage.unsure))
         gpus, cpus = min(self.resources.gpus, most[True]), min(self.resources.cpus, most[False])
-        return replace(self.resources, gpus=gpus, cpus=cpus)
+        growing = {kind: min(limit, most[kind == "accelerator"]) for kind, limit in self.resources.growing.items()}
+        return replace(self.resources, gpus=gpus, cpus=cpus, growing=growing)
 
     def notes(self) -> list[str]:
         """What is not there yet and which command makes it; and where a generation was begun on another kind of machine."""

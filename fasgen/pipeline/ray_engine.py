@@ -38,6 +38,9 @@ CONCURRENCY = 3
 POLL = 1.0
 """Seconds between two questions to a worker what it does."""
 
+LOOK = 5.0
+"""Seconds between two looks at which nodes a cluster has."""
+
 STUMBLES = 3
 """Workers of a kind that may die one after the other while they come up."""
 
@@ -74,6 +77,8 @@ def connect(address: str = "", resources: Resources | None = None) -> Have:
             use_token()
             _read_token_again()
             check_reachable(address)
+        else:
+            check_short_folder()
         try:
             with _own_signals():
                 _start(address, resources)
@@ -112,7 +117,6 @@ def _start(address: str, resources: Resources | None) -> None:
         return
     if resources is not None:
         options |= {"num_cpus": max(1, resources.cpus), "num_gpus": resources.gpus}
-    check_short_folder()
     with _token_of_its_own():
         ray.init(address="local", include_dashboard=False, **options)
 
@@ -278,6 +282,7 @@ class RayEngine:
         self._asked: dict[Any, int] = {}
         self._told: dict[int, State] = {}
         self._ask_at = 0.0
+        self._look_at = time.monotonic() + LOOK
 
     def begin(self, terms: Mapping[Kind, Mapping[str, Any]]) -> None:
         """Ask for all workers; each arrives when it lives and has answered."""
@@ -330,6 +335,7 @@ class RayEngine:
             time.sleep(timeout)
         self._hear()
         self._ask()
+        self._grow()
         events, self._events = self._events, []
         return events
 
@@ -377,7 +383,10 @@ class RayEngine:
                 self._hire(kind)
                 return
             found = re.search(r"\bip[=:] ?([0-9a-f.:]+)", str(error))
-            said = {"error": f"does not start: {one_line(error)}", "node": found[1] if found else "a node"}
+            # The last line of a traceback is the error; the rest is Ray's.
+            last = [line.strip() for line in str(error).splitlines() if line.strip()][-1]
+            why = f"does not start ({last}): is fasgen of the driver's version installed there, and the way to it open?"
+            said = {"error": why, "node": found[1] if found else "a node"}
             self._events.append(Arrived(number, kind, said["node"], said))
             return
         self._stumbles[kind] = 0
@@ -399,6 +408,20 @@ class RayEngine:
         ray.kill(actor)
         if node and self._rooms(kind):
             self._hire(kind)
+
+    def _grow(self) -> None:
+        """Hire more where nodes have come, once in a while."""
+        if not self._resources.growing or time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + LOOK
+        for kind, limit in self._resources.growing.items():
+            rooms = self._rooms(kind)
+            if kind == "cpu":
+                # As when the run was planned: the loaders of GPU workers need cores.
+                rooms -= self._rooms("accelerator") if self._resources.gpus else 0
+            hired = sum(other == kind for _, other in self._actors.values())
+            for _ in range(min(limit, rooms) - hired):
+                self._hire(kind)
 
     def _rooms(self, kind: Kind) -> int:
         """Workers of ``kind`` for which the nodes have room that are there and not unfit, whoever uses it now."""

@@ -9,9 +9,10 @@ import platform
 import resource
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -53,6 +54,7 @@ class Resources:
         threads: threads of a worker's numerical libraries.
         address: the cluster's address; empty for this machine.
         devices: the name of each GPU, or of each kind of them.
+        growing: of a cluster, the kinds of worker of which more are hired when nodes come; with how many at most.
     """
 
     gpus: int
@@ -61,6 +63,7 @@ class Resources:
     threads: int = 1
     address: str = ""
     devices: tuple[str, ...] = ()
+    growing: Mapping[Kind, int] = field(default_factory=dict)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -78,26 +81,33 @@ class Resources:
 def claim(have: Have, gpus: int | None = None, cpus: int | None = None, *, threads: int = 1, address: str = "") -> Resources:
     """What a run may use of ``have``: what was asked for, or all of it.
 
+    Of a cluster more may be asked for than there is: nodes come and go. All of it then means whatever comes.
+
     Raises:
-        ResourceError: more was asked for than there is, or nothing at all.
+        ResourceError: more was asked for than this machine has, or nothing at all.
     """
-    _check("GPU", "gpus", gpus, have.gpus, have.where)
-    _check("CPU core", "cpus", cpus, have.cpus, have.where)
+    _check("GPU", "gpus", gpus, have.gpus, have.where, growing=bool(address))
+    _check("CPU core", "cpus", cpus, have.cpus, have.where, growing=bool(address))
     if gpus == 0 and cpus == 0:
         raise ResourceError("--gpus 0 --cpus 0 leaves nothing to run on; ask for at least one CPU core")
     taken = have.gpus if gpus is None else gpus
     # The driver and the GPU workers' loaders need cores as well, but one CPU worker there must be.
     left = max(1, have.cpus - taken) if cpus is None else cpus
     devices = have.devices[:taken] if len(have.devices) == have.gpus else have.devices
-    return Resources(taken, left, have.accelerator if taken else "", threads, address, devices if taken else ())
+    growing: dict[Kind, int] = {}
+    if address and gpus is None and taken:
+        growing["accelerator"] = sys.maxsize
+    if address and cpus is None:
+        growing["cpu"] = sys.maxsize
+    return Resources(taken, left, have.accelerator if taken else "", threads, address, devices if taken else (), growing)
 
 
-def _check(what: str, option: str, asked: int | None, has: int, where: str) -> None:
+def _check(what: str, option: str, asked: int | None, has: int, where: str, *, growing: bool) -> None:
     if asked is None:
         return
     if asked < 0:
         raise ResourceError(f"--{option} {asked} is negative")
-    if asked > has:
+    if asked > has and not growing:
         raise ResourceError(
             f"--{option} {asked}: asked for {_count(asked, what)}, but {where} has {has}; ask for at most {has}"
         )

@@ -16,7 +16,7 @@ from types import FrameType, MappingProxyType
 from typing import Protocol
 
 from fasgen.errors import StoreError
-from fasgen.manifests.atomic import file_digest, look_again
+from fasgen.manifests.atomic import file_digest, look_again, shortcomings
 from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.plan_file import sweep
 from fasgen.manifests.report.delivery import finish
@@ -280,6 +280,9 @@ def _locked(
         resources={"gpus": plan.resources.gpus, "cpus": plan.resources.cpus},
     )
     with progress, _interrupts() as heard:
+        for lacking in shortcomings(plan.store / "runs"):
+            progress.say(f"note: the file system of {plan.store}: {lacking}")
+            ledger.event("shortcoming", text=lacking)
         loop = _Run(
             plan,
             progress,
