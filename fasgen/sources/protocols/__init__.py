@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from fasgen.sources.protocols.celeba_spoof import CELEBA_SPOOF
-from fasgen.sources.protocols.cross_domain import LEAVE_ONE_OUT, LIMITED
+from fasgen.sources.protocols.cross_domain import CROSS_DOMAIN
 from fasgen.sources.protocols.oulu_npu import OULU_NPU
 from fasgen.sources.protocols.protocol import Part, Protocol
 from fasgen.sources.protocols.siw import SIW, SIW_M, SIW_MV2
 from fasgen.sources.protocols.wmca import WMCA
 
 PROTOCOLS: dict[str, Protocol] = {
-    one.name: one for one in (*LEAVE_ONE_OUT, *LIMITED, *OULU_NPU, *SIW, *SIW_M, *SIW_MV2, *WMCA, *CELEBA_SPOOF)
+    one.name: one for one in (*CROSS_DOMAIN, *OULU_NPU, *SIW, *SIW_M, *SIW_MV2, *WMCA, *CELEBA_SPOOF)
 }
 """Every protocol by its name."""
 

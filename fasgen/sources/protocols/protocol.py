@@ -20,6 +20,7 @@ class Part:
         live: what live rows must fulfil besides; None takes none.
         spoof: what spoof rows must fulfil besides; None takes none.
         frames: frames from the beginning of a clip that count; None: all.
+        takes: how many of the frames that were asked for of a clip are taken, and how many are asked for; None: all.
     """
 
     dataset: str
@@ -27,6 +28,7 @@ class Part:
     live: Condition | None = field(default_factory=dict)
     spoof: Condition | None = field(default_factory=dict)
     frames: int | None = None
+    takes: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

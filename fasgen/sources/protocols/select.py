@@ -165,6 +165,15 @@ def _part(part: Part, table: pa.Table) -> tuple[Any, list[str]]:
                 "they are taken whole"
             )
         chosen = pc.and_(chosen, pc.fill_null(pc.less(table["frame"], part.frames), True))
+    if part.takes is not None and "frame_k" in table.column_names:
+        taken, asked = part.takes
+        further = pc.sum(pc.cast(pc.and_(chosen, pc.fill_null(pc.greater_equal(table["frame_k"], asked), False)), "int64"))
+        if count := further.as_py() or 0:
+            complaints.append(
+                f"{asked} frames of a clip are asked for, of which {taken} counts here, and {count} rows of {part.dataset} are "
+                "of further ones: they are left out; ingest it with frames: {policy: ssdg}, or take the protocol of ten frames"
+            )
+        chosen = pc.and_(chosen, pc.fill_null(pc.less(table["frame_k"], taken), True))
     return chosen, complaints
 
 

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from fasgen.sources.protocols import FAMILIES as FAMILY
 from fasgen.sources.protocols import PROTOCOLS
 from fasgen.sources.protocols.protocol import SIDES
 from fasgen.sources.protocols.select import Sides, clips, select
@@ -72,6 +73,29 @@ def test_leave_one_out_follows_ssdg() -> None:
         sides = select(PROTOCOLS[name], rows)
         assert set(sides.rows["train"]["dataset"].to_pylist()) == {"msu-mfsd", "replay-attack"}
         assert set(sides.rows["test"]["dataset"].to_pylist()) == {target}
+
+
+def test_ssdg_trains_on_one_frame_and_tests_on_two() -> None:
+    rows = listings.table(*(listings.simple(one, {"train": 3, "test": 4}) for one in OCIM.values()))
+
+    def sides(name: str, count: int) -> Sides:
+        frames = pa.array([k for k in range(count) for _ in range(rows.num_rows)], pa.int32())
+        many = pa.concat_tables([rows] * count)
+        at = many.column_names.index("frame_k") if "frame_k" in many.column_names else None
+        many = many.append_column("frame_k", frames) if at is None else many.set_column(at, "frame_k", frames)
+        return select(PROTOCOLS[name], many)
+
+    two = sides("oci-to-m", 2)
+    assert not two.missing and set(two.rows["train"]["frame_k"].to_pylist()) == {0}
+    assert set(two.rows["test"]["frame_k"].to_pylist()) == {0, 1}
+    ten = sides("oci-to-m", 10)
+    assert ten.rows["train"].num_rows == two.rows["train"].num_rows and ten.rows["test"].num_rows == two.rows["test"].num_rows
+    assert len(ten.missing) == 4 and all("policy: ssdg" in complaint for complaint in ten.missing)
+    agfas = sides("oci-to-m-10", 10)
+    assert not agfas.missing and set(agfas.rows["train"]["frame_k"].to_pylist()) == set(range(10))
+    assert {one: len(FAMILY[one]) for one in ("ocim", "ocim-10", "limited", "oulu-3", "oulu-4", "siw-2", "siw-3", "siw-m")} == {
+        "ocim": 4, "ocim-10": 4, "limited": 2, "oulu-3": 6, "oulu-4": 6, "siw-2": 4, "siw-3": 2, "siw-m": 13,
+    }  # fmt: skip
 
 
 def test_siw() -> None:
@@ -174,6 +198,6 @@ def test_subjects_on_two_sides_are_named() -> None:
 
 
 def test_names_are_unique_and_each_protocol_is_whole() -> None:
-    assert len(PROTOCOLS) == 4 + 2 + 14 + 7 + 13 + 10 + 2 + 3
+    assert len(PROTOCOLS) == 2 * (4 + 2) + 14 + 7 + 13 + 10 + 2 + 3
     for name, protocol in PROTOCOLS.items():
         assert name == protocol.name and protocol.about and protocol.train and protocol.test
