@@ -80,7 +80,7 @@ fuzz: $(READY) ## mutated pictures, films, configurations, stores, models and sh
 	$(BIN)/python -m tests.fuzz --count $(MUTATIONS)
 
 cluster: $(READY) ## three Ray nodes in network namespaces (needs root): undisturbed, killed, joined late, and without the store
-	$(BIN)/python -m tests.cluster stage=align,identify
+	$(BIN)/python -m tests.cluster stage=align,identify,defake
 
 clean: ## remove what run and test wrote (not the environment)
 	rm -rf out .pytest_cache .mypy_cache .ruff_cache .hypothesis

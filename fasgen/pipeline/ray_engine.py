@@ -294,17 +294,18 @@ class RayEngine:
         import ray
 
         variables = {**worker_environment(self._resources.threads), **self._environment}
-        actor_class = ray.remote(_Actor).options(
-            num_cpus=0 if kind == "accelerator" else 1,
-            num_gpus=1 if kind == "accelerator" else 0,
-            max_restarts=0,
-            max_task_retries=0,
+        options: dict[str, Any] = {
+            "num_cpus": 0 if kind == "accelerator" else 1,
+            "num_gpus": 1 if kind == "accelerator" else 0,
+            "max_restarts": 0,
+            "max_task_retries": 0,
             # And one that says what they do.
-            max_concurrency=max(CONCURRENCY, self.depth) + 1,
-            runtime_env={"env_vars": variables},
-        )
+            "max_concurrency": max(CONCURRENCY, self.depth) + 1,
+            "runtime_env": {"env_vars": variables},
+        }
         if self._unfit:
-            actor_class = actor_class.options(label_selector={"ray.io/node-id": f"!in({','.join(sorted(self._unfit))})"})
+            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(sorted(self._unfit))})"}
+        actor_class = ray.remote(_Actor).options(**options)
         number = next(self._numbers)
         actor = actor_class.remote(kind == "accelerator", self._resources.threads)
         self._actors[number], self._hired[number] = (actor, kind), time.monotonic()
