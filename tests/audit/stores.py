@@ -52,15 +52,24 @@ def provenance(unit: int, row: int, variant: int, hostile: bool) -> dict[str, st
     return base | {"attack_type": attack, "domain": f"toy|cam|{attack}"}
 
 
-def make_store(store: Path, *, hostile: bool = False, shift: float = 0.0) -> Path:
-    """Three units of six samples each at align and score, two spoofs of each at synth and synth_score; a run's ledger."""
+def make_store(store: Path, *, hostile: bool = False, shift: float = 0.0, mixed: bool = False) -> Path:
+    """Three units of six samples each at align and score, two spoofs of each at synth and synth_score; a run's ledger.
+
+    Args:
+        store: where.
+        hostile: texts are such as would run where a page took them for code.
+        shift: added to scores.
+        mixed: of each unit row 2 is a clip that stands for a person, row 3 has no label and no person, row 4 is a photographed
+            attack, a spoof of row 2 comes to nothing, the second of row 1 is turned away when it is scored, and spoofs have
+            row 3 as their guide, but for those of row 0, whose guide is not there.
+    """
     hashes = {name: plan_hash(name) for name in ("align", "score", "synth", "synth_score")}
     folders = {name: store / f"{name}-{digest[:8]}" for name, digest in hashes.items()}
     # Names of the same beginning have the same beginning in hex.
     folders["synth_score"], hashes["synth_score"] = store / "synth_score-5e5e5e5e", "5e" * 32
     listing = []
     for unit in range(UNITS):
-        _unit(folders, hashes, unit, hostile, shift)
+        _unit(folders, hashes, unit, hostile, shift, mixed)
         for row in range(ROWS):
             path = str(provenance(unit, row, 0, hostile)["path"])
             listing.append({"sample_id": sample(unit, row), "dataset": "toy", "path": path, "size": 100, "kind": "image"})
@@ -93,13 +102,24 @@ def _give_reason(folder: Path, reason: str) -> None:
     path.write_bytes(encode_table(pa.Table.from_pylist(rows, schema=table.schema)))
 
 
-def _unit(folders: dict[str, Path], hashes: dict[str, str], unit: int, hostile: bool, shift: float) -> None:
+def mixture(unit: int, row: int, variant: int) -> dict[str, object]:
+    """What is other of a row where samples are mixed."""
+    found: dict[str, object] = {"subject_is_pseudo": row == 2}
+    if row == 3:
+        found |= {"label": "unknown", "subject": None, "domain": None}
+    if row == 4:
+        found |= {"label": "spoof", "attack_type": "mask"}
+    return found if variant == 0 else found | {"style_subject": None if row == 0 else "toy/3"}
+
+
+def _unit(folders: dict[str, Path], hashes: dict[str, str], unit: int, hostile: bool, shift: float, mixed: bool) -> None:
     def writer(name: str, columns: tuple[Column, ...], arrays: dict[str, str]) -> UnitWriter:
         return UnitWriter(folders[name], unit, columns=columns, arrays=arrays, plan_hash=hashes[name], weights="w" * 64)
 
     with writer("align", (), {}) as align, writer("score", SCORES, {"residual": "int16"}) as score:
         for row in range(ROWS):
-            one = Row(sample(unit, row), row, row + 1, provenance=provenance(unit, row, 0, hostile))
+            given = provenance(unit, row, 0, hostile) | (mixture(unit, row, 0) if mixed else {})
+            one = Row(sample(unit, row), row, row + 1, provenance=given)
             if row == 5:
                 align.reject(one, Reason.NO_FACE, HOSTILE if hostile else "no face above 0.9")
                 continue
@@ -116,12 +136,19 @@ def _unit(folders: dict[str, Path], hashes: dict[str, str], unit: int, hostile: 
     with writer("synth", (), {}) as synth, writer("synth_score", SCORES, {}) as scored:
         for row in range(2):
             for variant in range(1, VARIANTS + 1):
-                parents = (sample(unit, row),)
-                given = provenance(unit, row, variant, hostile)
+                parents = (sample(unit, row), "f" * 16 if row == 0 else sample(unit, 3))[: 2 if mixed else 1]
+                given = provenance(unit, row, variant, hostile) | (mixture(unit, row, variant) if mixed else {})
                 one = Row(sample(unit, row), row, 50 + variant, variant, parents, given)
                 synth.ok(one, images={"crop": picture(900 + unit * 10 + row * 2 + variant)})
+                if mixed and (row, variant) == (1, 2):
+                    scored.reject(one, Reason.IDENTITY_LOST, "0.1 is below 0.3")
+                    continue
                 scored.ok(one, values={"brisque": 40.0 + variant + shift, "similarity": 0.5})
-        synth.commit(2 * VARIANTS)
+        if mixed:
+            given = provenance(unit, 2, 1, hostile) | mixture(unit, 2, 1)
+            one = Row(sample(unit, 2), 2, 51, 1, (sample(unit, 2),), given)
+            synth.reject(one, Reason.UNKNOWN_STYLE, "no weights know it")
+        synth.commit(2 * VARIANTS + mixed)
         scored.commit(2 * VARIANTS)
 
 

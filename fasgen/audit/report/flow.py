@@ -20,7 +20,7 @@ _UNIT, _ROW, _VARIANT = 40, 16, (1 << 16) - 1
 class _Given(NamedTuple):
     source: str
     given: int | None
-    missing: int
+    missing: int = 0
     makes: bool = False
 
 
@@ -29,10 +29,11 @@ def flow(store: Path, stages: Sequence[StageRows]) -> list[dict[str, Any]]:
 
     Keys: ``stage``, ``folder``, ``summary``, ``plan_hash``, ``version``, ``units`` committed, ``of`` units planned, ``rows``
     (= ok + filtered + failed), ``ok``, ``filtered``, ``failed``, ``reasons``, ``bytes``, ``weights`` by role, ``settings``,
-    ``source``: the upstream whose ok rows these are, ``given``: how many rows that one passed on in the units both have
-    (None where its generation was deleted), ``missing``: how many of those have no row here,
-    ``makes``: whether its rows are new samples, of which one row above gives several or none, ``sound``: whether footers and
-    rows give the same counts and these add up.
+    ``source``: the upstream whose ok rows these are, ``given``: how many rows that one passed on in the units both have (None
+    where its generation is not drawn here: deleted, or no longer the current one), ``missing``: how many of those have no row
+    here, ``makes``: whether its rows are new samples, of which one row above gives several or none, ``behind``: folders of the
+    generations that it read where these are not the ones that are drawn, ``sound``: whether footers and rows give the same
+    counts and these add up.
     """
     named = {stage.stage: stage for stage in stages}
     listed = sum(read_sources(store, name).num_rows for name in source_names(store))
@@ -68,6 +69,7 @@ def _stage(stage: StageRows, named: Mapping[str, StageRows], listed: int) -> dic
         "given": got.given,
         "missing": got.missing,
         "makes": got.makes,
+        "behind": _behind(stage, named),
         "sound": told == {name: counted.get(name, 0) for name in told} and sum(told.values()) == stage.table.num_rows,
     }
 
@@ -81,8 +83,9 @@ def _given(stage: StageRows, named: Mapping[str, StageRows], listed: int) -> _Gi
         given = listed if whole and listed == planned else stage.table.num_rows
         return _Given("sources", given, max(0, given - stage.table.num_rows))
     source = ", ".join(made.primaries)
-    if not made.primaries or not all(name in named for name in made.primaries):
-        return _Given(source or ", ".join(stage.upstream), None, 0)
+    old = {folder.rpartition("-")[0] for folder in _behind(stage, named)}
+    if not made.primaries or not all(name in named and name not in old for name in made.primaries):
+        return _Given(source or ", ".join(stage.upstream), None)
     mine = _places(stage, only_ok=False)
     if made.draws:
         # Which rows are made into new ones is the stage's choice, so none can be called missing.
@@ -90,6 +93,57 @@ def _given(stage: StageRows, named: Mapping[str, StageRows], listed: int) -> _Gi
     passed = np.unique(np.concatenate([_places(named[name], only_ok=True) for name in made.primaries]))
     passed = passed[np.isin(passed >> _UNIT, stage.units)]
     return _Given(source, len(passed), len(np.setdiff1d(passed, mine, assume_unique=True)))
+
+
+def _behind(stage: StageRows, named: Mapping[str, StageRows]) -> list[str]:
+    return [
+        f"{name}-{digest[:8]}"
+        for name, digest in sorted(stage.upstream.items())
+        if name in named and named[name].plan.get("plan_hash") != digest
+    ]
+
+
+def conserved(stage: Mapping[str, Any]) -> bool:
+    """Whether the counts of a stage contradict neither each other nor those of what it reads, as far as both are there."""
+    return bool(stage["sound"]) and not stage["missing"]
+
+
+def verdict(stages: Sequence[Mapping[str, Any]], waiting: Sequence[str] = ()) -> tuple[str, bool]:
+    """What may be said of the whole in a line or two, and whether it is well.
+
+    Args:
+        stages: what ``flow`` says.
+        waiting: stages that are planned and have no unit yet.
+    """
+    lost = [one["stage"] for one in stages if not conserved(one)]
+    if lost:
+        return f"Rows are missing or miscounted at {', '.join(lost)}: run fasgen verify.", False
+    told = []
+    if nothing := [one["stage"] for one in stages if one["rows"] and not one["ok"]]:
+        told.append(f"{', '.join(nothing)} kept nothing.")
+    if dry := [one["stage"] for one in stages if not one["rows"]]:
+        told.append(f"Nothing came to {', '.join(dry)}.")
+    if unfinished := [
+        f"{one['stage']} {one['units']} of {one['of']}" for one in stages if one["of"] not in (None, one["units"])
+    ]:
+        told.append(f"Not all units are made yet: {', '.join(unfinished)}.")
+    if waiting:
+        told.append(f"Nothing is made yet at {', '.join(waiting)}.")
+    if unknown := [one["stage"] for one in stages if one["given"] is None]:
+        told.append(f"What was passed on to {', '.join(unknown)} is not known: what they were made of is not drawn here.")
+    if told:
+        return " ".join(["No row is missing, yet not all is well.", *told]), False
+    return "Every row is accounted for at every stage.", True
+
+
+def stale(stages: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each stage that was made of something else than what is drawn beside it."""
+    return [
+        f"{one['stage']} was made of {', '.join(one['behind'])}, which is not what is drawn here: "
+        f"fasgen run stage={one['stage']} makes it anew"
+        for one in stages
+        if one["behind"]
+    ]
 
 
 def _places(stage: StageRows, *, only_ok: bool) -> NDArray[np.int64]:

@@ -9,57 +9,50 @@ from typing import Any
 import numpy as np
 
 from fasgen.audit.readings import Reading
-from fasgen.audit.report.samples import Samples, worst_first
+from fasgen.audit.report.facts import Facts
+from fasgen.audit.report.flow import conserved
+from fasgen.audit.report.samples import KINDS, Samples, worst_first
+from fasgen.audit.report.totals import group_name
 from fasgen.manifests.report.card import code_cell, name_cell, plain_cell
 
 _WORST = 3
 _MOST = 20
 
 
-def markdown(
-    name: str,
-    samples: Samples,
-    stages: Sequence[Mapping[str, Any]],
-    history: Sequence[Mapping[str, Any]],
-    told: Sequence[str] = (),
-    sources: Sequence[Reading] = (),
-) -> str:
-    """Warnings, counts and their conservation, what was read and is odd in it, times, reasons, scores and their worst samples.
-
-    Args:
-        name: the store's name.
-        samples: the samples.
-        stages: what ``flow`` says.
-        history: what ``night.runs`` says.
-        told: what has to be said first.
-        sources: what was read.
-    """
+def markdown(facts: Facts, samples: Samples) -> str:
+    """Warnings, totals, conservation, what was read and is odd, what is drawn, times, reasons, scores and who is worst."""
     counts = np.bincount(samples.status, minlength=3)
+    verdict = plain_cell(facts.verdict)
     parts = [
-        f"# {plain_cell(name)}",
-        *(f"**Warning:** {plain_cell(one)}" for one in told),
-        f"{len(samples)} samples: {counts[0]} ok, {counts[1]} filtered, {counts[2]} failed. {_verdict(stages)}",
+        f"# {plain_cell(facts.name)}",
+        *(f"**Warning:** {plain_cell(one)}" for one in facts.warnings),
+        f"{len(samples)} samples: {counts[0]} ok, {counts[1]} filtered, {counts[2]} failed. "
+        + (verdict if facts.well else f"**{verdict}**"),
+        "## Samples",
+        _totals(facts.totals),
         "## Rows",
         _table(
             ["stage", "units", "from", "passed on", "rows", "ok", "filtered", "failed", "conserved"],
             [
                 [name_cell(one["stage"]), f"{one['units']} of {one['of']}", name_cell(one["source"]), _known(one["given"])]
                 + [one[name] for name in ("rows", "ok", "filtered", "failed")]
-                + ["yes" if _conserved(one) else "**no**"]
-                for one in stages
+                + ["**no**" if not conserved(one) else "?" if one["given"] is None else "yes"]
+                for one in facts.stages
             ],
         ),
-        *_read(sources),
+        *_read(facts.sources),
+        "## What is drawn here",
+        _drawn(facts.drawn),
         "## Runs",
         _table(
             ["run", "ended", "units", "rows", "predicted", "taken", "rows/s"],
             [
                 [name_cell(run[name]) for name in ("id", "outcome", "units", "planned")]
                 + [_time(run["predicted"]), _time(run["seconds"]), _rate(run["planned"], run["seconds"])]
-                for run in history[-_MOST:]
+                for run in facts.runs[-_MOST:]
             ],
         ),
-        _use([run for run in history[-_MOST:] if run["use"]]),
+        _use([run for run in facts.runs[-_MOST:] if run["use"]]),
         "## Reasons",
         _reasons(samples),
         "## Scores",
@@ -81,15 +74,28 @@ def _read(sources: Sequence[Reading]) -> list[str]:
     return ["## What was read", "\n".join(lines), *(["### Odd in your sources", "\n".join(odd)] if odd else [])]
 
 
-def _conserved(stage: Mapping[str, Any]) -> bool:
-    return bool(stage["sound"]) and not stage["missing"]
+def _totals(told: Mapping[str, Any]) -> str:
+    """Samples by label and attack; not kept: filtered and failed."""
+    rows = []
+    for one in told["groups"]:
+        photographed, made, unmade = (one[kind] for kind in KINDS)
+        counts = [photographed[0], sum(photographed[1:]), made[0], sum(made[1:]), sum(unmade)]
+        rows.append([name_cell(group_name(one)), *counts, one["people"] or "-"])
+    head = ["label", "photographed, kept", "photographed, not kept", "made, kept", "made, not kept", "not made", "people"]
+    notes = [f"{told['pseudo']} clips or pictures stand for people and are not counted as such."] if told["pseudo"] else []
+    notes += [f"{told['nobody']} samples have no subject."] if told["nobody"] else []
+    return "\n\n".join([_table(head, rows), *notes])
 
 
-def _verdict(stages: Sequence[Mapping[str, Any]]) -> str:
-    lost = [name_cell(one["stage"]) for one in stages if not _conserved(one)]
-    if lost:
-        return f"**Rows are missing or miscounted at {', '.join(lost)}: run `fasgen verify`.**"
-    return "Every row is accounted for at every stage."
+def _drawn(told: Sequence[Mapping[str, Any]]) -> str:
+    """Generations, the runs that made them, and how many settings are others than before."""
+    rows = []
+    for one in told:
+        runs = ", ".join(f"{name_cell(run)} ({units})" for run, units in one["runs"]) or "-"
+        since = name_cell(one["since"][:16].replace("T", " ")) or "-"
+        changed = "?" if one["changed"] is None else ", ".join(name_cell(name) for name, _, _ in one["changed"]) or "nothing"
+        rows.append([name_cell(one["folder"]), since, runs, len(one["older"]), changed if one["before"] else "-"])
+    return _table(["generation", "since (UTC)", "made by run (units)", "older ones kept", "other than before"], rows)
 
 
 def _reasons(samples: Samples) -> str:
@@ -113,7 +119,7 @@ def _scores(samples: Samples) -> str:
         figures = [f"{value:.4g}" for value in np.quantile(values, (0.05, 0.5, 0.95))]
         worst = ", ".join(code_cell(samples.key(number)) for number in worst_first(score)[:_WORST])
         rows.append([name_cell(score.name), name_cell(score.higher or "-"), len(values), *figures, worst])
-    head = ["score", "higher is", "samples", "5 %", "median", "95 %", "worst" if rows else ""]
+    head = ["score", "higher is", "samples", "5 %", "median", "95 %", "worst, or highest"]
     return _table(head, rows) if rows else "No stage wrote a score."
 
 

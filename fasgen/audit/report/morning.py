@@ -9,17 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fasgen.audit.readings import Reading, readings
+from fasgen.audit.readings import Reading
 from fasgen.audit.report.bundle import Bundle
-from fasgen.audit.report.flow import flow
+from fasgen.audit.report.facts import Facts, gather
 from fasgen.audit.report.illustrate import ACROSS, CELL, Originals, Pictures, illustrate
 from fasgen.audit.report.markdown import markdown
-from fasgen.audit.report.night import runs
 from fasgen.audit.report.pages import assemble
-from fasgen.audit.report.samples import FACETS, STATUSES, Samples, collect
+from fasgen.audit.report.samples import FACETS, KINDS, STATUSES, Samples, collect
 from fasgen.audit.stage_rows import StageRows
 from fasgen.manifests.atomic import write_atomic
-from fasgen.manifests.yields import read_yields, warnings
+from fasgen.manifests.products import products
 
 FORMAT = "fasgen-report/1"
 PAGE, SHORT = "report.html", "REPORT.md"
@@ -66,14 +65,13 @@ def write_report(store: Path, out: Path, *, budget: int = BUDGET, originals: Ori
         StoreError: nothing is committed, or a manifest is damaged.
     """
     samples = collect(store)
-    stages, history, sources = flow(store, samples.stages), runs(store), readings(store)
-    told = warnings(read_yields([stage.folder for stage in samples.stages]))
+    facts = gather(store, samples)
     # Columns and text take about as much without pictures as with them, so what is left can be known before.
-    bare = len(_encoded(store, samples, stages, history, told, sources, Pictures(1, *_nothing(samples))))
+    bare = len(_encoded(facts, samples, Pictures(1, *_nothing(samples))))
     pictures = illustrate(samples, budget - bare - 4 * len(samples) - _PAGE, originals)
-    page = assemble(_encoded(store, samples, stages, history, told, sources, pictures), pictures)
+    page = assemble(_encoded(facts, samples, pictures), pictures)
     write_atomic(out / PAGE, page)
-    short = markdown(store.name, samples, stages, history, told, sources)
+    short = markdown(facts, samples)
     write_atomic(out / SHORT, short.encode("utf-8", "backslashreplace"))
     thumbnails, strips = int((pictures.thumb >= 0).sum()), int((pictures.strip >= 0).sum())
     return Written(out / PAGE, out / SHORT, len(page), len(samples), thumbnails, strips, pictures.unreadable)
@@ -87,27 +85,25 @@ def _nothing(samples: Samples) -> tuple[Any, Any]:
     return np.full(len(samples), -1, np.int32), np.full(len(samples), -1, np.int32)
 
 
-def _encoded(
-    store: Path,
-    samples: Samples,
-    stages: list[dict[str, Any]],
-    history: list[dict[str, Any]],
-    told: list[str],
-    sources: list[Reading],
-    pictures: Pictures,
-) -> str:
+def _encoded(facts: Facts, samples: Samples, pictures: Pictures) -> str:
     bundle = Bundle()
     offsets = np.cumsum([0, *map(len, samples.parents)], dtype=np.int32)
     above = np.array([parent for parents in samples.parents for parent in parents], np.int32)
     frames = {str(number): frame for number, frame in enumerate(samples.frames) if frame is not None}
     document = {
         "format": FORMAT,
-        "store": store.name,
+        "store": facts.name,
+        "verdict": facts.verdict,
+        "well": facts.well,
         "statuses": list(STATUSES),
-        "stages": stages,
-        "warnings": told,
-        "runs": history,
-        "sources": [_source(one) for one in sources],
+        "kinds": list(KINDS),
+        "warnings": facts.warnings,
+        "totals": facts.totals,
+        "stages": facts.stages,
+        "waiting": facts.waiting,
+        "drawn": facts.drawn,
+        "runs": facts.runs,
+        "sources": [_source(one) for one in facts.sources],
         "samples": {
             "count": len(samples),
             "ids": samples.ids,
@@ -115,9 +111,11 @@ def _encoded(
             "paths": [path or "" for path in samples.paths],
             "frames": frames,
             "facets": {name: bundle.words(samples.facets[name]) for name in FACETS},
+            "kinds": bundle.column(samples.kinds),
             "ended": bundle.column(samples.ended),
             "status": bundle.column(samples.status),
             "parents": {"offsets": bundle.column(offsets), "to": bundle.column(above)},
+            "absent": {str(number): names for number, names in samples.absent.items()},
             "thumb": bundle.column(pictures.thumb),
             "strip": bundle.column(pictures.strip),
         },
@@ -128,9 +126,17 @@ def _encoded(
             for one in samples.scores
         ],
         "provenance": [_provenance(bundle, samples, number, stage) for number, stage in enumerate(samples.stages)],
-        "pictures": {"side": pictures.side, "across": ACROSS, "cell": CELL, "strips": pictures.names},
+        "pictures": {
+            **{"side": pictures.side, "across": ACROSS, "cell": CELL, "strips": pictures.names},
+            **{"unreadable": pictures.unreadable, "cues": sorted(_cues(samples))},
+        },
     }
     return bundle.encode(document)
+
+
+def _cues(samples: Samples) -> set[str]:
+    """Names of pictures that are drawn cues and no faces."""
+    return {name for stage in samples.stages for name in products(stage.plan).cues}
 
 
 def _source(reading: Reading) -> dict[str, Any]:

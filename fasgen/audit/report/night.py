@@ -22,7 +22,8 @@ def runs(store: Path) -> list[dict[str, Any]]:
     first to its last event, ``predicted`` in seconds or None, ``basis`` of the prediction, ``units``, ``rows``, ``ok``,
     ``filtered``, ``failed``, ``deaths``, ``error``; ``first_unit`` in seconds and ``use``, by name, of the workers' time (None
     where the run did not say); ``events``: seconds after its beginning, stage and rows of each unit;
-    ``stages``: per stage units, rows, workers, seconds from its first unit's beginning to its last one's end.
+    ``plans``: plan hash by stage, as the run began; ``stages``: per stage units, rows, workers, seconds from its first unit's
+    beginning to its last one's end.
     """
     folder = store / "runs"
     found = []
@@ -62,8 +63,20 @@ def _run(place: Path, events: Sequence[Mapping[str, Any]]) -> dict[str, Any] | N
         "peak_driver": _int(summary.get("peak_driver")),
         "peak_worker": _int(summary.get("peak_worker")),
         "events": [[round(at, 3), str(event.get("stage", "?")), _int(event.get("planned"))] for at, event in units],
+        "plans": _plans(timed),
         "stages": _stages(units),
     }
+
+
+def _plans(timed: Sequence[tuple[float, Mapping[str, Any]]]) -> dict[str, str]:
+    """Later events of the kind win: a run that grows says it again."""
+    found: dict[str, str] = {}
+    for _, event in timed:
+        stages = event.get("stages") if event.get("event") == "begin" else None
+        for name, told in stages.items() if isinstance(stages, dict) else ():
+            if isinstance(told, dict):
+                found[str(name)] = str(told.get("plan_hash", ""))
+    return found
 
 
 _USE = ("wall", "start", "build", "compile", "compute", "wait", "utilisation")

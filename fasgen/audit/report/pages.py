@@ -11,7 +11,7 @@ from fasgen.audit.report.illustrate import Pictures
 
 STYLES = ("page.css", "parts.css")
 SCRIPTS = (
-    *("data.js", "build.js", "pictures.js", "overview.js", "night.js", "filters.js"),
+    *("data.js", "build.js", "pictures.js", "totals.js", "overview.js", "drawn.js", "night.js", "export.js", "filters.js"),
     *("scores.js", "strips.js", "grid.js", "detail.js", "main.js"),
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +23,14 @@ if TYPE_CHECKING:
 
 STATUSES = tuple(status.value for status in Status)
 
+KINDS = ("photographed", "made", "not made")
+"""What a sample is: a photograph, a picture that was made of one, or one that was to be made and came to nothing."""
+
 FACETS = ("label", "dataset", "attack_type", "domain", "subject", "style_subject", "split", "licence", "device")
 """Columns of provenance that a reader filters and groups by."""
 
-_READ = ("sample_id", "variant", "parent_ids", "row", "status", "reason", "detail", "seed", "member", "payload_digest")
+_PSEUDO = "subject_is_pseudo"
+_READ = (_PSEUDO, "sample_id", "variant", "parent_ids", "row", "status", "reason", "detail", "seed", "member", "payload_digest")
 _NONE = -1
 
 
@@ -67,7 +71,10 @@ class Samples:
         facets: by column of provenance, one text or None a sample.
         paths: path inside the source, by sample.
         frames: frame of a video, or None.
-        parents: samples that each one was made from, as far as they are in the store; the face's own first.
+        parents: samples that each one was made from, as far as they are in the store; the face's own first, then its guides.
+        absent: by sample, the names of those that are not.
+        pseudo: whether the subject stands for a clip or picture and is no person, by sample.
+        kinds: index into ``KINDS`` (uint8).
         scores: all scores.
         ended: index of the stage after which nothing came (int32).
         status: what became of the sample there, an index into ``STATUSES`` (uint8).
@@ -84,6 +91,9 @@ class Samples:
     paths: list[str | None] = field(default_factory=list)
     frames: list[int | None] = field(default_factory=list)
     parents: list[list[int]] = field(default_factory=list)
+    absent: dict[int, list[str]] = field(default_factory=dict)
+    pseudo: list[bool] = field(default_factory=list)
+    kinds: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
     scores: list[Score] = field(default_factory=list)
     ended: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     status: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
@@ -169,7 +179,7 @@ def _identify(samples: Samples) -> None:
 
 def _provenance(samples: Samples) -> None:
     """Each sample's provenance, from the first stage that has a row of it."""
-    columns: dict[str, list[Any]] = {name: [None] * len(samples) for name in (*FACETS, "path", "frame")}
+    columns: dict[str, list[Any]] = {name: [None] * len(samples) for name in (*FACETS, _PSEUDO, "path", "frame")}
     seen = np.zeros(len(samples), bool)
     for stage, numbers in zip(samples.stages, samples.numbers, strict=True):
         new = np.nonzero(~seen[numbers])[0]
@@ -179,16 +189,25 @@ def _provenance(samples: Samples) -> None:
         taken = stage.table.take(new)
         places = numbers[new].tolist()
         for name, column in columns.items():
+            # Stores from before a column was there lack it.
+            if name not in taken.column_names:
+                continue
             for place, value in zip(places, taken[name].to_pylist(), strict=True):
                 column[place] = value
     samples.paths, samples.frames = columns.pop("path"), columns.pop("frame")
+    samples.pseudo = list(map(bool, columns.pop(_PSEUDO)))
     samples.facets = columns
 
 
 def _fates(samples: Samples) -> None:
-    """Where each sample ended: at the first stage that turned it away, else at the last that has it."""
+    """Where each sample ended: at the first stage that turned it away, else at the last that has it; and what it is.
+
+    One that is to be made begins with the stage that makes it: turned away there, it was never made.
+    """
     samples.ended = np.full(len(samples), _NONE, np.int32)
     samples.status = np.zeros(len(samples), np.uint8)
+    samples.kinds = np.where(samples.variants > 0, 1, 0).astype(np.uint8)
+    met = np.zeros(len(samples), bool)
     code = {name: number for number, name in enumerate(STATUSES)}
     for number, (stage, mine) in enumerate(zip(samples.stages, samples.numbers, strict=True)):
         # A status that is none of the three can only be written by another hand; verify names it, and here it failed.
@@ -196,6 +215,9 @@ def _fates(samples: Samples) -> None:
         going = samples.status[mine] == 0
         samples.ended[mine[going]] = number
         samples.status[mine[going]] = status[going]
+        unmade = ~met[mine] & (samples.kinds[mine] == 1) & (status != 0)
+        samples.kinds[mine[unmade]] = 2
+        met[mine] = True
 
 
 def _parents(samples: Samples) -> None:
@@ -206,40 +228,53 @@ def _parents(samples: Samples) -> None:
         for number, above in zip(numbers.tolist(), stage.table["parent_ids"].to_pylist(), strict=True):
             for parent in above or ():
                 found = keys.get(parent)
-                if found is not None and found != number and found not in samples.parents[number]:
+                if found is None:
+                    absent = samples.absent.setdefault(number, [])
+                    if parent not in absent:
+                        absent.append(parent)
+                elif found != number and found not in samples.parents[number]:
                     samples.parents[number].append(found)
     subject = samples.facets["subject"]
     for number in np.nonzero(samples.variants)[0].tolist():
         own = plain.get(samples.ids[number])
         above = samples.parents[number]
-        if own is not None and own not in above:
-            above.insert(0, own)
-        elif own is None:
+        if own is not None:
+            above[:] = [own, *(one for one in above if one != own)]
+        else:
             above.sort(key=lambda one: (samples.facets["label"][one] != "live", subject[one] != subject[number]))
 
 
 def _scores(samples: Samples) -> None:
     found: dict[str, Score] = {}
+    docs: dict[str, dict[str, list[str]]] = {}
     for stage, numbers in zip(samples.stages, samples.numbers, strict=True):
         schema = schema_of(stage.folder)
         if schema is None:
             continue
-        told = products(stage.plan).scores
+        tells = products(stage.plan).scores
         for name in _score_names(schema):
             values = np.full(len(samples), np.nan, np.float32)
             values[numbers] = stage.table[name].to_numpy(zero_copy_only=False)
             there = ~np.isnan(values)
+            metadata = {key.decode(): value.decode() for key, value in (schema.field(name).metadata or {}).items()}
+            doc = metadata.get("doc", "")
             old = found.get(name)
             if old is not None:
                 both = there & ~np.isnan(old.values)
                 if np.array_equal(old.values[both], values[both]):
                     old.values[there] = values[there]
                     old.stages.append(stage.stage)
+                    docs[name].setdefault(doc, []).append(stage.stage)
                     continue
             label = f"{stage.stage}.{name}" if old is not None else name
-            metadata = {key.decode(): value.decode() for key, value in (schema.field(name).metadata or {}).items()}
-            doc, unit = metadata.get("doc", ""), metadata.get("unit", "")
-            found[label] = Score(label, [stage.stage], doc, unit, told.get(name, ""), values)
+            unit = metadata.get("unit", "")
+            docs[label] = {doc: [stage.stage]}
+            found[label] = Score(label, [stage.stage], doc, unit, tells.get(name, ""), values)
+    for label, told in docs.items():
+        # One name may stand for two things: of a face and its reconstruction here, of a spoof and its face there.
+        if len(told) > 1:
+            doc = "; ".join(f"{', '.join(stages)}: {doc}" for doc, stages in told.items())
+            found[label] = replace(found[label], doc=doc)
     samples.scores = [score for score in found.values() if np.isfinite(score.values).any()]
 
 

@@ -76,7 +76,7 @@ def test_the_page(store: Path, tmp_path: Path) -> None:
         for width in (1400, 800):
             browser.resize(width, 900)
             browser.open(page)
-            (row,) = browser.texts("main section:nth-child(2) tbody tr")
+            (row,) = browser.texts("main section:nth-child(4) tbody tr")
             assert row.startswith("toy3020127") and HOSTILE in row
             odd = browser.texts(".odd li")
             assert len(odd) == 2 and odd[0].startswith("toy 4 files that no pattern matches") and HOSTILE in odd[0]

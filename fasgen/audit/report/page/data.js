@@ -39,15 +39,21 @@ const clock = (seconds) => {
   const hours = Math.floor(whole / 3600), minutes = Math.floor(whole / 60) % 60;
   return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 };
-const plural = (value, word) => `${count(value)} ${word}${value === 1 ? "" : "s"}`;
+const plural = (value, word, many = `${word}s`) => `${count(value)} ${value === 1 ? word : many}`;
 
 const keyOf = (sample) => D.samples.ids[sample] + (D.samples.variants[sample] ? `-${D.samples.variants[sample]}` : "");
 const facet = (name, sample) => D.samples.facets[name].words[D.samples.facets[name].codes[sample]];
 const statusOf = (sample) => D.statuses[D.samples.status[sample]];
+const kindOf = (sample) => D.kinds[D.samples.kinds[sample]];
 const parentsOf = (sample) => {
   const { offsets, to } = D.samples.parents;
   return Array.from(to.subarray(offsets[sample], offsets[sample + 1]));
 };
+
+// The face that a sample was made of, and the guides that lent it their style; the face comes first, where it is there.
+const absentOf = (sample) => D.samples.absent[sample] || [];
+const faceOf = (sample) => { const above = parentsOf(sample); return absentOf(sample).includes(D.samples.ids[sample]) || !above.length ? null : above[0]; };
+const guidesOf = (sample) => { const face = faceOf(sample); return parentsOf(sample).filter((one) => one !== face); };
 
 // What follows from the document and is asked for often.
 const derive = () => {

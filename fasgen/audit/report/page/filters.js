@@ -14,7 +14,7 @@ const refresh = () => {
   if (filter.status) { const code = D.statuses.indexOf(filter.status); tests.push((i) => samples.status[i] === code); }
   if (filter.stage) tests.push((i) => samples.ended[i] === Number(filter.stage));
   if (filter.reason) tests.push((i) => D.why.has(i) && D.why.get(i).reason === filter.reason);
-  if (filter.kind) tests.push((i) => samples.variants[i] > 0 === (filter.kind === "made"));
+  if (filter.kind) { const code = D.kinds.indexOf(filter.kind); tests.push((i) => samples.kinds[i] === code); }
   for (const [name, { words, codes }] of Object.entries(samples.facets)) {
     if (!filter[name]) continue;
     const code = filter[name] === "\u0000" ? 0 : words.indexOf(filter[name]);
@@ -58,7 +58,7 @@ const drawFilters = () => {
   parts.push(pick("stage", D.stages.map((stage, i) => [String(i), stage.stage])));
   const reasons = [...new Set(D.rejects.map((reject) => reject[2]))].sort();
   if (reasons.length) parts.push(pick("reason", reasons.map((name) => [name, name.replaceAll("_", " ")])));
-  if (D.samples.variants.some((variant) => variant > 0)) parts.push(pick("kind", [["photographed", "photographed"], ["made", "made"]]));
+  if (D.samples.variants.some((variant) => variant > 0)) parts.push(pick("kind", D.kinds.filter((kind, code) => D.samples.kinds.includes(code)).map((kind) => [kind, kind])));
   for (const name of Object.keys(D.samples.facets)) {
     const { words } = D.samples.facets[name];
     if (name === "subject" || words.length < (name === "label" ? 2 : 3) || words.length > 400) continue;
@@ -70,9 +70,10 @@ const drawFilters = () => {
     if (filter.score) parts.push(bound("low", "from"), bound("high", "to"));
   }
   parts.push(h("span", { class: "count", id: "count", "aria-live": "polite" }));
+  parts.push(h("button", { type: "button", id: "f-export", title: "Names, a table or a filter of what is shown or picked (e)", click: openExport }, "Export…"));
   parts.push(h("button", { type: "button", id: "f-clear", click: () => setFilter({}) }, "Clear"));
   bar.replaceChildren(...parts);
   tally();
   if (focus && focus.startsWith("f-") && at(focus)) at(focus).focus();
 };
-const tally = () => { at("count").textContent = `${count(shown.length)} of ${count(D.samples.count)}`; };
+const tally = () => { at("count").textContent = `${count(shown.length)} of ${count(D.samples.count)}${picked.size ? `, ${count(picked.size)} picked` : ""}`; };

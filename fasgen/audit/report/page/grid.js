@@ -9,11 +9,11 @@ const samplesView = (view) => {
   place.append(space);
   const sorts = [["", "order of the listing"], ...D.scores.flatMap((score) => [[`${score.name} down`, `${score.name}, highest first`], [`${score.name} up`, `${score.name}, lowest first`]])];
   const value = order.by ? `${order.by} ${order.down ? "down" : "up"}` : "";
-  const legend = h("span", { class: "scale" });
+  const scale = h("span", { class: "scale" });
   view.append(h("div", { class: "bar" },
     choose("sorted by", sorts, value, (chosen) => { order = { by: chosen.replace(/ (down|up)$/, ""), down: chosen.endsWith(" down") }; sort(); grid.reset(); }, { id: "sort" }),
     choose("tiles", [["64", "small"], ["88", "medium"], ["112", "large"], ["144", "largest"]], String(tileSide), (chosen) => { tileSide = Number(chosen); grid.reset(); }, { id: "tiles" }),
-    legend, keyLine()), place);
+    scale, legend(), h("p", { class: "soft" }, "Ctrl-click or x picks a sample for export.")), place);
   const pool = new Map();
   let across = 1;
   const draw = () => {
@@ -36,7 +36,7 @@ const samplesView = (view) => {
     for (const tile of pool.values()) tile.remove();
     pool.clear();
     const score = D.scores.find((each) => each.name === order.by);
-    refill(legend, score && [h("span", null, `${score.name} ${figure(score.low)}`), h("i", { class: "value" }), h("span", null, figure(score.high))]);
+    refill(scale, score && [h("span", null, `${score.name} ${figure(score.low)}`), h("i", { class: "value" }), h("span", null, figure(score.high))]);
     draw();
   };
   grid = {
@@ -50,6 +50,7 @@ const samplesView = (view) => {
       if (top + tileSide + GAP > place.scrollTop + place.clientHeight) place.scrollTop = top + tileSide + 2 * GAP - place.clientHeight;
       draw();
     },
+    mark: () => { for (const [index, tile] of pool) tile.classList.toggle("picked", picked.has(shown[index])); },
     page: () => Math.max(1, Math.floor(place.clientHeight / (tileSide + GAP)) - 1),
   };
   place.addEventListener("scroll", draw, { passive: true });
@@ -61,7 +62,10 @@ const samplesView = (view) => {
 
 const newTile = (space) => {
   const tile = h("a", { class: "tile", role: "option", tabindex: "-1" });
-  tile.addEventListener("click", () => { cursor = Number(tile.dataset.index); });
+  tile.addEventListener("click", (event) => {
+    cursor = Number(tile.dataset.index);
+    if (event.ctrlKey || event.metaKey || event.shiftKey) { event.preventDefault(); pick(shown[cursor]); grid.move(0, 0); }
+  });
   space.append(tile);
   return tile;
 };
@@ -71,8 +75,8 @@ const fill = (tile, index, across) => {
   Object.assign(tile.style, { left: `${4 + (index % across) * step}px`, top: `${4 + Math.floor(index / across) * step}px`, width: `${tileSide}px`, height: `${tileSide}px` });
   tile.dataset.index = String(index);
   tile.href = linkTo(sample);
-  tile.className = D.samples.variants[sample] ? "tile made" : "tile";
-  const thumb = h("span", { class: "pic" });
+  tile.className = picked.has(sample) ? "tile picked" : "tile";
+  const thumb = mark(h("span", { class: "pic" }), sample);
   const parts = [paintThumb(thumb, sample, tileSide) ? thumb : picture(sample, tileSide)];
   if (D.samples.status[sample]) parts.push(h("span", { class: `state s-${statusOf(sample)}` }));
   if (score && Number.isFinite(score.values[sample])) {
@@ -82,7 +86,7 @@ const fill = (tile, index, across) => {
     parts.push(h("span", { class: "value" }, fillBar));
   }
   const value = score && Number.isFinite(score.values[sample]) ? `, ${score.name} ${figure(score.values[sample])}` : "";
-  tile.title = `${keyOf(sample)}: ${caption(sample)}${value}`;
+  tile.title = `${keyOf(sample)}: ${kindOf(sample)}, ${caption(sample)}${value}`;
   tile.setAttribute("aria-label", tile.title);
   tile.replaceChildren(...parts);
 };

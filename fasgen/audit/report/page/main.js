@@ -33,14 +33,14 @@ const route = () => {
   if (name !== current) go(name);
 };
 
-const KEYS = [["1 – 5", "views"], ["/", "search"], ["← → ↑ ↓, Page, Home, End", "move in the grid"], ["Enter", "open the sample"], ["j, k", "next, previous sample"], ["[ , ]", "sort by the previous, next score"], ["Esc", "close; clear the filter"], ["?", "this list"]];
+const KEYS = [["1 – 5", "views"], ["/", "search"], ["← → ↑ ↓, Page, Home, End", "move in the grid"], ["Enter", "open the sample"], ["j, k", "next, previous sample"], ["x", "pick the sample for export"], ["e", "export names, a table or a filter"], ["[ , ]", "sort by the previous, next score"], ["Esc", "close; clear the filter"], ["?", "this list"]];
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 const press = (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName);
   if (event.key === "Escape") {
-    if (at("keys").open) return;
+    if (at("keys").open || at("export").open) return;
     if (!at("detail").hidden) closeDetail();
     else if (typing) document.activeElement.blur();
     else if (FILTERED.includes(current)) setFilter({});
@@ -52,6 +52,9 @@ const press = (event) => {
   else if (key === "?") at("keys").showModal();
   else if (key === "/") { if (!FILTERED.includes(current)) location.hash = "#samples"; setTimeout(() => at("f-text").focus()); }
   else if ((key === "j" || key === "k") && opened !== null) stepBy(key === "j" ? 1 : -1);
+  else if (key === "x" && opened !== null) { pick(opened); openDetail(keyOf(opened)); }
+  else if (key === "x" && grid && shown.length) pick(shown[cursor]);
+  else if (key === "e" && FILTERED.includes(current)) openExport();
   else if ((key === "[" || key === "]") && grid) stepSort(key === "]" ? 1 : -1);
   else if (grid && at("detail").hidden && MOVES[key]) grid.move(...MOVES[key]);
   else if (grid && at("detail").hidden && (key === "PageDown" || key === "PageUp")) grid.move(0, grid.page() * (key === "PageUp" ? -1 : 1));
@@ -79,10 +82,9 @@ const start = async () => {
   derive();
   document.title = `${D.store}: fasgen report`;
   at("store").textContent = D.store;
-  const lost = D.stages.filter((stage) => !conserved(stage)), last = D.runs[D.runs.length - 1];
-  at("verdict").textContent = lost.length ? `Rows are missing or miscounted at ${lost.map((stage) => stage.stage).join(", ")}: run fasgen verify.`
-    : `${last ? `Last run ${last.outcome}${last.error ? ` (${last.error})` : ""}. ` : ""}Every row is accounted for at every stage.`;
-  at("verdict").className = lost.length ? "bad" : "";
+  const last = D.runs[D.runs.length - 1];
+  at("verdict").textContent = `${last ? `Last run ${last.outcome}${last.error ? ` (${last.error})` : ""}. ` : ""}${D.verdict}`;
+  at("verdict").className = D.well ? "" : "bad";
   refresh();
   drawFilters();
   addEventListener("hashchange", route);

@@ -5,10 +5,10 @@ const night = (view) => {
   if (!D.runs.length) return;
   const box = h("section", { class: "card" });
   const draw = () => {
-    const run = D.runs.find((each) => each.id === shownRun) || [...D.runs].sort((a, b) => b.planned - a.planned || (a.id < b.id ? 1 : -1))[0];
-    refill(box, h("h2", null, "Along the night"),
+    const run = D.runs.find((each) => each.id === shownRun) || [...D.runs].reverse().find((each) => each.planned) || D.runs[D.runs.length - 1];
+    refill(box, h("h2", null, "Along the night"), h("p", { class: "soft" }, `Below the table: run ${run.id}. A click on another shows that one.`),
       table(["run (UTC)", "ended", "units#", "rows#", "failed#", "predicted#", "taken#", "rows/s#", "workers lost#"], D.runs.slice(-12).map((each) => [
-        h("a", { href: "#overview", click: (event) => { event.preventDefault(); shownRun = each.id; draw(); } }, each.began.slice(0, 16).replace("T", " ") || each.id),
+        h("a", { href: "#overview", "aria-current": each === run ? "true" : null, click: (event) => { event.preventDefault(); shownRun = each.id; draw(); } }, each.began.slice(0, 16).replace("T", " ") || each.id),
         h("span", { class: each.outcome === "finished" ? "good" : "bad", title: each.error }, each.outcome),
         count(each.units), count(each.planned), count(each.failed),
         h("span", { title: each.basis }, clock(each.predicted)), clock(each.seconds),

@@ -1,4 +1,10 @@
 const conserved = (stage) => stage.sound && !stage.missing;
+// What the marks on pictures and the colours of bars mean.
+const KIND_WORDS = { photographed: "a photograph", made: "made: generated of a photograph", "not made": "not made: pale, the face that it would have been made of" };
+const STATUS_WORDS = { ok: "ok: kept", filtered: "filtered: a setting turned it away", failed: "failed: something broke" };
+const legend = () => h("p", { class: "legend" },
+  D.kinds.filter((kind, code) => D.samples.kinds.includes(code)).map((kind) => h("span", { class: "key" }, h("i", { class: `k-${kind.replace(" ", "-")}` }), KIND_WORDS[kind])),
+  D.statuses.map((name) => h("span", { class: "key" }, h("i", { class: `s-${name}` }), STATUS_WORDS[name] || name)));
 const keyLine = () => h("p", null, D.statuses.map((name) => h("span", { class: "key" }, h("i", { class: `s-${name}` }), name)));
 
 const stacked = (counts, whole) => {
@@ -31,13 +37,22 @@ const read = (view) => {
     odd.length > 0 && h("ul", { class: "odd" }, odd)));
 };
 
+const accounted = (stage) => {
+  if (!conserved(stage)) return h("span", { class: "bad" }, stage.missing ? `${count(stage.missing)} missing` : "counts contradict each other");
+  if (stage.behind.length) return h("span", { class: "bad" }, `made of ${stage.behind.join(", ")}`);
+  if (stage.given === null) return h("span", { class: "soft" }, "not known");
+  if (!stage.ok) return h("span", { class: "bad" }, stage.rows ? "kept nothing" : "nothing came");
+  return h("span", { class: "good" }, stage.makes ? `drawn from ${count(stage.given)}` : "all");
+};
+
 const overview = (view) => {
   const status = [0, 0, 0];
   for (const code of D.samples.status) status[code]++;
   const last = D.runs[D.runs.length - 1];
   const seconds = D.runs.reduce((sum, run) => sum + run.seconds, 0);
-  const people = new Set(D.samples.facets.subject.codes); people.delete(0);
-  const made = D.samples.variants.reduce((sum, variant) => sum + (variant > 0), 0);
+  const { groups } = D.totals, { people } = groups[groups.length - 1];
+  const kinds = D.kinds.map((kind) => groups[groups.length - 1][kind].reduce((sum, value) => sum + value, 0));
+  const labelled = (label) => { const found = groups.filter((group) => group.label === label && group.attack !== null); return found.reduce((sum, group) => sum + kept(group), 0); };
   const size = D.stages.reduce((sum, stage) => sum + stage.bytes, 0);
   const end = D.stages.length - 1;
   let arrived = 0;
@@ -46,26 +61,31 @@ const overview = (view) => {
   const one = (value, ...text) => h("div", null, h("b", null, value), h("span", null, ...text));
   if (D.warnings.length) view.append(card("Read this first", null, ...D.warnings.map((one) => h("p", { class: "bad" }, one))));
   view.append(h("section", { class: "card figures" },
-    one(count(D.samples.count), "samples", made ? `, ${count(made)} of them made` : ""),
-    one(count(status[0]), `ok, ${count(arrived)} of them at the end of ${D.stages[end].stage}`),
-    one(count(status[1]), "filtered by a setting, ", share(status[1])),
-    one(count(status[2]), "failed, ", share(status[2])),
-    one(people.size ? count(people.size) : "–", people.size ? "known subjects" : "no subject is known"),
+    one(count(D.samples.count), "samples: ", D.kinds.map((kind, i) => kinds[i] && `${count(kinds[i])} ${kind}`).filter(Boolean).join(", ")),
+    one(count(status[0]), `kept; ${count(arrived)} of them at the end of ${D.stages[end].stage}`),
+    one(count(status[1] + status[2]), `not kept (${share(status[1] + status[2])}): ${count(status[1])} filtered, ${count(status[2])} failed`),
+    one(["live", "spoof", "unknown"].map((label) => count(labelled(label))).join(" · "), "live · spoof · unknown, of those kept"),
+    one(people ? count(people) : "–", people ? "people known" : "no person is known"),
     one(bytes(size), "of images and arrays"),
-    last && one(clock(seconds), D.runs.length > 1 ? `in ${D.runs.length} runs` : `taken; ${clock(last.predicted)} predicted`)));
-  read(view);
+    last && one(clock(last.seconds), `${D.runs.length > 1 ? `the last of ${D.runs.length} runs (${clock(seconds)} in all)` : "the run"}${last.predicted === null ? "" : `; ${clock(last.predicted)} predicted`}`),
+    last && last.use && one(`${Math.round(100 * last.use.utilisation)} %`, `of the time of ${plural(last.use.workers, `${last.use.device} worker`)} was computing`),
+    h("p", { class: "soft" }, drawnLine())));
+  composition(view);
   const most = Math.max(1, ...D.stages.map((stage) => stage.rows));
   view.append(card("Where the rows went",
-    "Each stage takes what the one it reads passed on: as many rows, each ok, filtered or failed. A stage that makes samples has its own number.",
+    "Each stage takes what the one it reads passed on: as many rows, each ok, filtered or failed. A stage that draws samples has its own number.",
     keyLine(),
-    table(["stage", "from", "passed on#", "rows#", "", "ok#", "filtered#", "failed#", "accounted for"], D.stages.map((stage) => [
+    table(["stage", "from", "passed on#", "rows#", "", "ok#", "filtered#", "failed#", "kept#", "most often", "accounted for"], D.stages.map((stage) => [
       h("span", { title: stage.summary }, stage.stage, stage.of !== null && stage.units !== stage.of ? h("span", { class: "soft" }, ` ${stage.units} of ${stage.of} units`) : null),
       stage.source, stage.given === null ? "?" : count(stage.given), count(stage.rows),
       stacked([stage.ok, stage.filtered, stage.failed], most),
       count(stage.ok), count(stage.filtered), count(stage.failed),
-      conserved(stage) ? h("span", { class: "good" }, stage.makes ? `made of ${count(stage.given)}` : "all")
-        : h("span", { class: "bad" }, stage.missing ? `${count(stage.missing)} missing` : "counts contradict each other"),
+      stage.rows ? `${((100 * stage.ok) / stage.rows).toFixed(stage.ok % stage.rows ? 1 : 0)} %` : "–",
+      Object.entries(stage.reasons).slice(0, 2).map(([reason, value]) => h("div", { class: "soft" }, `${count(value)} ${reason.replaceAll("_", " ")}`)),
+      accounted(stage),
     ]))));
+  read(view);
+  drawn(view);
   night(view);
   view.append(card("What made them", "The plan hash covers the stage's version, its settings, its weights' digests and what it read.",
     table(["stage", "version#", "plan", "weights"], D.stages.map((stage) => [
@@ -84,6 +104,7 @@ const rejects = (view) => {
     groups.get(name).details.push(detail);
   }
   const sorted = [...groups.values()].sort((a, b) => b.samples.length - a.samples.length);
+  if (sorted.length) view.append(legend());
   if (!sorted.length) view.append(card("Rejects", "Nothing was rejected."));
   for (const group of sorted) {
     const status = statusOf(group.samples[0]);

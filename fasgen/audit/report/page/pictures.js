@@ -39,14 +39,18 @@ const paintCell = (element, sample, cell, side) => {
   background(element, `strip-${D.samples.strip[sample]}`, stripNames(sample).length, cell, 0, side);
 };
 
+// Whatever was not photographed says so on the picture itself.
+const MARKS = { made: "made", "not made": "unmade" };
+const mark = (element, sample) => { if (MARKS[kindOf(sample)]) element.classList.add(MARKS[kindOf(sample)]); return element; };
+
 const blank = (sample, side) => {
   const why = D.why.get(sample);
-  return h("span", { class: "none", size: side }, why ? why.reason.replaceAll("_", " ") : "no picture");
+  return mark(h("span", { class: "none", size: side }), sample).appendChild(document.createTextNode(why ? why.reason.replaceAll("_", " ") : "no picture")).parentNode;
 };
 
 // The best picture of a sample there is, as an element; a pale one of what it should have been made from, if it came to nothing.
 const picture = (sample, side) => {
-  const element = h("span", { class: "pic", role: "img", "aria-label": keyOf(sample) });
+  const element = mark(h("span", { class: "pic", role: "img", "aria-label": `${keyOf(sample)}, ${kindOf(sample)}` }), sample);
   if (stripNames(sample).length) paintCell(element, sample, 0, side);
   else if (!paintThumb(element, sample, side)) {
     const parent = parentsOf(sample).find((one) => D.samples.thumb[one] >= 0);

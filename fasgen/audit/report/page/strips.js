@@ -16,7 +16,7 @@ const strips = (view) => {
         score && choose("sorted by", scoreOptions(), score.name, (value) => { stripScore = value; stripPages = 1; draw(); }, { id: "strip-score" }),
         score && choose("order", [["worst", first[0]], ["best", first[1]]], stripWorst ? "worst" : "best", (value) => { stripWorst = value === "worst"; stripPages = 1; draw(); }, { id: "strip-order" }),
         h("span", { class: "scale" }, "cues: −½", h("i", { class: "signed" }), "+½ of full scale, grey is 0"),
-        h("p", { class: "soft" }, `${plural(rows.length, "strip")} kept of ${plural(all, "sample")}: both ends of every score, what they were made from, rejects, and an even choice.`)),
+        h("p", { class: "soft" }, `${plural(rows.length, "strip")} kept of ${plural(all, "sample")}: both ends of every score, what they were made from, rejects, and an even choice.`)), legend(),
       ...rows.slice(0, PER_PAGE * stripPages).map((sample) => strip(sample, score)),
       rows.length > PER_PAGE * stripPages ? h("button", { type: "button", id: "more", click: () => { stripPages++; draw(); } }, "Show more") : "");
   };
@@ -26,19 +26,28 @@ const strips = (view) => {
 
 const cell = (sample, index, name, side = D.pictures.cell) => {
   const element = h("span", { class: "pic", role: "img", "aria-label": `${name} of ${keyOf(sample)}` });
+  if (index === 0) mark(element, sample);
+  // Any other picture of the sample that is neither its source nor a cue was generated as well.
+  else if (name !== "source" && !D.pictures.cues.includes(name)) element.classList.add("made");
   paintCell(element, sample, index, side);
   return element;
 };
 
 const strip = (sample, score) => {
-  const children = D.children.get(sample) || [], parents = parentsOf(sample);
-  const related = (one, text) => h("a", { class: "cell child", href: linkTo(one) }, picture(one, D.pictures.cell), text);
+  const children = madeOf(sample);
+  const names = stripNames(sample), face = faceOf(sample), guides = guidesOf(sample), side = 120;
+  const related = (one, text) => h("a", { class: "cell", href: linkTo(one) }, picture(one, side), text);
+  const own = (name, index) => h("a", { class: "cell", href: linkTo(sample) }, cell(sample, index, name, side), index === 0 ? facet("label", sample) || name : name);
   return h("article", { class: "strip" },
     h("div", null, score && h("b", null, figure(score.values[sample])), h("a", { class: "mono", href: linkTo(sample) }, keyOf(sample)),
-      h("p", null, caption(sample)), h("p", { class: "soft" }, D.samples.paths[sample])),
+      h("p", null, `${kindOf(sample)}: ${caption(sample)}`), h("p", { class: "soft" }, D.samples.paths[sample])),
     h("div", { class: "cells" },
-      stripNames(sample).map((name, index) => h("a", { class: "cell", href: linkTo(sample) }, cell(sample, index, name), index === 0 ? facet("label", sample) || name : name)),
-      parents.slice(0, 2).map((one) => related(one, `made from ${facet("label", one) || "it"}`)),
+      names.slice(0, 1).map((name) => own(name, 0)),
+      face !== null && related(face, `its face${facet("subject", face) ? `, ${facet("subject", face)}` : ""}`),
+      guides.slice(0, 2).map((one) => related(one, `its guide${facet("subject", one) ? `, ${facet("subject", one)}` : ""}`)),
+      (face !== null || guides.length > 0) && h("span", { class: "apart" }),
+      names.slice(1).map((name, index) => own(name, index + 1)),
+      children.length > 0 && h("span", { class: "break" }),
       children.slice(0, 6).map((one) => related(one, `${facet("attack_type", one) || facet("label", one) || "made of it"}${score && !Number.isNaN(score.values[one]) ? ` ${figure(score.values[one])}` : ""}`)),
       children.length > 6 && h("a", { class: "cell child", href: linkTo(sample) }, `${children.length - 6} more`)));
 };
