@@ -18,7 +18,7 @@ BENCH_PIP := $(BENCH_VENV)/bin/python -m pip install --disable-pip-version-check
 PEERS := $(BENCH_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test format lint types bounds bench soak fuzz cluster clean
+.PHONY: help run browser test format lint types bounds bench soak fuzz cluster clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,11 @@ $(READY): pyproject.toml constraints.txt tests/references.txt Makefile
 
 run: $(READY) ## run the whole pipeline on the example portraits
 	$(BIN)/fasgen run --config examples/fasgen.yaml
+
+# Where there is none to be had (no Debian, no network) the tests of pages are skipped, by name.
+browser: ## Debian's Chromium for the tests of pages, into .browser: without root
+	@command -v chromium > /dev/null || test -x .browser/chromium || timeout 180 tests/chromium.sh .browser \
+	  || echo "no Chromium could be had: the tests of pages are skipped"
 
 test: lint types ## ruff, mypy and the tests
 	$(BIN)/python -m pytest -n $(JOBS)

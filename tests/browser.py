@@ -21,12 +21,15 @@ FLAGS = [
 
 LIMIT = 60.0
 
+UNPACKED = Path(__file__).parents[1] / ".browser" / "chromium"
+"""Where `make browser` puts one."""
+
 
 def chromium() -> str:
     """The browser's path; the test is skipped, by name, where there is none."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    found = next(filter(None, map(shutil.which, (str(UNPACKED), "chromium", "chromium-browser", "google-chrome"))), None)
     if found is None:
-        pytest.skip("needs a browser: install Debian's package chromium")
+        pytest.skip("needs a browser: make browser, or install Debian's package chromium")
     return found
 
 

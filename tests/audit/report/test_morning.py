@@ -159,6 +159,7 @@ def test_damaged_pictures_are_counted_and_the_rest_is_shown(tmp_path: Path) -> N
     tar.write_bytes(b"x" * 4096)
     written = write_report(store, tmp_path / "out")
     assert written.unreadable > 0 and written.thumbnails == 27 - 5
+    assert document(written.page.read_text())["pictures"]["unreadable"] == written.unreadable
 
 
 def test_hostile_texts_never_stand_in_the_page(tmp_path: Path) -> None:

@@ -138,8 +138,10 @@ def test_histograms_and_drift_count_the_rows_with_a_value(tab: Browser, store: P
         assert int(number) == sum(counts) == len(want[label])
         # A bar is as high as its count says.
         assert [height / max(heights) for height in heights] == pytest.approx([one / max(counts) for one in counts])
+    whole = sum(map(len, want.values()))
+    assert f"{whole} of the 33 samples shown have a value" in tab.texts("main section .soft")[0]
     points = tab.run("[...document.querySelectorAll('main svg .mark title, main svg .flag title')].map((t) => t.textContent)")
-    assert sum(int(re.search(r"(\d+) samples", each)[1]) for each in points) == sum(map(len, want.values()))  # type: ignore[index]
+    assert sum(int(re.search(r"(\d+) samples", each)[1]) for each in points) == whole  # type: ignore[index]
 
 
 def test_what_was_made_is_marked_and_stands_beside_its_face_and_guide(tab: Browser, store: Path) -> None:

@@ -18,9 +18,9 @@ const drawn = (view) => {
     return [h("span", { class: "soft" }, `against ${one.before}:`), one.changed.map(([name, was, now]) => h("div", null, h("span", { class: "mono" }, name), ` ${was} → `, h("b", null, now)))];
   };
   const box = card("What is drawn here", "The generation of each stage that is current, and how its plan differs from the one that was current before; the settings themselves stand at the end of this page.",
-    table(["stage", "generation", "current since (UTC)", "made by run", "older ones kept#", "other than before"], D.drawn.map((one) => [
-      one.stage, h("span", { class: "mono date" }, one.folder), h("span", { class: "date" }, one.since ? when(one.since) : "–"),
-      one.runs.length ? one.runs.map(([id, units]) => h("div", { class: "date" }, id, h("span", { class: "soft" }, ` ${plural(units, "unit")}`))) : h("span", { class: "soft" }, "no run of the history"),
+    table(["stage", "generation, current since (UTC)", "made by run", "older#", "other than before"], D.drawn.map((one) => [
+      one.stage, [h("span", { class: "mono whole" }, one.folder), h("div", { class: "soft whole" }, one.since ? when(one.since) : "–")],
+      one.runs.length ? one.runs.map(([id, units]) => h("div", { class: "whole" }, id, h("span", { class: "soft" }, ` ${plural(units, "unit")}`))) : h("span", { class: "soft" }, "no run of the history"),
       h("span", { title: one.older.join(", ") }, count(one.older.length)), changes(one)])),
     D.waiting.length > 0 && h("p", { class: "bad" }, `Planned, with nothing made yet: ${D.waiting.join(", ")}.`));
   box.id = "drawn";

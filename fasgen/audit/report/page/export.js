@@ -50,7 +50,7 @@ const openExport = () => {
     offer("x-ids", "Names", "one a line: id, and the variant of what was made", "names.txt", "text/plain", asLines),
     offer("x-csv", "Table", "CSV: what is known of each, with its scores", "samples.csv", "text/csv", asTable),
     offer("x-filter", "Filter", `a condition for fasgen show and sheet; beyond ${count(MOST_IDS)} samples, one a line for each ${count(MOST_IDS)}`, "filter.txt", "text/plain", asFilters),
-    h("pre", { class: "mono" }, `fasgen show "$(head -n 1 ${fileOf("filter.txt")})"\nfasgen retract --file DATASET/PATH    # or --subject SUBJECT, as the table has them`),
+    h("pre", { class: "mono" }, `fasgen show "$(head -n 1 ${fileOf("filter.txt")})"\nfasgen retract --subject SUBJECT    # as the table has it; one person at a time`),
     picked.size > 0 && h("button", { type: "button", id: "x-none", click: () => { picked.clear(); tally(); if (grid) grid.mark(); box.close(); } }, "Pick none"), " ",
     h("button", { type: "button", click: () => box.close() }, "Close"));
   box.showModal();

@@ -59,7 +59,9 @@ const overview = (view) => {
   for (let i = 0; i < D.samples.count; i++) arrived += D.samples.status[i] === 0 && D.samples.ended[i] === end;
   const share = (value) => (D.samples.count ? `${((100 * value) / D.samples.count).toFixed(1)} %` : "");
   const one = (value, ...text) => h("div", null, h("b", null, value), h("span", null, ...text));
-  if (D.warnings.length) view.append(card("Read this first", null, ...D.warnings.map((one) => h("p", { class: "bad" }, one))));
+  const damaged = D.pictures.unreadable ? [`${plural(D.pictures.unreadable, "sample has a picture that is", "samples have pictures that are")} damaged and not shown: fasgen verify names them`] : [];
+  const first = [...D.warnings, ...damaged];
+  if (first.length) view.append(card("Read this first", null, ...first.map((one) => h("p", { class: "bad" }, one))));
   view.append(h("section", { class: "card figures" },
     one(count(D.samples.count), "samples: ", D.kinds.map((kind, i) => kinds[i] && `${count(kinds[i])} ${kind}`).filter(Boolean).join(", ")),
     one(count(status[0]), `kept; ${count(arrived)} of them at the end of ${D.stages[end].stage}`),
@@ -75,14 +77,13 @@ const overview = (view) => {
   view.append(card("Where the rows went",
     "Each stage takes what the one it reads passed on: as many rows, each ok, filtered or failed. A stage that draws samples has its own number.",
     keyLine(),
-    table(["stage", "from", "passed on#", "rows#", "", "ok#", "filtered#", "failed#", "kept#", "most often", "accounted for"], D.stages.map((stage) => [
+    table(["stage", "from", "passed on#", "rows#", "", "ok#", "filtered#", "failed#", "kept#", "accounted for"], D.stages.map((stage) => [
       h("span", { title: stage.summary }, stage.stage, stage.of !== null && stage.units !== stage.of ? h("span", { class: "soft" }, ` ${stage.units} of ${stage.of} units`) : null),
       stage.source, stage.given === null ? "?" : count(stage.given), count(stage.rows),
       stacked([stage.ok, stage.filtered, stage.failed], most),
       count(stage.ok), count(stage.filtered), count(stage.failed),
       stage.rows ? `${((100 * stage.ok) / stage.rows).toFixed(stage.ok % stage.rows ? 1 : 0)} %` : "–",
-      Object.entries(stage.reasons).slice(0, 2).map(([reason, value]) => h("div", { class: "soft" }, `${count(value)} ${reason.replaceAll("_", " ")}`)),
-      accounted(stage),
+      [accounted(stage), Object.entries(stage.reasons).slice(0, 2).map(([reason, value]) => h("div", { class: "soft why" }, `${count(value)} ${reason.replaceAll("_", " ")}`))],
     ]))));
   read(view);
   drawn(view);

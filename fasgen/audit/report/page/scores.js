@@ -55,8 +55,9 @@ const histograms = (score) => {
       bars(histogram(values, score), ghost, score, quantile(order, 0.5), i === sorted.length - 1),
       h("div", { class: "figure" }, `median ${figure(quantile(order, 0.5))}`, h("br"), `${figure(quantile(order, 0.05))} … ${figure(quantile(order, 0.95))}`));
   });
-  const note = sorted.length > 1 ? "Bars: the group. Outline: all that are shown, to the same height. Tick: median; at the right the middle 90 %. A click on a bar shows its samples."
-    : "Tick: median; at the right the middle 90 %. A click on a bar shows its samples.";
+  const have = `${count(whole.length)} of the ${plural(shown.length, "sample")} shown ${whole.length === 1 ? "has" : "have"} a value: a row that its stage turned away has none. `;
+  const note = have + (sorted.length > 1 ? "Bars: the group. Outline: all that are shown, to the same height. Tick: median; at the right the middle 90 %. A click on a bar shows its samples."
+    : "Tick: median; at the right the middle 90 %. A click on a bar shows its samples.");
   return card("Distribution", note, box);
 };
 

@@ -11,7 +11,7 @@ const composition = (view) => {
     legend(),
     table(["label: attack", "samples#", "", "photographed, kept#", "not kept#", "made, kept#", "not kept#", "not made#", "people#"], groups.map((group) => {
       const [photographs, made, unmade] = D.kinds.map((kind) => group[kind]);
-      return [group.attack === null || group.label === null ? h("b", null, nameOf(group)) : nameOf(group), count(group.samples),
+      return [h(group.attack === null || group.label === null ? "b" : "span", { class: "whole" }, nameOf(group)), count(group.samples),
         stacked(D.statuses.map((_, i) => D.kinds.reduce((sum, kind) => sum + group[kind][i], 0)), whole.samples),
         ...[photographs[0], away(photographs), made[0], away(made), away(unmade)].map((value) => (value ? count(value) : h("span", { class: "soft" }, "0"))),
         group.people ? count(group.people) : "–"];
