@@ -60,7 +60,7 @@ def without(reference: Path, stage: str, store: Path) -> None:
     shutil.copytree(reference, store)
     (folder,) = store.glob(f"{stage}-*")
     for path in folder.iterdir():
-        if path.name not in {"plan.json", "index.json", "README.md"}:
+        if path.name not in {"plan.json", "index.json", "README.md", "networks.json"}:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
