@@ -97,8 +97,9 @@ def rows(store: Path, stage: str) -> list[dict[str, Any]]:
 
 
 def digest_of(folder: Path) -> str:
-    """SHA-256 of the names and digests of a folder's files, in order of their names."""
-    files = sorted((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file())
+    """SHA-256 of the names and digests of a folder's files, in order of their names; what it has seen changes no number."""
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name != "seen.json")
+    files = sorted((path.relative_to(folder).as_posix(), path) for path in found)
     lines = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}\n" for name, path in files)
     return hashlib.sha256(lines.encode()).hexdigest()
 

@@ -27,11 +27,11 @@ class Duel:
         self.module: nn.Module = nn.ModuleDict({"maker": nn.Linear(1, 1), "judge": nn.Linear(1, 1)})
         self.turns = (Turn("maker", self.loss), Turn("judge", self.verdict, 0.5), Turn("maker", self.again))
         self.fail_at, self.bad = fail_at, bad
-        self.seen: list[tuple[str, dict[str, Tensor]]] = []
+        self.noted: list[tuple[str, dict[str, Tensor]]] = []
         self.made = torch.zeros(8, 1)
 
     def note(self, turn: str) -> None:
-        self.seen.append((turn, {name: p.detach().clone() for name, p in self.module.named_parameters()}))
+        self.noted.append((turn, {name: p.detach().clone() for name, p in self.module.named_parameters()}))
 
     def batches(self, start: int, rank: int, world: int) -> Iterator[Tensor]:
         step = start
@@ -75,9 +75,9 @@ def config(out: Path, **changes: object) -> LoopConfig:
 def test_each_turn_moves_its_own_part(tmp_path: Path) -> None:
     task = Duel()
     train(task, config(tmp_path, steps=2), CPU)
-    order = [turn for turn, _ in task.seen]
+    order = [turn for turn, _ in task.noted]
     assert order == ["maker", "judge", "again"] * 2
-    for (turn, before), (_, after) in zip(task.seen, task.seen[1:], strict=False):
+    for (turn, before), (_, after) in zip(task.noted, task.noted[1:], strict=False):
         part = "judge" if turn == "judge" else "maker"
         moved = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
         assert moved == {part}
@@ -87,7 +87,7 @@ def test_parts_have_their_own_rates(tmp_path: Path) -> None:
     """The first step of Adam is as long as its learning rate."""
     task = Duel()
     train(task, config(tmp_path, steps=1, clip=1e9), CPU)
-    start, judged, again = (state for _, state in task.seen)
+    start, judged, again = (state for _, state in task.noted)
     assert float((judged["maker.bias"] - start["maker.bias"]).abs()) == pytest.approx(0.05, rel=1e-3)
     assert float((again["judge.bias"] - judged["judge.bias"]).abs()) == pytest.approx(0.025, rel=1e-3)
 
