@@ -89,13 +89,9 @@ def place(
         frozen: sample ids of people who were taken out: they keep the digest that they had, so that the work that was done for
             the others is believed, whether the files are there or not.
     """
-    order = np.argsort(ids, kind="stable")
-    spot = np.searchsorted(ids, before.ids, sorter=order)
     found = np.full(len(before.ids), -1, np.int64)
-    inside = spot < len(ids)
-    candidates = order[spot[inside]]
-    same = ids[candidates] == before.ids[inside]
-    found[np.flatnonzero(inside)[same]] = candidates[same]
+    _, here, there = np.intersect1d(ids, before.ids, return_indices=True)
+    found[there] = here
     fresh = np.ones(len(ids), bool)
     fresh[found[found >= 0]] = False
     new = np.flatnonzero(fresh)
