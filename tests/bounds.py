@@ -157,13 +157,15 @@ class Leg:
 def main() -> int:
     """Try the legs that were asked for; 1 if one failed. One whose packages cannot be had is named and is no failure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bounds", nargs="*", choices=("lowest", "newest"), help="else both")
+    parser.add_argument("bounds", nargs="*", metavar="lowest|newest", help="else both")
     parser.add_argument("--python", action="append", type=Path, help="interpreter, any number; else all that are found")
     parser.add_argument("--artefact", choices=("wheel", "sdist"), default="wheel")
     parser.add_argument("--torch", help="version of torch in every leg")
     parser.add_argument("--torch-index", help="package index for torch alone")
     parser.add_argument("--tests", choices=TESTS, default="some")
     chosen = parser.parse_args()
+    if unknown := sorted({*chosen.bounds} - {"lowest", "newest"}):
+        parser.error(f"there is no leg {unknown[0]}: take lowest, newest or nothing for both")
     failed = 0
     with tempfile.TemporaryDirectory(prefix="fasgen-bounds-") as temporary:
         built = build(Path(temporary))
