@@ -19,7 +19,7 @@ FLAGS = [
     *("--disable-component-update", "--disable-sync", "--disable-extensions", "--hide-scrollbars", "--remote-debugging-pipe"),
 ]
 
-LIMIT = 60.0
+LIMIT = 180.0
 
 UNPACKED = Path(__file__).parents[1] / ".browser" / "chromium"
 """Where `make browser` puts one."""
@@ -128,7 +128,7 @@ class Browser:
             raise RuntimeError(f"{code}: {done['exceptionDetails']}")
         return done["result"].get("value")
 
-    def wait(self, code: str, limit: float = 30.0) -> None:
+    def wait(self, code: str, limit: float = LIMIT) -> None:
         """Wait until an expression is true."""
         deadline = time.monotonic() + limit
         while not self.run(code):
