@@ -81,7 +81,7 @@ def commit(root: str, store: str) -> dict[str, float]:
     config = load(None, [f"sources=[{source}]", f"store={store}"])
     made = build_plan(config, ["all"], config.store)
     templates = Path(store) / "templates"
-    write_units(templates, "5c" * 32, FILES * FRAMES, config.unit_rows)
+    write_units(templates, "5c" * 32, FILES * FRAMES, made.listing.unit_rows)
     units = {unit: manifest_path(templates, unit).read_bytes() for unit in made.listing.numbers}
     shutil.rmtree(templates)
     states: dict[str, str] = {}
