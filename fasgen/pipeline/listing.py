@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,7 @@ from fasgen.pipeline.placing import Digests, Growth, Placed, place
 from fasgen.records import Scalar
 from fasgen.sources.config import SourceConfig
 from fasgen.sources.paths import unescape
-from fasgen.sources.rows import LazyRows
+from fasgen.sources.rows import LazyRows, MadeRows
 from fasgen.sources.scan import Scan, SourceRow, scan
 
 _DIGEST = 16
@@ -173,7 +172,7 @@ class _Joined(LazyRows):
         return chain.from_iterable(self._scans)
 
 
-class _Placed(Sequence[SourceRow]):
+class _Placed(MadeRows):
     """Rows at their places; where there is no file any more, an empty one."""
 
     def __init__(self, joined: _Joined, placed: Placed, before: Places) -> None:
@@ -181,15 +180,6 @@ class _Placed(Sequence[SourceRow]):
 
     def __len__(self) -> int:
         return len(self._at)
-
-    @overload
-    def __getitem__(self, index: int) -> SourceRow: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[SourceRow, ...]: ...
-    def __getitem__(self, index: int | slice) -> SourceRow | tuple[SourceRow, ...]:
-        if isinstance(index, slice):
-            return tuple(map(self._row, range(len(self))[index]))
-        return self._row(range(len(self))[index])
 
     def _row(self, at: int) -> SourceRow:
         number = int(self._at[at])

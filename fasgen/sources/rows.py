@@ -157,8 +157,25 @@ class SourceFile(NamedTuple):
 _STILL = (None,)
 
 
-class LazyRows(Sequence[SourceRow]):
-    """Rows that are made when they are asked for, kept as parts of known lengths, one behind the other."""
+class MadeRows(Sequence[SourceRow]):
+    """Rows that are made when they are asked for."""
+
+    @abstractmethod
+    def _row(self, place: int) -> SourceRow:
+        """The row at a place that there is."""
+
+    @overload
+    def __getitem__(self, index: int) -> SourceRow: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[SourceRow, ...]: ...
+    def __getitem__(self, index: int | slice) -> SourceRow | tuple[SourceRow, ...]:
+        if isinstance(index, slice):
+            return tuple(map(self._row, range(len(self))[index]))
+        return self._row(range(len(self))[index])
+
+
+class LazyRows(MadeRows):
+    """Rows that are kept as parts of known lengths, one behind the other."""
 
     @property
     @abstractmethod
@@ -169,19 +186,10 @@ class LazyRows(Sequence[SourceRow]):
     def _in(self, part: int, place: int) -> SourceRow:
         """Row ``place`` of a part."""
 
-    @overload
-    def __getitem__(self, index: int) -> SourceRow: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[SourceRow, ...]: ...
-    def __getitem__(self, index: int | slice) -> SourceRow | tuple[SourceRow, ...]:
-        if isinstance(index, slice):
-            return tuple(map(self._at, range(len(self))[index]))
-        return self._at(range(len(self))[index])
-
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    def _at(self, place: int) -> SourceRow:
+    def _row(self, place: int) -> SourceRow:
         part = bisect_right(self._ends, place)
         return self._in(part, place - (self._ends[part - 1] if part else 0))
 

@@ -27,10 +27,3 @@ def inscribe(folder: Path, facts: Mapping[str, str]) -> None:
         text = json.dumps({"__metadata__": dict(sorted(known.items())), **header}, separators=(",", ":")).encode()
         text += b" " * (-len(text) % _ALIGNED)
         write_atomic(path, len(text).to_bytes(8, "little") + text + data[end:])
-
-
-def read_inscription(path: Path) -> dict[str, str]:
-    """The metadata of a safetensors file."""
-    with path.open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return {str(name): str(value) for name, value in header.get("__metadata__", {}).items()}

@@ -15,8 +15,9 @@ from fasgen.errors import WeightsError
 from fasgen.stages.lgsc.training_config import LgscTraining
 from fasgen.stages.stdn.training_config import StdnTraining
 from fasgen.training.config import LoopConfig
-from fasgen.training.inscription import read_inscription
 from fasgen.training.loop import learning_rate, train
+
+from .test_inscription import inscription
 
 
 class Line:
@@ -85,7 +86,7 @@ def test_a_training_says_what_it_is_and_how_long_it_takes(tmp_path: Path) -> Non
     # The first point comes at once; how long is left is known from the second on.
     assert points[0].startswith("step 1 ") and "left" not in points[0] and points[1].endswith("left 0:00:00")
     assert any(line.startswith("step 10  held_out_weight") for line in told), "a first sheet and figure in the first minute"
-    said = read_inscription(folder / "model.safetensors")
+    said = inscription(folder / "model.safetensors")
     assert (
         said["fasgen.training"] == "line" and said["fasgen.steps"] == "40" and said["fasgen.data"] == "8 live faces, 2 held out"
     )
