@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fasgen.api.runs import run as run
     from fasgen.api.single import stage as stage
     from fasgen.api.store import Store as Store
-    from fasgen.pipeline.run import RunResult as RunResult
+    from fasgen.pipeline.outcome import RunResult as RunResult
 
 __version__ = "0.1.0"
 

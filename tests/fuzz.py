@@ -34,9 +34,9 @@ from fasgen.config import load as load_config
 from fasgen.errors import FasgenError
 from fasgen.manifests.shard import UnitReader, committed_units
 from fasgen.pipeline.local_engine import LocalEngine
+from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.plan import Plan, build_plan
 from fasgen.pipeline.resources import Resources
-from fasgen.pipeline.run import Outcome
 from fasgen.reader import FasDataset
 from fasgen.sources.config import Limits, SourceConfig
 from fasgen.sources.decode import Decoder, SampleError

@@ -11,7 +11,7 @@ from fasgen.commands import options
 from fasgen.commands.plan import make_plan
 from fasgen.commands.run import draw_sheet, execute, new_run_id
 from fasgen.errors import ConfigError
-from fasgen.pipeline.run import RunResult
+from fasgen.pipeline.outcome import RunResult
 
 
 def run(

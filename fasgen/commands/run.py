@@ -20,8 +20,8 @@ from fasgen.commands.text import duration
 if TYPE_CHECKING:
     from fasgen.manifests.ledger import Ledger
     from fasgen.pipeline.engine import Engine
+    from fasgen.pipeline.outcome import RunResult
     from fasgen.pipeline.plan import Plan
-    from fasgen.pipeline.run import RunResult
 
 _STAMP = re.compile(r"\d{8}-\d{6}")
 
@@ -110,8 +110,8 @@ def execute(plan: Plan, request: options.Request, engine: str, run_id: str) -> R
     from fasgen import stages
     from fasgen.manifests.added_file import read_added
     from fasgen.pipeline.addition import additions
+    from fasgen.pipeline.outcome import Outcome
     from fasgen.pipeline.plan import build_plan
-    from fasgen.pipeline.run import Outcome
 
     result = _execute(plan, request, engine, run_id)
     if plan.tried_again or result.outcome is not Outcome.FINISHED or not read_added(plan.store):
@@ -196,7 +196,7 @@ def new_run_id(store: Path) -> str:
 def closing(plan: Plan, result: RunResult, resume: str, sheet: Path | None) -> list[str]:
     """The last lines of a run: what was made, where it lies, and how to go on."""
     from fasgen.manifests.yields import read_yields, warnings
-    from fasgen.pipeline.run import Outcome
+    from fasgen.pipeline.outcome import Outcome
 
     kept = read_yields([stage.folder for stage in plan.wanted])
     counts = f"{result.planned} rows: {result.ok} ok, {result.filtered} filtered, {result.failed} failed"
@@ -240,8 +240,8 @@ def _stale(plan: Plan, request: options.Request, result: RunResult, name: str, a
     from fasgen import stages
     from fasgen.errors import FasgenError
     from fasgen.manifests.plan_file import read_current
+    from fasgen.pipeline.outcome import Outcome
     from fasgen.pipeline.plan import build_plan
-    from fasgen.pipeline.run import Outcome
 
     # Of a run that did not finish, the last line is the command that goes on.
     if result.outcome is not Outcome.FINISHED or request.stages == ("all",) or plan.tried_again:

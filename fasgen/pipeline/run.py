@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
-from types import FrameType, MappingProxyType
+from types import MappingProxyType
 from typing import Protocol
 
 from fasgen.errors import StoreError
@@ -26,7 +22,10 @@ from fasgen.manifests.unit import damaged, manifest_path
 from fasgen.pipeline.crumbs import forget, read_crumb, was_late
 from fasgen.pipeline.engine import Arrived, Doing, Engine, EngineEvent, Failed, Finished, Lost, State, UnitReport
 from fasgen.pipeline.handshake import PATIENCE, Meeting
-from fasgen.pipeline.occupancy import Occupancy, Use
+from fasgen.pipeline.idle import Idle
+from fasgen.pipeline.interrupts import Interrupts, interrupts
+from fasgen.pipeline.occupancy import Occupancy
+from fasgen.pipeline.outcome import Outcome, RunResult
 from fasgen.pipeline.plan import Plan
 from fasgen.pipeline.progress import Progress, StageStart, duration
 from fasgen.pipeline.resources import domain_digest, peak_rss, stage_domain
@@ -64,150 +63,6 @@ class Ledger(Protocol):
     def summary(self, document: Mapping[str, object]) -> None:
         """Write the run's summary."""
         ...
-
-
-class Outcome(StrEnum):
-    """How a run ended."""
-
-    FINISHED = "finished"
-    OVER_BUDGET = "over_budget"
-    INTERRUPTED = "interrupted"
-    ERROR = "error"
-
-    @property
-    def exit_code(self) -> int:
-        """0 finished, 3 samples beyond the budget, 130 interrupted, 2 an error of no sample's fault."""
-        return {Outcome.FINISHED: 0, Outcome.OVER_BUDGET: 3, Outcome.INTERRUPTED: 130, Outcome.ERROR: 2}[self]
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What a run did.
-
-    Attributes:
-        outcome: how it ended.
-        units: units committed by this run.
-        again: how many of them were there, made from something else than is there now.
-        planned: rows of them.
-        ok: rows with a product.
-        filtered: rows that a setting turned away.
-        failed: rows on which something broke.
-        remaining: units that a further run can make.
-        deaths: workers lost.
-        dismissed: workers that were let go: on which node, and why.
-        error: what was wrong, where the outcome is an error or the budget is exceeded; else empty.
-        peak_driver: peak resident memory of the driver, in bytes.
-        peak_worker: the largest of any worker's.
-        first_unit: seconds from the beginning to the first committed unit; None where there is none.
-        use: where the workers' time went; None where none was hired.
-    """
-
-    outcome: Outcome
-    units: int
-    planned: int
-    ok: int
-    filtered: int
-    failed: int
-    remaining: int
-    deaths: int
-    error: str
-    peak_driver: int
-    peak_worker: int
-    first_unit: float | None = None
-    use: Use | None = None
-    again: int = 0
-    dismissed: tuple[str, ...] = ()
-
-    def plus(self, after: RunResult) -> RunResult:
-        """This run and the one that came after it as one; where the workers' time went is told of the longer one."""
-        names = ("units", "again", "planned", "ok", "filtered", "failed", "remaining", "deaths")
-        return replace(
-            max(self, after, key=lambda one: one.units),
-            outcome=after.outcome,
-            error=after.error,
-            dismissed=(*self.dismissed, *after.dismissed),
-            peak_driver=max(self.peak_driver, after.peak_driver),
-            peak_worker=max(self.peak_worker, after.peak_worker),
-            **{name: getattr(self, name) + getattr(after, name) for name in names},
-        )
-
-    def document(self) -> dict[str, object]:
-        """The run's summary in plain values."""
-        fields = {name: getattr(self, name) for name in RunResult.__dataclass_fields__}
-        use = self.use.document() if self.use else None
-        return {**fields, "outcome": str(self.outcome), "use": use, "dismissed": list(self.dismissed)}
-
-
-class Idle:
-    """When to say again that a run waits: after 10, 30, 60 and 120 seconds, then every five minutes.
-
-    Args:
-        now: seconds, from any origin.
-    """
-
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
-        self._kind, self._since, self._next = "", 0.0, 0
-
-    def due(self, kind: str) -> float | None:
-        """For how long nobody of ``kind`` is there, in seconds, if it is time to say so."""
-        now = self._now()
-        if kind != self._kind:
-            self._kind, self._since, self._next = kind, now, 0
-        waited = now - self._since
-        steps = (10.0, 30.0, 60.0, 120.0)
-        if waited < (steps[self._next] if self._next < len(steps) else 300.0 * (self._next - len(steps) + 1)):
-            return None
-        self._next += 1
-        return waited
-
-    def over(self) -> None:
-        """Somebody is there."""
-        self._kind = ""
-
-
-class _Interrupts:
-    """Counts Ctrl-C and its like."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._terminals = [number for number in (0, 1, 2) if _is_terminal(number)]
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
-
-    def leave_terminal(self) -> None:
-        """Say to nobody what would be said to a terminal that has hung up; writing to it is an error."""
-        gone = [number for number in self._terminals if not _is_terminal(number)]
-        if gone:
-            nowhere = os.open(os.devnull, os.O_RDWR)
-            for number in gone:
-                os.dup2(nowhere, number)
-            os.close(nowhere)
-
-
-def _is_terminal(number: int) -> bool:
-    try:
-        return os.isatty(number)
-    except OSError:
-        return False
-
-
-@contextmanager
-def _interrupts() -> Iterator[_Interrupts]:
-    """SIGINT, SIGTERM and SIGHUP counted instead of raised, where this thread may ask for that."""
-    heard = _Interrupts()
-    if threading.current_thread() is not threading.main_thread():
-        yield heard
-        return
-    # Under nohup a hang-up is to be ignored.
-    hangup = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
-    before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM, *hangup)}
-    try:
-        yield heard
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def run(
@@ -279,7 +134,7 @@ def _locked(
         },
         resources={"gpus": plan.resources.gpus, "cpus": plan.resources.cpus},
     )
-    with progress, _interrupts() as heard:
+    with progress, interrupts() as heard:
         for lacking in shortcomings(plan.store / "runs"):
             progress.say(f"note: the file system of {plan.store}: {lacking}")
             ledger.event("shortcoming", text=lacking)
@@ -361,7 +216,7 @@ class _Run:
         progress.begin(_lines(plan, foretold))
         self._show()
 
-    def drive(self, engine: Engine, meeting: Meeting, heard: _Interrupts) -> None:
+    def drive(self, engine: Engine, meeting: Meeting, heard: Interrupts) -> None:
         """Run until nothing is left to do or to wait for."""
         self.scheduler.depth = engine.depth
         told, now = 0, True

@@ -20,9 +20,9 @@ from fasgen.manifests.shard import UnitReader, committed_units
 from fasgen.manifests.sources_file import read_sources
 from fasgen.manifests.tombstones import Retracted, read_tombstones, subject_digest
 from fasgen.pipeline.local_engine import LocalEngine
+from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.plan import Plan, build_plan
 from fasgen.pipeline.resources import Resources
-from fasgen.pipeline.run import Outcome
 from fasgen.sources.config import SourceConfig
 from fasgen.stages.stage import StageConfig
 from tests.disk import Disk, broken, in_child

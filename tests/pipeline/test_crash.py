@@ -15,9 +15,9 @@ from fasgen.manifests.plan_file import sweep
 from fasgen.manifests.shard import committed_units
 from fasgen.pipeline.engine import UnitTask
 from fasgen.pipeline.local_engine import LocalEngine
+from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.plan import Plan, build_plan
 from fasgen.pipeline.resources import Resources
-from fasgen.pipeline.run import Outcome
 from fasgen.pipeline.schedule import Assign, Key
 from fasgen.pipeline.worker import Worker
 from fasgen.sources.config import SourceConfig

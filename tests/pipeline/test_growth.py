@@ -24,9 +24,9 @@ from fasgen.manifests.roster_file import read_roster
 from fasgen.manifests.shard import UnitReader, committed_units, unit_facts
 from fasgen.manifests.tar import TarReader
 from fasgen.pipeline.local_engine import LocalEngine
+from fasgen.pipeline.outcome import Outcome, RunResult
 from fasgen.pipeline.plan import Plan, build_plan
 from fasgen.pipeline.resources import Resources
-from fasgen.pipeline.run import Outcome, RunResult
 from fasgen.sources.config import SourceConfig
 from fasgen.stages.stage import StageConfig
 from tests.disk import Disk, Fault, broken, in_child

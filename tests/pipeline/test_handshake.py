@@ -17,10 +17,11 @@ from fasgen.manifests.unit import unit_facts
 from fasgen.pipeline import handshake
 from fasgen.pipeline.engine import Arrived, EngineEvent, Finished, UnitTask
 from fasgen.pipeline.handshake import Meeting, answer
+from fasgen.pipeline.idle import Idle
 from fasgen.pipeline.local_engine import LocalEngine
+from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.plan import Plan
 from fasgen.pipeline.resources import Resources, domain_digest
-from fasgen.pipeline.run import Idle, Outcome
 from fasgen.pipeline.schedule import Kind
 from fasgen.sources.config import SourceConfig
 

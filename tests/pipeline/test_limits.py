@@ -23,7 +23,7 @@ from fasgen.manifests.shard import UnitReader, unit_facts
 from fasgen.pipeline.calling import ladder
 from fasgen.pipeline.crumbs import late_mark
 from fasgen.pipeline.local_engine import LocalEngine
-from fasgen.pipeline.run import Outcome
+from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.schedule import Assign, Budget, Key
 from fasgen.pipeline.watchdog import Watchdog
 from fasgen.pipeline.worker import Worker

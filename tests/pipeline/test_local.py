@@ -18,7 +18,7 @@ import toy
 from fasgen.errors import ConfigError, SourceError
 from fasgen.manifests.shard import UnitReader
 from fasgen.pipeline.local_engine import LocalEngine
-from fasgen.pipeline.run import Outcome
+from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.schedule import Budget
 from fasgen.sources.config import SourceConfig
 

@@ -14,8 +14,9 @@ from fasgen.commands.run import closing
 from fasgen.pipeline.engine import State
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.occupancy import Occupancy
+from fasgen.pipeline.outcome import RunResult
 from fasgen.pipeline.progress import Counts, Doings, Silent
-from fasgen.pipeline.run import RunResult, run
+from fasgen.pipeline.run import run
 from fasgen.stages import compiled
 from fasgen.stages.stage import Product, Reject, Sample
 

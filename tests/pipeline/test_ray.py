@@ -13,10 +13,10 @@ from fasgen.errors import ResourceError
 from fasgen.manifests.shard import UnitReader
 from fasgen.pipeline.engine import Arrived, Doing, Finished, State
 from fasgen.pipeline.local_engine import LocalEngine
+from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.ray_engine import RayEngine, connect, rehearse
 from fasgen.pipeline.rehearsal import Rehearsal
 from fasgen.pipeline.resources import Resources
-from fasgen.pipeline.run import Outcome
 from fasgen.pipeline.schedule import Assign, Key
 from fasgen.sources.config import SourceConfig
 

@@ -14,10 +14,10 @@ from fasgen.errors import StoreError
 from fasgen.manifests.shard import UnitReader
 from fasgen.pipeline.comparison import Pick
 from fasgen.pipeline.local_engine import LocalEngine
+from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.plan import Plan, build_plan
 from fasgen.pipeline.replay import choose, of_sample, replay, write_sample
 from fasgen.pipeline.resources import Resources
-from fasgen.pipeline.run import Outcome
 from fasgen.sources.config import SourceConfig
 from fasgen.stages.stage import StageConfig
 

@@ -19,11 +19,11 @@ from fasgen.manifests.roster_file import rosters
 from fasgen.manifests.shard import UnitReader, committed_units
 from fasgen.pipeline.addition import additions
 from fasgen.pipeline.local_engine import LocalEngine
+from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.plan import Plan, build_plan
 from fasgen.pipeline.replay import choose, of_sample, replay
 from fasgen.pipeline.resources import Resources
 from fasgen.pipeline.retry import plan_retry
-from fasgen.pipeline.run import Outcome
 from fasgen.sources.config import SourceConfig
 from fasgen.stages.stage import StageConfig
 

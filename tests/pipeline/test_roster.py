@@ -19,10 +19,10 @@ from fasgen.manifests.shard import UnitReader
 from fasgen.pipeline.engine import Engine
 from fasgen.pipeline.estimate import estimate
 from fasgen.pipeline.local_engine import LocalEngine
+from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.plan import Plan, build_plan
 from fasgen.pipeline.ray_engine import RayEngine
 from fasgen.pipeline.resources import Resources
-from fasgen.pipeline.run import Outcome
 from fasgen.sources.config import SourceConfig
 from fasgen.stages.stage import StageConfig
 

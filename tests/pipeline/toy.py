@@ -21,10 +21,11 @@ from PIL import Image
 from pydantic import Field
 
 from fasgen.pipeline.engine import Engine
+from fasgen.pipeline.outcome import RunResult
 from fasgen.pipeline.plan import Plan, build_plan
 from fasgen.pipeline.progress import Silent
 from fasgen.pipeline.resources import Resources
-from fasgen.pipeline.run import RunResult, run
+from fasgen.pipeline.run import run
 from fasgen.pipeline.schedule import Budget
 from fasgen.records import Column, Reason
 from fasgen.seeds import normal_noise
