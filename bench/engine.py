@@ -15,11 +15,12 @@ from typing import Any
 
 from bench.harness import Row, table
 from fasgen.pipeline.engine import Engine
+from fasgen.pipeline.events import Key
 from fasgen.pipeline.plan import Plan, build_plan
 from fasgen.pipeline.progress import Silent
 from fasgen.pipeline.resources import Resources, peak_rss
 from fasgen.pipeline.run import run as drive
-from fasgen.pipeline.schedule import Assign, Key
+from fasgen.pipeline.schedule import Assign
 from fasgen.sources.config import Limits, SourceConfig
 from fasgen.stages.stage import Product, Reads, Reject, Sample, StageConfig, StageSpec
 

@@ -74,8 +74,8 @@ def commit(root: str, store: str) -> dict[str, float]:
     from fasgen.manifests.inputs import roster_basis, write_judged
     from fasgen.manifests.roster_file import write_roster
     from fasgen.manifests.unit import manifest_path
+    from fasgen.pipeline.events import Key
     from fasgen.pipeline.plan import build_plan
-    from fasgen.pipeline.schedule import Key
 
     source = f"{{name: bench, path: {root}, pattern: '{PATTERN}', frames: {FRAMES}, licence: research-only}}"
     config = load(None, [f"sources=[{source}]", f"store={store}"])

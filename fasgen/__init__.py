@@ -21,7 +21,7 @@ __all__ = ["RunResult", "Store", "reader", "run", "stage"]
 
 _WHERE = {
     "run": "fasgen.api.runs",
-    "RunResult": "fasgen.pipeline.run",
+    "RunResult": "fasgen.pipeline.outcome",
     "Store": "fasgen.api.store",
     "stage": "fasgen.api.single",
 }

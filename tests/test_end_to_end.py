@@ -126,10 +126,11 @@ def test_a_sample_has_the_same_bytes_in_every_slot(portraits: Path, undisturbed:
     from fasgen import stages
     from fasgen.config import load
     from fasgen.pipeline.calling import call
+    from fasgen.pipeline.events import Key
     from fasgen.pipeline.loading import open_input
     from fasgen.pipeline.plan import build_plan
     from fasgen.pipeline.resources import Resources
-    from fasgen.pipeline.schedule import Assign, Key
+    from fasgen.pipeline.schedule import Assign
     from fasgen.stages.stage import Product, Sample
 
     settings = [f"sources={portraits}", "sources.0.label=live", *QUICK, *SPOOFS, f"store={undisturbed}"]

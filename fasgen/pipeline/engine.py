@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from fasgen.manifests.shard import UnitSummary
-from fasgen.pipeline.schedule import Key, Kind
+from fasgen.pipeline.events import EngineEvent, Key, Kind
 from fasgen.sources.config import Limits, Turn
 from fasgen.sources.sampling import Sampling
 from fasgen.sources.scan import SourceRow
@@ -100,89 +99,6 @@ class UnitTask:
     crumb: Path | None = None
 
 
-What = Literal["starting", "building", "compiling", "computing", "idle"]
-"""What a worker does: it comes up, loads a stage's model, compiles, computes, or waits for a unit or its samples."""
-
-
-class State(NamedTuple):
-    """What a worker does, and for which unit."""
-
-    key: Key | None
-    what: What
-
-
-@dataclass(frozen=True, slots=True)
-class UnitReport:
-    """What a worker says of a committed unit.
-
-    Attributes:
-        key: stage and unit.
-        summary: the counts that were committed.
-        seconds: by phase: ``load``, ``build``, ``compile``, ``compute``, ``write`` and ``wall``. Loading and writing overlap
-            with the others; building, compiling and computing are of one unit of a worker at a time.
-        peak_rss: the worker process's peak resident memory so far, in bytes.
-        micro_batch: samples a call, where memory was too small for the batch of the plan; else ``None``.
-        digest: SHA-256 of the manifest that was committed.
-    """
-
-    key: Key
-    summary: UnitSummary
-    seconds: Mapping[str, float]
-    peak_rss: int
-    micro_batch: int | None = None
-    digest: str = ""
-
-
-class Arrived(NamedTuple):
-    """A worker lives and has answered the terms of `fasgen.pipeline.handshake`; it has not joined yet.
-
-    Attributes:
-        worker: its number.
-        kind: its kind.
-        node: host name and address, for messages.
-        said: its answer; under ``error`` why it could give none.
-        seconds: since its process was there.
-    """
-
-    worker: int
-    kind: Kind
-    node: str
-    said: Mapping[str, Any]
-    seconds: float = 0.0
-
-
-class Finished(NamedTuple):
-    """A unit was committed."""
-
-    worker: int
-    report: UnitReport
-
-
-class Failed(NamedTuple):
-    """A unit raised an error that is no sample's fault."""
-
-    worker: int
-    key: Key
-    error: str
-
-
-class Lost(NamedTuple):
-    """A worker process is gone, with all it had in hand."""
-
-    worker: int
-    why: str
-
-
-class Doing(NamedTuple):
-    """A worker does something else than before. One that has joined and said nothing yet is starting."""
-
-    worker: int
-    state: State
-
-
-EngineEvent = Arrived | Finished | Failed | Lost | Doing
-
-
 class Engine(Protocol):
     """Workers under numbers that are never given twice. All methods are called from one thread."""
 
@@ -190,7 +106,7 @@ class Engine(Protocol):
     """Tasks that may be in flight on one worker."""
 
     def begin(self, terms: Mapping[Kind, Mapping[str, Any]]) -> None:
-        """Hire workers, who are asked the terms of their kind; each arrives when it lives and has answered."""
+        """Hire workers, who are asked the terms of their kind; each joins when it lives and has answered."""
         ...
 
     def submit(self, worker: int, task: UnitTask) -> None:
@@ -198,7 +114,7 @@ class Engine(Protocol):
         ...
 
     def wait(self, timeout: float) -> list[EngineEvent]:
-        """Events since the last call, at most ``timeout`` seconds later. A lost worker is followed by its replacement."""
+        """Events since the last call, at most ``timeout`` seconds later. A worker that died is followed by its replacement."""
         ...
 
     def dismiss(self, worker: int) -> None:
@@ -206,7 +122,7 @@ class Engine(Protocol):
         ...
 
     def expects(self, kind: Kind) -> str:
-        """Which workers of ``kind`` may still arrive, and what they wait for, in words; empty if none will."""
+        """Which workers of ``kind`` may still join, and what they wait for, in words; empty if none will."""
         ...
 
     def close(self, *, now: bool = False) -> None:

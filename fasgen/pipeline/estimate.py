@@ -22,12 +22,13 @@ from fasgen.manifests.unit import UnitSummary, timing_path, unit_summary
 from fasgen.manifests.yields import Yield, yield_of
 from fasgen.pipeline.calling import one_line
 from fasgen.pipeline.engine import SourceSlice, UpstreamUnit
+from fasgen.pipeline.events import Key
 from fasgen.pipeline.forecast import Expected, makespan
 from fasgen.pipeline.graph import canonical_json
 from fasgen.pipeline.plan import Plan
 from fasgen.pipeline.resources import domain
 from fasgen.pipeline.roster import Foreseen, draw_roster, foresee
-from fasgen.pipeline.schedule import Assign, Key
+from fasgen.pipeline.schedule import Assign
 from fasgen.pipeline.stage_plan import StagePlan
 from fasgen.pipeline.worker import Worker
 from fasgen.stages.compiled import cache_home

@@ -10,7 +10,9 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fasgen.pipeline.schedule import Done, Joined, Key, Kind, Scheduler, StageWork
+from fasgen.manifests.unit import UnitSummary
+from fasgen.pipeline.events import Done, Joined, Key, Kind, UnitReport
+from fasgen.pipeline.schedule import Scheduler, StageWork
 
 MOST = 20_000
 """Units over all stages above which no run is played through: with so many, no worker waits for long."""
@@ -83,7 +85,7 @@ def makespan(
             return now
         now, number = heapq.heappop(ends)
         key = hands[number].queue.popleft()
-        scheduler.handle(Done(number, key, 0, 0))
+        scheduler.handle(Done(number, UnitReport(key, UnitSummary(key.unit, 0, 0, 0, 0, {}, 0))))
         if hands[number].queue:
             begin(number)
 

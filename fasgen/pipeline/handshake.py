@@ -22,8 +22,8 @@ from fasgen.pipeline.graph import resolve
 from fasgen.pipeline.resources import own_domain
 
 if TYPE_CHECKING:
+    from fasgen.pipeline.events import Kind
     from fasgen.pipeline.plan import Plan
-    from fasgen.pipeline.schedule import Kind
 
 PATIENCE = 5.0
 """Seconds that shared file systems may take to show on one node what was written on another."""

@@ -12,10 +12,10 @@ from typing import Any
 
 from fasgen.errors import FasgenError, ResourceError
 from fasgen.pipeline.calling import one_line
-from fasgen.pipeline.engine import Arrived, Doing, EngineEvent, Failed, Finished, State, UnitTask
+from fasgen.pipeline.engine import UnitTask
+from fasgen.pipeline.events import Broke, Doing, Done, EngineEvent, Joined, Key, Kind, State
 from fasgen.pipeline.handshake import answer
 from fasgen.pipeline.resources import Resources
-from fasgen.pipeline.schedule import Key, Kind
 from fasgen.pipeline.watchdog import Watchdog
 from fasgen.pipeline.worker import Worker
 
@@ -55,9 +55,9 @@ class LocalEngine:
             thread.start()
 
     def begin(self, terms: Mapping[Kind, Mapping[str, Any]]) -> None:
-        """The workers arrive at once: they are there already."""
+        """The workers join at once: they are there already."""
         for number, kind in enumerate(self._kinds):
-            self._events.put(Arrived(number, kind, socket.gethostname(), answer(terms[kind])))
+            self._events.put(Joined(number, kind, socket.gethostname(), answer(terms[kind])))
 
     def submit(self, worker: int, task: UnitTask) -> None:
         """Hand ``task`` to the worker's threads."""
@@ -72,11 +72,11 @@ class LocalEngine:
     def _run(self, number: int, worker: Worker, task: UnitTask) -> None:
         event: EngineEvent
         try:
-            event = Finished(number, worker.run(task))
+            event = Done(number, worker.run(task))
         except FasgenError as error:
-            event = Failed(number, task.key, str(error))
+            event = Broke(number, task.key, str(error))
         except BaseException as error:
-            event = Failed(number, task.key, one_line(error))
+            event = Broke(number, task.key, one_line(error))
         self._tell(number, task.key, event)
 
     def _tell(self, number: int, key: Key, event: EngineEvent) -> None:
@@ -92,7 +92,7 @@ class LocalEngine:
         why = "a sample takes longer than time_limit, and --engine local cannot end it; --engine ray finds it and goes on"
         # The others of this worker wait for the one that hangs.
         for each in (key, *sorted(self._in_hand[number] - {key})):
-            self._tell(number, each, Failed(number, each, why if each == key else f"{key.stage} unit {key.unit} hangs"))
+            self._tell(number, each, Broke(number, each, why if each == key else f"{key.stage} unit {key.unit} hangs"))
 
     def wait(self, timeout: float) -> list[EngineEvent]:
         """The next event and all that came with it."""

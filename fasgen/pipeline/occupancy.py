@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from fasgen.pipeline.schedule import Kind
+from fasgen.pipeline.events import Kind
 from fasgen.pipeline.timing import PHASES
 
 BUSY = ("build", "compile", "compute")

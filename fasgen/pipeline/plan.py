@@ -20,11 +20,12 @@ from fasgen.manifests.unit import manifest_path, quick_facts
 from fasgen.pipeline import listing
 from fasgen.pipeline.batch import Batches
 from fasgen.pipeline.engine import UnitTask, UpstreamUnit
+from fasgen.pipeline.events import Key, Kind
 from fasgen.pipeline.graph import plain, resolve
 from fasgen.pipeline.listing import Listing
 from fasgen.pipeline.resources import Resources, claim, domain_digest, machine
 from fasgen.pipeline.roster import draw_roster, extend_roster
-from fasgen.pipeline.schedule import Assign, Key, Kind, StageWork
+from fasgen.pipeline.schedule import Assign, StageWork
 from fasgen.pipeline.stage_plan import StagePlan, kernels_measured
 from fasgen.pipeline.stage_planning import RunConfig, StageInputs, fits, plan_stage
 from fasgen.pipeline.wiring import Lanes, wire, with_ancestors

@@ -24,11 +24,11 @@ from typing import Any
 from fasgen.errors import FasgenError, ResourceError
 from fasgen.pipeline.calling import DeviceLostError, one_line
 from fasgen.pipeline.cluster import check_reachable, check_short_folder, explain, use_token
-from fasgen.pipeline.engine import Arrived, Doing, EngineEvent, Failed, Finished, Lost, State, UnitReport, UnitTask
+from fasgen.pipeline.engine import UnitTask
+from fasgen.pipeline.events import DEVICES, Broke, Died, Doing, Done, EngineEvent, Joined, Key, Kind, State, UnitReport
 from fasgen.pipeline.handshake import answer
 from fasgen.pipeline.rehearsal import LIMIT, Rehearsal, rates
 from fasgen.pipeline.resources import Have, Resources, process_seconds, worker_environment
-from fasgen.pipeline.schedule import DEVICES, Key, Kind
 from fasgen.pipeline.watchdog import Watchdog
 from fasgen.pipeline.worker import Worker
 
@@ -285,7 +285,7 @@ class RayEngine:
         self._look_at = time.monotonic() + LOOK
 
     def begin(self, terms: Mapping[Kind, Mapping[str, Any]]) -> None:
-        """Ask for all workers; each arrives when it lives and has answered."""
+        """Ask for all workers; each joins when it lives and has answered."""
         self._terms = terms
         for kind in self._resources.kinds:
             self._hire(kind)
@@ -388,13 +388,13 @@ class RayEngine:
             last = [line.strip() for line in str(error).splitlines() if line.strip()][-1]
             why = f"does not start ({last}): is fasgen of the driver's version installed there, and the way to it open?"
             said = {"error": why, "node": found[1] if found else "a node"}
-            self._events.append(Arrived(number, kind, said["node"], said))
+            self._events.append(Joined(number, kind, said["node"], said))
             return
         self._stumbles[kind] = 0
         self._lives[number] = said.get("node_id", "")
         node, address = said["node"], said.get("address", "")
         seconds = min(said.get("seconds", 0.0), time.monotonic() - self._hired[number])
-        self._events.append(Arrived(number, kind, f"{node} ({address})" if address else node, said, seconds))
+        self._events.append(Joined(number, kind, f"{node} ({address})" if address else node, said, seconds))
 
     def dismiss(self, worker: int) -> None:
         """End the worker; nobody is hired again on its node."""
@@ -435,7 +435,7 @@ class RayEngine:
         )
 
     def expects(self, kind: Kind) -> str:
-        """Workers that have been asked for and have not arrived; none where every node that could have them is unfit."""
+        """Workers that have been asked for and have not joined; none where every node that could have them is unfit."""
         coming = sum(self._actors[number][1] == kind for number in self._greeted.values())
         rooms = self._rooms(kind)
         if not coming or (self._unfit and not rooms):
@@ -452,11 +452,11 @@ class RayEngine:
 
         worker, key = self._pending.pop(reference)
         try:
-            self._events.append(Finished(worker, ray.get(reference)))
+            self._events.append(Done(worker, ray.get(reference)))
         except ray.exceptions.RayTaskError as error:
             cause = error.cause if isinstance(error.cause, Exception) else error
             text = str(cause) if isinstance(cause, FasgenError) else one_line(cause)
-            self._events.append(Failed(worker, key, text))
+            self._events.append(Broke(worker, key, text))
         except ray.exceptions.RayError as error:
             self._bury(worker, one_line(error))
 
@@ -469,13 +469,13 @@ class RayEngine:
             del self._pending[reference]
             try:
                 # Its last reply may have arrived before it died.
-                self._events.append(Finished(worker, ray.get(reference, timeout=1)))
+                self._events.append(Done(worker, ray.get(reference, timeout=1)))
             except ray.exceptions.RayError:
                 continue
         actor, kind = self._actors.pop(worker)
         del self._lives[worker]
         ray.kill(actor)
-        self._events.append(Lost(worker, why))
+        self._events.append(Died(worker, why))
         self._hire(kind)
 
     def close(self, *, now: bool = False) -> None:

@@ -17,10 +17,11 @@ from fasgen.manifests.unit import UnitFacts
 from fasgen.pipeline.calling import call, free_memory, ladder
 from fasgen.pipeline.comparison import Pick, Replayed, compare
 from fasgen.pipeline.engine import UnitTask
+from fasgen.pipeline.events import Key
 from fasgen.pipeline.graph import resolve
 from fasgen.pipeline.loading import open_input
 from fasgen.pipeline.plan import Plan
-from fasgen.pipeline.schedule import Assign, Key
+from fasgen.pipeline.schedule import Assign
 from fasgen.pipeline.stage_plan import StagePlan
 from fasgen.records import Reason, Scalar, Status
 from fasgen.stages.stage import Product, Reject, Sample, Stage, StageConfig, StageSpec

@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from fasgen.errors import ResourceError
-from fasgen.pipeline.schedule import Kind
+from fasgen.pipeline.events import Kind
 
 LIBRARIES = ("torch", "numpy", "opencv-python-headless", "diffusers", "numcodecs", "pyarrow", "safetensors")
 """Whose versions may change a product's bytes."""

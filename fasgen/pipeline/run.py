@@ -17,10 +17,29 @@ from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.plan_file import sweep
 from fasgen.manifests.report.delivery import finish
 from fasgen.manifests.seen_file import note_seen
-from fasgen.manifests.shard import UnitSummary, committed_units, unit_summary
+from fasgen.manifests.shard import committed_units, unit_summary
 from fasgen.manifests.unit import damaged, manifest_path
 from fasgen.pipeline.crumbs import forget, read_crumb, was_late
-from fasgen.pipeline.engine import Arrived, Doing, Engine, EngineEvent, Failed, Finished, Lost, State, UnitReport
+from fasgen.pipeline.engine import Engine
+from fasgen.pipeline.events import (
+    DEVICES,
+    KINDS,
+    Broke,
+    Died,
+    Dismissed,
+    Doing,
+    Done,
+    Drain,
+    EngineEvent,
+    Halt,
+    Joined,
+    Key,
+    Kind,
+    Spoilt,
+    State,
+    Stop,
+    UnitReport,
+)
 from fasgen.pipeline.handshake import PATIENCE, Meeting
 from fasgen.pipeline.idle import Idle
 from fasgen.pipeline.interrupts import Interrupts, interrupts
@@ -29,24 +48,7 @@ from fasgen.pipeline.outcome import Outcome, RunResult
 from fasgen.pipeline.plan import Plan
 from fasgen.pipeline.progress import Progress, StageStart, duration
 from fasgen.pipeline.resources import domain_digest, peak_rss, stage_domain
-from fasgen.pipeline.schedule import (
-    DEVICES,
-    KINDS,
-    Assign,
-    Broke,
-    Budget,
-    Died,
-    Dismissed,
-    Done,
-    Drain,
-    Halt,
-    Joined,
-    Key,
-    Kind,
-    Scheduler,
-    Spoilt,
-    Stop,
-)
+from fasgen.pipeline.schedule import Assign, Budget, Scheduler
 from fasgen.pipeline.stage_plan import kernels_measured
 
 TICK = 0.25
@@ -271,7 +273,7 @@ class _Run:
             if kept := self._plan.believed(assign.key):
                 self._kept += 1
                 self._forget(assign.key)
-                self.scheduler.handle(Done(assign.worker, assign.key, kept.planned, kept.failed))
+                self.scheduler.handle(Done(assign.worker, UnitReport(assign.key, kept)))
                 return
             self._plan.clear(assign.key)
             task = replace(
@@ -283,8 +285,7 @@ class _Run:
                 self._crumbs.mkdir(parents=True, exist_ok=True)
                 forget(task.crumb)
         except (StoreError, OSError) as error:
-            self.scheduler.handle(Broke(assign.worker, assign.key, str(error)))
-            self._ledger.event("broke", stage=assign.key.stage, unit=assign.key.unit, worker=assign.worker, error=str(error))
+            self._end(Broke(assign.worker, assign.key, str(error)))
             return
         if task.crumb:
             self._quarantined[assign.key] = task.crumb
@@ -311,39 +312,31 @@ class _Run:
 
     def _take(self, event: EngineEvent, engine: Engine, meeting: Meeting) -> None:
         match event:
-            case Arrived():
+            case Joined():
                 self._receive(event, engine, meeting)
             case _ if event.worker not in self._nodes:
                 # What a worker that was dismissed had still to say.
                 return
             case Doing(worker, state):
                 self._doing[worker] = state
-            case Finished(worker, report) if lie := self._untrue(report):
+            case Done(worker, report):
                 self._occupancy.finished(worker, report.seconds)
-                self._dismiss(worker, engine, lie, report.key)
-            case Finished(worker, report):
-                self._occupancy.finished(worker, report.seconds)
-                if report.micro_batch:
-                    self._progress.say(
-                        f"{report.key.stage} unit {report.key.unit}: too little memory for the plan's batch, "
-                        f"made {report.micro_batch} samples a call"
-                    )
-                    self._ledger.event(
-                        "micro_batch", stage=report.key.stage, unit=report.key.unit, micro_batch=report.micro_batch
-                    )
-                self._commit(worker, report.key, report.summary, report.seconds, report.peak_rss)
-            case Failed(worker, key, error) if (rotten := self._rotten(key)) is not None:
-                self._take_back(worker, key, rotten, error)
-            case Failed(worker, key, error):
-                self.scheduler.handle(Broke(worker, key, error))
-                self._progress.say(f"{key.stage} unit {key.unit}: {error}")
-                self._ledger.event("broke", stage=key.stage, unit=key.unit, worker=worker, error=error)
-            case Lost(worker, why):
-                self._lose(worker, why)
+                if lie := self._untrue(report):
+                    self._dismiss(worker, engine, lie, report.key)
+                else:
+                    self._commit(event)
+            case Broke(worker, key, error):
+                if (rotten := self._rotten(key)) is not None:
+                    self._take_back(worker, key, rotten, error)
+                else:
+                    self._progress.say(f"{key.stage} unit {key.unit}: {error}")
+                    self._end(event)
+            case Died():
+                self._lose(event)
 
-    def _receive(self, arrived: Arrived, engine: Engine, meeting: Meeting) -> None:
-        """A worker lives: it joins, or is dismissed because it does not fit."""
-        worker, kind, node, said, seconds = arrived
+    def _receive(self, joined: Joined, engine: Engine, meeting: Meeting) -> None:
+        """A worker lives: it gets work, or is dismissed because it does not fit."""
+        worker, kind, node, said, seconds = joined
         why = meeting.objection(kind, said)
         self._nodes[worker] = node
         self._occupancy.hired(worker, kind, seconds)
@@ -355,7 +348,7 @@ class _Run:
         self._ledger.event(
             "joined", worker=worker, device=DEVICES[kind], node=node, domain=said["domain"], seconds=round(seconds, 3)
         )
-        self.scheduler.handle(Joined(worker, kind))
+        self.scheduler.handle(joined)
 
     def _dismiss(self, worker: int, engine: Engine, why: str, key: Key | None = None) -> None:
         """Let a worker go, with the reason; what it had in hand is given out again."""
@@ -417,38 +410,53 @@ class _Run:
         reasons = [f"{why} ({count} times)" if count > 1 else why for why, count in Counter(self._dismissed).items()]
         return f"no {DEVICES[kind]} worker is left: " + ("; ".join(reasons) or "none has come up")
 
-    def _commit(self, worker: int, key: Key, summary: UnitSummary, seconds: Mapping[str, float], peak: int) -> None:
+    def _commit(self, done: Done) -> None:
+        worker, report = done
+        key, summary = report.key, report.summary
         self._occupancy.committed()
         stage = self._plan.stages[key.stage]
         self._counts["units"] += 1
         self._counts["again"] += key.unit in stage.stale or key.unit in stage.unsure
         for name in ("planned", "ok", "filtered", "failed"):
             self._counts[name] += getattr(summary, name)
-        self._peak_worker = max(self._peak_worker, peak)
-        self._plan.identities.forget(self._plan.stages[key.stage].folder, key.unit)
+        self._peak_worker = max(self._peak_worker, report.peak_rss)
+        self._plan.identities.forget(stage.folder, key.unit)
         self._forget(key)
-        self.scheduler.handle(Done(worker, key, summary.planned, summary.failed))
+        self.scheduler.handle(done)
         self._progress.unit(key.stage, summary)
-        rounded = {name: round(value, 4) for name, value in seconds.items()}
-        self._ledger.event("unit", stage=key.stage, worker=worker, **asdict(summary), seconds=rounded, peak_rss=peak)
+        if report.micro_batch:
+            self._progress.say(
+                f"{key.stage} unit {key.unit}: too little memory for the plan's batch, made {report.micro_batch} samples a call"
+            )
+            self._ledger.event("micro_batch", stage=key.stage, unit=key.unit, micro_batch=report.micro_batch)
+        seconds = {name: round(value, 4) for name, value in report.seconds.items()}
+        self._ledger.event("unit", stage=key.stage, worker=worker, **asdict(summary), seconds=seconds, peak_rss=report.peak_rss)
 
-    def _lose(self, worker: int, why: str) -> None:
+    def _end(self, broke: Broke) -> None:
+        """A unit cannot be run: no more are begun."""
+        worker, key, error = broke
+        self.scheduler.handle(broke)
+        self._ledger.event("broke", stage=key.stage, unit=key.unit, worker=worker, error=error)
+
+    def _lose(self, died: Died) -> None:
         """A worker is gone: what it had in hand is judged by what lies on disk."""
+        worker, why = died.worker, died.why
         self._deaths += 1
         self._occupancy.lost(worker)
         self._doing.pop(worker, None)
         node = self._nodes.pop(worker)
         self._domains.pop(worker)
         keys = self.scheduler.in_flight(worker)
-        self._ledger.event("lost", worker=worker, node=node, why=why, units=[list(key) for key in keys])
+        self._ledger.event("died", worker=worker, node=node, why=why, units=[list(key) for key in keys])
         self._progress.say(f"worker {worker} died with {len(keys)} units in hand; they are given out again")
         for key in keys:
             folder = self._plan.stages[key.stage].folder
             if manifest_path(folder, key.unit).exists():
-                self._commit(worker, key, unit_summary(folder, key.unit), {}, 0)
-        in_hand = {key: read_crumb(path) for key, path in self._quarantined.items() if key in keys}
-        late = frozenset(key for key, path in self._quarantined.items() if key in keys and was_late(path))
-        self.scheduler.handle(Died(worker, in_hand, late))
+                self._commit(Done(worker, UnitReport(key, unit_summary(folder, key.unit))))
+        quarantined = {key: path for key, path in self._quarantined.items() if key in keys}
+        in_hand = {key: read_crumb(path) for key, path in quarantined.items()}
+        late = frozenset(key for key, path in quarantined.items() if was_late(path))
+        self.scheduler.handle(died._replace(in_hand=in_hand, late=late))
 
     def _rotten(self, key: Key) -> list[Key] | None:
         """The units that a unit which has failed was made from, and whose files have not the bytes that were committed.

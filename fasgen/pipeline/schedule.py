@@ -14,22 +14,9 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-Kind = Literal["accelerator", "cpu"]
-
-
-KINDS: tuple[Kind, ...] = ("accelerator", "cpu")
-
-DEVICES: Mapping[Kind, str] = {"accelerator": "GPU", "cpu": "CPU"}
-"""What each kind of worker has, for messages."""
-
-
-class Key(NamedTuple):
-    """One unit of one stage."""
-
-    stage: str
-    unit: int
+from fasgen.pipeline.events import Broke, Died, Dismissed, Done, Drain, Event, Halt, Joined, Key, Kind, Spoilt, Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,69 +60,6 @@ class Budget:
             return True
         judged = planned > 0 and (final or planned >= self.floor)
         return self.max_rate is not None and judged and failed / planned > self.max_rate
-
-
-class Joined(NamedTuple):
-    """A worker is there and holds nothing."""
-
-    worker: int
-    kind: Kind
-
-
-class Done(NamedTuple):
-    """A unit is committed."""
-
-    worker: int
-    key: Key
-    planned: int
-    failed: int
-
-
-class Died(NamedTuple):
-    """A worker is gone; ``in_hand`` has, by quarantined unit, the rows it was at; ``late``: units whose rows took too long."""
-
-    worker: int
-    in_hand: Mapping[Key, tuple[int, ...]]
-    late: frozenset[Key] = frozenset()
-
-
-class Dismissed(NamedTuple):
-    """A worker gets no more work; what it had in hand is no fault of the units'."""
-
-    worker: int
-
-
-class Broke(NamedTuple):
-    """A unit could not be run for a reason that is no sample's fault: disk full, weights missing, store damaged."""
-
-    worker: int
-    key: Key
-    error: str
-
-
-class Spoilt(NamedTuple):
-    """A unit could not be made because units that it reads turned out to be damaged; those were taken back."""
-
-    worker: int
-    key: Key
-    lost: tuple[Key, ...]
-
-
-class Drain(NamedTuple):
-    """Finish the units in hand, begin no more."""
-
-
-class Stop(NamedTuple):
-    """End now; what is in hand is lost."""
-
-
-class Halt(NamedTuple):
-    """Finish the units in hand, begin no more: something is wrong that is no unit's fault."""
-
-    error: str
-
-
-Event = Joined | Done | Died | Dismissed | Broke | Spoilt | Drain | Stop | Halt
 
 
 class Assign(NamedTuple):
@@ -292,25 +216,14 @@ class Scheduler:
             ValueError: the event contradicts what the scheduler has decided.
         """
         match event:
-            case Joined(worker, kind):
+            case Joined(worker=worker, kind=kind):
                 if worker in self._workers:
                     raise ValueError(f"worker {worker} joined twice")
                 self._workers[worker] = _Worker(kind)
-            case Done(worker, key, planned, failed):
-                self._take_back(worker, key)
-                self._trouble.pop(key, None)
-                self._committed[key.stage].add(key.unit)
-                before = self._rows[key.stage]
-                self._rows[key.stage] = before[0] + planned, before[1] + failed
-                for below in self._below[key.stage]:
-                    if below not in self._across[key.stage]:
-                        self._wake(below, key.unit)
-                if len(self._committed[key.stage]) == self.units:
-                    for below in self._across[key.stage]:
-                        for unit in self._numbers:
-                            self._wake(below, unit)
-                self._judge_budget()
-            case Died(worker, in_hand, late):
+            case Done(worker, report):
+                self._take_back(worker, report.key)
+                self._take_in(report.key, report.summary.planned, report.summary.failed)
+            case Died(worker=worker, in_hand=in_hand, late=late):
                 for key, assign in self._workers.pop(worker).in_flight.items():
                     self._requeue(key, assign, in_hand.get(key, ()), key in late)
             case Dismissed(worker):
@@ -406,6 +319,21 @@ class Scheduler:
             queue.clear()
             for unit in self._numbers:
                 self._wake(stage, unit)
+
+    def _take_in(self, key: Key, planned: int, failed: int) -> None:
+        """A unit is committed, and what waited for it is ready."""
+        self._trouble.pop(key, None)
+        self._committed[key.stage].add(key.unit)
+        before = self._rows[key.stage]
+        self._rows[key.stage] = before[0] + planned, before[1] + failed
+        for below in self._below[key.stage]:
+            if below not in self._across[key.stage]:
+                self._wake(below, key.unit)
+        if len(self._committed[key.stage]) == self.units:
+            for below in self._across[key.stage]:
+                for unit in self._numbers:
+                    self._wake(below, unit)
+        self._judge_budget()
 
     def _take_back(self, worker: int, key: Key) -> None:
         if worker not in self._workers or key not in self._workers[worker].in_flight:

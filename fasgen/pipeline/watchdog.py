@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from fasgen.pipeline.schedule import Key
+from fasgen.pipeline.events import Key
 
 TICK = 1.0
 """Seconds between two looks at the deadlines."""

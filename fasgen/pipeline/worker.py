@@ -16,7 +16,8 @@ from fasgen.manifests.shard import UnitWriter
 from fasgen.pipeline.calling import Outcome, TooLargeError, call, free_memory, ladder, one_line
 from fasgen.pipeline.channel import Ahead, Behind
 from fasgen.pipeline.crumbs import CrumbFile, forget, late_mark
-from fasgen.pipeline.engine import State, UnitReport, UnitTask
+from fasgen.pipeline.engine import UnitTask
+from fasgen.pipeline.events import State, UnitReport
 from fasgen.pipeline.graph import resolve
 from fasgen.pipeline.launching import Aloft, Launcher, Written
 from fasgen.pipeline.loading import Limit, Loaded, batches, loaded_bytes, open_input

@@ -14,11 +14,12 @@ from fasgen.audit.verify import verify
 from fasgen.manifests.plan_file import sweep
 from fasgen.manifests.shard import committed_units
 from fasgen.pipeline.engine import UnitTask
+from fasgen.pipeline.events import Key
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.plan import Plan, build_plan
 from fasgen.pipeline.resources import Resources
-from fasgen.pipeline.schedule import Assign, Key
+from fasgen.pipeline.schedule import Assign
 from fasgen.pipeline.worker import Worker
 from fasgen.sources.config import SourceConfig
 from fasgen.stages.stage import StageConfig

@@ -16,12 +16,13 @@ from fasgen.errors import FasgenError, SourceError
 from fasgen.manifests.ledger import Ledger, read_ledger
 from fasgen.manifests.plan_file import latest, write_plan
 from fasgen.manifests.shard import committed_units
+from fasgen.pipeline.events import Key
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.plan import Plan
 from fasgen.pipeline.progress import Silent
 from fasgen.pipeline.run import run
-from fasgen.pipeline.schedule import Assign, Key
+from fasgen.pipeline.schedule import Assign
 from fasgen.pipeline.worker import Worker
 from fasgen.sources.config import SourceConfig
 from tests.disk import Disk, Fault, broken

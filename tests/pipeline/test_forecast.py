@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasgen.pipeline import forecast
+from fasgen.pipeline.events import Kind
 from fasgen.pipeline.forecast import Expected, makespan
-from fasgen.pipeline.schedule import Kind, StageWork
+from fasgen.pipeline.schedule import StageWork
 
 
 def chain(*names: str, kind: Kind = "cpu") -> list[StageWork]:

@@ -15,14 +15,14 @@ from fasgen.audit.verify import verify
 from fasgen.manifests.plan_file import read_plan
 from fasgen.manifests.unit import unit_facts
 from fasgen.pipeline import handshake
-from fasgen.pipeline.engine import Arrived, EngineEvent, Finished, UnitTask
+from fasgen.pipeline.engine import UnitTask
+from fasgen.pipeline.events import Done, EngineEvent, Joined, Kind
 from fasgen.pipeline.handshake import Meeting, answer
 from fasgen.pipeline.idle import Idle
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.plan import Plan
 from fasgen.pipeline.resources import Resources, domain_digest
-from fasgen.pipeline.schedule import Kind
 from fasgen.sources.config import SourceConfig
 
 TWO = Resources(0, 2)
@@ -126,11 +126,11 @@ class Amiss(LocalEngine):
 
     def _wrong(self, event: EngineEvent) -> EngineEvent:
         match event:
-            case Arrived():
+            case Joined():
                 return event._replace(node="node-b (10.0.0.2)", said={**event.said, **self._said})
-            case Finished(worker, report) if self._lies == "digest":
-                return Finished(worker, replace(report, digest="0" * 64))
-            case Finished(worker, report) if self._lies == "gone":
+            case Done(worker, report) if self._lies == "digest":
+                return Done(worker, replace(report, digest="0" * 64))
+            case Done(worker, report) if self._lies == "gone":
                 (self.store / f"{report.key.unit:05d}.parquet").unlink()
         return event
 
@@ -168,7 +168,7 @@ def test_a_unit_is_done_when_its_manifest_is_there_as_reported(made: Plan, lies:
     (told,) = pages.of("dismissed")
     assert told["units"] == [list(told["found_by"])] and engine.given.count(0) == 1
     assert ("is not there" if lies == "gone" else "has other bytes than it said") in told["why"]
-    assert "given out again" in silent.said[0] and not pages.of("lost") and result.deaths == 0
+    assert "given out again" in silent.said[0] and not pages.of("died") and result.deaths == 0
 
 
 def test_lies_of_everybody_end_the_run(made: Plan) -> None:

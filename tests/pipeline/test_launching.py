@@ -16,10 +16,11 @@ import toy
 from fasgen.errors import ConfigError
 from fasgen.manifests.shard import committed_units
 from fasgen.pipeline.calling import DeviceLostError, TooLargeError, call
+from fasgen.pipeline.events import Key
 from fasgen.pipeline.launching import Aloft, Launcher
 from fasgen.pipeline.loading import Loaded
 from fasgen.pipeline.plan import Plan
-from fasgen.pipeline.schedule import Assign, Key
+from fasgen.pipeline.schedule import Assign
 from fasgen.pipeline.watchdog import Watchdog
 from fasgen.pipeline.worker import Worker
 from fasgen.records import Reason

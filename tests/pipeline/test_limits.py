@@ -22,9 +22,10 @@ from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.shard import UnitReader, unit_facts
 from fasgen.pipeline.calling import ladder
 from fasgen.pipeline.crumbs import late_mark
+from fasgen.pipeline.events import Key
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.outcome import Outcome
-from fasgen.pipeline.schedule import Assign, Budget, Key
+from fasgen.pipeline.schedule import Assign, Budget
 from fasgen.pipeline.watchdog import Watchdog
 from fasgen.pipeline.worker import Worker
 from fasgen.sources.config import SourceConfig
@@ -121,7 +122,7 @@ def test_a_call_that_does_not_return_ends_a_local_run_with_words(
 def test_a_deadline_ends_the_process_and_leaves_its_mark(tmp_path: Path) -> None:
     code = (
         "import os, sys, time; from pathlib import Path; from fasgen.pipeline.watchdog import Watchdog\n"
-        "from fasgen.pipeline.schedule import Key\n"
+        "from fasgen.pipeline.events import Key\n"
         "dog = Watchdog(lambda key: os._exit(87), fatal=True)\n"
         "with dog.over(30, Key('a', 0)):\n    pass\n"
         "with dog.over(0.2, Key('a', 0), Path(sys.argv[1])):\n    time.sleep(60)\n"
@@ -133,7 +134,7 @@ def test_a_deadline_ends_the_process_and_leaves_its_mark(tmp_path: Path) -> None
 def test_a_library_that_holds_the_interpreter_is_ended_as_well(tmp_path: Path) -> None:
     code = (
         "import ctypes, os, sys, time; from pathlib import Path; import fasgen.pipeline.watchdog as w\n"
-        "from fasgen.pipeline.schedule import Key\n"
+        "from fasgen.pipeline.events import Key\n"
         "w.GRACE = 0.5\n"
         "dog = w.Watchdog(lambda key: os._exit(87), fatal=True)\n"
         "with dog.over(1.0, Key('a', 0), Path(sys.argv[1])):\n"

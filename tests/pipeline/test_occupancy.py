@@ -11,7 +11,7 @@ import pytest
 import toy
 
 from fasgen.commands.run import closing
-from fasgen.pipeline.engine import State
+from fasgen.pipeline.events import State
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.occupancy import Occupancy
 from fasgen.pipeline.outcome import RunResult
@@ -151,7 +151,7 @@ def test_a_worker_is_idle_before_and_after(made: Any) -> None:
     engine = LocalEngine(made.resources)
     engine.begin(toy.TERMS)
     try:
-        assert [type(event).__name__ for event in engine.wait(0.1)] == ["Arrived", "Doing"]
+        assert [type(event).__name__ for event in engine.wait(0.1)] == ["Joined", "Doing"]
         assert engine._workers[0].state() == State(None, "idle")
         assert engine.wait(0) == [], "told once"
     finally:

@@ -11,13 +11,13 @@ import toy
 
 from fasgen.errors import ResourceError
 from fasgen.manifests.shard import UnitReader
-from fasgen.pipeline.engine import Arrived, Doing, Finished, State
+from fasgen.pipeline.events import Doing, Done, Joined, Key, State
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.ray_engine import RayEngine, connect, rehearse
 from fasgen.pipeline.rehearsal import Rehearsal
 from fasgen.pipeline.resources import Resources
-from fasgen.pipeline.schedule import Assign, Key
+from fasgen.pipeline.schedule import Assign
 from fasgen.sources.config import SourceConfig
 
 HERE = str(Path(__file__).parent)
@@ -90,7 +90,7 @@ def test_a_worker_killed_in_the_middle_changes_no_byte(source: SourceConfig, ref
     store = tmp_path / "store"
     made = toy.plan(toy.configure(source), store, cpus=2)
     result, pages, _ = toy.go(made, lambda: engine(2, TOY_DIE_AT=f"noisy:{20 + 2 * 12}:{marker}"))
-    assert marker.exists() and result.deaths == 1 and pages.of("lost") and pages.of("retry")
+    assert marker.exists() and result.deaths == 1 and pages.of("died") and pages.of("retry")
     assert result.outcome is Outcome.FINISHED and result.units == 9
     # Two came, of whom one died, and a third if it was up in time; what they took for that is in the account.
     assert result.use is not None and result.use.workers == len(pages.of("worker")) and result.use.start > 0
@@ -106,9 +106,9 @@ def test_workers_say_what_they_do_and_never_hold_anybody_up(source: SourceConfig
     workers = engine(1, TOY_SLEEP="3")
     try:
         workers.begin(toy.TERMS)
-        while not (arrived := [event for event in workers.wait(1) if isinstance(event, Arrived)]):
+        while not (joining := [event for event in workers.wait(1) if isinstance(event, Joined)]):
             pass
-        (joined,) = arrived
+        (joined,) = joining
         key = Key("shrink", 0)
         workers.submit(joined.worker, made.task(Assign(joined.worker, key), tmp_path))
         states: list[State] = []
@@ -117,7 +117,7 @@ def test_workers_say_what_they_do_and_never_hold_anybody_up(source: SourceConfig
             began = time.monotonic()
             for event in workers.wait(0.1):
                 states += [event.state] if isinstance(event, Doing) else []
-                finished |= isinstance(event, Finished)
+                finished |= isinstance(event, Done)
             longest = max(longest, time.monotonic() - began)
             assert len(workers._asked) <= 1
         # It answers while a unit is in the stage, and a question takes no time however long that lasts.

@@ -8,22 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fasgen.pipeline.schedule import (
-    Assign,
-    Broke,
-    Budget,
-    Died,
-    Dismissed,
-    Done,
-    Drain,
-    Ending,
-    Halt,
-    Joined,
-    Key,
-    Scheduler,
-    StageWork,
-    Stop,
-)
+from fasgen.manifests.unit import UnitSummary
+from fasgen.pipeline.events import Broke, Died, Dismissed, Done, Drain, Halt, Joined, Key, Stop, UnitReport
+from fasgen.pipeline.schedule import Assign, Budget, Ending, Scheduler, StageWork
 
 ROWS, BATCH = 8, 4
 
@@ -41,6 +28,11 @@ def graph(committed: dict[str, frozenset[int]] | None = None, kinds: str = "cccc
         )
         for name, kind in zip("abcd", kinds, strict=True)
     ]
+
+
+def done(worker: int, key: Key, failed: int = 0) -> Done:
+    """``ROWS`` rows are committed, of which some failed."""
+    return Done(worker, UnitReport(key, UnitSummary(key.unit, ROWS, ROWS - failed, 0, failed, {}, 0)))
 
 
 class World:
@@ -73,7 +65,7 @@ class World:
     def die(self, worker: int, in_hand: dict[Key, tuple[int, ...]]) -> None:
         kind = self.kinds[worker]
         del self.hands[worker]
-        self.scheduler.handle(Died(worker, in_hand))
+        self.scheduler.handle(Died(worker, "", in_hand))
         self.join(kind)
 
     def step(self, worker: int, key: Key) -> None:
@@ -88,7 +80,7 @@ class World:
         else:
             del self.hands[worker][key]
             self.committed[key] = assign.excluded
-            self.scheduler.handle(Done(worker, key, ROWS, len(assign.excluded)))
+            self.scheduler.handle(done(worker, key, len(assign.excluded)))
 
 
 @settings(max_examples=60, deadline=None)
@@ -139,7 +131,7 @@ def test_a_sample_that_takes_too_long_is_told_from_one_that_kills() -> None:
     for number, (rows, late) in enumerate([((), False), ((5,), True), ((5,), True)]):
         scheduler.handle(Joined(number, "cpu"))
         assert len(scheduler.decide()) == 1
-        scheduler.handle(Died(number, {key: rows} if rows else {}, frozenset({key}) if late else frozenset()))
+        scheduler.handle(Died(number, "", {key: rows} if rows else {}, frozenset({key}) if late else frozenset()))
     scheduler.handle(Joined(9, "cpu"))
     (assign,) = scheduler.decide()
     assert assign.excluded == assign.late == (5,)
@@ -151,7 +143,7 @@ def test_what_is_no_units_fault_drains_and_says_why() -> None:
     scheduler.decide()
     scheduler.handle(Halt("the lock is gone"))
     assert not scheduler.finished and scheduler.decide() == []
-    scheduler.handle(Done(0, Key("a", 0), ROWS, 0))
+    scheduler.handle(done(0, Key("a", 0)))
     assert scheduler.finished and scheduler.ending is Ending.ERROR and scheduler.error == "the lock is gone"
 
 
@@ -186,7 +178,7 @@ def test_units_committed_before_are_not_run_again_and_wake_what_reads_them() -> 
     scheduler.handle(Joined(0, "cpu"))
     assert [assign.key for assign in scheduler.decide()] == [Key("b", 0), Key("b", 2)]
     for key in (Key("b", 0), Key("b", 2)):
-        scheduler.handle(Done(0, key, ROWS, 0))
+        scheduler.handle(done(0, key))
     assert scheduler.finished, "unit 1 waits for a stage that this run does not make"
     assert scheduler.counts("b") == (2, 0, 1)
 
@@ -198,7 +190,7 @@ def test_a_worker_keeps_its_model_while_it_has_work() -> None:
     while not scheduler.finished:
         (assign,) = scheduler.decide()
         stages.append(assign.key.stage)
-        scheduler.handle(Done(0, assign.key, ROWS, 0))
+        scheduler.handle(done(0, assign.key))
     assert sum(left != right for left, right in pairwise(stages)) == 3
 
 
@@ -208,7 +200,7 @@ def test_kinds_of_workers_and_of_stages_match() -> None:
     assert scheduler.decide() == []
     scheduler.handle(Joined(1, "cpu"))
     assert scheduler.decide() == [Assign(1, Key("a", 0))]
-    scheduler.handle(Done(1, Key("a", 0), ROWS, 0))
+    scheduler.handle(done(1, Key("a", 0)))
     assert {(assign.worker, assign.key.stage) for assign in scheduler.decide()} == {(0, "b"), (1, "a")}
 
 
@@ -225,7 +217,7 @@ def test_drain_finishes_what_is_in_hand_and_stop_does_not() -> None:
     scheduler.decide()
     scheduler.handle(Drain())
     assert not scheduler.finished and scheduler.decide() == []
-    scheduler.handle(Done(0, Key("a", 0), ROWS, 0))
+    scheduler.handle(done(0, Key("a", 0)))
     assert scheduler.finished and scheduler.ending is Ending.INTERRUPTED
     other = Scheduler(graph(), 3, depth=1)
     other.handle(Joined(0, "cpu"))
@@ -240,7 +232,7 @@ def test_an_error_of_no_sample_drains_and_is_kept() -> None:
     scheduler.decide()
     scheduler.handle(Broke(0, Key("a", 0), "disk full"))
     assert not scheduler.finished
-    scheduler.handle(Done(0, Key("a", 1), ROWS, 0))
+    scheduler.handle(done(0, Key("a", 1)))
     assert scheduler.finished and scheduler.ending is Ending.ERROR and "disk full" in scheduler.error
 
 
@@ -264,7 +256,7 @@ def test_the_budget_drains() -> None:
     scheduler = Scheduler(graph(), 3, depth=1, budget=Budget(max_failed=1))
     scheduler.handle(Joined(0, "cpu"))
     scheduler.decide()
-    scheduler.handle(Done(0, Key("a", 0), ROWS, 2))
+    scheduler.handle(done(0, Key("a", 0), 2))
     assert scheduler.ending is Ending.OVER_BUDGET and scheduler.finished and scheduler.decide() == []
 
 
@@ -285,7 +277,7 @@ def test_one_in_quarantine_stays_there_when_its_worker_is_dismissed() -> None:
     for worker in range(3):
         scheduler.handle(Joined(worker, "cpu"))
     (assign,) = scheduler.decide()
-    scheduler.handle(Died(assign.worker, {}))
+    scheduler.handle(Died(assign.worker, ""))
     (assign,) = scheduler.decide()
     assert assign.quarantine
     scheduler.handle(Dismissed(assign.worker))
@@ -299,7 +291,7 @@ def test_kinds_of_which_nobody_is_there_are_starved() -> None:
     scheduler.handle(Joined(0, "cpu"))
     assert scheduler.starved() == [], "c waits for a"
     scheduler.decide()
-    scheduler.handle(Done(0, Key("a", 0), ROWS, 0))
+    scheduler.handle(done(0, Key("a", 0)))
     assert scheduler.starved() == ["accelerator"]
     scheduler.handle(Dismissed(0))
     assert scheduler.starved() == ["accelerator", "cpu"]
@@ -313,4 +305,4 @@ def test_events_that_contradict_decisions_are_refused() -> None:
     with pytest.raises(ValueError, match="joined twice"):
         scheduler.handle(Joined(0, "cpu"))
     with pytest.raises(ValueError, match="in hand"):
-        scheduler.handle(Done(0, Key("a", 0), ROWS, 0))
+        scheduler.handle(done(0, Key("a", 0)))

@@ -14,8 +14,9 @@ import toy
 
 from fasgen.manifests.shard import UnitReader, committed_units
 from fasgen.pipeline.crumbs import CrumbFile, read_crumb
+from fasgen.pipeline.events import Key
 from fasgen.pipeline.plan import Plan
-from fasgen.pipeline.schedule import Assign, Key
+from fasgen.pipeline.schedule import Assign
 from fasgen.pipeline.worker import Worker
 from fasgen.sources.config import SourceConfig
 from fasgen.stages.stage import Product, Reject, Sample

@@ -57,7 +57,7 @@ def _run(place: Path, events: Sequence[Mapping[str, Any]]) -> dict[str, Any] | N
         "basis": basis,
         "units": len(units),
         **{name: sum(_int(event.get(name)) for _, event in units) for name in ("planned", "ok", "filtered", "failed")},
-        "deaths": sum(event.get("event") == "lost" for _, event in timed),
+        "deaths": sum(event.get("event") == "died" for _, event in timed),
         "first_unit": _known(ends, "first_unit"),
         "use": _use(ends),
         "peak_driver": _int(summary.get("peak_driver")),

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from fasgen.errors import WeightsError
 from fasgen.manifests.shard import Row, UnitReader, UnitWriter
 from fasgen.pipeline.engine import UnitTask, UpstreamUnit
-from fasgen.pipeline.schedule import Key
+from fasgen.pipeline.events import Key
 from fasgen.pipeline.wiring import Lanes, wire
 from fasgen.pipeline.worker import Worker
 from fasgen.records import Column, Reason

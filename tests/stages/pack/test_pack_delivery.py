@@ -21,7 +21,7 @@ from fasgen.manifests.report.delivery import build_index, finish
 from fasgen.manifests.schema import COMMON
 from fasgen.manifests.shard import Row, UnitReader, UnitWriter
 from fasgen.pipeline.engine import UnitTask, UpstreamUnit
-from fasgen.pipeline.schedule import Key
+from fasgen.pipeline.events import Key
 from fasgen.pipeline.wiring import wire
 from fasgen.pipeline.worker import Worker
 from fasgen.reader import FasDataset, FasIndex, SampleDecoder, collate
