@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import click
 
@@ -51,39 +52,71 @@ def config_options(command: F) -> F:
     )(command)
 
 
-def resource_options(command: F) -> F:
-    """``--gpus``, ``--cpus`` and ``--address``."""
-    command = click.option(
-        "--address",
-        metavar="HOST[:PORT]",
-        default="",
-        help="Run on the Ray cluster at this address, or auto; RAY_ADDRESS counts as well, local refuses it.",
-    )(command)
-    command = click.option("--cpus", type=click.IntRange(min=0), metavar="N", help="CPU workers.")(command)
-    return click.option(
-        "--gpus", type=click.IntRange(min=0), metavar="N", help="Single-GPU workers; 0 for none. All there are."
-    )(command)
+HERE = "local"
+"""The address that means this machine, whatever ``RAY_ADDRESS`` says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Who shall work, and where.
+
+    Attributes:
+        gpus: single-GPU workers; all there are if ``None``.
+        cpus: CPU workers; the configuration's if ``None``.
+        address: of a Ray cluster; empty for the one that ``RAY_ADDRESS`` names, else this machine; `HERE` for this machine.
+        engine: ``ray``, or ``local`` for this process.
+    """
+
+    gpus: int | None = None
+    cpus: int | None = None
+    address: str = ""
+    engine: Literal["ray", "local"] = "ray"
+
+    def __post_init__(self) -> None:
+        """Refuse an engine that cannot be where it is asked to be."""
+        if self.engine == "local" and self.address not in {"", HERE}:
+            raise click.UsageError("--address needs --engine ray: the local engine has no cluster")
+
+    @property
+    def place(self) -> str:
+        """The address, of which the local engine has none."""
+        return self.address if self.engine == "ray" else HERE
+
+
+def worker_options(*, engine: bool = False) -> Callable[[F], F]:
+    """``--gpus``, ``--cpus`` and ``--address``, and ``--engine`` where it is wanted: the command takes them as `Workers`."""
+    names = ("gpus", "cpus", "address", *(("engine",) if engine else ()))
+    count = click.IntRange(min=0)
+    options = [
+        click.option("--gpus", type=count, metavar="N", help="Single-GPU workers; 0 for none. All there are."),
+        click.option("--cpus", type=count, metavar="N", help="CPU workers."),
+        click.option(
+            "--address",
+            metavar="HOST[:PORT]",
+            default="",
+            help="Run on the Ray cluster at this address, or auto; RAY_ADDRESS counts as well, local refuses it.",
+        ),
+    ]
+    if engine:
+        kinds = click.Choice(["ray", "local"])
+        options.append(click.option("--engine", type=kinds, default="ray", show_default=True, help="Where workers live."))
+
+    def decorate(command: F) -> F:
+        @wraps(command)
+        def gathered(*arguments: Any, **given: Any) -> Any:
+            return command(*arguments, workers=Workers(**{name: given.pop(name) for name in names}), **given)
+
+        taken = cast(F, gathered)
+        for option in reversed(options):
+            taken = option(taken)
+        return taken
+
+    return decorate
 
 
 def only_option(command: F) -> F:
     """``--only``."""
     return click.option("--only", is_flag=True, help="Of stage=NAME that stage alone, not what it is made from.")(command)
-
-
-def engine_option(command: F) -> F:
-    """``--engine``."""
-    kinds = click.Choice(["ray", "local"])
-    return click.option("--engine", type=kinds, default="ray", show_default=True, help="Where workers live.")(command)
-
-
-HERE = "local"
-"""The address that means this machine, whatever ``RAY_ADDRESS`` says."""
-
-
-def check_engine(engine: str, address: str) -> None:
-    """Refuse an engine that cannot be where it is asked to be."""
-    if engine == "local" and address not in {"", HERE}:
-        raise click.UsageError("--address needs --engine ray: the local engine has no cluster")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,16 +24,14 @@ if TYPE_CHECKING:
 @click.command(short_help="Show what would run, how long and how much.")
 @options.settings
 @options.config_options
-@options.resource_options
+@options.worker_options()
 @options.only_option
 @click.option("--probe/--no-probe", default=True, help="Time a few samples where no unit is committed yet.")
 def plan(
     settings: Sequence[str],
     config_path: Path | None,
     store: Path | None,
-    gpus: int | None,
-    cpus: int | None,
-    address: str,
+    workers: options.Workers,
     only: bool,
     probe: bool,
 ) -> None:
@@ -45,7 +44,7 @@ def plan(
     from fasgen.pipeline.estimate import estimate
 
     request = options.read_request(settings, config_path, store, only=only)
-    made = make_plan(request, gpus, cpus, address, measuring=probe)
+    made = make_plan(request, workers, measuring=probe)
     click.echo(describe(made, estimate(made, probing=probe)))
     found, left = additions(made, request.config, targets=stages.STAGES)
     say_left(left)
@@ -54,14 +53,12 @@ def plan(
             click.echo(f"Rows that were tried again ({one.tried_again.reason}): {one.todo + one.unsure} units more.")
 
 
-def make_plan(request: options.Request, gpus: int | None, cpus: int | None, address: str, *, measuring: bool = False) -> Plan:
-    """The plan for ``request`` on this machine, or on the cluster at ``address``.
+def make_plan(request: options.Request, workers: options.Workers, *, measuring: bool = False) -> Plan:
+    """The plan for ``request`` on this machine, or on a cluster.
 
     Args:
         request: what was asked for.
-        gpus: GPU workers; all there are if ``None``.
-        cpus: CPU workers; as many as there are free cores if ``None``.
-        address: the cluster; empty for the one that RAY_ADDRESS names, else this machine; ``local`` for this machine.
+        workers: who shall work on it, and where.
         measuring: whether batches that are left to the device and not known yet are measured now, which takes minutes once.
 
     Raises:
@@ -73,15 +70,15 @@ def make_plan(request: options.Request, gpus: int | None, cpus: int | None, addr
     from fasgen.pipeline.plan import build_plan
     from fasgen.pipeline.resources import claim, machine
 
-    config, address = request.config, address_of(address)
+    config, address = request.config, address_of(workers.place)
     if address:
         from fasgen.pipeline.ray_engine import connect
 
         have = connect(address)
     else:
         have = machine()
-    wanted = cpus if cpus is not None else config.workers
-    resources = claim(have, gpus, wanted, threads=config.threads, address=address)
+    cpus = workers.cpus if workers.cpus is not None else config.workers
+    resources = claim(have, workers.gpus, cpus, threads=config.threads, address=address)
     batches = Batches(resources, partial(_measured, address) if measuring else None)
     return build_plan(
         config,
@@ -109,7 +106,7 @@ def _measured(address: str, job: Rehearsal, model: str) -> dict[int, float]:
     return in_process(job, model)
 
 
-def make_plans(request: options.Request, gpus: int | None, cpus: int | None) -> list[Plan]:
+def make_plans(request: options.Request, workers: options.Workers) -> list[Plan]:
     """The plan for ``request`` on this machine, and those of the units that `fasgen retry` added to its generations.
 
     An addition whose rows cannot be made again is named on standard error.
@@ -120,7 +117,7 @@ def make_plans(request: options.Request, gpus: int | None, cpus: int | None) -> 
     from fasgen import stages
     from fasgen.pipeline.addition import additions
 
-    base = make_plan(request, gpus, cpus, options.HERE)
+    base = make_plan(request, replace(workers, address=options.HERE))
     found, left = additions(base, request.config, targets=stages.STAGES)
     say_left(left)
     return [base, *found]

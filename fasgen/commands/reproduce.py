@@ -17,16 +17,14 @@ _SAMPLE = re.compile(r"(?P<id>[0-9a-f]{16})(?:-(?P<variant>\d{1,6}))?")
 @click.argument("sample")
 @options.settings
 @options.config_options
-@options.resource_options
+@options.worker_options()
 @click.option("--out", type=options.PATH, metavar="DIR", help="Where to write; ./reproduced/SAMPLE if not given.")
 def reproduce(
     sample: str,
     settings: Sequence[str],
     config_path: Path | None,
     store: Path | None,
-    gpus: int | None,
-    cpus: int | None,
-    address: str,
+    workers: options.Workers,
     out: Path | None,
 ) -> int:
     """Make one sample anew at every stage, from what that stage read, and write it: images, arrays as .npy, the row as JSON.
@@ -46,9 +44,9 @@ def reproduce(
     match = _SAMPLE.fullmatch(sample)
     if not match:
         raise click.UsageError(f"{sample!r} is no sample id: 16 hex digits, for a spoof with a dash and its variant")
-    if address:
+    if workers.address:
         raise click.UsageError("--address: reproduce works on this machine")
-    plans = make_plans(options.read_request(settings, config_path, store), gpus, cpus)
+    plans = make_plans(options.read_request(settings, config_path, store), workers)
     picks = of_sample(plans, match["id"], int(match["variant"] or 0))
     folder = (out or Path("reproduced") / sample).absolute()
     different = 0

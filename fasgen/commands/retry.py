@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import click
 
@@ -18,8 +17,7 @@ from fasgen.commands.run import Remembering, carry_out
 @click.option("--was", multiple=True, metavar="KEY=VALUE", help="Setting that made them, where the configuration has another.")
 @options.settings
 @options.config_options
-@options.resource_options
-@options.engine_option
+@options.worker_options(engine=True)
 @click.option("--dry-run", is_flag=True, help="Say what would be tried and run nothing.")
 @click.pass_context
 def retry(
@@ -29,10 +27,7 @@ def retry(
     settings: Sequence[str],
     config_path: Path | None,
     store: Path | None,
-    gpus: int | None,
-    cpus: int | None,
-    address: str,
-    engine: Literal["ray", "local"],
+    workers: options.Workers,
     dry_run: bool,
 ) -> int:
     """Send the photographs that have REASON through the stages again, under the settings given as KEY=VALUE, for example:
@@ -52,9 +47,8 @@ def retry(
 
     if any(setting.partition("=")[0] in {"stage", "stages"} for setting in (*was, *settings)):
         raise ConfigError("retry makes all stages of its rows; leave stage= out")
-    options.check_engine(engine, address)
     made = options.read_request(was, config_path, store)
-    base = make_plan(made, gpus, cpus, address if engine == "ray" else options.HERE)
+    base = make_plan(made, workers)
     request = options.read_request((*was, *settings), config_path, store)
     plan = plan_retry(base, made.config, request.config, reason, targets=stages.STAGES)
     rows, units = len(plan.listing.rows), plan.listing.units
@@ -63,4 +57,4 @@ def retry(
         click.echo("no spoofs are made of them: the store has no stage that makes any under these settings")
     if dry_run:
         return 0
-    return carry_out(context, plan, request, engine, sheet=False)
+    return carry_out(context, plan, request, workers.engine, sheet=False)

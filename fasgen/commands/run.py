@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
@@ -40,8 +40,7 @@ class Remembering(click.Command):
 @click.command(cls=Remembering, short_help="Make what is not there yet, in all stages or some.")
 @options.settings
 @options.config_options
-@options.resource_options
-@options.engine_option
+@options.worker_options(engine=True)
 @options.only_option
 @click.option("--dry-run", is_flag=True, help="Print the plan and run nothing.")
 @click.pass_context
@@ -50,10 +49,7 @@ def run(
     settings: Sequence[str],
     config_path: Path | None,
     store: Path | None,
-    gpus: int | None,
-    cpus: int | None,
-    address: str,
-    engine: Literal["ray", "local"],
+    workers: options.Workers,
     only: bool,
     dry_run: bool,
 ) -> int:
@@ -69,8 +65,7 @@ def run(
     Exit codes: 0 finished, 2 refused, 3 finished with more failed samples than the budget allows, 130 interrupted.
     """
     request = options.read_request(settings, config_path, store, only=only)
-    options.check_engine(engine, address)
-    plan = make_plan(request, gpus, cpus, address if engine == "ray" else options.HERE, measuring=True)
+    plan = make_plan(request, workers, measuring=True)
     if dry_run:
         from fasgen.pipeline.estimate import estimate
 
@@ -78,7 +73,7 @@ def run(
         return 0
     for line in [*of_plan(plan), *(f"note: {note}" for note in plan.notes())]:
         click.echo(line, err=True)
-    return carry_out(context, plan, request, engine, sheet=True)
+    return carry_out(context, plan, request, workers.engine, sheet=True)
 
 
 def carry_out(context: click.Context, plan: Plan, request: options.Request, engine: str, *, sheet: bool) -> int:
@@ -135,26 +130,22 @@ def _execute(plan: Plan, request: options.Request, engine: str, run_id: str) -> 
     """Run a plan: lock, ledger, engine and progress."""
     from fasgen.manifests.ledger import Ledger
     from fasgen.manifests.lock import StoreLock
+    from fasgen.pipeline.options import RunOptions
     from fasgen.pipeline.progress import progress_for
     from fasgen.pipeline.run import run as drive
     from fasgen.pipeline.schedule import Budget
 
     allowed = request.config.budget
-    budget = Budget(allowed.max_failed, allowed.max_failed_rate)
     # The lock first, so that a second driver leaves no history.
     with StoreLock(plan.store) as lock, Ledger(plan.store, run_id) as ledger:
-        foretold = _foretell(plan, ledger)
-        return drive(
-            plan,
-            _engine(plan, engine),
-            progress_for(),
-            ledger,
-            crumbs=plan.store / "runs" / run_id,
-            budget=budget,
+        carried_out = RunOptions(
+            budget=Budget(allowed.max_failed, allowed.max_failed_rate),
             time_limit=request.config.time_limit,
+            crumbs=plan.store / "runs" / run_id,
             lock=lock,
-            foretold=foretold,
+            foretold=_foretell(plan, ledger),
         )
+        return drive(plan, _engine(plan, engine), progress_for(), ledger, carried_out)
 
 
 def _foretell(plan: Plan, ledger: Ledger) -> dict[str, float]:

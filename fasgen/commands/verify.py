@@ -13,7 +13,7 @@ from fasgen.commands import options
 @click.command(short_help="Check every digest, count, seed and plan in the store; make random rows again.")
 @options.settings
 @options.config_options
-@options.resource_options
+@options.worker_options()
 @click.option("--replay", type=click.IntRange(min=1), metavar="N", help="Make N random rows again and compare them.")
 @click.option("--strict", is_flag=True, help="Networks that have seen what is tested are an error, not a warning.")
 @click.option("--draw", type=int, default=0, show_default=True, metavar="SEED", help="Which rows --replay draws.")
@@ -21,9 +21,7 @@ def verify(
     settings: Sequence[str],
     config_path: Path | None,
     store: Path | None,
-    gpus: int | None,
-    cpus: int | None,
-    address: str,
+    workers: options.Workers,
     replay: int | None,
     strict: bool,
     draw: int,
@@ -41,7 +39,7 @@ def verify(
 
     if settings and not replay:
         raise click.UsageError("settings are for --replay N; without it, verify needs --store or --config alone")
-    if address:
+    if workers.address:
         raise click.UsageError("--address: verify works on this machine")
     found = options.find_store(config_path, store)
     findings = check(found, strict)
@@ -49,11 +47,11 @@ def verify(
         click.echo(f"{finding.severity:<8} {finding.where}: {finding.what}")
     errors = sum(str(finding.severity) == "error" for finding in findings)
     click.echo(f"{found}: {errors} errors, {len(findings) - errors} warnings")
-    different = _replay(options.read_request(settings, config_path, store), replay, draw, gpus, cpus) if replay else 0
+    different = _replay(options.read_request(settings, config_path, store), replay, draw, workers) if replay else 0
     return 2 if errors or different else 0
 
 
-def _replay(request: options.Request, count: int, draw: int, gpus: int | None, cpus: int | None) -> int:
+def _replay(request: options.Request, count: int, draw: int, workers: options.Workers) -> int:
     """Print a verdict for each row; how many are different."""
     import tempfile
     from collections import Counter
@@ -63,7 +61,7 @@ def _replay(request: options.Request, count: int, draw: int, gpus: int | None, c
     from fasgen.pipeline.comparison import TOLERANCE
     from fasgen.pipeline.replay import choose, replay
 
-    plans = make_plans(request, gpus, cpus)
+    plans = make_plans(request, workers)
     verdicts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="fasgen-replay-") as scratch:
         for one in replay(plans, choose(plans, count, draw), Path(scratch)):

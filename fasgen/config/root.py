@@ -20,7 +20,7 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Budget(_Frozen):
+class BudgetConfig(_Frozen):
     """How many samples may fail in a stage before a run stops. Filtered samples never count."""
 
     max_failed: int | None = Field(
@@ -49,7 +49,7 @@ class Config(_Frozen):
     )
     workers: int | None = Field(None, ge=1, description="CPU workers; null for one a free core")
     threads: int = Field(1, ge=1, le=256, description="threads a worker computes with; part of the determinism domain")
-    budget: Budget = Field(Budget(), description="failures allowed before a run stops and counts as failed")
+    budget: BudgetConfig = Field(BudgetConfig(), description="failures allowed before a run stops and counts as failed")
     time_limit: float | None = Field(
         300.0,
         ge=0.05,

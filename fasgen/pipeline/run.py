@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Protocol
 
 from fasgen.errors import StoreError
@@ -44,11 +43,12 @@ from fasgen.pipeline.handshake import PATIENCE, Meeting
 from fasgen.pipeline.idle import Idle
 from fasgen.pipeline.interrupts import Interrupts, interrupts
 from fasgen.pipeline.occupancy import Occupancy
+from fasgen.pipeline.options import RunOptions
 from fasgen.pipeline.outcome import Outcome, RunResult
 from fasgen.pipeline.plan import Plan
 from fasgen.pipeline.progress import Progress, StageStart, duration
 from fasgen.pipeline.resources import domain_digest, peak_rss, stage_domain
-from fasgen.pipeline.schedule import Assign, Budget, Scheduler
+from fasgen.pipeline.schedule import Assign, Scheduler
 from fasgen.pipeline.stage_plan import kernels_measured
 
 TICK = 0.25
@@ -72,13 +72,7 @@ def run(
     engine: Callable[[], Engine],
     progress: Progress,
     ledger: Ledger,
-    *,
-    crumbs: Path | None = None,
-    budget: Budget | None = None,
-    retries: int = 1,
-    time_limit: float | None = None,
-    lock: StoreLock | None = None,
-    foretold: Mapping[str, float] = MappingProxyType({}),
+    options: RunOptions | None = None,
 ) -> RunResult:
     """Make all that ``plan`` can make.
 
@@ -90,32 +84,17 @@ def run(
         engine: makes the engine; called only if there is something to do, and closed at the end.
         progress: is told of every change.
         ledger: is told of every event.
-        crumbs: folder for the words of workers in quarantine; ``STORE/runs/in-hand`` if ``None``.
-        budget: failed rows allowed, those of earlier runs included.
-        retries: deaths of workers that a unit survives before quarantine.
-        time_limit: seconds that a sample may take in a stage.
-        lock: the store's lock, held; ``None``: it is taken for the time of the run.
-        foretold: seconds of work by stage, as far as they are known, for whoever shows how far the run is.
+        options: how it is carried out.
 
     Raises:
         StoreError: another driver works on the store, or it cannot be written.
     """
-    with nullcontext(lock) if lock else StoreLock(plan.store) as held:
-        return _locked(plan, engine, progress, ledger, crumbs, budget or Budget(), retries, time_limit, held, foretold)
+    options = options or RunOptions()
+    with nullcontext(options.lock) if options.lock else StoreLock(plan.store) as held:
+        return _locked(plan, engine, progress, ledger, replace(options, lock=held))
 
 
-def _locked(
-    plan: Plan,
-    engine: Callable[[], Engine],
-    progress: Progress,
-    ledger: Ledger,
-    crumbs: Path | None,
-    budget: Budget,
-    retries: int,
-    time_limit: float | None,
-    lock: StoreLock,
-    foretold: Mapping[str, float],
-) -> RunResult:
+def _locked(plan: Plan, engine: Callable[[], Engine], progress: Progress, ledger: Ledger, options: RunOptions) -> RunResult:
     occupancy = Occupancy()
     sweep(plan.store)
     plan.write()
@@ -140,18 +119,7 @@ def _locked(
         for lacking in shortcomings(plan.store / "runs"):
             progress.say(f"note: the file system of {plan.store}: {lacking}")
             ledger.event("shortcoming", text=lacking)
-        loop = _Run(
-            plan,
-            progress,
-            ledger,
-            crumbs or plan.store / "runs" / "in-hand",
-            budget,
-            retries,
-            time_limit,
-            lock,
-            occupancy,
-            foretold,
-        )
+        loop = _Run(plan, progress, ledger, options, occupancy)
         if not loop.scheduler.finished:
             with Meeting(plan) as meeting:
                 loop.drive(engine(), meeting, heard)
@@ -182,26 +150,14 @@ def _finish_shipped(plan: Plan, ledger: Ledger) -> None:
 class _Run:
     """The state of one run."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        progress: Progress,
-        ledger: Ledger,
-        crumbs: Path,
-        budget: Budget,
-        retries: int,
-        time_limit: float | None,
-        lock: StoreLock,
-        occupancy: Occupancy,
-        foretold: Mapping[str, float],
-    ) -> None:
-        self._plan, self._progress, self._ledger, self._crumbs = plan, progress, ledger, crumbs
-        self._time_limit, self._lock, self._occupancy = time_limit, lock, occupancy
+    def __init__(self, plan: Plan, progress: Progress, ledger: Ledger, options: RunOptions, occupancy: Occupancy) -> None:
+        self._plan, self._progress, self._ledger, self._options = plan, progress, ledger, options
+        self._crumbs, self._occupancy = options.crumbs or plan.store / "runs" / "in-hand", occupancy
         self.scheduler = Scheduler(
             plan.work(),
             plan.listing.numbers,
-            retries=retries,
-            budget=budget,
+            retries=options.retries,
+            budget=options.budget,
             before={stage.name: (stage.planned, stage.failed) for stage in plan.wanted},
         )
         self._quarantined: dict[Key, Path] = {}
@@ -215,7 +171,7 @@ class _Run:
         self._nodes: dict[int, str] = {}
         self._dismissed: list[str] = []
         self._idle = Idle()
-        progress.begin(_lines(plan, foretold))
+        progress.begin(_lines(plan, options.foretold))
         self._show()
 
     def drive(self, engine: Engine, meeting: Meeting, heard: Interrupts) -> None:
@@ -230,8 +186,8 @@ class _Run:
                     heard.leave_terminal()
                     self._interrupt(told)
                     continue
-                if self._lock.lost and self.scheduler.ending is None:
-                    self.scheduler.handle(Halt(self._lock.lost))
+                if (lock := self._options.lock) and lock.lost and self.scheduler.ending is None:
+                    self.scheduler.handle(Halt(lock.lost))
                 for event in engine.wait(TICK):
                     self._take(event, engine, meeting)
                 self._await(engine)
@@ -278,7 +234,7 @@ class _Run:
             self._plan.clear(assign.key)
             task = replace(
                 self._plan.task(assign, self._crumbs),
-                time_limit=self._time_limit,
+                time_limit=self._options.time_limit,
                 domain=self._enter(assign.worker, assign.key),
             )
             if task.crumb:

@@ -22,7 +22,7 @@ from fasgen.pipeline.idle import Idle
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.plan import Plan
-from fasgen.pipeline.resources import Resources, domain_digest
+from fasgen.pipeline.resources import Resources, domain_digest, own_domain
 from fasgen.sources.config import SourceConfig
 
 TWO = Resources(0, 2)
@@ -178,7 +178,7 @@ def test_lies_of_everybody_end_the_run(made: Plan) -> None:
 
 
 def test_units_name_the_domain_that_their_worker_said(made: Plan) -> None:
-    plain = answer(toy.TERMS["cpu"])["domain"]
+    plain = own_domain(accelerator=False, threads=1)
     other = {**plain, "device": "another processor"}
     engine = Amiss(TWO, {"domain": other})
     result, _, _ = toy.go(made, engine)
@@ -195,7 +195,7 @@ def test_going_on_in_another_domain_is_said(made: Plan) -> None:
     toy.go(made, LocalEngine(made.resources))
     (made.stages["shrink"].folder / "00001.parquet").unlink()
     again = toy.plan(toy.configure(_source(made)), made.store)
-    other = {**answer(toy.TERMS["cpu"])["domain"], "device": "another processor"}
+    other = {**own_domain(accelerator=False, threads=1), "device": "another processor"}
     _, _, silent = toy.go(again, Amiss(again.resources, {"domain": other}))
     assert any(
         said.startswith("shrink: node-b (10.0.0.2) has other library versions or another device") for said in silent.said

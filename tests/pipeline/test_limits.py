@@ -24,6 +24,7 @@ from fasgen.pipeline.calling import ladder
 from fasgen.pipeline.crumbs import late_mark
 from fasgen.pipeline.events import Key
 from fasgen.pipeline.local_engine import LocalEngine
+from fasgen.pipeline.options import RunOptions
 from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.schedule import Assign, Budget
 from fasgen.pipeline.watchdog import Watchdog
@@ -113,7 +114,7 @@ def test_a_call_that_does_not_return_ends_a_local_run_with_words(
     from fasgen.pipeline.run import run
 
     try:
-        result = run(made, lambda: LocalEngine(made.resources), Silent(), toy.Pages(), time_limit=0.4)
+        result = run(made, lambda: LocalEngine(made.resources), Silent(), toy.Pages(), RunOptions(time_limit=0.4))
     finally:
         release.set()
     assert result.outcome is Outcome.ERROR and "takes longer than time_limit" in result.error
@@ -186,7 +187,7 @@ def test_a_lost_lock_stops_the_run_and_what_is_committed_stays(
     made = toy.plan(toy.configure(source), tmp_path)
     with StoreLock(tmp_path) as lock:
         lock.lost = "the lock is gone: was its disk unmounted?"
-        result = run(made, lambda: LocalEngine(made.resources, depth=1), Silent(), toy.Pages(), lock=lock)
+        result = run(made, lambda: LocalEngine(made.resources, depth=1), Silent(), toy.Pages(), RunOptions(lock=lock))
     assert result.outcome is Outcome.ERROR and "unmounted" in result.error and result.remaining
     monkeypatch.delenv("TOY_SLEEP")
     again = toy.plan(toy.configure(source), tmp_path)
@@ -196,10 +197,10 @@ def test_a_lost_lock_stops_the_run_and_what_is_committed_stays(
 def test_each_stage_has_the_whole_budget_and_is_named(source: SourceConfig, tmp_path: Path) -> None:
     made = toy.plan(toy.configure(source), tmp_path)
     # shrink fails at level 9 and at two files, noisy at level 11: three and one, of 12 and fewer.
-    result, _, _ = toy.go(made, LocalEngine(made.resources, depth=1), Budget(max_failed=2))
+    result, _, _ = toy.go(made, LocalEngine(made.resources, depth=1), RunOptions(Budget(max_failed=2)))
     assert result.outcome is Outcome.OVER_BUDGET and result.error.startswith("shrink: 3 of ")
     again = toy.plan(toy.configure(source), tmp_path)
-    assert toy.go(again, LocalEngine(again.resources), Budget(max_failed=3))[0].outcome is Outcome.FINISHED
+    assert toy.go(again, LocalEngine(again.resources), RunOptions(Budget(max_failed=3)))[0].outcome is Outcome.FINISHED
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

@@ -18,6 +18,7 @@ import toy
 from fasgen.errors import ConfigError, SourceError
 from fasgen.manifests.shard import UnitReader
 from fasgen.pipeline.local_engine import LocalEngine
+from fasgen.pipeline.options import RunOptions
 from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.schedule import Budget
 from fasgen.sources.config import SourceConfig
@@ -165,13 +166,13 @@ def test_one_stage_runs_on_what_is_there_and_says_what_is_not(source: SourceConf
 def test_the_budget_ends_the_run_and_the_next_one_too(source: SourceConfig, tmp_path: Path) -> None:
     config = toy.configure(source)
     made = toy.plan(config, tmp_path)
-    result, _, _ = toy.go(made, LocalEngine(made.resources, depth=1), Budget(max_failed=0))
+    result, _, _ = toy.go(made, LocalEngine(made.resources, depth=1), RunOptions(Budget(max_failed=0)))
     assert result.outcome is Outcome.OVER_BUDGET and result.outcome.exit_code == 3
     assert result.units == 1 and result.remaining == 8 and "max_failed 0" in result.error
     made = toy.plan(config, tmp_path)
-    assert toy.go(made, LocalEngine(made.resources), Budget(max_failed=0))[0].units == 0
-    assert toy.go(made, LocalEngine(made.resources), Budget(max_failed=10))[0].outcome is Outcome.FINISHED
-    rate = toy.go(toy.plan(config, tmp_path), LocalEngine(made.resources), Budget(max_rate=0.01))[0]
+    assert toy.go(made, LocalEngine(made.resources), RunOptions(Budget(max_failed=0)))[0].units == 0
+    assert toy.go(made, LocalEngine(made.resources), RunOptions(Budget(max_failed=10)))[0].outcome is Outcome.FINISHED
+    rate = toy.go(toy.plan(config, tmp_path), LocalEngine(made.resources), RunOptions(Budget(max_rate=0.01)))[0]
     assert rate.outcome is Outcome.OVER_BUDGET, "a finished run is judged by its rate however small"
 
 

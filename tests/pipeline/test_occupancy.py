@@ -147,9 +147,9 @@ def test_compiling_is_shown_and_counted_apart(made: Any, monkeypatch: pytest.Mon
     assert sum(unit["seconds"]["compile"] > 0 for unit in units) == 1
 
 
-def test_a_worker_is_idle_before_and_after(made: Any) -> None:
+def test_a_worker_is_idle_before_and_after(made: Any, tmp_path: Path) -> None:
     engine = LocalEngine(made.resources)
-    engine.begin(toy.TERMS)
+    engine.begin(toy.terms(tmp_path))
     try:
         assert [type(event).__name__ for event in engine.wait(0.1)] == ["Joined", "Doing"]
         assert engine._workers[0].state() == State(None, "idle")

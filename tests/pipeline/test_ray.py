@@ -13,6 +13,7 @@ from fasgen.errors import ResourceError
 from fasgen.manifests.shard import UnitReader
 from fasgen.pipeline.events import Doing, Done, Joined, Key, State
 from fasgen.pipeline.local_engine import LocalEngine
+from fasgen.pipeline.options import RunOptions
 from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.ray_engine import RayEngine, connect, rehearse
 from fasgen.pipeline.rehearsal import Rehearsal
@@ -105,7 +106,7 @@ def test_workers_say_what_they_do_and_never_hold_anybody_up(source: SourceConfig
     made.write()
     workers = engine(1, TOY_SLEEP="3")
     try:
-        workers.begin(toy.TERMS)
+        workers.begin(toy.terms(tmp_path))
         while not (joining := [event for event in workers.wait(1) if isinstance(event, Joined)]):
             pass
         (joined,) = joining
@@ -159,7 +160,7 @@ def with_a_bad_one(source: SourceConfig, folder: Path) -> SourceConfig:
 def test_a_sample_that_never_ends_is_found_and_failed(source: SourceConfig, tmp_path: Path) -> None:
     config = toy.configure(with_a_bad_one(source, tmp_path / "in"), shrink=toy.ShrinkConfig(batch=1))
     made = toy.plan(config, tmp_path / "store", ["shrink"])
-    result, pages, _ = toy.go(made, lambda: engine(1, TOY_HANGER="1"), retries=0, time_limit=4.0)
+    result, pages, _ = toy.go(made, lambda: engine(1, TOY_HANGER="1"), RunOptions(retries=0, time_limit=4.0))
     assert result.outcome is Outcome.FINISHED, result.error
     assert result.deaths == 3 and pages.of("retry")[-1]["late"] == pages.of("retry")[-1]["excluded"]
     rows = {str(row["path"]): row for unit in range(3) for row in UnitReader(made.stages["shrink"].folder, unit).rows}
@@ -170,7 +171,7 @@ def test_a_sample_that_never_ends_is_found_and_failed(source: SourceConfig, tmp_
 
 def test_a_sample_that_kills_its_workers_is_rejected_alone(source: SourceConfig, reference: Path, tmp_path: Path) -> None:
     made = toy.plan(toy.configure(with_a_bad_one(source, tmp_path / "in")), tmp_path / "store", ["shrink"])
-    result, pages, _ = toy.go(made, lambda: engine(1, TOY_KILLER="1"), retries=0)
+    result, pages, _ = toy.go(made, lambda: engine(1, TOY_KILLER="1"), RunOptions(retries=0))
     assert result.outcome is Outcome.FINISHED, result.error
     # Once outside quarantine, once with its batch in hand, once alone.
     assert result.deaths == 3 and pages.of("retry")[-1]["excluded"]

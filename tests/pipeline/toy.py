@@ -21,12 +21,12 @@ from PIL import Image
 from pydantic import Field
 
 from fasgen.pipeline.engine import Engine
+from fasgen.pipeline.options import RunOptions
 from fasgen.pipeline.outcome import RunResult
 from fasgen.pipeline.plan import Plan, build_plan
 from fasgen.pipeline.progress import Silent
 from fasgen.pipeline.resources import Resources
 from fasgen.pipeline.run import run
-from fasgen.pipeline.schedule import Budget
 from fasgen.records import Column, Reason
 from fasgen.seeds import normal_noise
 from fasgen.sources.config import Limits, SourceConfig
@@ -155,9 +155,10 @@ JOIN = StageSpec(
 TARGETS = {"shrink": "toy:SHRINK", "noisy": "toy:NOISY", "join": "toy:JOIN"}
 
 
-_NOTHING = {"store": ".", "folder": ".", "threads": 1, "stages": {}, "weights": {}, "sources": {}}
-TERMS: Any = {kind: {**_NOTHING, "accelerator": False} for kind in ("accelerator", "cpu")}
-"""What asks nothing of workers."""
+def terms(folder: Path) -> Any:
+    """What asks nothing of workers but a word in ``folder``."""
+    nothing = {"store": str(folder), "folder": str(folder), "threads": 1, "stages": {}, "weights": {}, "sources": {}}
+    return {kind: {**nothing, "accelerator": False} for kind in ("accelerator", "cpu")}
 
 
 class Pages:
@@ -199,12 +200,10 @@ def plan(config: Any, store: Path, wanted: Sequence[str] = ("all",), cpus: int =
     return build_plan(config, wanted, store, resources=Resources(0, cpus), targets=TARGETS)
 
 
-def go(
-    made: Plan, engine: Any, budget: Budget | None = None, retries: int = 1, time_limit: float | None = None
-) -> tuple[RunResult, Pages, Silent]:
+def go(made: Plan, engine: Any, options: RunOptions | None = None) -> tuple[RunResult, Pages, Silent]:
     pages, silent = Pages(), Silent()
     make: Any = engine if callable(engine) else (lambda: engine)
-    result = run(made, make, silent, pages, budget=budget, retries=retries, time_limit=time_limit)
+    result = run(made, make, silent, pages, options)
     return result, pages, silent
 
 
