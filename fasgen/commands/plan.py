@@ -72,7 +72,7 @@ def make_plan(request: options.Request, workers: options.Workers, *, measuring: 
 
     config, address = request.config, address_of(workers.place)
     if address:
-        from fasgen.pipeline.ray_engine import connect
+        from fasgen.pipeline.ray_connection import connect
 
         have = connect(address)
     else:
@@ -98,7 +98,7 @@ def _measured(address: str, job: Rehearsal, model: str) -> dict[int, float]:
     name = resolve(job.target).name
     click.echo(f"measuring which batch suits {name} on {model}, once: {name}.batch=N takes N without measuring", err=True)
     if address:
-        from fasgen.pipeline.ray_engine import rehearse
+        from fasgen.pipeline.ray_rehearsal import rehearse
 
         return rehearse(job, model)
     from fasgen.pipeline.rehearsal import in_process

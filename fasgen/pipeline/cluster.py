@@ -28,7 +28,7 @@ SOCKET_BYTES = 107
 
 _RAY_PATH = len("/ray/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store.1")
 
-_CHILD = "import sys; from fasgen.pipeline.ray_engine import knock; knock(sys.argv[1])"
+_CHILD = "import sys; from fasgen.pipeline.ray_connection import knock; knock(sys.argv[1])"
 
 _TOKEN = (
     "it asks for a token, and has not got the right one: give the one of its head by RAY_AUTH_TOKEN_PATH=FILE, or put it into "

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Protocol
 
 from fasgen.errors import StoreError
 from fasgen.manifests.atomic import file_digest, look_again, shortcomings
+from fasgen.manifests.ledger import Ledger
 from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.plan_file import sweep
 from fasgen.manifests.report.delivery import finish
 from fasgen.manifests.seen_file import note_seen
 from fasgen.manifests.shard import committed_units, unit_summary
 from fasgen.manifests.unit import damaged, manifest_path
+from fasgen.pipeline.crew import Crew, named
 from fasgen.pipeline.crumbs import forget, read_crumb, was_late
 from fasgen.pipeline.engine import Engine
 from fasgen.pipeline.events import (
@@ -33,9 +33,7 @@ from fasgen.pipeline.events import (
     Halt,
     Joined,
     Key,
-    Kind,
     Spoilt,
-    State,
     Stop,
     UnitReport,
 )
@@ -47,24 +45,11 @@ from fasgen.pipeline.options import RunOptions
 from fasgen.pipeline.outcome import Outcome, RunResult
 from fasgen.pipeline.plan import Plan
 from fasgen.pipeline.progress import Progress, StageStart, duration
-from fasgen.pipeline.resources import domain_digest, peak_rss, stage_domain
+from fasgen.pipeline.resources import peak_rss
 from fasgen.pipeline.schedule import Assign, Scheduler
-from fasgen.pipeline.stage_plan import kernels_measured
 
 TICK = 0.25
 """Seconds that the loop waits for events before it looks at the keyboard and the clock again."""
-
-
-class Ledger(Protocol):
-    """The run's history; nothing is ever rebuilt from it."""
-
-    def event(self, kind: str, **fields: object) -> None:
-        """Append one event."""
-        ...
-
-    def summary(self, document: Mapping[str, object]) -> None:
-        """Write the run's summary."""
-        ...
 
 
 def run(
@@ -161,15 +146,12 @@ class _Run:
             before={stage.name: (stage.planned, stage.failed) for stage in plan.wanted},
         )
         self._quarantined: dict[Key, Path] = {}
-        self._doing: dict[int, State] = {}
         self._remade = 0
         self._taken_back: set[Key] = set()
         self._waited: set[Key] = set()
         self._counts = {"units": 0, "again": 0, "planned": 0, "ok": 0, "filtered": 0, "failed": 0}
-        self._deaths = self._peak_worker = self._kept = 0
-        self._domains: dict[int, Mapping[str, object]] = {}
-        self._nodes: dict[int, str] = {}
-        self._dismissed: list[str] = []
+        self._peak_worker = self._kept = 0
+        self._crew = Crew(plan, progress, ledger, occupancy)
         self._idle = Idle()
         progress.begin(_lines(plan, options.foretold))
         self._show()
@@ -204,7 +186,7 @@ class _Run:
     def result(self) -> RunResult:
         """What was done, and how it ended."""
         scheduler = self.scheduler
-        outcome = Outcome(scheduler.ending.value) if scheduler.ending else Outcome.FINISHED
+        outcome = scheduler.ending or Outcome.FINISHED
         error = scheduler.error
         over = scheduler.over_budget(final=True)
         if over and outcome is not Outcome.ERROR:
@@ -214,13 +196,13 @@ class _Run:
             outcome,
             **self._counts,
             remaining=self._plan.todo + self._plan.unsure - self._counts["units"] - self._kept + self._remade,
-            deaths=self._deaths,
+            deaths=self._crew.deaths,
             error=error,
             peak_driver=peak_rss(),
             peak_worker=self._peak_worker,
             first_unit=self._occupancy.first_unit,
             use=self._occupancy.use(),
-            dismissed=tuple(self._dismissed),
+            dismissed=tuple(self._crew.dismissed),
         )
 
     def _submit(self, engine: Engine, assign: Assign) -> None:
@@ -235,7 +217,7 @@ class _Run:
             task = replace(
                 self._plan.task(assign, self._crumbs),
                 time_limit=self._options.time_limit,
-                domain=self._enter(assign.worker, assign.key),
+                domain=self._crew.enter(assign.worker, assign.key),
             )
             if task.crumb:
                 self._crumbs.mkdir(parents=True, exist_ok=True)
@@ -270,11 +252,11 @@ class _Run:
         match event:
             case Joined():
                 self._receive(event, engine, meeting)
-            case _ if event.worker not in self._nodes:
+            case _ if event.worker not in self._crew:
                 # What a worker that was dismissed had still to say.
                 return
             case Doing(worker, state):
-                self._doing[worker] = state
+                self._crew.note(worker, state)
             case Done(worker, report):
                 self._occupancy.finished(worker, report.seconds)
                 if lie := self._untrue(report):
@@ -292,33 +274,19 @@ class _Run:
 
     def _receive(self, joined: Joined, engine: Engine, meeting: Meeting) -> None:
         """A worker lives: it gets work, or is dismissed because it does not fit."""
-        worker, kind, node, said, seconds = joined
-        why = meeting.objection(kind, said)
-        self._nodes[worker] = node
-        self._occupancy.hired(worker, kind, seconds)
-        if why:
-            self._dismiss(worker, engine, why)
-            return
-        self._domains[worker] = said["domain"]
-        self._doing[worker] = State(None, "starting")
-        self._ledger.event(
-            "joined", worker=worker, device=DEVICES[kind], node=node, domain=said["domain"], seconds=round(seconds, 3)
-        )
-        self.scheduler.handle(joined)
+        self._crew.meet(joined)
+        if why := meeting.objection(joined.kind, joined.said):
+            self._dismiss(joined.worker, engine, why)
+        else:
+            self._crew.take_on(joined)
+            self.scheduler.handle(joined)
 
     def _dismiss(self, worker: int, engine: Engine, why: str, key: Key | None = None) -> None:
         """Let a worker go, with the reason; what it had in hand is given out again."""
-        node, lost = self._nodes.pop(worker), self.scheduler.in_flight(worker)
-        again = f"; {_named(lost)} given out again" if lost else ""
-        self._progress.say(f"worker {worker} on {node} is dismissed: it {why}{again}")
-        self._ledger.event("dismissed", worker=worker, node=node, why=why, units=[list(each) for each in lost], found_by=key)
-        self._dismissed.append(f"{node}: {why}")
-        self._occupancy.lost(worker)
-        self._doing.pop(worker, None)
+        worked = self._crew.let_go(worker, why, self.scheduler.in_flight(worker), key)
         engine.dismiss(worker)
-        if lost or worker in self._domains:
+        if worked:
             self.scheduler.handle(Dismissed(worker))
-        self._domains.pop(worker, None)
 
     def _untrue(self, report: UnitReport) -> str:
         """What is wrong about a report of a unit, by what lies in the store; empty if it is true."""
@@ -327,44 +295,28 @@ class _Run:
         while True:
             try:
                 true = file_digest(manifest) == report.digest
-                return "" if true else f"reported {_named([report.key])}, but {manifest} has other bytes than it said"
+                return "" if true else f"reported {named([report.key])}, but {manifest} has other bytes than it said"
             except OSError as error:
                 if time.monotonic() > deadline:
                     return (
-                        f"reported {_named([report.key])}, but {manifest} is not there ({error.strerror}): does its node see "
+                        f"reported {named([report.key])}, but {manifest} is not there ({error.strerror}): does its node see "
                         "the store?"
                     )
             look_again(folder)
             time.sleep(0.2)
-
-    def _enter(self, worker: int, key: Key) -> str:
-        """The domain in which a unit will be made, noted in its generation before it is."""
-        stage = self._plan.stages[key.stage]
-        domain = stage_domain(self._domains[worker], measured=kernels_measured(stage.config))
-        if self._plan.enter(key.stage, domain) and domain != stage.domain:
-            self._progress.say(
-                f"{key.stage}: {self._nodes[worker]} has other library versions or another device than what made the "
-                f"{len(stage.committed)} units that are there; what it makes may differ from them in the last bits "
-                "(plan.json lists both)"
-            )
-        return domain_digest(domain)
 
     def _await(self, engine: Engine) -> None:
         """Say for whom the run waits and for how long, or end it if nobody will come."""
         for kind in self.scheduler.starved():
             coming = engine.expects(kind)
             if not coming:
-                self.scheduler.handle(Halt(self._nobody(kind)))
+                self.scheduler.handle(Halt(self._crew.nobody(kind)))
             elif (seconds := self._idle.due(kind)) is not None:
                 self._progress.say(f"waiting for {duration(seconds)}: {coming}")
                 self._ledger.event("waiting", device=DEVICES[kind], seconds=round(seconds), reason=coming)
             break
         else:
             self._idle.over()
-
-    def _nobody(self, kind: Kind) -> str:
-        reasons = [f"{why} ({count} times)" if count > 1 else why for why, count in Counter(self._dismissed).items()]
-        return f"no {DEVICES[kind]} worker is left: " + ("; ".join(reasons) or "none has come up")
 
     def _commit(self, done: Done) -> None:
         worker, report = done
@@ -396,15 +348,8 @@ class _Run:
 
     def _lose(self, died: Died) -> None:
         """A worker is gone: what it had in hand is judged by what lies on disk."""
-        worker, why = died.worker, died.why
-        self._deaths += 1
-        self._occupancy.lost(worker)
-        self._doing.pop(worker, None)
-        node = self._nodes.pop(worker)
-        self._domains.pop(worker)
-        keys = self.scheduler.in_flight(worker)
-        self._ledger.event("died", worker=worker, node=node, why=why, units=[list(key) for key in keys])
-        self._progress.say(f"worker {worker} died with {len(keys)} units in hand; they are given out again")
+        worker, keys = died.worker, self.scheduler.in_flight(died.worker)
+        self._crew.bury(died, keys)
         for key in keys:
             folder = self._plan.stages[key.stage].folder
             if manifest_path(folder, key.unit).exists():
@@ -447,20 +392,8 @@ class _Run:
             forget(crumb)
 
     def _show(self) -> None:
-        doing: dict[str, Counter[str]] = {stage.name: Counter() for stage in self._plan.wanted}
-        for worker, (busy_with, what) in self._doing.items():
-            for key in self.scheduler.in_flight(worker) if what in _NOT_YET else ():
-                if busy_with is None or busy_with.stage == key.stage:
-                    doing[key.stage][what] += 1
-        self._progress.show({stage.name: self.scheduler.counts(stage.name) for stage in self._plan.wanted}, doing)
-
-
-def _named(keys: Sequence[Key]) -> str:
-    return ", ".join(f"{stage} unit {unit}" for stage, unit in keys)
-
-
-_NOT_YET = ("starting", "building", "compiling")
-"""What a worker does before it computes."""
+        counts = {stage.name: self.scheduler.counts(stage.name) for stage in self._plan.wanted}
+        self._progress.show(counts, self._crew.not_yet(self.scheduler.in_flight))
 
 
 def _lines(plan: Plan, foretold: Mapping[str, float]) -> list[StageStart]:

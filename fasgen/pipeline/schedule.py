@@ -13,10 +13,10 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import NamedTuple
 
 from fasgen.pipeline.events import Broke, Died, Dismissed, Done, Drain, Event, Halt, Joined, Key, Kind, Spoilt, Stop
+from fasgen.pipeline.outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +78,6 @@ class Assign(NamedTuple):
     late: tuple[int, ...] = ()
 
 
-class Ending(StrEnum):
-    """Why no more units are begun."""
-
-    INTERRUPTED = "interrupted"
-    OVER_BUDGET = "over_budget"
-    ERROR = "error"
-
-
 @dataclass(slots=True)
 class _Worker:
     kind: Kind
@@ -131,7 +123,7 @@ class Scheduler:
         self._numbers: Sequence[int] = range(units) if isinstance(units, int) else units
         self.units, self.depth, self.retries, self.budget = len(self._numbers), depth, retries, budget or Budget()
         self._rows = {stage.name: (before or {}).get(stage.name, (0, 0)) for stage in stages}
-        self.ending: Ending | None = None
+        self.ending: Outcome | None = None
         self.error = ""
         self._stopped = False
         self._work = {stage.name: stage for stage in stages}
@@ -233,16 +225,16 @@ class Scheduler:
             case Broke(worker, key, error):
                 self._take_back(worker, key)
                 heapq.heappush(self._ready[key.stage], key.unit)
-                self._end(Ending.ERROR, f"{key.stage} unit {key.unit}: {error}")
+                self._end(Outcome.ERROR, f"{key.stage} unit {key.unit}: {error}")
             case Spoilt(worker, key, lost):
                 self._take_back(worker, key)
                 self._lose(lost)
             case Halt(error):
-                self._end(Ending.ERROR, error)
+                self._end(Outcome.ERROR, error)
             case Drain():
-                self._end(Ending.INTERRUPTED)
+                self._end(Outcome.INTERRUPTED)
             case Stop():
-                self._end(Ending.INTERRUPTED)
+                self._end(Outcome.INTERRUPTED)
                 self._stopped = True
 
     # decisions
@@ -314,7 +306,7 @@ class Scheduler:
         for key in lost:
             self._committed[key.stage].discard(key.unit)
             if not self._work[key.stage].wanted:
-                self._end(Ending.ERROR, f"{key.stage} unit {key.unit} was damaged: make it with: fasgen run stage={key.stage}")
+                self._end(Outcome.ERROR, f"{key.stage} unit {key.unit} was damaged: make it with: fasgen run stage={key.stage}")
         for stage, queue in self._ready.items():
             queue.clear()
             for unit in self._numbers:
@@ -353,7 +345,7 @@ class Scheduler:
             trouble.silent += 1
             if trouble.silent > self.retries:
                 self._end(
-                    Ending.ERROR,
+                    Outcome.ERROR,
                     f"{key.stage} unit {key.unit}: {trouble.deaths} workers died on it, the last before they began a sample; "
                     "is there memory enough for the stage's model?",
                 )
@@ -365,10 +357,10 @@ class Scheduler:
 
     def _judge_budget(self) -> None:
         if over := self.over_budget():
-            self._end(Ending.OVER_BUDGET, over)
+            self._end(Outcome.OVER_BUDGET, over)
 
-    def _end(self, ending: Ending, error: str = "") -> None:
-        if self.ending is None or (ending is Ending.ERROR and self.ending is not Ending.ERROR):
+    def _end(self, ending: Outcome, error: str = "") -> None:
+        if self.ending is None or (ending is Outcome.ERROR and self.ending is not Outcome.ERROR):
             self.ending, self.error = ending, error
 
 

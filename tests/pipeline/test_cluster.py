@@ -142,7 +142,7 @@ def test_another_module_of_the_name_is_told_from_ray(tmp_path: Path) -> None:
     (tmp_path / "ray" / "__init__.py").write_text("__version__ = '1.0'\n")
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-        "from fasgen.pipeline.ray_engine import connect\n"
+        "from fasgen.pipeline.ray_connection import connect\n"
         "from fasgen.errors import ResourceError\n"
         "try:\n    connect()\nexcept ResourceError as error:\n    print(error)\n"
     )

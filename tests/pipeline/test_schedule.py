@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from fasgen.manifests.unit import UnitSummary
 from fasgen.pipeline.events import Broke, Died, Dismissed, Done, Drain, Halt, Joined, Key, Stop, UnitReport
-from fasgen.pipeline.schedule import Assign, Budget, Ending, Scheduler, StageWork
+from fasgen.pipeline.outcome import Outcome
+from fasgen.pipeline.schedule import Assign, Budget, Scheduler, StageWork
 
 ROWS, BATCH = 8, 4
 
@@ -144,7 +145,7 @@ def test_what_is_no_units_fault_drains_and_says_why() -> None:
     scheduler.handle(Halt("the lock is gone"))
     assert not scheduler.finished and scheduler.decide() == []
     scheduler.handle(done(0, Key("a", 0)))
-    assert scheduler.finished and scheduler.ending is Ending.ERROR and scheduler.error == "the lock is gone"
+    assert scheduler.finished and scheduler.ending is Outcome.ERROR and scheduler.error == "the lock is gone"
 
 
 def test_units_may_begin_at_any_number() -> None:
@@ -158,7 +159,7 @@ def test_every_stage_has_the_whole_budget() -> None:
     scheduler = Scheduler(graph(), 3, depth=1, budget=Budget(max_failed=2), before={"a": (10, 2), "b": (10, 2)})
     assert scheduler.ending is None and scheduler.failed == 4 and scheduler.planned == 20
     over = Scheduler(graph(), 3, depth=1, budget=Budget(max_failed=2), before={"a": (10, 2), "b": (10, 3)})
-    assert over.ending is Ending.OVER_BUDGET and over.error.startswith("b: 3 of 10 rows failed")
+    assert over.ending is Outcome.OVER_BUDGET and over.error.startswith("b: 3 of 10 rows failed")
 
 
 def test_a_model_that_kills_before_the_first_sample_ends_the_run() -> None:
@@ -169,7 +170,7 @@ def test_a_model_that_kills_before_the_first_sample_ends_the_run() -> None:
         world.assign()
         (worker,) = world.hands
         world.die(worker, {})
-    assert scheduler.finished and scheduler.ending is Ending.ERROR
+    assert scheduler.finished and scheduler.ending is Outcome.ERROR
     assert "memory" in scheduler.error
 
 
@@ -218,7 +219,7 @@ def test_drain_finishes_what_is_in_hand_and_stop_does_not() -> None:
     scheduler.handle(Drain())
     assert not scheduler.finished and scheduler.decide() == []
     scheduler.handle(done(0, Key("a", 0)))
-    assert scheduler.finished and scheduler.ending is Ending.INTERRUPTED
+    assert scheduler.finished and scheduler.ending is Outcome.INTERRUPTED
     other = Scheduler(graph(), 3, depth=1)
     other.handle(Joined(0, "cpu"))
     other.decide()
@@ -233,7 +234,7 @@ def test_an_error_of_no_sample_drains_and_is_kept() -> None:
     scheduler.handle(Broke(0, Key("a", 0), "disk full"))
     assert not scheduler.finished
     scheduler.handle(done(0, Key("a", 1)))
-    assert scheduler.finished and scheduler.ending is Ending.ERROR and "disk full" in scheduler.error
+    assert scheduler.finished and scheduler.ending is Outcome.ERROR and "disk full" in scheduler.error
 
 
 @pytest.mark.parametrize(
@@ -257,7 +258,7 @@ def test_the_budget_drains() -> None:
     scheduler.handle(Joined(0, "cpu"))
     scheduler.decide()
     scheduler.handle(done(0, Key("a", 0), 2))
-    assert scheduler.ending is Ending.OVER_BUDGET and scheduler.finished and scheduler.decide() == []
+    assert scheduler.ending is Outcome.OVER_BUDGET and scheduler.finished and scheduler.decide() == []
 
 
 def test_what_a_dismissed_worker_had_goes_out_again_as_if_nothing_was() -> None:
