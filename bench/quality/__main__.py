@@ -57,16 +57,21 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--teacher", type=click.Path(path_type=Path), default=None, help="identity: independent face recogniser, ONNX")
 @click.option("--teacher-node", default="665", show_default=True, help="identity: its embedding's name in the graph")
 @click.option("--style-judge", type=FOLDER, default=None, help="synthesis: style encoder that the model was not trained with")
-@click.option("--synth-weights", default="embedded", show_default=True, help="synthesis, augment: DiffFAS's weights")
-@click.option("--synth-t", type=int, nargs=2, default=None, help="synthesis, augment: range of the strength t")
-@click.option("--synth-gamma", type=float, nargs=2, default=None, help="synthesis, augment: range of the guidance gamma")
-@click.option("--synth-steps", type=int, default=None, help="synthesis, augment: network calls")
+@click.option("--synth-weights", default="embedded", show_default=True, help="carry, synthesis, augment: DiffFAS's weights")
+@click.option("--synth-t", type=int, nargs=2, default=None, help="carry, synthesis, augment: range of the strength t")
+@click.option("--synth-gamma", type=float, nargs=2, default=None, help="carry, synthesis, augment: range of the guidance gamma")
+@click.option("--synth-steps", type=int, default=None, help="carry, synthesis, augment: network calls")
 @click.option(
-    "--synth-sampler", type=click.Choice(["ddim", "dpmpp_2m", "ddpm"]), default=None, help="synthesis, augment: way of walking"
+    "--synth-sampler",
+    type=click.Choice(["ddim", "dpmpp_2m", "ddpm"]),
+    default=None,
+    help="carry, synthesis, augment: way of walking",
 )
-@click.option("--synth-guided", type=click.FloatRange(0, 1), default=None, help="synthesis, augment: guided share of the calls")
-@click.option("--lgsc-weights", default="embedded", show_default=True, help="lgsc: the generator's weights")
-@click.option("--stdn-weights", default="embedded", show_default=True, help="stdn: the generator's weights")
+@click.option(
+    "--synth-guided", type=click.FloatRange(0, 1), default=None, help="carry, synthesis, augment: guided share of the calls"
+)
+@click.option("--lgsc-weights", default="embedded", show_default=True, help="carry, lgsc: the generator's weights")
+@click.option("--stdn-weights", default="embedded", show_default=True, help="carry, stdn: the generator's weights")
 @click.option(
     "--seeds", type=click.IntRange(1), default=augment.SEEDS, show_default=True, help="augment: trainings of each kind"
 )
@@ -126,7 +131,13 @@ def main(
         if what in ("probe", "all"):
             print(probe.text(probe.measure(data, out, settings, limit=limit, generator=not no_generator)), flush=True)
         if what in ("carry", "all"):
-            print(carry.text(carry.measure(data, out, settings)), end="\n\n", flush=True)
+            networks = carry.Networks(
+                settings,
+                LgscConfig.model_validate({"weights": lgsc_weights}),
+                StdnConfig.model_validate({"weights": stdn_weights}),
+                synth,
+            )
+            print(carry.text(carry.measure(data, out, networks)), end="\n\n", flush=True)
         if what in ("calls", "all"):
             print(calls.text(calls.measure(data, out, settings, timed=not untimed)), end="\n\n", flush=True)
         if what in ("synthesis", "all"):

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from bench.quality.backbone import Backbone, Floats
-from bench.quality.carry import CUES, IMAGE, PROTOCOLS, RESIDUAL, Extractor, Trial, compare, mean_area, table, with_cue
+from bench.quality.carry import CUES, RESIDUAL, Extractor, with_cue
 from bench.quality.draws import Images, Walks
 from bench.quality.generator import Generator, Settings, walk_name
 from bench.quality.metrics import psnr
 from bench.quality.strangers import Strangers, strangers
+from bench.quality.trials import IMAGE, PROTOCOLS, Trial, compare, judge, mean_area, table
 
 Walk = dict[str, Any]
 """Settings of defake that decide how it walks."""
@@ -102,8 +103,8 @@ def measure(data: Path, out: Path, settings: Settings, *, timed: bool = True) ->
     trials: dict[str, dict[str, list[Trial]]] = {protocol: {} for protocol in PROTOCOLS}
 
     def probed(name: str, seen: Floats) -> dict[str, float]:
-        for protocol, judge in PROTOCOLS.items():
-            trials[protocol][name] = judge(seen, faces)
+        for protocol, splits in PROTOCOLS.items():
+            trials[protocol][name] = judge(splits(faces), seen, faces)
         areas = {protocol: mean_area(own[name], faces.spoof) for protocol, own in trials.items()}
         print(f"{name}: {', '.join(f'{protocol} {area:.3f}' for protocol, area in areas.items())}", flush=True)
         return areas
@@ -111,12 +112,12 @@ def measure(data: Path, out: Path, settings: Settings, *, timed: bool = True) ->
     probed(IMAGE, plain)
     for name, make in CUES.items():
         if name != RESIDUAL:
-            probed(name, with_cue(extract, plain, make(walks)))
+            probed(f"{IMAGE} + {name}", with_cue(extract, plain, make(walks)))
     for walk in listed:
         name = walk_name(settings.walking(**walk).defake)
         row = report["walks"][name] = walk | live_row(walks, walk, embedded, reference, embed)
         print(f"{name}: {row}", flush=True)
-        row |= probed(name, with_cue(extract, plain, walks.residual(**walk)))
+        row |= probed(f"{IMAGE} + {name}", with_cue(extract, plain, walks.residual(**walk)))
         (out / "calls.json").write_text(json.dumps(report, indent=2) + "\n")
     if timed:
         rounds = np.array(speeds(settings, faces, listed))

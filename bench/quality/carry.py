@@ -1,16 +1,15 @@
-"""Does what a cue shows of attacks carry over to data sets that nobody learnt from?
+"""Does what fasgen makes carry over to data sets that nobody learnt from? Cues, and synthetic spoofs.
 
-Logistic regression on features of the image, and of the image and a cue, under three protocols:
+Logistic regression on features, under the protocols of `bench.quality.trials`: it has no seed to hide behind. Features are
+frozen ones of ImageNet (`bench.quality.backbone`), and for comparison of cues the light probe's colours and band energies
+(`bench.quality.features`), which learn a set fast and carry over badly.
 
-* *one group out*: tested on each group of `bench.quality.strangers`, trained on all others;
-* *one set out*: the same of whole sets, so that no probe has met the kind of camera and attack;
-* *pairs of sets*: trained on one set alone, tested on another, every ordered pair.
+*Cues* stand beside the image in one probe. *Synthetic spoofs* (`bench.quality.lenders`) are made of live faces of strangers,
+and stand with these beside the faces that a probe learns from, or in their place; where they have guides, these are attacks
+that the probe may learn from. What weights have seen of the sets is said with the figures, from their own records.
 
-Features are frozen ones of ImageNet (`bench.quality.backbone`), and for comparison the light probe's colours and band energies
-(`bench.quality.features`), which learn a set fast and carry over badly. The area under the ROC curve is taken in every test
-part by itself, and averaged. Its interval is a bootstrap over people: they are drawn again within each set, as many as there
-are, and a part counts as often as its people were drawn. What a cue adds to the image is judged draw by draw, so that the
-parts' own ease or difficulty cancels.
+*Traces*: how well the same features tell synthetic spoofs from the attacks that guided them, and reconstructions of live faces
+from live faces, on people that the probe has not met. A generator that leaves none is at one half.
 """
 
 from __future__ import annotations
@@ -28,15 +27,23 @@ from bench.quality.backbone import Backbone, Floats
 from bench.quality.draws import Walks
 from bench.quality.features import features
 from bench.quality.generator import Settings, walk_name
+from bench.quality.lenders import DIFFFAS, Lenders
+from bench.quality.maps import Maps
 from bench.quality.metrics import auc
 from bench.quality.probe import AUTOENCODER, LOW_PASS, low_pass
 from bench.quality.strangers import Strangers, strangers
+from bench.quality.trials import IMAGE, PROTOCOLS, Compared, Lent, Split, compare, judge, one_set_out, pairs, table
+from fasgen.seen import read_seen
+from fasgen.stages.defake.config import model_folder as defake_folder
+from fasgen.stages.lgsc.config import LgscConfig
+from fasgen.stages.lgsc.config import weights_folder as lgsc_folder
+from fasgen.stages.stdn.config import StdnConfig
+from fasgen.stages.stdn.config import weights_folder as stdn_folder
+from fasgen.stages.synth.config import SynthConfig, model_folder
 
-C = 0.01
-"""Inverse strength of the probe's L2 penalty."""
-
-DRAWS, SEED = 1000, 0
-IMAGE, RESIDUAL = "image", "residual"
+RESIDUAL, CHANGE = "residual", "change of features"
+LGSC, STDN = "LGSC's map", "STDN+'s traces"
+FOLDS = 5
 
 CUES: dict[str, Callable[[Walks], NDArray[np.int16]]] = {
     RESIDUAL: lambda walks: walks.residual(),
@@ -50,142 +57,20 @@ Extractor = Callable[[NDArray[Any]], Floats]
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One part that was tested: indices of its faces, and their scores, higher being more of an attack."""
-
-    name: str
-    tested: NDArray[np.int64]
-    scores: NDArray[np.float64]
-
-
-def one_group_out(seen: Floats, faces: Strangers, c: float = C) -> list[Trial]:
-    """Each group under a probe that was trained on all others.
-
-    Args:
-        seen: features (N, F).
-        faces: whose.
-        c: inverse strength of the L2 penalty.
-    """
-    return _each_out(seen, faces, faces.groups, c)
-
-
-def one_set_out(seen: Floats, faces: Strangers, c: float = C) -> list[Trial]:
-    """Each set under a probe that was trained on all others."""
-    return _each_out(seen, faces, faces.sets, c)
-
-
-def _each_out(seen: Floats, faces: Strangers, parts: NDArray[np.str_], c: float) -> list[Trial]:
-    return [_trial(seen, faces, parts != part, parts == part, str(part), c) for part in np.unique(parts)]
-
-
-def pairs(seen: Floats, faces: Strangers, c: float = C) -> list[Trial]:
-    """Each set under probes that were trained on one other set alone."""
-    names = [str(name) for name in np.unique(faces.sets)]
-    return [
-        _trial(seen, faces, faces.sets == source, faces.sets == goal, f"{source} to {goal}", c)
-        for source in names
-        for goal in names
-        if goal != source
-    ]
-
-
-PROTOCOLS = {"one group out": one_group_out, "one set out": one_set_out, "pairs of sets": pairs}
-
-
-def _trial(seen: Floats, faces: Strangers, train: NDArray[np.bool_], test: NDArray[np.bool_], name: str, c: float) -> Trial:
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
-
-    scale = StandardScaler().fit(seen[train])
-    probe = LogisticRegression(C=c, max_iter=5000, class_weight="balanced").fit(
-        scale.transform(seen[train]), faces.spoof[train]
-    )
-    (tested,) = test.nonzero()
-    return Trial(name, tested, np.asarray(probe.decision_function(scale.transform(seen[test])), np.float64))
-
-
-def mean_area(trials: list[Trial], spoof: NDArray[np.bool_], times: NDArray[np.int64] | None = None) -> float:
-    """Mean over the trials of the area under the ROC curve.
-
-    Args:
-        trials: what was tested.
-        spoof: (N,) labels.
-        times: (N,) how often each face was drawn; once where not given. A trial weighs as many faces as were drawn of it,
-            relative to those that it has.
-    """
-    areas, weights = [], []
-    for trial in trials:
-        attack, scores = spoof[trial.tested], trial.scores
-        if times is not None:
-            often = times[trial.tested]
-            attack, scores = np.repeat(attack, often), np.repeat(scores, often)
-        if attack.any() and not attack.all():
-            areas.append(auc(scores[attack], scores[~attack]))
-            weights.append(len(attack) / len(trial.tested))
-    return float(np.average(areas, weights=weights))
-
-
-def resampled(faces: Strangers, draws: int = DRAWS, seed: int = SEED) -> Iterator[NDArray[np.int64]]:
-    """How often each face (N,) is drawn when people are drawn again within each set, ``draws`` times."""
-    rng = np.random.Generator(np.random.Philox(key=seed))
-    people = {str(name): np.unique(faces.people[faces.sets == name]) for name in np.unique(faces.sets)}
-    for _ in range(draws):
-        times = np.zeros(len(faces.names), np.int64)
-        for name, known in people.items():
-            drawn = np.bincount(rng.integers(len(known), size=len(known)), minlength=len(known))
-            own = faces.sets == name
-            times[own] = drawn[np.searchsorted(known, faces.people[own])]
-        yield times
-
-
-@dataclass(frozen=True)
-class Compared:
-    """Mean area of one feature set under one protocol, and what it gains over another, with 95 % intervals.
+class Networks:
+    """Settings of the stages whose work is judged.
 
     Attributes:
-        area: mean area.
-        low, high: of the area.
-        gain: over the one it is compared with.
-        gain_low, gain_high: of the gain.
-        by_trial: area of each trial.
+        settings: the generator of reconstructions, and how it walks.
+        lgsc: spoof cue maps.
+        stdn: spoof traces.
+        synth: spoofs under a guide.
     """
 
-    area: float
-    low: float
-    high: float
-    gain: float
-    gain_low: float
-    gain_high: float
-    by_trial: dict[str, float]
-
-
-def compare(trials: Mapping[str, list[Trial]], faces: Strangers, base: str = IMAGE, draws: int = DRAWS) -> dict[str, Compared]:
-    """Every feature set under one protocol, each beside ``base``.
-
-    Args:
-        trials: by feature set, ``base`` among them.
-        faces: whose.
-        base: what gains are over.
-        draws: of the bootstrap.
-    """
-    often = list(resampled(faces, draws))
-    drawn = {name: np.array([mean_area(own, faces.spoof, times) for times in often]) for name, own in trials.items()}
-    found = {name: mean_area(own, faces.spoof) for name, own in trials.items()}
-    return {
-        name: Compared(
-            found[name],
-            *_interval(drawn[name]),
-            found[name] - found[base],
-            *_interval(drawn[name] - drawn[base]),
-            {trial.name: mean_area([trial], faces.spoof) for trial in own},
-        )
-        for name, own in trials.items()
-    }
-
-
-def _interval(values: NDArray[Any]) -> tuple[float, float]:
-    low, high = np.percentile(values, (2.5, 97.5))
-    return float(low), float(high)
+    settings: Settings
+    lgsc: LgscConfig
+    stdn: StdnConfig
+    synth: SynthConfig
 
 
 def with_cue(extract: Extractor, plain: Floats, cue: NDArray[Any]) -> Floats:
@@ -193,58 +78,166 @@ def with_cue(extract: Extractor, plain: Floats, cue: NDArray[Any]) -> Floats:
     return np.concatenate([plain, extract(cue)], 1)
 
 
-def measure(data: Path, out: Path, settings: Settings) -> dict[str, Any]:
-    """Every cue beside the image alone, write ``carry.json`` to ``out``, and return the figures.
+def measure(data: Path, out: Path, networks: Networks) -> dict[str, Any]:
+    """Every cue and every kind of synthetic spoof, write ``carry.json`` to ``out``, and return the figures.
 
     Args:
         data: folder of the data sets.
-        out: folder to write to; it will hold crops and reconstructions.
-        settings: the generator, and how it walks.
+        out: folder to write to; it will hold crops, reconstructions and spoofs, each made once.
+        networks: what is judged.
 
     Raises:
         SourceError: a data set is missing.
         WeightsError: the frozen features' packages are.
     """
     out.mkdir(parents=True, exist_ok=True)
+    settings = networks.settings
     faces = strangers(data, out, settings.device)
-    walks = Walks(settings, faces, out)
-    extractors: dict[str, Extractor] = {"frozen": Backbone(out / "features"), "light": features}
+    walks, frozen = Walks(settings, faces, out), Backbone(out / "features")
     report: dict[str, Any] = {
         "t": settings.defake.t,
         "walk": walk_name(settings.defake),
         "faces": len(faces.names),
         "people": len(np.unique(faces.people)),
         "groups": len(np.unique(faces.groups)),
-        "found": {},
+        "seen": known(networks),
+        "cues": {},
     }
+    maps = Maps(networks.lgsc, networks.stdn, faces, out, settings.device)
+    extractors: dict[str, Extractor] = {"frozen": frozen, "light": features}
     for kind, extract in extractors.items():
-        plain = extract(faces.images)
-        seen = {IMAGE: plain} | {name: with_cue(extract, plain, make(walks)) for name, make in CUES.items()}
-        for protocol, judge in PROTOCOLS.items():
-            compared = compare({name: judge(own, faces) for name, own in seen.items()}, faces)
-            report["found"][f"{kind}, {protocol}"] = {name: asdict(one) for name, one in compared.items()}
+        seen = cue_sets(extract, walks, maps)
+        for protocol, splits in PROTOCOLS.items():
+            found = compare({name: judge(splits(faces), own, faces) for name, own in seen.items()}, faces)
+            report["cues"][f"{kind}, {protocol}"] = _rows(found)
+    lenders = Lenders(data, out, networks.synth, faces, settings.device)
+    plain = frozen(faces.images)
+    report["strangers"] = len(lenders.live)
+    report["spoofs"] = spoof_table(frozen, plain, faces, lenders)
+    report["traces"] = traces(frozen, plain, walks, lenders)
     (out / "carry.json").write_text(json.dumps(report, indent=2) + "\n")
     return report
 
 
+def cue_sets(extract: Extractor, walks: Walks, maps: Maps) -> dict[str, Floats]:
+    """What a probe sees: the image; the image and each cue; and the image with the residual and another cue."""
+    plain = extract(walks.faces.images)
+    own = {name: extract(make(walks)) for name, make in CUES.items()}
+    own |= {CHANGE: extract(walks.reconstruction()) - plain, LGSC: extract(maps.lgsc()), STDN: extract(maps.stdn())}
+    found = {IMAGE: plain} | {f"{IMAGE} + {name}": np.concatenate([plain, one], 1) for name, one in own.items()}
+    for others in ((CHANGE,), (LGSC,), (STDN,), (LGSC, STDN)):
+        name = " + ".join((IMAGE, RESIDUAL, *others))
+        found[name] = np.concatenate([plain, own[RESIDUAL], *(own[other] for other in others)], 1)
+    return found
+
+
+def spoof_table(extract: Extractor, plain: Floats, faces: Strangers, lenders: Lenders) -> dict[str, Any]:
+    """Synthetic spoofs beside what a probe learns from, and in its place, each over its base.
+
+    Returns:
+        by protocol, rows as of `compare`. Beside real faces the base is these alone, and strangers' live faces without spoofs
+        are a row of their own; alone, there is no base, and gains are over the first kind.
+    """
+    live = extract(lenders.live)
+
+    def lend(*kinds: str) -> Callable[[Split], Lent]:
+        def of(split: Split) -> Lent:
+            sources = tuple(np.unique(faces.sets[split.train]).tolist())
+            made = [extract(lenders.spoofs(kind, sources)) for kind in kinds]
+            labels = np.concatenate([np.zeros(len(live), np.bool_), *(np.ones(len(part), np.bool_) for part in made)])
+            return Lent(np.concatenate([live, *made]), labels)
+
+        return of
+
+    named = {kind: (kind,) for kind in lenders.kinds} | {" + ".join(lenders.ours): lenders.ours}
+    report: dict[str, Any] = {}
+    for protocol, splits in (("one set out", one_set_out(faces)), ("pairs of sets", pairs(faces))):
+        trials = {
+            "real attacks": judge(splits, plain, faces),
+            "real + strangers, live": judge(splits, plain, faces, lend=lend()),
+        }
+        trials |= {f"real + {name}": judge(splits, plain, faces, lend=lend(*own)) for name, own in named.items()}
+        report[f"beside, {protocol}"] = _rows(compare(trials, faces, base="real attacks"))
+    trials = {name: judge(one_set_out(faces), plain, faces, lend=lend(*own), alone=True) for name, own in named.items()}
+    report["alone, each set"] = _rows(compare(trials, faces, base=next(iter(named))))
+    return report
+
+
+def traces(extract: Extractor, plain: Floats, walks: Walks, lenders: Lenders) -> dict[str, float]:
+    """Area under the ROC curve by which what was made is told from what it is made after, on people not met."""
+    faces = walks.faces
+    live = ~faces.spoof
+    made = extract(walks.reconstruction())
+    found = {
+        "reconstructions from live faces": _told(plain[live], faces.people[live], made[live], faces.people[live]),
+        "strangers' live faces from live faces": _told(plain[live], faces.people[live], extract(lenders.live), lenders.people),
+    }
+    for source in np.unique(faces.sets).tolist():
+        attacks = faces.spoof & (faces.sets == source)
+        spoofs = extract(lenders.spoofs(DIFFFAS, (source,)))
+        found[f"{DIFFFAS}, guides of {source}, from these guides' set"] = _told(
+            plain[attacks], faces.people[attacks], spoofs, lenders.people
+        )
+    return found
+
+
+def _told(first: Floats, first_people: NDArray[np.str_], second: Floats, second_people: NDArray[np.str_]) -> float:
+    """Cross-validated over people: mean area in ``FOLDS`` folds, of the second over the first."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    seen, people = np.concatenate([first, second]), np.concatenate([first_people, second_people])
+    labels = np.arange(len(seen)) >= len(first)
+    areas = []
+    for train, test in GroupKFold(FOLDS).split(seen, labels, people):
+        probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=5000, class_weight="balanced"))
+        scores = probe.fit(seen[train], labels[train]).decision_function(seen[test])
+        if labels[test].any() and not labels[test].all():
+            areas.append(auc(scores[labels[test]], scores[~labels[test]]))
+    return float(np.mean(areas))
+
+
+def known(networks: Networks) -> dict[str, str]:
+    """What the weights say that they have seen."""
+    folders = {
+        RESIDUAL: defake_folder(networks.settings.defake),
+        LGSC: lgsc_folder(networks.lgsc.weights),
+        STDN: stdn_folder(networks.stdn.weights),
+        DIFFFAS: model_folder(networks.synth.weights),
+    }
+    found = {}
+    for name, folder in folders.items():
+        seen = read_seen(folder)
+        found[name] = "not known" if seen is None else f"{', '.join(seen.datasets)} ({', '.join(seen.attack_types)})"
+    return found
+
+
+def _rows(found: Mapping[str, Compared]) -> dict[str, Any]:
+    return {name: asdict(one) for name, one in found.items()}
+
+
 def text(report: dict[str, Any]) -> str:
-    """The report as a Markdown table."""
-    head = (
+    """The report as Markdown tables."""
+    return "\n".join(_lines(report))
+
+
+def _lines(report: dict[str, Any]) -> Iterator[str]:
+    yield (
         f"{report['faces']} faces of {report['people']} people in {report['groups']} groups; residual at t = {report['t']}, "
-        f"{report['walk']}; mean area under the ROC curve and gain on the image (95 %)"
+        f"{report['walk']}; mean area under the ROC curve and gain (95 %)"
     )
-    return "\n".join([head, "", *table(report["found"])])
-
-
-def table(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:
-    """Rows of a Markdown table: of every column and feature set, what `Compared` says."""
-    yield f"| features | {' | '.join(f'{name} | gain' for name in found)} |"
-    yield f"| --- |{' --- | --- |' * len(found)}"
-    for name in next(iter(found.values())):
-        cells = []
-        for column in found.values():
-            one = column[name]
-            cells.append(f"{one['area']:.3f} ({one['low']:.3f} to {one['high']:.3f})")
-            gain = f"{one['gain']:+.3f} ({one['gain_low']:+.3f} to {one['gain_high']:+.3f})"
-            cells.append("" if name == IMAGE else gain)
-        yield f"| {name if name == IMAGE else f'image + {name}'} | {' | '.join(cells)} |"
+    yield ""
+    yield from (f"{name}: its weights have seen {seen}" for name, seen in report["seen"].items())
+    yield ""
+    yield from table(report["cues"])
+    yield ""
+    yield f"Spoofs of {report['strangers']} strangers:"
+    for name, rows in report["spoofs"].items():
+        yield ""
+        yield from table({name: rows}, "learnt from")
+    yield ""
+    yield "| told by features, people not met | area |"
+    yield "| --- | --- |"
+    yield from (f"| {name} | {area:.3f} |" for name, area in report["traces"].items())

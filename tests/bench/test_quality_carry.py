@@ -9,14 +9,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.quality import lenders
 from bench.quality.calls import COST, PAPER, grid_of_walks
-from bench.quality.carry import IMAGE, Trial, compare, mean_area, one_group_out, pairs, resampled
 from bench.quality.crops import Crops
 from bench.quality.draws import Walks
 from bench.quality.generator import Generator, Settings
+from bench.quality.live import LiveFaces
+from bench.quality.maps import Maps
 from bench.quality.strangers import EACH, Strangers, place
+from bench.quality.synthesis import Pairs
+from bench.quality.trials import (
+    IMAGE,
+    Lent,
+    Split,
+    Trial,
+    compare,
+    judge,
+    mean_area,
+    one_group_out,
+    one_set_out,
+    pairs,
+    resampled,
+)
 from fasgen.errors import SourceError
 from fasgen.stages.defake.config import DefakeConfig
+from fasgen.stages.lgsc.config import LgscConfig
+from fasgen.stages.stdn.config import StdnConfig
+from fasgen.stages.synth.config import SynthConfig
 from tests.stages.defake.tiny import write_patch
 
 DOMAINS = ("d1", "d2", "d8")
@@ -63,17 +82,37 @@ def test_what_tells_carries_over_and_what_does_not_is_at_chance() -> None:
     noise, told = features(who), features(who)
     told[:, 0] += 8 * who.spoof
     for protocol in (one_group_out, pairs):
-        assert mean_area(protocol(told, who), who.spoof) > 0.98
-        assert abs(mean_area(protocol(noise, who), who.spoof) - 0.5) < 0.2
-    assert [trial.name for trial in one_group_out(noise, who)] == ["d1", "d2", "photographs", "webcam"]
-    assert len(pairs(noise, who)) == 6
+        assert mean_area(judge(protocol(who), told, who), who.spoof) > 0.98
+        assert abs(mean_area(judge(protocol(who), noise, who), who.spoof) - 0.5) < 0.2
+    assert [split.name for split in one_group_out(who)] == ["d1", "d2", "photographs", "webcam"]
+    assert len(pairs(who)) == 6
+    assert not any((split.train & split.test).any() for split in one_group_out(who) + pairs(who))
+
+
+def test_what_is_lent_is_learnt_from_beside_the_split_or_in_its_place() -> None:
+    who = faces()
+    told = features(who)
+    told[:, 0] += 8 * who.spoof
+    labels = np.arange(40) % 2 == 0
+    turned = np.random.default_rng(1).normal(size=(40, 6)).astype(np.float32)
+    turned[:, 0] -= 8 * labels
+    asked: list[str] = []
+
+    def lend(split: Split) -> Lent:
+        asked.append(split.name)
+        return Lent(turned, labels)
+
+    alone = judge(one_set_out(who), told, who, lend=lend, alone=True)
+    assert mean_area(alone, who.spoof) < 0.05 and asked == ["photographs", "replays", "webcam"]
+    beside = judge(one_set_out(who), told, who, lend=lend)
+    assert mean_area(alone, who.spoof) < mean_area(beside, who.spoof)
 
 
 def test_a_sign_that_turns_in_one_set_is_found_out() -> None:
     who = faces()
     turned = features(who)
     turned[:, 0] += np.where(who.sets == "webcam", -8.0, 8.0) * who.spoof
-    areas = {trial.name: mean_area([trial], who.spoof) for trial in pairs(turned, who)}
+    areas = {trial.name: mean_area([trial], who.spoof) for trial in judge(pairs(who), turned, who)}
     assert areas["photographs to webcam"] < 0.1 and areas["photographs to replays"] > 0.9
 
 
@@ -101,7 +140,9 @@ def test_a_gain_is_judged_draw_by_draw() -> None:
     who = faces()
     plain = features(who)
     better = np.concatenate([plain, 8.0 * who.spoof[:, None]], 1).astype(np.float32)
-    trials = {IMAGE: one_group_out(plain, who), "same": one_group_out(plain, who), "better": one_group_out(better, who)}
+    trials = {
+        name: judge(one_group_out(who), seen, who) for name, seen in ((IMAGE, plain), ("same", plain), ("better", better))
+    }
     found = compare(trials, who, draws=100)
     assert (found["same"].gain, found["same"].gain_low, found["same"].gain_high) == (0, 0, 0)
     assert found["better"].gain_low > 0.2 and found[IMAGE].low < found[IMAGE].area < found[IMAGE].high
@@ -135,3 +176,51 @@ def test_a_reconstruction_of_several_draws_is_their_mean_as_the_stage_gives_it(t
     assert not np.array_equal(walks.draw(0), walks.draw(1))
     again = Walks(settings.walking(weights=str(folder), draws=2), who, tmp_path)
     np.testing.assert_array_equal(again.draw(1), walks.draw(1))
+
+
+def test_spoofs_take_their_guides_from_the_sets_that_may_be_learnt_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    who = faces()
+    who = replace(who, images=rng.integers(0, 256, (len(who.names), 32, 32, 3), np.uint8))
+    crops = rng.integers(0, 256, (10, 32, 32, 3), np.uint8)
+    found = LiveFaces(crops, tuple(f"s{i}" for i in range(10)), np.array([f"p{i // 2}" for i in range(10)]))
+    monkeypatch.setattr(lenders, "live_faces", lambda *_, **__: found)
+    rendered: list[Pairs] = []
+
+    def guides(_: object, pairs: Pairs) -> np.ndarray:
+        rendered.append(pairs)
+        return pairs.guide
+
+    monkeypatch.setattr(lenders, "synthesise", guides)
+    monkeypatch.setattr(lenders, "Diffusion", lambda *_: None)
+    lent = lenders.Lenders(tmp_path, tmp_path, SynthConfig(), who, "cpu")
+    made = lent.spoofs(lenders.DIFFFAS, ("webcam", "replays"))
+    own = {source: {image.tobytes() for image in who.images[who.spoof & (who.sets == source)]} for source in set(who.sets)}
+    assert [next(name for name, images in own.items() if one.tobytes() in images) for one in made] == ["replays", "webcam"] * 5
+    assert {style for pairs in rendered for style in pairs.style} <= {
+        "nuaa|webcam|print",
+        *(f"replay|{domain}|replay" for domain in DOMAINS),
+    }
+    # What was made is taken from the disk.
+    again = lenders.Lenders(tmp_path, tmp_path, SynthConfig(), who, "cpu")
+    count = len(rendered)
+    np.testing.assert_array_equal(again.spoofs(lenders.DIFFFAS, ("webcam", "replays")), made)
+    assert len(rendered) == count
+    for kind in (lenders.SIMULATION, lenders.PHOTOMETRIC):
+        spoofs = lent.spoofs(kind, ("webcam",))
+        assert spoofs.shape == crops.shape and spoofs.dtype == np.uint8
+        assert all((one != face).any() for one, face in zip(spoofs, crops, strict=True))
+        np.testing.assert_array_equal(again.spoofs(kind, ("replays",)), spoofs)
+
+
+def test_a_cue_map_is_that_of_its_stage(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    who = faces().only(np.arange(3))
+    who = replace(who, images=rng.integers(0, 256, (3, 112, 112, 3), np.uint8))
+    maps = Maps(LgscConfig(), StdnConfig(), who, tmp_path, "cpu")
+    for made in (maps.lgsc(), maps.stdn()):
+        assert made.shape == (3, 112, 112, 3) and made.dtype == np.int16 and made.any()
+    assert len(list((tmp_path / "maps").iterdir())) == 2
+    np.testing.assert_array_equal(Maps(LgscConfig(), StdnConfig(), who, tmp_path, "cpu").lgsc(), maps.lgsc())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from fasgen.stages.lgsc.network import AuxiliaryClassifier, Cue, GeneratorConfig
 from fasgen.stages.lgsc.resnet import ResNet
 from fasgen.stages.lgsc.train_views import patches, photometric, rescaled
 from fasgen.stages.lgsc.training_config import LgscTraining
-from fasgen.stages.network_folder import save_network
+from fasgen.stages.network_folder import load_network, save_network
 from fasgen.training.draws import Lists, chance, coins
 from fasgen.training.faces import as_input
 from fasgen.training.layout import memory_format
@@ -65,8 +66,12 @@ class LgscTask:
         if config.batch % 2:
             raise ConfigError(f"batch={config.batch}: half of a batch is live and half spoof; take {config.batch + 1}")
         try:
-            shape = GeneratorConfig(config.stem, config.widths, config.blocks, config.decoder, config.norm, config.kernel)
-            classifier = AuxiliaryClassifier(config.classifier_stem, config.classifier_widths, config.dropout, config.kernel)
+            shape = GeneratorConfig(
+                config.stem, config.widths, config.blocks, config.decoder, config.norm, config.kernel, config.padding
+            )
+            classifier = AuxiliaryClassifier(
+                config.classifier_stem, config.classifier_widths, config.dropout, config.kernel, config.padding
+            )
         except ValueError as error:
             raise ConfigError(f"the network's settings do not fit each other: {error}") from error
         self.train, self.held = load_galleries(config)
@@ -87,7 +92,9 @@ class LgscTask:
         self.bank = Bank(self.train.parts, device, not config.rescale and fits(self.train.parts, device))
         self.needs_host = not self.bank.resident
         both = Both(SpoofCueGenerator(shape), classifier)
-        if config.init is not None:
+        if config.init is not None and config.init.is_dir():
+            _go_on(both.generator, config.init)
+        elif config.init is not None:
             tensors = _imagenet(config.init)
             _start(both.generator.encoder, tensors, config.init)
             _start(both.classifier.trunk, tensors, config.init)
@@ -174,6 +181,14 @@ def area(positives: NDArray[np.float64], negatives: NDArray[np.float64]) -> floa
     below = np.searchsorted(np.sort(negatives), positives, "left")
     up_to = np.searchsorted(np.sort(negatives), positives, "right")
     return float((below + up_to).mean() / 2 / len(negatives))
+
+
+def _go_on(generator: SpoofCueGenerator, folder: Path) -> None:
+    """Begin with the tensors of another generator, whatever its padding."""
+    other = load_network(folder, SpoofCueGenerator, GeneratorConfig)
+    if replace(other.config, padding=generator.config.padding) != generator.config:
+        raise WeightsError(f"init: {folder}: is a generator of another shape: {other.config}, not {generator.config}")
+    generator.load_state_dict(other.state_dict())
 
 
 def _imagenet(path: Path) -> dict[str, Tensor]:

@@ -33,11 +33,18 @@ class LgscTraining(GalleryTraining):
     decoder: tuple[int, ...] = Field((256, 128, 64, 64), description="channels of the first four decoder stages")
     norm: Literal["instance", "batch"] = Field("instance", description="normalisation in the decoder; instance is the paper's")
     kernel: int = Field(7, ge=1, description="side of the stems' convolutions")
+    padding: Literal["zeros", "replicate"] = Field(
+        "zeros",
+        description="what convolutions see beyond the border: zeros (the paper's) lets them tell where it is, and a short "
+        "training flags attacks by a strip along it; replicate goes on with the border's pixels",
+    )
     classifier_stem: int = Field(64, ge=1, description="channels of the auxiliary classifier's stem")
     classifier_widths: tuple[int, ...] = Field((64, 128, 256, 512), description="channels of its four layers")
     dropout: float = Field(0.5, ge=0, lt=1, description="before the classifier's last layer")
     init: Path | None = Field(
-        None, description="state dict of an ImageNet ResNet-18 (safetensors) for encoder and classifier; none: from scratch"
+        None,
+        description="state dict of an ImageNet ResNet-18 (safetensors) for encoder and classifier, or the folder of a "
+        "generator to go on from; none: from scratch",
     )
     patch: int | None = Field(
         None,

@@ -29,12 +29,29 @@ def test_the_paper_s_network_has_the_shapes_of_the_paper() -> None:
 
 
 @settings(max_examples=12)
-@given(st.integers(32, 75), st.integers(32, 75), st.sampled_from(["instance", "batch"]))
-def test_any_size_gives_a_map_of_its_own_size(height: int, width: int, norm: str) -> None:
+@given(
+    st.integers(32, 75), st.integers(32, 75), st.sampled_from(["instance", "batch"]), st.sampled_from(["zeros", "replicate"])
+)
+def test_any_size_gives_a_map_of_its_own_size(height: int, width: int, norm: str, padding: str) -> None:
     x = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    cue = generator(norm=norm)(x)
+    cue = generator(norm=norm, padding=padding)(x)
     assert cue.map.shape == x.shape and len(cue.features) == 5
     assert cue.map.abs().max() <= 1 and torch.isfinite(cue.map).all()
+
+
+def test_replicated_borders_do_not_tell_where_the_picture_ends() -> None:
+    """Of a picture of one colour, every pixel of every level is the same; zeros beyond the border show along it."""
+    flat = torch.full((1, 3, 64, 64), 0.3)
+    networks = {padding: generator(norm="batch", padding=padding) for padding in ("zeros", "replicate")}
+    spread = {
+        padding: [float((level.amax((2, 3)) - level.amin((2, 3))).max()) for level in network.encoder.taps(flat)]
+        for padding, network in networks.items()
+    }
+    assert max(spread["replicate"]) < 1e-5 < min(spread["zeros"])
+    cue = networks["replicate"](flat).map
+    assert float((cue.amax((2, 3)) - cue.amin((2, 3))).max()) < 1e-5
+    classifier = AuxiliaryClassifier(4, (4, 4, 4, 4), padding="replicate").eval()
+    assert all(module.padding_mode == "replicate" for module in classifier.modules() if getattr(module, "padding", 0) == (1, 1))
 
 
 def test_the_map_has_both_signs_and_its_own_gradient() -> None:
@@ -68,7 +85,7 @@ def test_the_paper_s_map_starts_small() -> None:
     assert 0 < float(generator()(x).map.abs().mean()) < 0.2
 
 
-@pytest.mark.parametrize("wrong", [{"widths": (8, 8, 8)}, {"kernel": 4}, {"norm": "layer"}, {"stem": 0}])
+@pytest.mark.parametrize("wrong", [{"widths": (8, 8, 8)}, {"kernel": 4}, {"norm": "layer"}, {"stem": 0}, {"padding": "wrap"}])
 def test_shapes_that_fit_nothing_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"need four|positive|norm is"):
+    with pytest.raises(ValueError, match=r"need four|positive|norm is|padding is"):
         GeneratorConfig(**(SHAPE | wrong))

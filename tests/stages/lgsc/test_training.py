@@ -20,6 +20,7 @@ from fasgen.stages.lgsc.network import GeneratorConfig
 from fasgen.stages.lgsc.stage import Lgsc
 from fasgen.stages.lgsc.train import LgscTask, area
 from fasgen.stages.lgsc.training_config import LgscTraining
+from fasgen.stages.network_folder import save_network
 from fasgen.training.config import trainings
 from fasgen.training.launch import build_task
 from fasgen.training.loop import train
@@ -158,3 +159,15 @@ def test_the_command_knows_it(faces: Path, tmp_path: Path) -> None:
 def test_area_under_the_curve() -> None:
     assert area(np.array([3.0, 4.0]), np.array([1.0, 2.0])) == 1.0 and area(np.array([1.0]), np.array([2.0])) == 0.0
     assert area(np.array([1.0, 2.0]), np.array([1.0, 2.0])) == 0.5 and area(np.array([2.0, 2.0]), np.array([1.0, 2.0])) == 0.75
+
+
+def test_a_generator_goes_on_from_another_with_other_padding(faces: Path, tmp_path: Path) -> None:
+    before = generator(norm="batch")
+    save_network(before, before.config, tmp_path / "before")
+    config = settings(faces, tmp_path / "out", init=tmp_path / "before", padding="replicate")
+    task = LgscTask(config, CPU)
+    made = task.module.generator
+    assert made.config == GeneratorConfig(**(SHAPE | {"norm": "batch", "padding": "replicate"}))
+    assert all(torch.equal(value, before.state_dict()[key]) for key, value in made.state_dict().items())
+    with pytest.raises(WeightsError, match="is a generator of another shape"):
+        LgscTask(settings(faces, tmp_path / "out", init=tmp_path / "before", norm="instance"), CPU)
