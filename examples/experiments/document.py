@@ -37,18 +37,19 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 
 def tables(name: str) -> dict[str, str]:
     """Of the experiment ``name``: the summary, and AUC and HTER of each fold."""
-    from fasgen.downstream.evaluate import Settings, evaluate, trials
+    from fasgen.downstream.evaluate import Settings, evaluate_all, trials
     from fasgen.downstream.scores import read_scores
     from fasgen.downstream.summary import HEADER, summary_rows
 
-    settings = Settings("frame", "dev-eer", bootstrap=0)
-    found = [evaluate(trial, settings) for trial in trials(read_scores(TABLES / name / "scores.csv"))]
+    found = evaluate_all(trials(read_scores(TABLES / name / "scores.csv")), Settings("frame", bootstrap=0))
     out = {f"{name}/summary": markdown([HEADER, *summary_rows(found)])}
     folds = list(dict.fromkeys(one.protocol for one in found))
     for figure in ("auc", "hter"):
         rows = [["method", *(re.sub(r"^leave out replay/| of \d+$", "", fold) for fold in folds)]]
         for method in dict.fromkeys(one.method for one in found):
-            runs = [[100 * e.values[figure] for e in found if (e.method, e.protocol) == (method, fold)] for fold in folds]
+            runs = [
+                [100 * e.realistic.values[figure] for e in found if (e.method, e.protocol) == (method, fold)] for fold in folds
+            ]
             rows.append([method, *(spread(values) for values in runs)])
         out[f"{name}/{figure}"] = markdown(rows)
     out[f"{name}/seeds"] = markdown(paired(found))
@@ -63,7 +64,7 @@ def paired(found: Sequence[Evaluation]) -> list[list[str]]:
     rows = [["method", *(f"AUC, seed {seed}" for seed in seeds), "t of HTER gain", "t of AUC gain"]]
 
     def over_folds(method: str, figure: str) -> list[float]:
-        return [100 * mean(e.values[figure] for e in found if (e.method, e.seed) == (method, seed)) for seed in seeds]
+        return [100 * mean(e.realistic.values[figure] for e in found if (e.method, e.seed) == (method, seed)) for seed in seeds]
 
     means = {(figure, method): over_folds(method, figure) for figure in ("hter", "auc") for method in methods}
     for method in methods:
@@ -86,7 +87,7 @@ def controlled(found: Sequence[Evaluation]) -> list[list[str]]:
         cues = [one for one in found if re.fullmatch(f"image and .+, {network}", one.method)]
         if control and cues:
             figures, gains = summary_rows(control + cues)[1:], paired(control + cues)[2:]
-            rows += [[f[0], *f[6:8], t[-2], *f[8:10], t[-1]] for f, t in zip(figures, gains, strict=True)]
+            rows += [[f[0], *f[-4:-2], t[-2], *f[-2:], t[-1]] for f, t in zip(figures, gains, strict=True)]
     return rows
 
 

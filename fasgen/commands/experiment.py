@@ -36,6 +36,7 @@ def experiment(config: Path, settings: Sequence[str], only: Sequence[str], devic
     import torch
 
     from fasgen.config.variants import load_variants
+    from fasgen.downstream import conditions
     from fasgen.downstream.config import Experiment
     from fasgen.downstream.tables import build, render
     from fasgen.downstream.train import run_experiments
@@ -55,7 +56,8 @@ def experiment(config: Path, settings: Sequence[str], only: Sequence[str], devic
     folder, evaluations = run_experiments(experiments, place, partial(click.echo, err=True), strict)
     if not evaluations:
         return
-    click.echo(render(build(evaluations, "cross"), "text"), nl=False)
+    foot = conditions.beside(folder / "scores.csv")
+    click.echo(render(build(evaluations, "cross", foot), "text"), nl=False)
     if len({one.protocol for one in evaluations}) > 1:
-        click.echo("\n" + render(build(evaluations, "summary"), "text"), nl=False)
+        click.echo("\n" + render(build(evaluations, "summary", foot), "text"), nl=False)
     click.echo(f"written: {folder}", err=True)

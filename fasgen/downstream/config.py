@@ -72,7 +72,11 @@ class ProtocolConfig(_Frozen):
     sources: tuple[str, ...] = Field(default=(), description="domains that take part at all; empty: all")
     folds: int = Field(default=5, ge=2, le=100, description="folds: how many")
     dev_share: float = Field(
-        default=0.0, ge=0, lt=1, description="share of what is trained on that is held out as dev, for thresholds"
+        default=0.2,
+        ge=0,
+        lt=1,
+        description="share of what is trained on that is held out as dev, for threshold and step of the realistic figures, "
+        "where the protocol has no dev of its own; 0: none, and then there are no realistic errors",
     )
     dev_from: Literal["subjects", "tails"] = Field(
         default="subjects",
@@ -149,7 +153,7 @@ class DlifConfig(_Frozen):
 
 
 class TrainerLoop(LoopConfig):
-    """Settings of the training loop; ``out`` and ``seed`` are those of the experiment."""
+    """Settings of the training loop; ``out``, ``seed`` and ``sheet_every`` follow from the experiment."""
 
     steps: int = Field(default=4000, ge=1, description="optimiser steps")
     batch: int = Field(
@@ -169,22 +173,35 @@ class TrainerLoop(LoopConfig):
     def _left_to_the_experiment(self) -> TrainerLoop:
         if self.prefetch:
             raise ValueError("loop.prefetch is for trainings on faces in memory: shards are read ahead by data.workers")
-        given = sorted({"out", "seed"} & self.model_fields_set)
+        instead = {"out": "out at the top", "seed": "seeds at the top", "sheet_every": "scoring.looks"}
+        given = sorted(set(instead) & self.model_fields_set)
         if given:
-            raise ValueError(
-                f"loop.{given[0]} is set by the experiment: use {'out' if given[0] == 'out' else 'seeds'} at the top"
-            )
+            raise ValueError(f"loop.{given[0]} is set by the experiment: use {instead[given[0]]}")
         return self
 
 
 class ScoringConfig(_Frozen):
     """How the scores become figures."""
 
-    threshold: Literal["target-eer", "dev-eer"] | float = Field(
-        default="target-eer", description="EER of the tested samples (optimistic), EER of dev, or a fixed threshold"
+    threshold: Literal["dev-eer", "dev-bpcer"] | float = Field(
+        default="dev-eer",
+        description="of the realistic figures: EER of dev, bpcer of dev, or a fixed threshold; the idealised ones are always "
+        "at the target's own EER",
+    )
+    bpcer: float = Field(default=0.01, gt=0, lt=1, description="dev-bpcer: share of dev's live samples that may be rejected")
+    shared: bool = Field(
+        default=False, description="one threshold for all folds, from their dev samples together; else each fold has its own"
+    )
+    looks: int = Field(
+        default=10,
+        ge=1,
+        description="times that dev and target are scored in a training, evenly, its end included: the realistic figures are "
+        "those of the step that is best on dev, the idealised ones of that which is best on the target. 1: the end alone",
     )
     level: Literal["video", "frame"] = Field(default="video", description="video: mean over a video's frames")
-    bootstrap: int = Field(default=1000, ge=0, description="draws for intervals; 0: none")
+    bootstrap: int = Field(
+        default=1000, ge=0, description="draws for the intervals of AUC, EER, TPR and TDR; 0: none. Those of errors are exact"
+    )
 
 
 class Experiment(_Frozen):
@@ -224,9 +241,4 @@ class Experiment(_Frozen):
             )
         if self.method == "dlif" and vit:
             raise ValueError(f"method=dlif needs a resnet; model.backbone is {self.model.backbone}")
-        own = self.protocol.kind == "splits" or self.protocol.name
-        if self.scoring.threshold == "dev-eer" and not (self.protocol.dev_share or own):
-            raise ValueError(
-                "scoring.threshold=dev-eer needs protocol.dev_share above 0, or protocol.kind=splits or a published one"
-            )
         return self

@@ -127,6 +127,16 @@ def eer_threshold(points: Roc) -> float:
     return float(points.thresholds[np.lexsort((np.round(far + frr, 12), np.round(np.abs(far - frr), 12)))[0]])
 
 
+def bpcer_threshold(points: Roc, bpcer: float = 0.01) -> float:
+    """Highest threshold at which at most ``bpcer`` of the live samples are rejected: WMCA's rule, on dev. NaN without live.
+
+    Nothing is interpolated: with fewer than ``1 / bpcer`` live samples it is the one at which none is rejected.
+    """
+    if np.isnan(points.tpr).any():
+        return float("nan")
+    return float(points.thresholds[1 - points.tpr <= bpcer + 1e-12][0])
+
+
 def tpr_at_fpr(points: Roc, fpr: float = 0.005) -> float:
     """Largest share of live samples accepted by an operating point that accepts at most ``fpr`` of the spoof samples.
 

@@ -65,7 +65,7 @@ def folds(table: SampleTable, config: ProtocolConfig, store: Path | None = None)
     else:
         makers = {"leave_one_out": _leave_one_out, "folds": _contiguous, "splits": _splits}
         out = [_checked(fold) for fold in makers[config.kind](table, config)]
-    return [fold if len(fold.dev) or (config.kind == "splits" and not config.name) else _with_dev(fold, config) for fold in out]
+    return [fold if len(fold.dev) else _with_dev(fold, config) for fold in out]
 
 
 def _published(table: SampleTable, rows: RowSet) -> Fold:

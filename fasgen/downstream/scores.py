@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from fasgen.csv_reader import read_csv
 from fasgen.errors import SourceError
 from fasgen.selection.row_sets import DEV, TEST, RowSet
 from fasgen.selection.selection import passing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 REQUIRED = ("label", "score")
 _LABELS = {"live": 1, "1": 1, "1.0": 1, "true": 1, "spoof": 0, "0": 0, "0.0": 0, "false": 0}
@@ -29,11 +32,13 @@ class Score:
         sample: its id.
         label: 1 live, 0 spoof.
         score: higher is more live.
-        video: what video-level scores are averaged over and what a bootstrap draws as a whole; by default the sample itself.
+        video: what video-level scores are averaged over; by default the sample itself.
         attack_type: presentation attack instrument; empty for live.
         split: ``dev`` rows set thresholds, all others but ``train`` are tested.
         dataset: name of the data set.
         method, protocol, seed: which experiment the score belongs to; empty where the file does not say.
+        subject: who is seen, as a bootstrap draws whole people; empty where nobody knows.
+        step: of the training after which the sample was scored, a whole number; empty where the file has one score a sample.
     """
 
     sample: str
@@ -46,6 +51,8 @@ class Score:
     method: str = ""
     protocol: str = ""
     seed: str = ""
+    subject: str = ""
+    step: str = ""
 
 
 COLUMNS = tuple(field.name for field in fields(Score))
@@ -64,6 +71,7 @@ class ScoreTable:
         self.scores = np.array([row.score for row in self.rows], np.float64)
         # A video's name need only be unique within its data set.
         self.videos = np.array([f"{row.dataset}/{row.video or row.sample}" for row in self.rows], np.str_)
+        self.people = np.array([f"{row.dataset}/{row.subject or row.video or row.sample}" for row in self.rows], np.str_)
         self.attacks = np.array(["" if row.label else row.attack_type for row in self.rows], np.str_)
 
     def __len__(self) -> int:
@@ -97,7 +105,7 @@ def under(table: ScoreTable, rows: RowSet) -> tuple[ScoreTable, dict[str, int]]:
             f"no score is of a sample that {rows.name} tests: the column sample must hold the ids of the store's samples"
         )
     told = {f"{side} samples of {rows.name} have no score": count for side, count in missing.items()}
-    told[f"scores are of samples that {rows.name} does not test"] = len(table) - len(kept)
+    told[f"scores are of samples that {rows.name} does not test"] = len({row.sample for row in table.rows} - set(sides))
     return ScoreTable(kept), {what: count for what, count in told.items() if count}
 
 
@@ -132,6 +140,28 @@ def read_scores(path: Path) -> ScoreTable:
     )
     if not len(table):
         raise SourceError(f"{path}: no row has a label and a score")
+    return table
+
+
+def table_of(rows: pa.Table, where: str) -> ScoreTable:
+    """Scores of a store's rows: sample_id, label, score, dataset, path, frame, attack_type, split and subject.
+
+    Frames of one path are a video.
+
+    Raises:
+        SourceError: no row has a label and a score.
+    """
+    found = [
+        _row(
+            {**one, "sample": one["sample_id"], "video": one["path"] if one["frame"] is not None else ""},
+            f"{where}, {one['sample_id']}",
+            number,
+        )
+        for number, one in enumerate(rows.to_pylist())
+    ]
+    table = ScoreTable(one for one in found if one)
+    if not len(table):
+        raise SourceError(f"{where}: no row is labelled live or spoof")
     return table
 
 
@@ -191,6 +221,8 @@ def _row(record: Mapping[str, Any], where: str, number: int) -> Score | None:
     if not math.isfinite(score):
         raise SourceError(f"{where}: score is {record['score']!r}, a finite number is needed")
     rest = {name: _text(record.get(name)) for name in COLUMNS[3:]}
+    if rest["step"] and not rest["step"].isdecimal():
+        raise SourceError(f"{where}: step is {rest['step']!r}, a whole number is needed, or nothing")
     return Score(_text(record.get("sample")) or str(number), _LABELS[word], score, **rest)
 
 

@@ -8,12 +8,19 @@ from statistics import mean, stdev
 
 from fasgen.downstream.evaluate import Evaluation
 
-HEADER = ("method", "runs", "HTER", "over folds", "AUC", "over folds", "HTER gain", "folds won", "AUC gain", "folds won")
+FIGURES = tuple((name, at) for name in ("hter", "auc") for at in ("realistic", "idealised"))
+
+HEADER = (
+    "method",
+    "runs",
+    *(cell for name, at in FIGURES for cell in (f"{name.upper()} {at}", "over folds")),
+    *("HTER gain", "folds won", "AUC gain", "folds won"),
+)
 
 CAPTION = (
     "mean over folds ± standard deviation over seeds; over folds: standard deviation of the folds' means over seeds; gain: "
-    "mean difference to the first method on the same folds and seeds, positive is better; folds won: folds whose mean over "
-    "seeds is better"
+    "mean difference of the realistic figures to the first method's on the same folds and seeds, positive is better; folds "
+    "won: folds whose mean over seeds is better"
 )
 
 
@@ -29,10 +36,14 @@ def summary_rows(evaluations: Sequence[Evaluation]) -> list[tuple[str, ...]]:
     rows = []
     for method, runs in by_method.items():
         cells = [method, str(len(runs))]
-        for name in ("hter", "auc"):
-            cells += _figure({key: one.values[name] for key, one in runs.items()})
+        for name, at in FIGURES:
+            cells += _figure({key: getattr(one, at).values[name] for key, one in runs.items()})
         for name, sign in (("hter", -1.0), ("auc", 1.0)):
-            both = {key: sign * (one.values[name] - first[key].values[name]) for key, one in runs.items() if key in first}
+            both = {
+                key: sign * (one.realistic.values[name] - first[key].realistic.values[name])
+                for key, one in runs.items()
+                if key in first
+            }
             cells += ["-", "-"] if runs is first else _gain(both)
         rows.append(tuple(cells))
     return rows
@@ -40,11 +51,12 @@ def summary_rows(evaluations: Sequence[Evaluation]) -> list[tuple[str, ...]]:
 
 def _figure(values: Mapping[tuple[str, str], float]) -> list[str]:
     folds, seeds = _means(values, 0), _means(values, 1)
-    return [f"{_percent(mean(folds))}{_spread(seeds)}", _percent(stdev(folds)) if len(folds) > 1 else "-"]
+    known = len(folds) > 1 and not any(map(math.isnan, folds))
+    return [f"{_percent(mean(folds))}{_spread(seeds)}", _percent(stdev(folds)) if known else "-"]
 
 
 def _gain(values: Mapping[tuple[str, str], float]) -> list[str]:
-    if not values:
+    if not values or any(map(math.isnan, values.values())):
         return ["-", "-"]
     folds, seeds = _means(values, 0), _means(values, 1)
     return [f"{100 * mean(folds):+.2f}{_spread(seeds)}", f"{sum(value > 0 for value in folds)} of {len(folds)}"]

@@ -1,10 +1,13 @@
-"""Tables in the papers' layouts, as text, CSV and LaTeX; each states protocol, level and threshold policy.
+"""Tables in the papers' layouts, as text, CSV and LaTeX; each gives the realistic figures beside the idealised ones.
 
 Layouts: ``full``, a row an experiment with everything; ``cross``, a row a method and HTER and AUC for each protocol, as in
 cross-data-set papers; ``intra``, APCER, BPCER and ACER for each protocol and method, as in intra-data-set papers;
-``summary``, a row a method over all folds. A protocol whose folds are named ``NAME/FOLD`` has a row more in ``intra``, mean and
-standard deviation over its folds, as OULU-NPU 3 and 4, SiW 2 and 3 and SiW-M are reported. Where a method has several seeds,
+``summary``, a row a method over all folds. ``full`` and ``intra`` end with mean and standard deviation over the folds of each
+protocol that has some, as OULU-NPU 3 and 4, SiW 2 and 3 and SiW-M are reported. Where a method has several seeds,
 ``cross`` and ``intra`` give mean and standard deviation (of the sample) over them.
+
+Below the table stands under which conditions it holds: how labels and scores point, which frames of a clip count, which
+detector found the faces and which it did not find, how far crops reach, and what must be known of the figures.
 """
 
 from __future__ import annotations
@@ -17,11 +20,13 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Literal
 
-from fasgen.downstream.evaluate import FIGURES, Evaluation
+from fasgen.downstream.evaluate import FIGURES, Evaluation, Reading
 from fasgen.downstream.summary import CAPTION, HEADER, summary_rows
 
 Layout = Literal["full", "cross", "intra", "summary"]
 Form = Literal["text", "csv", "latex"]
+
+POLARITY = "label 1 is live, 0 is spoof; a higher score is more live; accepted as live is what scores at least the threshold"
 
 _TITLES = {"auc": "AUC", "eer": "EER", "hter": "HTER", "apcer": "APCER", "bpcer": "BPCER", "acer": "ACER"}
 _ESCAPES = {c: f"\\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -33,36 +38,55 @@ class Table:
     """A table before it is set.
 
     Attributes:
-        caption: protocol, level, threshold policy and intervals.
+        caption: protocol, level, both readings and intervals.
         header: names of the columns.
         rows: cells.
         words: number of leading columns that hold words.
+        foot: conditions, a sentence each.
     """
 
     caption: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     words: int
+    foot: tuple[str, ...] = ()
 
 
-def build(evaluations: Sequence[Evaluation], layout: Layout) -> Table:
-    """The table of ``evaluations``; all of them have the same settings, but for the level. Figures are in %."""
+def build(evaluations: Sequence[Evaluation], layout: Layout, conditions: Sequence[str] = ()) -> Table:
+    """The table of ``evaluations``; all of them have the same settings, but for the level. Figures are in %.
+
+    Args:
+        evaluations: at least one.
+        layout: which table.
+        conditions: what the foot says beside how labels and scores point, and beside the notes of the evaluations.
+    """
     settings = evaluations[0].settings
     caption = settings.words()
     if len({one.settings.level for one in evaluations}) > 1:
         stills = ", ".join(dict.fromkeys(one.protocol for one in evaluations if one.settings.level == "frame"))
         video = next(one.settings for one in evaluations if one.settings.level == "video")
         caption = f"{video.words()}; frame level where there are stills alone: {stills}"
+    foot = (POLARITY, *conditions, *_notes(evaluations))
     if layout == "full":
-        return _full(evaluations, f"All rates in %; {caption}; {settings.interval_words()}.")
+        return _full(evaluations, f"All rates in %; {caption}; {settings.interval_words()}.", foot)
     if layout == "summary":
-        return Table(f"HTER and AUC in %, {caption}; {CAPTION}.", HEADER, tuple(summary_rows(evaluations)), 1)
+        return Table(f"HTER and AUC in %, {caption}; {CAPTION}.", HEADER, tuple(summary_rows(evaluations)), 1, foot)
     seeds = max(len(group) for group in _grouped(evaluations).values())
     spread = f"; mean ± standard deviation over up to {seeds} seeds" if seeds > 1 else ""
     if layout == "cross":
         protocols = list(dict.fromkeys(e.protocol for e in evaluations))
-        return _cross(evaluations, protocols, f"Protocols: {'; '.join(protocols)}. HTER and AUC in %, {caption}{spread}.")
-    return _intra(evaluations, f"APCER (worst attack type), BPCER and ACER in %, {caption}{spread}.")
+        return _cross(evaluations, protocols, f"Protocols: {'; '.join(protocols)}. HTER and AUC in %, {caption}{spread}.", foot)
+    return _intra(evaluations, f"APCER (worst attack type), BPCER and ACER in %, {caption}{spread}.", foot)
+
+
+def _notes(evaluations: Sequence[Evaluation]) -> list[str]:
+    """Notes with the protocols that they are of, where they are not of all."""
+    every = list(dict.fromkeys(e.protocol for e in evaluations))
+    out = []
+    for note in dict.fromkeys(note for e in evaluations for note in e.notes):
+        of = list(dict.fromkeys(e.protocol for e in evaluations if note in e.notes))
+        out.append(note if of == every else f"{', '.join(of)}: {note}")
+    return out
 
 
 def render(table: Table, form: Form) -> str:
@@ -71,7 +95,7 @@ def render(table: Table, form: Form) -> str:
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow((*table.header, "conditions"))
-        writer.writerows((*row, table.caption) for row in table.rows)
+        writer.writerows((*row, " ".join([table.caption, *_sentences(table)])) for row in table.rows)
         return stream.getvalue()
     if form == "latex":
         return _latex(table)
@@ -83,54 +107,85 @@ def render(table: Table, form: Form) -> str:
         ]
         return "  ".join(sides).rstrip()
 
-    return "\n".join([table.caption, "", line(table.header), *map(line, table.rows)]) + "\n"
+    return "\n".join([table.caption, "", line(table.header), *map(line, table.rows), "", *_sentences(table)]) + "\n"
 
 
-def _full(evaluations: Sequence[Evaluation], caption: str) -> Table:
-    kinds = list(dict.fromkeys(kind for e in evaluations for kind in e.apcer_of))
+def _sentences(table: Table) -> list[str]:
+    return [f"{one[0].upper()}{one[1:]}." for one in table.foot]
+
+
+def _full(evaluations: Sequence[Evaluation], caption: str, foot: tuple[str, ...]) -> Table:
+    kinds = list(dict.fromkeys(kind for e in evaluations for kind in e.realistic.apcer_of))
     settings = evaluations[0].settings
     titles = _TITLES | {
         "tpr_at_fpr": f"TPR live@FPR={settings.fpr:.3g}",
         "tdr_at_fdr": f"TDR spoof@FDR={settings.fdr:.3g}",
     }
-    header = ("protocol", "method", "seed", "live", "spoof", "threshold", *(titles[name] for name in FIGURES))
+    stepped = any(e.realistic.step or e.idealised.step for e in evaluations)
+    figures = [*FIGURES, *(f"apcer:{kind}" for kind in kinds)]
+    named = [*(titles[name] for name in FIGURES), *(f"APCER {kind}" for kind in kinds)]
+    header = ["protocol", "method", "seed", "live", "spoof"]
+    for reading in ("realistic", "idealised"):
+        header += [f"{one} {reading}" for one in (*(["step"] if stepped else []), "threshold", *named)]
+
+    def cells(reading: Reading, e: Evaluation | None = None) -> list[str]:
+        intervals = e.intervals if e else {}
+        at = [*([reading.step] if stepped else []), f"{reading.threshold:.6g}".replace("nan", "-")]
+        return [*at, *(_with_interval(figure(reading, name), intervals.get(name)) for name in figures)]
+
     rows = []
     for e in evaluations:
-        cells = [_with_interval(e.values[name], e.intervals.get(name)) for name in FIGURES]
-        cells += [_with_interval(e.apcer_of.get(kind, math.nan), e.intervals.get(f"apcer:{kind}")) for kind in kinds]
-        rows.append((e.protocol, e.method, e.seed, str(e.live), str(e.spoof), f"{e.threshold:.6g}", *cells))
-    return Table(caption, (*header, *(f"APCER {kind}" for kind in kinds)), tuple(rows), 3)
+        about = (e.protocol, e.method, e.seed, str(e.live), str(e.spoof))
+        rows.append((*about, *cells(e.realistic, e), *cells(e.idealised)))
+    blank = [""] * (2 if stepped else 1)
+    for family, method, folds in _families(evaluations):
+        over = [[_over_folds(folds, name, at) for name in figures] for at in ("realistic", "idealised")]
+        rows.append((f"{family}, {len(folds)} folds", method, "", "", "", *blank, *over[0], *blank, *over[1]))
+    return Table(caption, tuple(header), tuple(rows), 3, foot)
 
 
-def _cross(evaluations: Sequence[Evaluation], protocols: Sequence[str], caption: str) -> Table:
+def figure(reading: Reading, name: str) -> float:
+    """A figure by its name, or the APCER of an attack type, as ``apcer:TYPE``; NaN where it is not known."""
+    kind = name.removeprefix("apcer:")
+    return reading.apcer_of.get(kind, math.nan) if kind != name else reading.values[name]
+
+
+def _cross(evaluations: Sequence[Evaluation], protocols: Sequence[str], caption: str, foot: tuple[str, ...]) -> Table:
     groups = _grouped(evaluations)
-    header = ["method", *(f"{p} {figure}" for p in protocols for figure in ("HTER", "AUC")), "mean HTER", "mean AUC"]
+    pairs = [(name, at) for name in ("hter", "auc") for at in ("realistic", "idealised")]
+    header = ["method", *(f"{p} {_TITLES[name]} {at}" for p in (*protocols, "mean") for name, at in pairs)]
     rows = []
     for method in dict.fromkeys(e.method for e in evaluations):
-        cells = [_over_seeds(groups.get((p, method), ()), name) for p in protocols for name in ("hter", "auc")]
-        for name in ("hter", "auc"):
-            means = [mean(e.values[name] for e in groups[p, method]) for p in protocols if (p, method) in groups]
+        cells = [_over_seeds(groups.get((p, method), ()), name, at) for p in protocols for name, at in pairs]
+        for name, at in pairs:
+            means = [_mean(groups[p, method], name, at) for p in protocols if (p, method) in groups]
             cells.append(_percent(mean(means)) if len(means) == len(protocols) else "-")
         rows.append((method, *cells))
-    return Table(caption, tuple(header), tuple(rows), 1)
+    return Table(caption, tuple(header), tuple(rows), 1, foot)
 
 
-def _intra(evaluations: Sequence[Evaluation], caption: str) -> Table:
-    names = ("apcer", "bpcer", "acer")
+def _intra(evaluations: Sequence[Evaluation], caption: str, foot: tuple[str, ...]) -> Table:
+    pairs = [(name, at) for name in ("apcer", "bpcer", "acer") for at in ("realistic", "idealised")]
     groups = _grouped(evaluations)
-    rows = [(p, m, *(_over_seeds(group, name) for name in names)) for (p, m), group in groups.items()]
-    families: dict[tuple[str, str], list[Sequence[Evaluation]]] = {}
-    for (protocol, method), group in groups.items():
-        family, fold, _ = protocol.partition("/")
-        if fold:
-            families.setdefault((family, method), []).append(group)
-    for (family, method), folds in families.items():
-        if len(folds) > 1:
-            means = [[mean(one.values[name] for one in group) for group in folds] for name in names]
-            rows.append(
-                (f"{family}, {len(folds)} folds", method, *(f"{_percent(mean(m))} ± {_percent(stdev(m))}" for m in means))
-            )
-    return Table(caption, ("protocol", "method", *(_TITLES[name] for name in names)), tuple(rows), 2)
+    rows = [(p, m, *(_over_seeds(group, name, at) for name, at in pairs)) for (p, m), group in groups.items()]
+    for family, method, folds in _families(evaluations):
+        rows.append((f"{family}, {len(folds)} folds", method, *(_over_folds(folds, name, at) for name, at in pairs)))
+    return Table(caption, ("protocol", "method", *(f"{_TITLES[name]} {at}" for name, at in pairs)), tuple(rows), 2, foot)
+
+
+def _families(evaluations: Sequence[Evaluation]) -> list[tuple[str, str, list[Sequence[Evaluation]]]]:
+    """Of each protocol with several folds, and each method: its runs, fold by fold."""
+    out: dict[tuple[str, str], list[Sequence[Evaluation]]] = {}
+    for (_, method), group in _grouped(evaluations).items():
+        if family := group[0].family:
+            out.setdefault((family, method), []).append(group)
+    return [(family, method, folds) for (family, method), folds in out.items() if len(folds) > 1]
+
+
+def _over_folds(folds: Sequence[Sequence[Evaluation]], name: str, at: str) -> str:
+    """Mean and deviation over those folds that have the figure, of each the mean over seeds."""
+    means = [value for group in folds if not math.isnan(value := _mean(group, name, at))]
+    return f"{_percent(mean(means))} ± {_percent(stdev(means))}" if len(means) > 1 else "-"
 
 
 def _grouped(evaluations: Sequence[Evaluation]) -> dict[tuple[str, str], list[Evaluation]]:
@@ -140,12 +195,16 @@ def _grouped(evaluations: Sequence[Evaluation]) -> dict[tuple[str, str], list[Ev
     return groups
 
 
-def _over_seeds(group: Sequence[Evaluation], name: str) -> str:
-    values = [e.values[name] for e in group]
+def _over_seeds(group: Sequence[Evaluation], name: str, at: str) -> str:
+    values = [figure(getattr(e, at), name) for e in group]
     if not values:
         return "-"
     spread = f" ± {_percent(stdev(values))}" if len(values) > 1 and not any(map(math.isnan, values)) else ""
     return _percent(mean(values)) + spread
+
+
+def _mean(group: Sequence[Evaluation], name: str, at: str) -> float:
+    return mean(figure(getattr(e, at), name) for e in group)
 
 
 def _percent(value: float) -> str:
@@ -162,7 +221,8 @@ def _latex(table: Table) -> str:
     columns = "l" * table.words + "r" * (len(table.header) - table.words)
     lines = [r"\begin{table}", r"\centering", rf"\caption{{{_escape(table.caption)}}}", rf"\begin{{tabular}}{{{columns}}}"]
     lines += [r"\toprule", _latex_row(table.header), r"\midrule", *map(_latex_row, table.rows), r"\bottomrule"]
-    return "\n".join([*lines, r"\end{tabular}", r"\end{table}"]) + "\n"
+    foot = [r"\par\footnotesize " + " ".join(map(_escape, _sentences(table)))] if table.foot else []
+    return "\n".join([*lines, r"\end{tabular}", *foot, r"\end{table}"]) + "\n"
 
 
 def _latex_row(cells: Sequence[str]) -> str:

@@ -12,7 +12,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from fasgen.downstream import metrics
 from fasgen.downstream.backbones import RESNETS, load_pretrained
 from fasgen.downstream.config import Experiment
 from fasgen.downstream.data import Batch, Shards
@@ -29,6 +28,14 @@ from fasgen.seeds import sample_seed
 from fasgen.seen import Seen
 
 SCORED_AT_ONCE = 64
+
+Look = Callable[[int], Mapping[str, float]]
+"""Is called after a step, under the averaged weights: scores what it wants and returns figures for the curve."""
+
+
+def _nowhere(step: int) -> Mapping[str, float]:
+    """Looks at nothing."""
+    return {}
 
 
 class FasTask:
@@ -47,6 +54,7 @@ class FasTask:
 
     module: nn.Module
     seen: Seen | None = None
+    look: Look = staticmethod(_nowhere)
 
     def __init__(self, experiment: Experiment, shards: Shards, fold: Fold, seed: int, device: torch.device) -> None:
         self._experiment, self._shards, self._fold, self._seed, self._device = experiment, shards, fold, seed, device
@@ -98,8 +106,8 @@ class FasTask:
         return _scores(self.net, ((self.net.score(batch.image, batch.cue)) for batch in batches))
 
     def validate(self, module: nn.Module, folder: Path, step: int) -> Mapping[str, float]:
-        """AUC and EER on dev samples; nothing where there are none, since the target is no place to look."""
-        return _validate(self._fold.dev, self.scores)
+        """What `look` says."""
+        return self.look(step)
 
     def export(self, module: nn.Module, folder: Path) -> None:
         """Write the weights."""
@@ -111,6 +119,7 @@ class DlifTask:
 
     module: nn.Module
     seen: Seen | None = None
+    look: Look = staticmethod(_nowhere)
 
     def __init__(self, experiment: Experiment, shards: Shards, fold: Fold, seed: int, device: torch.device) -> None:
         self._experiment, self._shards, self._fold, self._seed, self._device = experiment, shards, fold, seed, device
@@ -141,8 +150,8 @@ class DlifTask:
         return _scores(self.net, (self.net.score(batch.image) for batch in batches))
 
     def validate(self, module: nn.Module, folder: Path, step: int) -> Mapping[str, float]:
-        """AUC and EER on dev samples."""
-        return _validate(self._fold.dev, self.scores)
+        """What `look` says."""
+        return self.look(step)
 
     def export(self, module: nn.Module, folder: Path) -> None:
         """Write the weights."""
@@ -185,13 +194,6 @@ def _scores(net: nn.Module, batches: Iterator[Tensor]) -> list[float]:
     out = [float(score) for scores in batches for score in scores.float().cpu()]
     net.train(training)
     return out
-
-
-def _validate(dev: SampleTable, scores: Callable[[SampleTable], list[float]]) -> Mapping[str, float]:
-    if set(dev.label.tolist()) != {0, 1}:
-        return {}
-    points = metrics.roc(dev.label, scores(dev))
-    return {"auc": metrics.auc(points), "eer": metrics.eer(points)}
 
 
 def _export(module: nn.Module, folder: Path) -> None:

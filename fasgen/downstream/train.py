@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from torch import distributed as dist
 
+from fasgen.downstream import conditions, metrics
 from fasgen.downstream.config import Experiment, ScoringConfig
 from fasgen.downstream.data import Shards
-from fasgen.downstream.evaluate import Evaluation, Settings, evaluate, trials
+from fasgen.downstream.evaluate import Evaluation, Settings, evaluate_all, trials
 from fasgen.downstream.leaks import leaks, seen_in
 from fasgen.downstream.protocols import Fold, folds
 from fasgen.downstream.report import write_report
@@ -90,18 +92,19 @@ def run_experiments(
     if rank:
         return first.out, []
     write_scores(first.out / "scores.csv", rows)
-    found = trials(ScoreTable(rows))
-    settings = scoring(first.scoring)
-    evaluations = [evaluate(trial, settings) for trial in found]
-    write_report(first.out, found, evaluations)
+    foot = [
+        *conditions.of_shards(folder for e in experiments.values() for folder in _packed(e)),
+        conditions.of_frames([fold for *_, fold in jobs]),
+    ]
+    conditions.write(first.out, foot)
+    evaluations = evaluate_all(trials(ScoreTable(rows)), scoring(first.scoring))
+    write_report(first.out, evaluations, foot)
     return first.out, evaluations
 
 
 def scoring(config: ScoringConfig) -> Settings:
     """Settings of the evaluation."""
-    if isinstance(config.threshold, float):
-        return Settings(config.level, "fixed", config.threshold, bootstrap=config.bootstrap)
-    return Settings(config.level, config.threshold, bootstrap=config.bootstrap)
+    return Settings(config.level, config.threshold, bpcer=config.bpcer, shared=config.shared, bootstrap=config.bootstrap)
 
 
 def _ranks(device: torch.device) -> tuple[int, int]:
@@ -135,10 +138,14 @@ def _open(experiment: Experiment, opened: dict[tuple[str, bool], Shards]) -> Sha
     return opened[key]
 
 
+def _packed(experiment: Experiment) -> list[Path]:
+    """The deliveries that the shards are of."""
+    return [path if path.is_dir() else path.parent for path in map(Path.absolute, experiment.data.shards)]
+
+
 def _store(experiment: Experiment) -> Path:
     """The store in which the first of the shards lies."""
-    first = experiment.data.shards[0].absolute()
-    return (first if first.is_dir() else first.parent).parent
+    return _packed(experiment)[0].parent
 
 
 def _run(
@@ -169,21 +176,47 @@ def _run(
         counts = {part: len(getattr(fold, part)) for part in ("train", "dev", "test")}
         settings = json.loads(experiment.model_dump_json())
         mark.write_text(json.dumps({**about, **counts, "settings": settings}, indent=1), "utf-8")
-    loop = experiment.loop.model_copy(update={"out": folder, "seed": seed})
+    every = math.ceil(experiment.loop.steps / experiment.scoring.looks)
+    looks = folder / "looks"
+
+    def look(step: int) -> Mapping[str, float]:
+        # A training that time ends does not know its last step before; any is looked at then.
+        if step % every and step != experiment.loop.steps and not experiment.loop.minutes:
+            return {}
+        scored = {split: (table, _scores_of(task, table)) for split, table in (("dev", fold.dev), ("test", fold.test))}
+        write_scores(
+            looks / f"{step:07d}.csv",
+            [
+                row
+                for split, (table, values) in scored.items()
+                for row in _rows(table, values, split, name, fold.name, seed, step)
+            ],
+        )
+        return _figures(*scored["dev"])
+
+    task.look = look
+    loop = experiment.loop.model_copy(update={"out": folder, "seed": seed, "sheet_every": every})
     train(task, loop, device, rank=rank, world=world, say=lambda line: say(f"  {line}"))
     if rank:
         return []
-    rows = [
-        row
-        for split, table in (("dev", fold.dev), ("test", fold.test))
-        for row in _rows(table, task, split, name, fold.name, seed)
-    ]
+    rows = [row for path in sorted(looks.glob("*.csv")) for row in read_scores(path).rows]
     write_scores(scores, rows)
     return rows
 
 
-def _rows(table: SampleTable, task: FasTask | DlifTask, split: str, method: str, protocol: str, seed: int) -> list[Score]:
-    values = task.scores(table) if len(table) else []
+def _scores_of(task: FasTask | DlifTask, table: SampleTable) -> list[float]:
+    return task.scores(table) if len(table) else []
+
+
+def _figures(dev: SampleTable, values: list[float]) -> Mapping[str, float]:
+    """AUC and EER on dev for the curve; nothing of the target, which is no place to look while one waits."""
+    if set(dev.label.tolist()) != {0, 1}:
+        return {}
+    points = metrics.roc(dev.label, values)
+    return {"auc": metrics.auc(points), "eer": metrics.eer(points)}
+
+
+def _rows(table: SampleTable, values: list[float], split: str, method: str, protocol: str, seed: int, step: int) -> list[Score]:
     return [
         Score(
             sample=str(table.sample_id[i]),
@@ -196,6 +229,8 @@ def _rows(table: SampleTable, task: FasTask | DlifTask, split: str, method: str,
             method=method,
             protocol=protocol,
             seed=str(seed),
+            subject=str(table.subject[i]),
+            step=str(step),
         )
         for i, value in enumerate(values)
     ]
@@ -208,6 +243,7 @@ def _identity(experiment: Experiment, fold: Fold, seed: int) -> str:
         settings["data"].pop(key)
     for key in ("out", "threads", "log_every", "checkpoint_every", "sheet_every", "compile", "prefetch"):
         settings["loop"].pop(key)
+    settings["looks"] = experiment.scoring.looks
     if experiment.loop.schedule != "step":
         for key in ("decay_every", "decay"):
             settings["loop"].pop(key)

@@ -129,7 +129,7 @@ def test_shards_without_cues_suffice(sample: Callable[..., Any], pack: Pack, tmp
     shards = pack(tmp_path / "plain", samples)
     one = experiment(shards, ["image"], use, backbone, out=str(tmp_path / "out"), **MOVED)
     [found] = run_experiments({"x": one}, CPU, lambda line: None)[1]
-    assert 0 <= found.values["auc"] <= 1
+    assert 0 <= found.realistic.values["auc"] <= 1
     with pytest.raises(ShardError, match=r"member residual\.npy is missing"):
         batch_of(experiment(shards, ["residual"], use, backbone))
 

@@ -38,7 +38,7 @@ def test_a_guide_without_a_subject_does_not_leak() -> None:
     metas = [meta(n, label) for n in range(6) for label in (0, 1)]
     # Made from live picture 5, which trains in fold 1, in the style of spoof picture 0, which is tested there.
     metas.append(made(5, style=str(metas[0]["sample_id"])))
-    for number, fold in enumerate(folds(SampleTable.of_metas(metas), ProtocolConfig(kind="folds", folds=3))):
+    for number, fold in enumerate(folds(SampleTable.of_metas(metas), ProtocolConfig(kind="folds", folds=3, dev_share=0))):
         assert fold.train.synthetic.any() == (number == 1)
 
 
@@ -84,7 +84,7 @@ def test_parts_are_disjoint_cover_everything_and_test_photographs_alone(
 
 def test_leave_one_out_by_target() -> None:
     table = SampleTable.of_metas([meta(n, n % 2, d) for d in "abc" for n in range(4)])
-    every = folds(table, ProtocolConfig())
+    every = folds(table, ProtocolConfig(dev_share=0))
     assert [f.name for f in every] == ["leave out a", "leave out b", "leave out c"]
     assert set(every[1].train.dataset) == {"a", "c"} and set(every[1].test.dataset) == {"b"}
     [only] = folds(table, ProtocolConfig(targets=("c",), sources=("a", "c")))
@@ -98,7 +98,7 @@ def test_leave_one_out_by_target() -> None:
 def test_folds_are_contiguous_by_number_within_each_label() -> None:
     # Written in another order than their numbers, and 10 comes after 9, not after 1.
     table = SampleTable.of_metas([meta(n, label) for n in (3, 11, 0, 7, 10, 1, 9, 2, 8, 4, 6, 5) for label in (0, 1)])
-    found = folds(table, ProtocolConfig(kind="folds", folds=3))
+    found = folds(table, ProtocolConfig(kind="folds", folds=3, dev_share=0))
     for number, fold in enumerate(found):
         expected = {f"{label}/{n}.jpg" for label in (0, 1) for n in range(4 * number, 4 * number + 4)}
         assert set(fold.test.path) == expected and len(fold.train) == 16
@@ -107,7 +107,7 @@ def test_folds_are_contiguous_by_number_within_each_label() -> None:
 def test_synthetic_samples_follow_their_parents_and_styles() -> None:
     real = [meta(n, label, subject=f"d/s{n}") for n in range(4) for label in (0, 1)]
     table = SampleTable.of_metas([*real, *(made(n, style=f"d/s{(n + 1) % 4}") for n in range(4))])
-    first, second = folds(table, ProtocolConfig(kind="folds", folds=2))
+    first, second = folds(table, ProtocolConfig(kind="folds", folds=2, dev_share=0))
     # Fold 1 tests 0 and 1: from 0 and 1 nothing may be made, and 3 wears the style of 0.
     assert set(first.train.path[first.train.synthetic]) == {"1/2.jpg"}
     assert set(second.train.path[second.train.synthetic]) == {"1/0.jpg"}
@@ -116,7 +116,7 @@ def test_synthetic_samples_follow_their_parents_and_styles() -> None:
 def test_own_splits() -> None:
     splits = ("train", "train", "dev", "test", "")
     table = SampleTable.of_metas([meta(n, label, split=splits[n % 5]) for n in range(10) for label in (0, 1)])
-    [fold] = folds(table, ProtocolConfig(kind="splits"))
+    [fold] = folds(table, ProtocolConfig(kind="splits", dev_share=0))
     assert (len(fold.train), len(fold.dev), len(fold.test)) == (8, 4, 4) and disjoint(fold)
 
 

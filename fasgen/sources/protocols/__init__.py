@@ -7,10 +7,11 @@ from fasgen.sources.protocols.cross_domain import CROSS_DOMAIN
 from fasgen.sources.protocols.oulu_npu import OULU_NPU
 from fasgen.sources.protocols.protocol import Part, Protocol
 from fasgen.sources.protocols.siw import SIW, SIW_M, SIW_MV2
+from fasgen.sources.protocols.within import WITHIN
 from fasgen.sources.protocols.wmca import WMCA
 
 PROTOCOLS: dict[str, Protocol] = {
-    one.name: one for one in (*CROSS_DOMAIN, *OULU_NPU, *SIW, *SIW_M, *SIW_MV2, *WMCA, *CELEBA_SPOOF)
+    one.name: one for one in (*CROSS_DOMAIN, *OULU_NPU, *SIW, *SIW_M, *SIW_MV2, *WMCA, *CELEBA_SPOOF, *WITHIN)
 }
 """Every protocol by its name."""
 

@@ -134,6 +134,12 @@ LISTS = {
 }  # fmt: skip
 
 
+def empty(root: Path, name: str) -> Path:
+    """A folder of its own for a set's lists."""
+    (root / name).mkdir()
+    return root / name
+
+
 def found(name: str, root: Path) -> Mapping[str, Found]:
     if name == "msu-mfsd":
         (root / "train_sub_list.txt").write_text("".join(f"{number:02}\n" for number in range(1, 16)))
@@ -142,6 +148,18 @@ def found(name: str, root: Path) -> Mapping[str, Found]:
     taken = ingest(open_table(name), name, root, dict.fromkeys(LISTS[name](), 1) | lists)
     assert not taken.unknown
     return {path: one for path, (one, _) in taken.files.items()}
+
+
+def listed(name: str, root: Path) -> pa.Table:
+    """The rows that protocols are laid over, of every name of a set."""
+    files = [(path, one.labels) for path, one in found(name, root).items()]
+    columns = ("subject", "label", "device", "session", "split", "attack_raw")
+    values = {column: pa.array([getattr(labels, column) for _, labels in files], pa.string()) for column in columns}
+    paths = [path for path, _ in files]
+    rows = pa.table(
+        {**values, "path": paths, "sample_id": [f"{name}/{path}" for path in paths], "dataset": [name] * len(files)}
+    )
+    return rows.append_column("frame", pa.nulls(len(files), pa.int32()))
 
 
 def agrees(stated: Published, files: Iterable[Found]) -> None:
@@ -226,12 +244,7 @@ def test_padisi_face_by_its_table_of_codes(tmp_path: Path) -> None:
 
 def test_protocols_of_oulu_npu_from_its_names(tmp_path: Path) -> None:
     """All 14 folds, as the data set's paper counts their clips, live and spoof, from names to sides."""
-    files = [(path, one.labels) for path, one in found("oulu-npu", tmp_path).items()]
-    columns = ("subject", "label", "device", "session", "split", "attack_raw")
-    values = {name: [getattr(labels, name) for _, labels in files] for name in columns}
-    paths = [path for path, _ in files]
-    rows = pa.table({**values, "path": paths, "sample_id": paths, "dataset": ["oulu-npu"] * len(files)})
-    rows = rows.append_column("frame", pa.nulls(len(files), pa.int32()))
+    rows = listed("oulu-npu", tmp_path)
     wanted = {
         "1": ((240, 960), (180, 720), (120, 480)), "2": ((360, 720), (270, 540), (360, 720)),
         "3": ((300, 1200), (225, 900), (60, 240)), "4": ((200, 400), (150, 300), (20, 40)),
@@ -242,6 +255,34 @@ def test_protocols_of_oulu_npu_from_its_names(tmp_path: Path) -> None:
         sides = select(PROTOCOLS[name], rows)
         counts = tuple((one["live"], one["spoof"]) for one in map(clips, sides.rows.values()))
         assert counts == wanted[name[5]] and not sides.missing and not sides.shared, name
+
+
+def test_published_counts_between_casia_and_replay(tmp_path: Path) -> None:
+    """60 + 180 clips train and 90 + 270 are tested of CASIA-FASD; 60 + 300, 60 + 300 and 80 + 400 of Replay-Attack."""
+    rows = pa.concat_tables([listed(name, empty(tmp_path, name)) for name in ("casia-fasd", "replay-attack")])
+    casia, devel, test = (60, 180), (60, 300), (80, 400)
+    for name, wanted in {
+        "casia-intra": {"train": casia, "test": (90, 270)},
+        "replay-intra": {"train": (60, 300), "dev": devel, "test": test},
+        "casia-to-replay": {"train": casia, "test": test},
+        "replay-to-casia": {"train": (60, 300), "dev": devel, "test": (90, 270)},
+    }.items():
+        sides = select(PROTOCOLS[name], rows)
+        counts = {side: (one["live"], one["spoof"]) for side, one in ((s, clips(t)) for s, t in sides.rows.items())}
+        assert counts == wanted and not sides.missing and not sides.shared, name
+
+
+def test_published_counts_of_ssdg(tmp_path: Path) -> None:
+    """Clips without those of dev: 720 + 2,880 of OULU-NPU, 150 + 450 of CASIA-FASD, 140 + 700 of Replay-Attack, 70 + 210 of MSU."""
+    of = {"o": (720, 2880), "c": (150, 450), "i": (140, 700), "m": (70, 210)}
+    names = ("oulu-npu", "casia-fasd", "replay-attack", "msu-mfsd")
+    rows = pa.concat_tables([listed(name, empty(tmp_path, name)) for name in names])
+    for fold in ("oci-to-m", "omi-to-c", "ocm-to-i", "icm-to-o", "mi-to-c", "mi-to-o"):
+        sources, target = fold.split("-to-")
+        sides = select(PROTOCOLS[fold], rows)
+        counts = {side: clips(one) for side, one in sides.rows.items()}
+        assert (counts["test"]["live"], counts["test"]["spoof"]) == of[target], fold
+        assert counts["train"] == {k: sum(of[s][n] for s in sources) for n, k in enumerate(("live", "spoof"))}, fold
 
 
 def test_what_has_no_published_counts_is_known() -> None:

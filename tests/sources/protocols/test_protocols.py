@@ -134,6 +134,24 @@ def test_siw_m_leaves_each_attack_out() -> None:
     assert tested == 968, "each attack is left out once"
 
 
+def test_the_open_set_of_siw_m_tests_what_is_known_too() -> None:
+    """The split of attacks comes from lists: of every kind four of five train here, as live do."""
+    rows = listings.table(listings.siw_m())
+    stems = [path.rpartition("_")[2][:-4] for path in rows["path"].to_pylist()]
+    splits = ["test" if int(number) % 5 == 0 else "train" for number in stems]
+    split = select(PROTOCOLS["siw-m-known"], rows.set_column(rows.column_names.index("split"), "split", pa.array(splits)))
+    whole = counts(split)
+    assert whole["train"][0] == 528 and whole["test"][0] == 132 and whole["train"][1] + whole["test"][1] == 968
+    listed = rows.set_column(rows.column_names.index("split"), "split", pa.array(splits))
+    for name, kinds in ATTACKS.items():
+        sides = select(PROTOCOLS[f"siw-m-open-{name}"], listed)
+        assert counts(sides)["test"] == whole["test"] and not sides.missing
+        assert not set(kinds) & set(sides.rows["train"]["attack_type"].to_pylist())
+        assert set(kinds) <= set(sides.rows["test"]["attack_type"].to_pylist())
+    without = select(PROTOCOLS["siw-m-known"], rows)
+    assert any("no spoof rows" in one or "have no split" in one for one in without.missing)
+
+
 def test_wmca() -> None:
     rows = listings.table(listings.wmca())
     sides = select(PROTOCOLS["wmca-grandtest"], rows)
@@ -198,6 +216,6 @@ def test_subjects_on_two_sides_are_named() -> None:
 
 
 def test_names_are_unique_and_each_protocol_is_whole() -> None:
-    assert len(PROTOCOLS) == 2 * (4 + 2) + 14 + 7 + 13 + 10 + 2 + 3
+    assert len(PROTOCOLS) == 2 * (4 + 2) + 14 + 7 + 13 + 10 + 2 + 3 + 14 + 5
     for name, protocol in PROTOCOLS.items():
         assert name == protocol.name and protocol.about and protocol.train and protocol.test
