@@ -18,7 +18,7 @@ BENCH_PIP := $(BENCH_VENV)/bin/python -m pip install --disable-pip-version-check
 PEERS := $(BENCH_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run browser test format lint types bounds bench soak fuzz cluster clean
+.PHONY: help run browser loaders test format lint types bounds bench soak fuzz cluster clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,11 @@ run: $(READY) ## run the whole pipeline on the example portraits
 browser: ## Debian's Chromium for the tests of pages, into .browser: without root
 	@command -v chromium > /dev/null || test -x .browser/chromium || timeout 180 tests/chromium.sh .browser \
 	  || echo "no Chromium could be had: the tests of pages are skipped"
+
+# They bring pandas and more, so they have an environment of their own; without it the tests that need them are skipped, by name.
+loaders: ## loaders of others (datasets, mlcroissant) for the tests that open shards with them, into .venv-loaders
+	@test -x .venv-loaders/bin/python || $(PYTHON) -m venv .venv-loaders
+	.venv-loaders/bin/python -m pip install --disable-pip-version-check --quiet -r tests/loaders.txt
 
 test: lint types ## ruff, mypy and the tests
 	$(BIN)/python -m pytest -n $(JOBS)

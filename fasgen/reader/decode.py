@@ -144,16 +144,40 @@ class SampleDecoder:
 
     @staticmethod
     def meta(raw: RawSample) -> dict[str, Any]:
-        """The sample's JSON, with ``shard`` added.
+        """The sample's JSON, with ``shard`` added; what is not known is None, and ``synthesis`` of a photograph as well.
 
         Raises:
             ShardError: it is missing or no JSON object.
         """
         try:
             content = json.loads(_member(raw, "json"))
-            return {**content, "shard": raw.shard}
-        except (ValueError, TypeError) as error:
+            return {**_known(content), "shard": raw.shard}
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise ShardError(f"member json cannot be decoded: {error}", raw.shard, raw.key) from None
+
+
+_TYPED = "fasgen/3"
+"""The format in which every key of a sample's JSON keeps its type: words, numbers and lists stand in for what is not known."""
+
+
+def _known(content: Any) -> Any:
+    """A sample's JSON with None for what is not known."""
+    if not isinstance(content, dict) or content.get("format") != _TYPED:
+        return content
+    out = {key: _or_none(value) for key, value in content.items()}
+    for section in ("geometry", "quality", "synthesis"):
+        out[section] = {key: _or_none(value) for key, value in content[section].items()}
+    parameters = out["synthesis"]["simulation_parameters"]
+    out["synthesis"]["simulation_parameters"] = json.loads(parameters) if parameters else None
+    out["synthesis"] = out["synthesis"] if content["synthetic"] else None
+    return out
+
+
+def _or_none(value: Any) -> Any:
+    one = value[0] if isinstance(value, list) and len(value) == 1 else value
+    # A measure may be -1.0, which is another thing than a whole number of -1.
+    unknown = one in ("", -9999.0) or (one == -1 and isinstance(one, int))
+    return None if unknown else value
 
 
 def scale_cue(levels: torch.Tensor, scale: CueScale, one: float = LEVELS) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The index and the data card of a delivery, against the manifests that they are made from."""
+"""The index, the data card and the Croissant metadata of a delivery, against the manifests that they are made from."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fasgen.audit.verification.findings import Finding, Learnt, remark, wrong
 from fasgen.errors import StoreError
+from fasgen.manifests.report.croissant import CROISSANT, encode_croissant
 from fasgen.manifests.report.delivery import (
     CARD,
     INDEX,
@@ -21,7 +22,7 @@ _AGAIN = "`fasgen run` writes it again"
 
 
 def check_delivery(stage: Learnt) -> Iterator[Finding]:
-    """Both files are what the manifests give now; or whole, and of units that were there before, which is a warning.
+    """All three are what the manifests give now; or whole, and of units that were there before, which is a warning.
 
     A run that ends before its end, and one that is killed between the two files, leaves them behind the manifests.
     """
@@ -29,6 +30,7 @@ def check_delivery(stage: Learnt) -> Iterator[Finding]:
         return
     try:
         expected = build_index(stage.folder, stage.plan)
+        croissant = encode_croissant(stage.folder, expected)
     except (StoreError, OSError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         yield wrong(stage.folder / INDEX, f"cannot be compared with the manifests: {error}")
         return
@@ -38,6 +40,11 @@ def check_delivery(stage: Learnt) -> Iterator[Finding]:
         yield from _index(stage, found[INDEX], expected)
     if found[CARD] != encode_card(expected):
         yield from _card(stage, found[CARD], behind)
+    described = _read(stage, CROISSANT)
+    if described is None:
+        yield remark(stage.folder / CROISSANT, "is not there: `fasgen run` writes it")
+    elif not behind and described != croissant:
+        yield wrong(stage.folder / CROISSANT, f"says other than the index: {_AGAIN}")
 
 
 def _read(stage: Learnt, name: str) -> bytes | None:

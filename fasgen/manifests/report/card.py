@@ -9,6 +9,15 @@ from typing import Any
 
 from fasgen.manifests.products import CueFacts
 
+_HEAD = """\
+---
+configs:
+- config_name: default
+  data_files: fas-*.tar
+---
+"""
+"""Tells `datasets` that the shards are the data, and the manifests beside them are not."""
+
 _READING = """\
 Plain webdataset:
 
@@ -28,6 +37,9 @@ from fasgen.reader import FasDataset, JointAugment, SampleDecoder, collate
 decoder = SampleDecoder({names}, augment=JointAugment(flip=0.5), cue_scale="standardised")
 loader = DataLoader(FasDataset(".", decoder, shuffle=500), batch_size=32, num_workers=4, collate_fn=collate)
 ```
+
+Hugging Face's `datasets` takes this folder as it is, `load_dataset(FOLDER)`, or its shards, `load_dataset("webdataset",
+data_files="FOLDER/fas-*.tar")`; `croissant.json` describes all files for whatever reads Croissant.
 
 The SHA-256 of every shard stands in `index.json`. The manifests (`00000.parquet` and so on) beside the shards hold one row for
 every sample that was planned, with the reason where it is not here.
@@ -62,6 +74,7 @@ def data_card(index: Mapping[str, Any]) -> str:
     cues = total["cues"]
     packed, planned = index["units"]["packed"], index["units"]["planned"]
     parts = [
+        _HEAD,
         "# Face anti-spoofing data: images, cues and provenance",
         f"{total['samples']} samples in {total['shards']} shards, {_size(total['bytes'])}; {total['subjects']} known subjects, "
         f"{total['samples_without_subject']} samples without one; {total['synthetic']} synthetic. Made by fasgen under plan "
@@ -130,7 +143,9 @@ def _members(settings: Mapping[str, Any], cues: Mapping[str, int], told: Mapping
         [
             "`<id>.json`",
             "labels, geometry, quality, statistics of each cue with the seed, plan hash and weights digest that made it; of a "
-            "synthetic sample, under `synthesis`, what it was made by, how, and of whom",
+            "synthetic sample, under `synthesis`, what it was made by, how, and of whom. Every sample has the same keys, each "
+            "of one type: what is not known is an empty word, a whole number of -1, a measure of -9999.0, or a list of one of "
+            "these (fasgen's reader gives None)",
         ]
     )
     return _table(["member", "content"], rows)

@@ -1,4 +1,4 @@
-"""The last step of a delivery: an index of its shards and a data card, made from manifests and plans alone."""
+"""The last step of a delivery: an index of its shards, a data card and Croissant metadata, from manifests and plans alone."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.products import products
 from fasgen.manifests.report.card import data_card
+from fasgen.manifests.report.croissant import CROISSANT, encode_croissant
 from fasgen.manifests.seen_file import write_networks
 from fasgen.manifests.unit import canonical_json, committed_units, manifest_path, unit_facts, unit_summary
 
@@ -30,9 +31,9 @@ COUNTED = ("label", "attack_type", "domain", "dataset", "split", "licence", "sub
 
 
 def finish(folder: Path, plan: Mapping[str, Any]) -> None:
-    """Write ``index.json``, ``README.md`` and ``networks.json`` of a delivery.
+    """Write ``index.json``, ``README.md``, ``croissant.json`` and ``networks.json`` of a delivery.
 
-    The first two depend on the committed units and the plans only: the same store gives the same bytes however often this is
+    The first three depend on the committed units and the plans only: the same store gives the same bytes however often this is
     called. The last has what the weights behind them say of themselves.
 
     Args:
@@ -45,6 +46,7 @@ def finish(folder: Path, plan: Mapping[str, Any]) -> None:
     index = build_index(folder, plan)
     write_networks(folder, [one for _, one in _chain(folder, plan, set())])
     write_atomic(folder / CARD, encode_card(index))
+    write_atomic(folder / CROISSANT, encode_croissant(folder, index))
     # The index is what readers look for, so it comes last.
     write_atomic(folder / INDEX, encode_index(index))
 

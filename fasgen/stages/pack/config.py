@@ -82,7 +82,7 @@ class PackConfig(StageConfig):
 SPEC = StageSpec(
     name="pack",
     summary="accepted samples into WebDataset shards: image, cues, JSON of labels and provenance",
-    version=5,
+    version=6,
     reads=(
         Reads("score", columns=QUALITY, lanes=(PHOTOGRAPHED,)),
         Reads("screen", columns=SCREENED, lanes=("synth",)),

@@ -57,7 +57,7 @@ def said(folder: Path) -> dict[str, list[str]]:
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_one_altered_byte_is_named(folder: Path, data: st.DataObject) -> None:
-    path = folder / data.draw(st.sampled_from(["index.json", "README.md", "plan.json"]))
+    path = folder / data.draw(st.sampled_from(["index.json", "README.md", "croissant.json", "plan.json"]))
     good = path.read_bytes()
     at, cut = data.draw(st.integers(0, len(good) - 1)), data.draw(st.booleans())
     path.write_bytes(good[:at] if cut else good[:at] + bytes([good[at] ^ data.draw(st.integers(1, 255))]) + good[at + 1 :])

@@ -15,6 +15,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fasgen.reader import SampleDecoder
+from fasgen.reader.tar import RawSample
 from fasgen.records import PROVENANCE, Reason, Status
 from fasgen.stages import specs
 from fasgen.stages.pack.config import SPEC, SYNTHESIS, PackConfig
@@ -62,7 +64,7 @@ def test_members_hold_the_stored_bytes_and_the_exact_residual() -> None:
     assert cue.dtype == np.int16 and np.array_equal(cue, one.cues["residual"].array)
     content = json.loads(out.files["json"])
     assert content["label"] == "live" and content["label_index"] == 1 and content["synthetic"] is False
-    assert content["geometry"]["box"] == [1.0, 2.0, 3.0, 4.0] and content["geometry"]["yaw"] is None
+    assert content["geometry"]["box"] == [1.0, 2.0, 3.0, 4.0] and content["geometry"]["yaw"] == -9999.0
     assert content["cues"]["residual"]["seed"] == 2**60 + 3 and content["cues"]["residual"]["residual_mean"] == 0.25
     assert content["image"]["sha256"] == hashlib.sha256(one.files["crop"]).hexdigest() == out.values["image_digest"]
     assert set(out.values) == {column.name for column in SPEC.columns}
@@ -147,8 +149,8 @@ def test_a_cue_of_another_crop_is_refused_by_name(cue: np.ndarray) -> None:
         product(one)
 
 
-@pytest.mark.parametrize("label, index", [("live", 1), ("spoof", 0), ("unknown", None), (None, None)])
-def test_label_index(label: str | None, index: int | None) -> None:
+@pytest.mark.parametrize("label, index", [("live", 1), ("spoof", 0), ("unknown", -1), (None, -1)])
+def test_label_index(label: str | None, index: int) -> None:
     assert json.loads(product(sample(1, label=label)).files["json"])["label_index"] == index
 
 
@@ -160,10 +162,51 @@ def test_what_was_synthesised_is_marked() -> None:
     told = json.loads(out.files["json"])
     assert told["synthetic"] is True and out.values["synthetic"] is True
     assert told["synthesis"]["variant"] == 2 and told["synthesis"]["parent_ids"] == ["a", "b"]
-    assert told["synthesis"]["simulation_parameters"] == {"pitch": 0.5} and told["synthesis"]["seed"] == 7
-    assert told["synthesis"]["trace_strength"] == 0.75 and told["synthesis"]["gamma"] is None
-    assert "guide_similarity" in told["quality"] and "brisque_reconstruction" not in told["quality"]
-    assert json.loads(product(sample(1)).files["json"])["synthesis"] is None
+    assert told["synthesis"]["simulation_parameters"] == '{"pitch":0.5}' and told["synthesis"]["seed"] == 7
+    assert told["synthesis"]["trace_strength"] == 0.75 and told["synthesis"]["gamma"] == -9999.0
+    meta = SampleDecoder.meta(RawSample("s", "k", out.files))
+    assert meta["synthesis"]["simulation_parameters"] == {"pitch": 0.5} and meta["synthesis"]["gamma"] is None
+    assert meta["quality"]["guide_similarity"] is None and meta["split"] is None and meta["label_index"] == 1
+
+
+def kinds(value: Any) -> Any:
+    """The type of each value, by key."""
+    if isinstance(value, dict):
+        return {key: kinds(one) for key, one in value.items()}
+    return [kinds(value[0])] if isinstance(value, list) else type(value)
+
+
+def full(one: Sample) -> Sample:
+    """With a value for every column that has a kind."""
+    values: dict[str, Any] = {"string": "w", "bool": True, "int32": 3, "float32": -1.0, "float64": 0.0}
+    values |= {"list<string>": ["a", "b"], "list<float32>": [-1.0, 2.0]}
+    columns = [*PROVENANCE, *(column for name in ("align", "score", "screen", "synth") for column in specs()[name].columns)]
+    one.values |= {column.name: values.get(column.kind, 4) for column in columns} | {"parent_ids": ["a", "b"], "label": "spoof"}
+    one.values |= {"parameters": '{"pitch": 1}', "synth_seed": 2**63 - 1, "synth_plan_hash": "p", "synth_weights": "w"}
+    return one
+
+
+def test_every_sample_has_the_same_keys_with_values_of_the_same_types() -> None:
+    """Whatever is known of it; so types that a loader takes from the first samples hold for all."""
+    spoof, everything = sample(2, label="spoof"), full(sample(3))
+    spoof.variant = everything.variant = 1
+    nothing = sample(4)
+    nothing.values = {"parent_ids": [], "label": None}
+    told = [json.loads(product(one).files["json"]) for one in (sample(1), spoof, everything, full(sample(5)), nothing)]
+    assert all(kinds(one) == kinds(told[0]) for one in told)
+    assert b"null" not in b"".join(product(one).files["json"] for one in (sample(1), spoof, nothing))
+    metas = [SampleDecoder.meta(RawSample("s", "k", product(one).files)) for one in (everything, nothing)]
+    # A measure of -1 is one; nothing known is nothing, but which cue and which picture.
+    assert metas[0]["geometry"]["yaw"] == -1.0 and metas[0]["shipped_box"] == [-1.0, 2.0] and metas[0]["frame"] == 3
+    assert all(value is None for section in ("geometry", "quality") for value in metas[1][section].values())
+    assert metas[1]["synthesis"] is None and metas[1]["shipped_eyes"] is None and metas[1]["label_index"] is None
+
+
+def test_what_a_cue_does_not_say_is_a_number_too() -> None:
+    one, other = sample(1), sample(2)
+    other.cues["residual"] = SampleCue(RESIDUAL, other.cues["residual"].array, {"residual_mean": None, "weights": None})
+    first, second = (json.loads(product(each).files["json"])["cues"]["residual"] for each in (one, other))
+    assert kinds(first) == kinds(second) and second["residual_mean"] == -9999.0 and second["weights"] == ""
 
 
 def test_all_that_was_drawn_for_a_spoof_is_read() -> None:
