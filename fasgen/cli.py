@@ -30,6 +30,7 @@ from fasgen.commands.retract import retract
 from fasgen.commands.retry import retry
 from fasgen.commands.run import run
 from fasgen.commands.sheet import sheet
+from fasgen.commands.ship import ship
 from fasgen.commands.show import show
 from fasgen.commands.sources import sources
 from fasgen.commands.stages import stages
@@ -123,6 +124,7 @@ for _command in (
     diff,
     verify,
     reproduce,
+    ship,
     protocol,
     duplicates,
     cluster,

@@ -83,7 +83,7 @@ def test_the_wheel_has_every_file_of_the_package_and_nothing_else(built: Path) -
         said = message_from_bytes(wheel.read(f"{info}/METADATA"))
     assert said["Version"] == fasgen.__version__
     assert said["License-Expression"] == PROJECT["license"]
-    assert {"hdf5", "onnx"} <= set(said.get_all("Provides-Extra", []))
+    assert {"hdf5", "onnx", "remote"} <= set(said.get_all("Provides-Extra", []))
     assert str(said.get_payload()).startswith("# fasgen")
 
 
@@ -134,7 +134,7 @@ def test_every_dependency_has_a_lower_bound_and_a_constraint_above_it() -> None:
         line.lower().split("==") for line in (CHECKOUT / "constraints.txt").read_text().splitlines() if not line.startswith("#")
     )
     extras = PROJECT["optional-dependencies"]
-    for requirement in [*PROJECT["dependencies"], *extras["hdf5"], *extras["onnx"]]:
+    for requirement in [*PROJECT["dependencies"], *extras["hdf5"], *extras["onnx"], *extras["remote"]]:
         name, lowest = requirement.split(">=")
         bound, pin = ([int(part) for part in text.split(".")] for text in (lowest, pins[name.lower()]))
         assert pin >= bound, requirement

@@ -22,7 +22,7 @@ from fasgen.manifests.inputs import judged_is_whole
 from fasgen.manifests.places_file import damaged_places
 from fasgen.manifests.plan_file import CURRENT, Generation, generations, is_as_written, plan_path, read_current, read_plan
 from fasgen.manifests.roster_file import damaged_rosters
-from fasgen.manifests.sources_file import damaged_files, folder_of, source_names
+from fasgen.manifests.sources_file import LISTING, damaged_files, folder_of, source_names
 from fasgen.manifests.tombstones import read_tombstones
 from fasgen.manifests.unit import committed_units, manifest_path
 
@@ -87,6 +87,9 @@ def verify(store: Path, strict: bool = False) -> list[Finding]:
 
 
 def _source(store: Path, name: str) -> Iterator[Finding]:
+    if not (folder_of(store, name) / LISTING).exists():
+        yield remark(folder_of(store, name), "has come in part: `fasgen ship` goes on, or `fasgen run` writes it again")
+        return
     for path in damaged_files(store, name):
         yield wrong(path, f"has other bytes than were written: remove {folder_of(store, name)}, `fasgen run` writes it again")
 

@@ -166,10 +166,35 @@ def read_current(store: Path) -> dict[str, list[Listed]]:
     )
 
 
-def _write_current(store: Path, stages: Mapping[str, Sequence[Listed]]) -> None:
+def encode_current(stages: Mapping[str, Sequence[Listed]]) -> bytes:
+    """The bytes of ``current.json``: by stage, its generations, the current one first."""
     document: dict[str, Any] = {"format": FORMAT, "stages": {stage: [list(one) for one in stages[stage]] for stage in stages}}
     document["digest"] = _digest_of(document)
-    write_atomic(store / CURRENT, (json.dumps(document, sort_keys=True, indent=1) + "\n").encode())
+    return (json.dumps(document, sort_keys=True, indent=1) + "\n").encode()
+
+
+def decode_current(data: bytes) -> dict[str, list[Listed]]:
+    """The inverse of `encode_current`.
+
+    Raises:
+        ValueError: these are not the bytes of such a file, or it is of another format.
+    """
+    try:
+        document = json.loads(data)
+        if document["format"] != FORMAT:
+            raise ValueError(f"of the format {document['format']!r}, not {FORMAT}")
+        if document["digest"] != _digest_of(document):
+            raise ValueError("not the bytes that were written")
+        return {
+            str(stage): [Listed(str(folder), str(since)) for folder, since in listed]
+            for stage, listed in document["stages"].items()
+        }
+    except (TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"not a record of what is current ({error})") from None
+
+
+def _write_current(store: Path, stages: Mapping[str, Sequence[Listed]]) -> None:
+    write_atomic(store / CURRENT, encode_current(stages))
 
 
 def _digest_of(document: Mapping[str, Any]) -> str:

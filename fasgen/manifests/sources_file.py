@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _PART = 1_000_000
 _DIGEST = "digest"
-_LISTING = "files.sha256"
+LISTING = "files.sha256"
 _LEFT_OUT = "left-out.tsv"
 _READING = "reading.json"
 
@@ -90,7 +90,7 @@ def write_sources(
                 if written:
                     (tmp / file).write_text(written, "utf-8")
             lines = "".join(f"{atomic.file_digest(path)}  {path.name}\n" for path in sorted(tmp.iterdir()))
-            (tmp / _LISTING).write_text(lines, "ascii")
+            (tmp / LISTING).write_text(lines, "ascii")
             atomic.fsync_tree(tmp)
             trash = atomic.tmp_folder(folder.parent, name)
             atomic.replace(tmp, folder, trash)
@@ -173,7 +173,7 @@ def source_names(store: Path) -> list[str]:
 def damaged_files(store: Path, name: str) -> list[Path]:
     """Files of a listing that are missing, too many, or do not have the bytes that were written."""
     folder = folder_of(store, name)
-    listing = folder / _LISTING
+    listing = folder / LISTING
     try:
         pairs = [line.partition("  ") for line in listing.read_text("ascii").splitlines()]
     except (OSError, UnicodeDecodeError):

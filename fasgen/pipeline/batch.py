@@ -9,13 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from fasgen.cache_folder import cache_home
 from fasgen.errors import FasgenError, StoreError
 from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.plan_file import read_current, read_plan
 from fasgen.pipeline.graph import canonical_json, plain
 from fasgen.pipeline.rehearsal import Rehearsal, best
 from fasgen.pipeline.resources import Resources, library_versions
-from fasgen.stages.compiled import cache_home
 from fasgen.stages.stage import StageConfig, StageSpec
 
 AUTO = "auto"

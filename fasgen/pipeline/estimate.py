@@ -14,6 +14,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 
+from fasgen.cache_folder import cache_home
 from fasgen.errors import FasgenError
 from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.parquet import read_table
@@ -31,7 +32,6 @@ from fasgen.pipeline.roster import Foreseen, draw_roster, foresee
 from fasgen.pipeline.schedule import Assign
 from fasgen.pipeline.stage_plan import StagePlan
 from fasgen.pipeline.worker import Worker
-from fasgen.stages.compiled import cache_home
 
 PROBE_ROWS = 32
 """Most rows that a probe pushes through a stage: one full batch of most."""

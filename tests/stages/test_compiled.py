@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from fasgen.cache_folder import cache_home
 from fasgen.stages import compiled as room
-from fasgen.stages.compiled import Account, Compiling, cache_home, compile_cache, compiled, resolve
+from fasgen.stages.compiled import Account, Compiling, compile_cache, compiled, resolve
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

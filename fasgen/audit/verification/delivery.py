@@ -62,8 +62,8 @@ def _index(stage: Learnt, data: bytes | None, expected: dict[str, object]) -> It
     stored = read_index(data)
     if stored is None:
         yield wrong(path, f"has other bytes than were written: {_AGAIN}")
-    elif stored.get("shards") != expected["shards"] or _without_counts(stored) == _without_counts(expected):
-        # Other units, or manifests above the delivery that have come or gone since.
+    elif stored.get("shards") != expected["shards"] or _without_counts(stored, expected) == _without_counts(expected, expected):
+        # Other units, or manifests or whole stages above the delivery that have come or gone since.
         yield remark(path, f"is not of the units that are there by now: {_AGAIN}")
     else:
         yield wrong(path, f"says other than the manifests of the shards that it lists: {_AGAIN}")
@@ -83,8 +83,12 @@ def _card(stage: Learnt, data: bytes | None, behind: bool) -> Iterator[Finding]:
         yield wrong(path, f"says other than the index: {_AGAIN}")
 
 
-def _without_counts(index: dict[str, object]) -> dict[str, object]:
-    """An index without what became of rows above the delivery, which is not told any more once those are deleted."""
+def _without_counts(index: dict[str, object], expected: dict[str, object]) -> dict[str, object]:
+    """An index without what became of rows above the delivery, and of stages that are not there any more."""
+    there = [one.get("plan_hash") for one in _stages(expected)]
+    return {**index, "stages": [{**one, "rows": None} for one in _stages(index) if one.get("plan_hash") in there]}
+
+
+def _stages(index: dict[str, object]) -> list[dict[str, object]]:
     stages = index.get("stages")
-    known = stages if isinstance(stages, list) else []
-    return {**index, "stages": [{**one, "rows": None} if isinstance(one, dict) else one for one in known]}
+    return [one for one in stages if isinstance(one, dict)] if isinstance(stages, list) else []
