@@ -155,7 +155,8 @@ JOIN = StageSpec(
 TARGETS = {"shrink": "toy:SHRINK", "noisy": "toy:NOISY", "join": "toy:JOIN"}
 
 
-_NOTHING = {"store": ".", "folder": ".", "threads": 1, "stages": {}, "weights": {}, "sources": {}}
+# A worker would leave its word in a folder that is there.
+_NOTHING = {"store": "/nowhere", "folder": "/nowhere", "threads": 1, "stages": {}, "weights": {}, "sources": {}}
 TERMS: Any = {kind: {**_NOTHING, "accelerator": False} for kind in ("accelerator", "cpu")}
 """What asks nothing of workers."""
 
