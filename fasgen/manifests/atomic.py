@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -146,10 +147,11 @@ def write_atomic(path: Path, data: bytes) -> None:
     fsync_file(path.parent)
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hex digits."""
+def file_digest(path: Path, forward: Callable[[], None] = lambda: None) -> str:
+    """SHA-256 of a file's bytes, as 64 hex digits; ``forward`` is called after each mebibyte."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(_READ):
             digest.update(block)
+            forward()
     return digest.hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fasgen.errors import WeightsError
@@ -15,7 +15,9 @@ _cache: dict[tuple[str, int, int], str] = {}
 _lock = threading.Lock()
 
 
-def digest_weights(paths: Mapping[str, Path], *, believe_times: bool = True) -> dict[str, str]:
+def digest_weights(
+    paths: Mapping[str, Path], *, believe_times: bool = True, forward: Callable[[], None] = lambda: None
+) -> dict[str, str]:
     """SHA-256 by role. A file's digest is that of its bytes; a folder's that of its sorted relative names and files' digests.
 
     Names that begin with a dot are left out of a folder's digest, and so is the record of what weights have seen, which changes
@@ -25,17 +27,18 @@ def digest_weights(paths: Mapping[str, Path], *, believe_times: bool = True) -> 
     Args:
         paths: file or folder by role.
         believe_times: false reads every file, also one that seems not to have changed.
+        forward: called as reading goes on, for whoever watches over it.
 
     Raises:
         WeightsError: if one is missing, empty or unreadable.
     """
-    return {role: _digest(role, path, believe_times) for role, path in sorted(paths.items())}
+    return {role: _digest(role, path, believe_times, forward) for role, path in sorted(paths.items())}
 
 
-def _digest(role: str, path: Path, believe_times: bool) -> str:
+def _digest(role: str, path: Path, believe_times: bool, forward: Callable[[], None]) -> str:
     try:
         if not path.is_dir():
-            return _file(path, believe_times)
+            return _file(path, believe_times, forward)
         total = hashlib.sha256()
         files = sorted((item.relative_to(path).as_posix(), item) for item in path.rglob("*") if item.is_file())
         visible = [
@@ -46,7 +49,7 @@ def _digest(role: str, path: Path, believe_times: bool) -> str:
         if not visible:
             raise WeightsError(f"weights {role!r}: the folder {path} is empty: give one with a model in it")
         for name, item in visible:
-            total.update(f"{_file(item, believe_times)}  {name}\n".encode("utf-8", "surrogateescape"))
+            total.update(f"{_file(item, believe_times, forward)}  {name}\n".encode("utf-8", "surrogateescape"))
         return total.hexdigest()
     except OSError as error:
         raise WeightsError(
@@ -54,13 +57,13 @@ def _digest(role: str, path: Path, believe_times: bool) -> str:
         ) from error
 
 
-def _file(path: Path, believe_times: bool) -> str:
+def _file(path: Path, believe_times: bool, forward: Callable[[], None]) -> str:
     stat = path.stat()
     key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
     with _lock:
         if believe_times and key in _cache:
             return _cache[key]
-    digest = file_digest(path)
+    digest = file_digest(path, forward)
     with _lock:
         _cache[key] = digest
     return digest

@@ -6,10 +6,13 @@ What travels are plain documents, so that a worker of another version can still 
 from __future__ import annotations
 
 import os
+import queue
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 5.0
 """Seconds that shared file systems may take to show on one node what was written on another."""
+
+HANGS = 120.0
+"""Seconds for which a worker may wait for one thing: a disk whose server is gone answers nothing at all, not even an error."""
 
 _TOKEN = "driver"
 
@@ -64,6 +70,7 @@ class Meeting:
             "folder": str(self._folder),
             "accelerator": kind == "accelerator",
             "threads": self._plan.resources.threads,
+            "seconds": HANGS,
             "stages": {stage.target: stage.spec.version for stage in made},
             "weights": {
                 stage.spec.name: {role: str(path) for role, path in stage.spec.weights(stage.config).items()} for stage in made
@@ -111,23 +118,53 @@ class Meeting:
 _MOUNT = "mount the same shared disk there, under the same path"
 
 
+class _Steps:
+    """What is waited for, and since when."""
+
+    def __init__(self) -> None:
+        self.what = ""
+        self.forward()
+
+    def forward(self) -> None:
+        """There is some more of it."""
+        self.since = time.monotonic()
+
+    def to(self, what: str) -> None:
+        """It is something else now."""
+        self.what = what
+        self.forward()
+
+
 def answer(terms: Mapping[str, Any]) -> dict[str, Any]:
-    """The worker's side: what it sees and has.
+    """The worker's side: what it sees and has, or for what it waits in vain.
 
     Args:
         terms: of :meth:`Meeting.terms`.
     """
+    # A driver of another version may not say for how long.
+    limit: float = terms.get("seconds", HANGS)
+    steps, told = _Steps(), queue.SimpleQueue[dict[str, Any]]()
+    # Nothing ends a call that waits for a dead disk, so another thread makes it.
+    threading.Thread(target=lambda: told.put(_safely(terms, steps)), daemon=True).start()
+    while (left := steps.since + limit - time.monotonic()) > 0:
+        with suppress(queue.Empty):
+            return told.get(timeout=left)
+    hangs = f"has waited {limit:g} s for {steps.what} and got no answer: is the server of that disk there?"
+    return {"version": __version__, "node": socket.gethostname(), "error": hangs}
+
+
+def _safely(terms: Mapping[str, Any], steps: _Steps) -> dict[str, Any]:
     try:
-        return _answer(terms)
-    except (FasgenError, OSError, LookupError, ImportError, AttributeError) as error:
+        return _answer(terms, steps)
+    except Exception as error:
         return {"version": __version__, "node": socket.gethostname(), "error": f"cannot do this run's work: {error}"}
 
 
-def _answer(terms: Mapping[str, Any]) -> dict[str, Any]:
+def _answer(terms: Mapping[str, Any], steps: _Steps) -> dict[str, Any]:
+    steps.to("its own libraries")
     said: dict[str, Any] = {
         "version": __version__,
         "node": socket.gethostname(),
-        "unseen": _unseen(terms),
         "stages": {target: resolve(target).version for target in terms["stages"]},
         "domain": own_domain(accelerator=terms["accelerator"], threads=terms["threads"]),
         "token": "",
@@ -135,9 +172,11 @@ def _answer(terms: Mapping[str, Any]) -> dict[str, Any]:
         "secret": secrets.token_hex(16),
         "weights": {},
     }
+    said["unseen"] = _unseen(terms, steps)
     if said["unseen"]:
         return said
     folder = Path(terms["folder"])
+    steps.to(f"the store {terms['store']}")
     said["token"] = _read(folder / _TOKEN)
     said["word"] = f"worker-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     try:
@@ -146,22 +185,27 @@ def _answer(terms: Mapping[str, Any]) -> dict[str, Any]:
         said["unseen"] = f"cannot write into the store {terms['store']} ({error.strerror}): mend its permissions there"
         return said
     for stage, paths in terms["weights"].items():
+        steps.to(f"the weights of {stage} at {', '.join(sorted(paths.values()))}")
         try:
-            said["weights"][stage] = digest_weights({role: Path(path) for role, path in paths.items()})
+            said["weights"][stage] = digest_weights({role: Path(path) for role, path in paths.items()}, forward=steps.forward)
         except FasgenError as error:
             said["unseen"] = f"lacks weights of {stage}: {error}"
     return said
 
 
-def _unseen(terms: Mapping[str, Any]) -> str:
+def _unseen(terms: Mapping[str, Any], steps: _Steps) -> str:
     """What this node does not see of what the driver sees."""
     store = Path(terms["store"])
+    steps.to(f"the store {store}")
     if not store.is_dir():
         return f"does not see the store {store}: {_MOUNT}"
     if not _appears(Path(terms["folder"])):
         return f"sees another folder under {store} than the driver: what the driver wrote there is not there: {_MOUNT}"
-    gone = next(((name, root) for name, root in terms["sources"].items() if not _appears(Path(root))), None)
-    return f"does not see the source {gone[0]} at {gone[1]}: {_MOUNT}" if gone else ""
+    for name, root in terms["sources"].items():
+        steps.to(f"the source {name} at {root}")
+        if not _appears(Path(root)):
+            return f"does not see the source {name} at {root}: {_MOUNT}"
+    return ""
 
 
 def _appears(path: Path) -> bool:

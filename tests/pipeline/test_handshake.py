@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -107,6 +110,34 @@ def test_a_folder_that_cannot_be_written_is_said(made: Plan, tmp_path: Path, mon
 
     monkeypatch.setattr(Path, "write_text", refused)
     assert f"cannot write into the store {made.store} (Permission denied)" in objected(made)
+
+
+def test_one_whose_disk_answers_nothing_says_so_in_time(made: Plan, tmp_path: Path) -> None:
+    # Who opens a pipe into which nobody writes waits for ever, as before a disk whose server is gone.
+    for place, what in (("driver", f"the store {made.store}"), ("net", f"the weights of shrink at {tmp_path / 'net'}")):
+        os.mkfifo(tmp_path / place)
+
+        def hung(asked: dict[str, Any], place: str = place) -> dict[str, Any]:
+            changed = (
+                {"folder": str(tmp_path)} if place == "driver" else {"weights": {"shrink": {"net": str(tmp_path / place)}}}
+            )
+            return {**asked, **changed, "seconds": 0.3}
+
+        assert objected(made, hung) == f"has waited 0.3 s for {what} and got no answer: is the server of that disk there?"
+
+
+def test_a_file_that_is_long_in_reading_is_no_disk_that_hangs(made: Plan, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "net")
+
+    def slowly() -> None:
+        with (tmp_path / "net").open("wb", buffering=0) as out:
+            for _ in range(10):
+                out.write(bytes(1 << 20))
+                time.sleep(0.3)
+
+    threading.Thread(target=slowly, daemon=True).start()
+    why = objected(made, lambda asked: {**asked, "weights": {"shrink": {"net": str(tmp_path / "net")}}, "seconds": 2.0})
+    assert why == "", "three seconds in all, and never two without a step forward"
 
 
 class Amiss(LocalEngine):

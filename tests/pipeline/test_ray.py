@@ -134,6 +134,21 @@ def test_workers_say_what_they_do_and_never_hold_anybody_up(source: SourceConfig
         workers.close()
 
 
+def test_a_worker_whose_disk_hangs_is_told_from_those_that_are_still_coming(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "driver")
+    workers = engine(1)
+    try:
+        workers.begin({"cpu": {**toy.TERMS["cpu"], "store": str(tmp_path), "folder": str(tmp_path), "seconds": 1.0}})
+        while not (arrived := [event for event in workers.wait(1) if isinstance(event, Arrived)]):
+            pass
+        (came,) = arrived
+        assert "has waited 1 s for the store" in came.said["error"] and came.said["node_id"]
+        workers.dismiss(came.worker)
+        assert workers.expects("cpu") == "", "nobody is hired again on that node"
+    finally:
+        workers.close()
+
+
 def test_a_batch_is_measured_on_a_worker_of_the_cluster() -> None:
     import spinning
 
