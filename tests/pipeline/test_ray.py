@@ -138,8 +138,8 @@ def test_a_worker_whose_disk_hangs_is_told_from_those_that_are_still_coming(tmp_
     os.mkfifo(tmp_path / "driver")
     workers = engine(1)
     try:
-        workers.begin({"cpu": {**toy.TERMS["cpu"], "store": str(tmp_path), "folder": str(tmp_path), "seconds": 1.0}})
-        while not (arrived := [event for event in workers.wait(1) if isinstance(event, Arrived)]):
+        workers.begin({"cpu": {**toy.terms(tmp_path)["cpu"], "seconds": 1.0}})
+        while not (arrived := [event for event in workers.wait(1) if isinstance(event, Joined)]):
             pass
         (came,) = arrived
         assert "has waited 1 s for the store" in came.said["error"] and came.said["node_id"]
