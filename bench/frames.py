@@ -44,8 +44,8 @@ def make_clip(path: Path) -> str:
 def run() -> list[Row]:
     """Uniform frames of the whole clip, and one early frame, each beside its bare loop."""
     from fasgen.sources.decode import Decoder
+    from fasgen.sources.rows import SourceRow
     from fasgen.sources.sampling import Sampling
-    from fasgen.sources.scan import SourceRow
 
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)

@@ -32,14 +32,16 @@ from fasgen.audit.verify import verify
 from fasgen.cli import main as cli
 from fasgen.config import load as load_config
 from fasgen.errors import FasgenError
-from fasgen.manifests.shard import UnitReader, committed_units
+from fasgen.manifests.unit import committed_units
+from fasgen.manifests.unit_reader import UnitReader
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.plan import Plan, build_plan
 from fasgen.pipeline.resources import Resources
 from fasgen.reader import FasDataset
 from fasgen.sources.config import Limits, SourceConfig
-from fasgen.sources.decode import Decoder, SampleError
+from fasgen.sources.decode import Decoder
+from fasgen.sources.failure import SampleError
 from fasgen.sources.scan import scan
 from fasgen.stages.stage import StageConfig
 from tests.reader.conftest import members, write_shard

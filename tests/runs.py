@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from fasgen.manifests.shard import committed_units, unit_summary
+from fasgen.manifests.unit import committed_units, unit_summary
 from tests.soak import family, sweep
 
 LIMIT = 900

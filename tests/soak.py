@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from fasgen.audit.verify import verify
-from fasgen.manifests.shard import committed_units, unit_summary
+from fasgen.manifests.unit import committed_units, unit_summary
 
 PORTRAITS = Path(__file__).parent.parent / "examples" / "portraits"
 QUICK = (

@@ -19,8 +19,9 @@ import yaml
 import fasgen
 from fasgen.config import load
 from fasgen.errors import ConfigError, SourceError, StoreError
-from fasgen.manifests.shard import Row, UnitReader, UnitWriter
+from fasgen.manifests.shard import Row, UnitWriter
 from fasgen.manifests.tar import TarReader
+from fasgen.manifests.unit_reader import UnitReader
 from fasgen.reader import FasDataset, ShardError
 from fasgen.sources.adapters.written import read_table
 from tests.reader.conftest import members, write_shard

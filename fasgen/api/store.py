@@ -17,8 +17,8 @@ from fasgen.manifests.images import RGB
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.plan_file import latest, read_plan
 from fasgen.manifests.products import products
-from fasgen.manifests.shard import UnitReader, committed_units
-from fasgen.manifests.unit import manifest_path, member_key
+from fasgen.manifests.unit import committed_units, manifest_path, member_key
+from fasgen.manifests.unit_reader import UnitReader
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -17,9 +17,7 @@ from fasgen.manifests.sources_file import read_sources, source_names
 from fasgen.manifests.unit import canonical_json, manifest_path
 from fasgen.selection.row_sets import FOLDER, REPORT
 from fasgen.sources.config import SourceConfig
-from fasgen.sources.protocols import FAMILIES as FAMILIES
-from fasgen.sources.protocols import PROTOCOLS as PROTOCOLS
-from fasgen.sources.protocols import Protocol as Protocol
+from fasgen.sources.protocols import FAMILIES, PROTOCOLS, Protocol
 from fasgen.sources.protocols.official import lists_in, read_lists
 from fasgen.sources.protocols.select import Sides, clips, select
 

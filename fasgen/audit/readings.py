@@ -8,8 +8,7 @@ from typing import Any
 
 from fasgen.errors import StoreError
 from fasgen.manifests.sources_file import folder_of, read_reading, source_names
-from fasgen.sources.reading import Reading as Reading
-from fasgen.sources.reading import count
+from fasgen.sources.reading import Reading, count
 
 _KNOWN = ("kind", "label", "attack_type", "attack_family", "split", "device", "subject", "subject_is_pseudo")
 

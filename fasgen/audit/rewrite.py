@@ -17,8 +17,9 @@ from fasgen.manifests.arrays import ArrayReader
 from fasgen.manifests.atomic import STAGING
 from fasgen.manifests.parquet import encode_manifest, read_table
 from fasgen.manifests.schema import COMMON, arrow_schema
-from fasgen.manifests.shard import Row, UnitReader, UnitWriter
+from fasgen.manifests.shard import Row, UnitWriter
 from fasgen.manifests.unit import UnitFacts, digests_path, group_path, manifest_path, timing_path, unit_facts
+from fasgen.manifests.unit_reader import UnitReader
 from fasgen.records import PROVENANCE, Column, Reason, Scalar, Status
 
 _OLD_TAR = "old-tar"

@@ -26,8 +26,6 @@ from fasgen.manifests.sources_file import LISTING, damaged_files, folder_of, sou
 from fasgen.manifests.tombstones import read_tombstones
 from fasgen.manifests.unit import committed_units, manifest_path
 
-__all__ = ["Finding", "verify"]
-
 
 def verify(store: Path, strict: bool = False) -> list[Finding]:
     """Check sources, plans, and every committed unit of every generation.

@@ -12,7 +12,8 @@ from fasgen.commands import options
 from fasgen.commands.text import plain, table
 
 if TYPE_CHECKING:
-    from fasgen.audit.protocol_sets import Protocol, ProtocolReport
+    from fasgen.audit.protocol_sets import ProtocolReport
+    from fasgen.sources.protocols import Protocol
 
 
 @click.command(short_help="Write the rows that train, tune and test under a protocol: fasgen protocol oulu-1 STORE.")
@@ -43,7 +44,8 @@ def protocol(
     Synthetic rows join the train side where everybody they were made from is on it, and no other.
     Exit codes: 0 complete and disjoint, 1 something is missing, 2 somebody is on two sides.
     """
-    from fasgen.audit.protocol_sets import FAMILIES, PROTOCOLS, find_protocols, lay
+    from fasgen.audit.protocol_sets import find_protocols, lay
+    from fasgen.sources.protocols import FAMILIES, PROTOCOLS
 
     if name is None:
         click.echo(table(("protocol", "what it is"), [(one.name, one.about) for one in PROTOCOLS.values()]))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from fasgen.commands.text import plain, tally
 
 if TYPE_CHECKING:
-    from fasgen.audit.readings import Reading
     from fasgen.pipeline.plan import Plan
+    from fasgen.sources.reading import Reading
 
 
 def block(readings: Iterable[Reading], roots: Mapping[str, Path] | None = None) -> list[str]:

@@ -81,7 +81,7 @@ def _differences(store: Path) -> Iterator[str]:
 
 def _line(folder: Path, added: Mapping[int, int]) -> tuple[object, ...]:
     from fasgen.manifests.plan_file import read_plan
-    from fasgen.manifests.shard import committed_units, unit_summary
+    from fasgen.manifests.unit import committed_units, unit_summary
 
     plan: Any = read_plan(folder)
     summaries = [unit_summary(folder, unit) for unit in committed_units(folder)]

@@ -21,22 +21,15 @@ from fasgen.manifests.tar import TarWriter, copy_members, header
 from fasgen.manifests.unit import (
     UnitFacts,
     UnitSummary,
-    committed_units,
     digests_path,
-    discard,
     group_path,
     manifest_path,
     member_key,
     rows_identity,
     timing_path,
-    unit_facts,
-    unit_summary,
 )
-from fasgen.manifests.unit_reader import UnitReader
 from fasgen.marks import Term
 from fasgen.records import PROVENANCE, Column, Reason, Scalar, Status
-
-__all__ = ["Row", "UnitReader", "UnitSummary", "UnitWriter", "committed_units", "discard", "unit_facts", "unit_summary"]
 
 _PROVENANCE = {column.name: column for column in PROVENANCE}
 _BY_NAME = {column.name: column for column in COMMON}

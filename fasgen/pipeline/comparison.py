@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasgen.errors import StoreError
-from fasgen.manifests.shard import UnitReader
 from fasgen.manifests.unit import UnitFacts
+from fasgen.manifests.unit_reader import UnitReader
 from fasgen.records import Scalar, Status
 
 LEVELS = 2

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Protocol
 
 from fasgen.pipeline.events import EngineEvent, Key, Kind
 from fasgen.sources.config import Limits, Turn
+from fasgen.sources.rows import SourceRow
 from fasgen.sources.sampling import Sampling
-from fasgen.sources.scan import SourceRow
 from fasgen.stages.stage import Reads, StageConfig
 
 

@@ -23,8 +23,8 @@ from fasgen.pipeline.placing import Digests, Growth, Placed, place
 from fasgen.records import Scalar
 from fasgen.sources.config import SourceConfig
 from fasgen.sources.paths import unescape
-from fasgen.sources.rows import LazyRows, MadeRows
-from fasgen.sources.scan import Scan, SourceRow, scan
+from fasgen.sources.rows import LazyRows, MadeRows, Scan, SourceRow
+from fasgen.sources.scan import scan
 
 _DIGEST = 16
 _ID = re.compile("[0-9a-f]{16}")

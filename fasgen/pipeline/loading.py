@@ -18,7 +18,7 @@ from fasgen.records import PROVENANCE, Reason, Scalar
 from fasgen.seeds import sample_seed
 from fasgen.sources.decode import Decoder
 from fasgen.sources.failure import SampleError
-from fasgen.sources.scan import SourceRow
+from fasgen.sources.rows import SourceRow
 from fasgen.stages.stage import Reject, Sample, StageSpec
 
 

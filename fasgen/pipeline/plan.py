@@ -14,9 +14,8 @@ from fasgen.manifests.inputs import Identities, read_judged, roster_basis, write
 from fasgen.manifests.places_file import begun_with
 from fasgen.manifests.plan_file import read_current, read_plan, write_plan
 from fasgen.manifests.roster_file import basis_of
-from fasgen.manifests.shard import UnitSummary, committed_units, discard
 from fasgen.manifests.tombstones import Retracted, read_tombstones
-from fasgen.manifests.unit import manifest_path, quick_facts
+from fasgen.manifests.unit import UnitSummary, committed_units, discard, manifest_path, quick_facts
 from fasgen.pipeline import listing
 from fasgen.pipeline.batch import Batches
 from fasgen.pipeline.engine import UnitTask, UpstreamUnit

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TextIO
 
-from fasgen.manifests.shard import UnitSummary
+from fasgen.manifests.unit import UnitSummary
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from fasgen.errors import StoreError
-from fasgen.manifests.shard import UnitReader, UnitWriter, unit_facts
-from fasgen.manifests.unit import UnitFacts
+from fasgen.manifests.shard import UnitWriter
+from fasgen.manifests.unit import UnitFacts, unit_facts
+from fasgen.manifests.unit_reader import UnitReader
 from fasgen.pipeline.calling import call, free_memory, ladder
 from fasgen.pipeline.comparison import Pick, Replayed, compare
 from fasgen.pipeline.engine import UnitTask

@@ -9,8 +9,7 @@ import numpy as np
 from fasgen.errors import ConfigError, StoreError
 from fasgen.manifests.added_file import Added, read_added
 from fasgen.manifests.parquet import read_table
-from fasgen.manifests.shard import committed_units
-from fasgen.manifests.unit import manifest_path
+from fasgen.manifests.unit import committed_units, manifest_path
 from fasgen.pipeline.addition import build_addition, changes, photograph_stages
 from fasgen.pipeline.graph import resolve
 from fasgen.pipeline.plan import Plan

@@ -15,8 +15,7 @@ from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.plan_file import sweep
 from fasgen.manifests.report.delivery import finish
 from fasgen.manifests.seen_file import note_seen
-from fasgen.manifests.shard import committed_units, unit_summary
-from fasgen.manifests.unit import damaged, manifest_path
+from fasgen.manifests.unit import committed_units, damaged, manifest_path, unit_summary
 from fasgen.pipeline.crew import Crew, named
 from fasgen.pipeline.crumbs import forget, read_crumb, was_late
 from fasgen.pipeline.engine import Engine

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fasgen.manifests.inputs import Inputs
 from fasgen.manifests.plan_file import plan_path, read_plan, weights_digest
-from fasgen.manifests.shard import UnitSummary
+from fasgen.manifests.unit import UnitSummary
 from fasgen.pipeline.wiring import Wiring
 from fasgen.stages.stage import StageConfig, StageSpec
 

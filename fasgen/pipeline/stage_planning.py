@@ -13,8 +13,7 @@ from fasgen.manifests.added_file import Again
 from fasgen.manifests.inputs import Identities, Inputs, roster_basis
 from fasgen.manifests.plan_file import FORMAT
 from fasgen.manifests.roster_file import basis_of
-from fasgen.manifests.shard import UnitSummary, committed_units
-from fasgen.manifests.unit import UnitFacts, quick_facts
+from fasgen.manifests.unit import UnitFacts, UnitSummary, committed_units, quick_facts
 from fasgen.manifests.weights import digest_weights
 from fasgen.pipeline.batch import Batches, begun, is_auto
 from fasgen.pipeline.graph import SOURCES, plan_hash, resolve

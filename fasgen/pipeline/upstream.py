@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 from fasgen.errors import StoreError
-from fasgen.manifests.shard import UnitReader
 from fasgen.manifests.unit import check_manifest
+from fasgen.manifests.unit_reader import UnitReader
 from fasgen.pipeline.engine import UnitTask
 from fasgen.records import Reason, Scalar
 from fasgen.stages.stage import Reads, Reject, Sample, SampleCue

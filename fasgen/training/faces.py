@@ -19,8 +19,8 @@ from fasgen.errors import ConfigError, SourceError
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.plan_file import generations, read_plan
 from fasgen.manifests.products import cutter, products, units_of
-from fasgen.manifests.shard import UnitReader
 from fasgen.manifests.unit import manifest_path
+from fasgen.manifests.unit_reader import UnitReader
 from fasgen.records import Scalar
 from fasgen.selection.selection import Selector
 from fasgen.training.config import FacesConfig

@@ -15,7 +15,8 @@ from fasgen.cli import main
 from fasgen.errors import ConfigError, SourceError
 from fasgen.manifests.plan_file import write_plan
 from fasgen.manifests.shard import Row, UnitWriter
-from fasgen.manifests.sources_file import COLUMNS, blank, read_sources, write_sources
+from fasgen.manifests.sources_file import blank, read_sources, write_sources
+from fasgen.manifests.sources_rows import COLUMNS
 from fasgen.sources.protocols import PROTOCOLS
 
 INTRA = PROTOCOLS["celeba-spoof-intra"]

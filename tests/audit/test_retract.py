@@ -16,9 +16,10 @@ from fasgen.audit.verify import verify
 from fasgen.errors import StoreError
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.roster_file import roster_path
-from fasgen.manifests.shard import UnitReader, committed_units
 from fasgen.manifests.sources_file import read_sources
 from fasgen.manifests.tombstones import Retracted, read_tombstones, subject_digest
+from fasgen.manifests.unit import committed_units
+from fasgen.manifests.unit_reader import UnitReader
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.plan import Plan, build_plan

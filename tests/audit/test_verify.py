@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fasgen.audit.verify import Finding, verify
+from fasgen.audit.verification.findings import Finding
+from fasgen.audit.verify import verify
 from fasgen.errors import StoreError
 from fasgen.manifests import unit as unit_module
 from fasgen.manifests.atomic import file_digest

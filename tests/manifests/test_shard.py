@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from fasgen.audit.verify import verify
 from fasgen.errors import StoreError
 from fasgen.manifests import atomic
-from fasgen.manifests.shard import Row, UnitReader, UnitWriter, committed_units, discard, unit_summary
+from fasgen.manifests.shard import Row, UnitWriter
+from fasgen.manifests.unit import committed_units, discard, unit_summary
+from fasgen.manifests.unit_reader import UnitReader
 from fasgen.records import Reason, Status
 
 from .units import ARRAYS, COLUMNS, cue, image, plan_hash, row, tree, write_stage, write_unit

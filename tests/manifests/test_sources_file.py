@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from fasgen.audit.retract import retract, who
 from fasgen.errors import StoreError
 from fasgen.manifests import sources_file
-from fasgen.manifests.sources_file import COLUMNS, damaged_files, read_left_out, read_sources, source_names, write_sources
-from fasgen.manifests.sources_rows import FileRows
+from fasgen.manifests.sources_file import damaged_files, read_left_out, read_sources, source_names, write_sources
+from fasgen.manifests.sources_rows import COLUMNS, FileRows
 
 from .units import tree
 

@@ -10,7 +10,8 @@ from types import MappingProxyType
 import numpy as np
 
 from fasgen.manifests.plan_file import write_plan
-from fasgen.manifests.shard import Row, UnitSummary, UnitWriter
+from fasgen.manifests.shard import Row, UnitWriter
+from fasgen.manifests.unit import UnitSummary
 from fasgen.records import Column, Reason, Scalar
 
 COLUMNS = (

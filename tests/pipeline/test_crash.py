@@ -12,7 +12,7 @@ import toy
 
 from fasgen.audit.verify import verify
 from fasgen.manifests.plan_file import sweep
-from fasgen.manifests.shard import committed_units
+from fasgen.manifests.unit import committed_units
 from fasgen.pipeline.engine import UnitTask
 from fasgen.pipeline.events import Key
 from fasgen.pipeline.local_engine import LocalEngine

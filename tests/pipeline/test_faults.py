@@ -15,7 +15,7 @@ from fasgen.audit.verify import verify
 from fasgen.errors import FasgenError, SourceError
 from fasgen.manifests.ledger import Ledger, read_ledger
 from fasgen.manifests.plan_file import latest, write_plan
-from fasgen.manifests.shard import committed_units
+from fasgen.manifests.unit import committed_units
 from fasgen.pipeline.events import Key
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.outcome import Outcome

@@ -21,8 +21,9 @@ from fasgen.audit.verify import verify
 from fasgen.errors import StoreError
 from fasgen.manifests.images import encode_png
 from fasgen.manifests.roster_file import read_roster
-from fasgen.manifests.shard import UnitReader, committed_units, unit_facts
 from fasgen.manifests.tar import TarReader
+from fasgen.manifests.unit import committed_units, unit_facts
+from fasgen.manifests.unit_reader import UnitReader
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.outcome import Outcome, RunResult
 from fasgen.pipeline.plan import Plan, build_plan

@@ -14,7 +14,7 @@ import pytest
 import toy
 
 from fasgen.errors import ConfigError
-from fasgen.manifests.shard import committed_units
+from fasgen.manifests.unit import committed_units
 from fasgen.pipeline.calling import DeviceLostError, TooLargeError, call
 from fasgen.pipeline.events import Key
 from fasgen.pipeline.launching import Aloft, Launcher

@@ -19,7 +19,8 @@ import toy
 from fasgen.audit.verify import verify
 from fasgen.errors import StoreError
 from fasgen.manifests.lock import StoreLock
-from fasgen.manifests.shard import UnitReader, unit_facts
+from fasgen.manifests.unit import unit_facts
+from fasgen.manifests.unit_reader import UnitReader
 from fasgen.pipeline.calling import ladder
 from fasgen.pipeline.crumbs import late_mark
 from fasgen.pipeline.events import Key

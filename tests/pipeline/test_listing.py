@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from fasgen.errors import ConfigError
-from fasgen.manifests.sources_file import COLUMNS, read_left_out, read_sources, write_sources
+from fasgen.manifests.sources_file import read_left_out, read_sources, write_sources
+from fasgen.manifests.sources_rows import COLUMNS
 from fasgen.manifests.tombstones import Retracted, Tombstone, subject_digest
 from fasgen.pipeline.listing import only, take
 from fasgen.sources.config import Limits, SourceConfig

@@ -16,7 +16,7 @@ import pytest
 import toy
 
 from fasgen.errors import ConfigError, SourceError
-from fasgen.manifests.shard import UnitReader
+from fasgen.manifests.unit_reader import UnitReader
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.options import RunOptions
 from fasgen.pipeline.outcome import Outcome

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from fasgen.manifests.shard import UnitSummary
+from fasgen.manifests.unit import UnitSummary
 from fasgen.pipeline.progress import Live, Model, Plain, StageLine, StageStart, Total, duration, progress_for, rejects, sentence
 
 

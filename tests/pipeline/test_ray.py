@@ -10,12 +10,14 @@ import pytest
 import toy
 
 from fasgen.errors import ResourceError
-from fasgen.manifests.shard import UnitReader
+from fasgen.manifests.unit_reader import UnitReader
 from fasgen.pipeline.events import Doing, Done, Joined, Key, State
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.options import RunOptions
 from fasgen.pipeline.outcome import Outcome
-from fasgen.pipeline.ray_engine import RayEngine, connect, rehearse
+from fasgen.pipeline.ray_connection import connect
+from fasgen.pipeline.ray_engine import RayEngine
+from fasgen.pipeline.ray_rehearsal import rehearse
 from fasgen.pipeline.rehearsal import Rehearsal
 from fasgen.pipeline.resources import Resources
 from fasgen.pipeline.schedule import Assign

@@ -11,7 +11,7 @@ import pytest
 import toy
 
 from fasgen.errors import StoreError
-from fasgen.manifests.shard import UnitReader
+from fasgen.manifests.unit_reader import UnitReader
 from fasgen.pipeline.comparison import Pick
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.outcome import Outcome

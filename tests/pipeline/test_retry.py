@@ -16,7 +16,8 @@ from fasgen.audit.verify import verify
 from fasgen.errors import ConfigError, StoreError
 from fasgen.manifests.added_file import read_added
 from fasgen.manifests.roster_file import rosters
-from fasgen.manifests.shard import UnitReader, committed_units
+from fasgen.manifests.unit import committed_units
+from fasgen.manifests.unit_reader import UnitReader
 from fasgen.pipeline.addition import additions
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.outcome import Outcome

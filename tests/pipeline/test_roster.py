@@ -15,7 +15,7 @@ import toy
 from fasgen.audit.verify import verify
 from fasgen.errors import ConfigError
 from fasgen.manifests.roster_file import basis_of, read_roster, write_roster
-from fasgen.manifests.shard import UnitReader
+from fasgen.manifests.unit_reader import UnitReader
 from fasgen.pipeline.engine import Engine
 from fasgen.pipeline.estimate import estimate
 from fasgen.pipeline.local_engine import LocalEngine

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import toy
 
-from fasgen.manifests.shard import UnitReader, committed_units
+from fasgen.manifests.unit import committed_units
+from fasgen.manifests.unit_reader import UnitReader
 from fasgen.pipeline.crumbs import CrumbFile, read_crumb
 from fasgen.pipeline.events import Key
 from fasgen.pipeline.plan import Plan

@@ -14,8 +14,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from fasgen.sources.decode import Decoder, SampleError
-from fasgen.sources.scan import SourceRow
+from fasgen.sources.decode import Decoder
+from fasgen.sources.failure import SampleError
+from fasgen.sources.rows import SourceRow
 
 RGB = NDArray[np.uint8]
 BITS = 8

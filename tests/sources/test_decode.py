@@ -15,7 +15,8 @@ import pytest
 from fasgen.records import Reason
 from fasgen.sources import footage, opening, video
 from fasgen.sources.config import Limits, SourceConfig
-from fasgen.sources.decode import Decoder, SampleError
+from fasgen.sources.decode import Decoder
+from fasgen.sources.failure import SampleError
 from fasgen.sources.paths import escape
 from fasgen.sources.sampling import Sampling
 from fasgen.sources.scan import scan

@@ -9,7 +9,8 @@ import pytest
 
 from fasgen.errors import SourceError
 from fasgen.sources.config import SourceConfig
-from fasgen.sources.scan import Scan, scan
+from fasgen.sources.rows import Scan
+from fasgen.sources.scan import scan
 
 
 def listed(root: Path, text: str, *names: str) -> Scan:

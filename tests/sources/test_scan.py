@@ -7,7 +7,8 @@ import pytest
 
 from fasgen.errors import SourceError
 from fasgen.sources.config import SourceConfig
-from fasgen.sources.decode import Decoder, SampleError
+from fasgen.sources.decode import Decoder
+from fasgen.sources.failure import SampleError
 from fasgen.sources.paths import sample_id
 from fasgen.sources.scan import scan
 

@@ -21,7 +21,7 @@ from fasgen.audit.report.samples import collect, worst_first
 from fasgen.cli import main
 from fasgen.config.reference import reference
 from fasgen.manifests.plan_file import latest
-from fasgen.manifests.shard import UnitReader
+from fasgen.manifests.unit_reader import UnitReader
 from fasgen.reader import FasDataset, SampleDecoder, collate
 
 CONFIG = '''

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fasgen.audit.readings import Reading, readings
+from fasgen.audit.readings import readings
 from fasgen.audit.report.drawn import drawn
 from fasgen.audit.report.flow import flow, stale, verdict
 from fasgen.audit.report.night import runs
@@ -14,6 +14,7 @@ from fasgen.audit.report.samples import Samples
 from fasgen.audit.report.totals import totals
 from fasgen.manifests.plan_file import latest
 from fasgen.manifests.yields import read_yields, warnings
+from fasgen.sources.reading import Reading
 
 
 @dataclass(frozen=True)

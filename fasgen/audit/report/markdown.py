@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from fasgen.audit.readings import Reading
 from fasgen.audit.report.facts import Facts
 from fasgen.audit.report.flow import conserved
 from fasgen.audit.report.samples import KINDS, Samples, worst_first
 from fasgen.audit.report.totals import group_name
 from fasgen.manifests.report.card import code_cell, name_cell, plain_cell
+from fasgen.sources.reading import Reading
 
 _WORST = 3
 _MOST = 20

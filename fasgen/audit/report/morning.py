@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fasgen.audit.readings import Reading
 from fasgen.audit.report.bundle import Bundle
 from fasgen.audit.report.facts import Facts, gather
 from fasgen.audit.report.illustrate import ACROSS, CELL, Originals, Pictures, illustrate
@@ -19,6 +18,7 @@ from fasgen.audit.report.samples import FACETS, KINDS, STATUSES, Samples, collec
 from fasgen.audit.stage_rows import StageRows
 from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.products import products
+from fasgen.sources.reading import Reading
 
 FORMAT = "fasgen-report/1"
 PAGE, SHORT = "report.html", "REPORT.md"

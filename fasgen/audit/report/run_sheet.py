@@ -14,7 +14,7 @@ from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.images import encode_png
 from fasgen.manifests.plan_file import read_plan
 from fasgen.manifests.products import Products, products
-from fasgen.manifests.shard import committed_units
+from fasgen.manifests.unit import committed_units
 from fasgen.records import PHOTOGRAPHED
 
 SPOOFS = 4

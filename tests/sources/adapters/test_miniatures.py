@@ -15,7 +15,8 @@ from fasgen.errors import SourceError
 from fasgen.sources.adapters.built_in import BUILT_IN
 from fasgen.sources.config import Adapter, SourceConfig
 from fasgen.sources.decode import Decoder
-from fasgen.sources.scan import Scan, SourceRow, scan
+from fasgen.sources.rows import Scan, SourceRow
+from fasgen.sources.scan import scan
 
 from .miniatures.writing import put
 

@@ -16,8 +16,10 @@ import pytest
 from fasgen.errors import SourceError
 from fasgen.records import Reason
 from fasgen.sources.config import Limits, SourceConfig
-from fasgen.sources.decode import Decoder, SampleError
-from fasgen.sources.scan import SourceRow, scan
+from fasgen.sources.decode import Decoder
+from fasgen.sources.failure import SampleError
+from fasgen.sources.rows import SourceRow
+from fasgen.sources.scan import scan
 
 from ..adapters.miniatures import padisi_face, wmca, writing
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fasgen.stages.lgsc.config import SPEC
-from fasgen.stages.lgsc.cue import FULL, from_integers, overlay, score, to_integers
+from fasgen.stages.lgsc.config import FULL, SPEC
+from fasgen.stages.lgsc.cue import from_integers, overlay, score, to_integers
 
 MAPS = arrays(np.float32, (3, 4, 3), elements=st.floats(-1, 1, width=32))
 

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fasgen.errors import WeightsError
-from fasgen.manifests.shard import Row, UnitReader, UnitWriter
+from fasgen.manifests.shard import Row, UnitWriter
+from fasgen.manifests.unit_reader import UnitReader
 from fasgen.pipeline.engine import UnitTask, UpstreamUnit
 from fasgen.pipeline.events import Key
 from fasgen.pipeline.wiring import Lanes, wire

@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader
 from fasgen.errors import StoreError
 from fasgen.manifests.report.delivery import build_index, finish
 from fasgen.manifests.schema import COMMON
-from fasgen.manifests.shard import Row, UnitReader, UnitWriter
+from fasgen.manifests.shard import Row, UnitWriter
+from fasgen.manifests.unit_reader import UnitReader
 from fasgen.pipeline.engine import UnitTask, UpstreamUnit
 from fasgen.pipeline.events import Key
 from fasgen.pipeline.wiring import wire
