@@ -264,6 +264,28 @@ def test_details_name_no_address(encode: Encode, picture: Any) -> None:
         assert "0x" not in refused(encode(picture, kind)[:40])[1]
 
 
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(b"no profile at all")),
+        chunk(b"iCCP", b"sRGB IEC61966-2-1 black scaled\0\0" + zlib.compress(bytes(3144))),
+        chunk(b"gAMA", b"\0\0\0\0") + chunk(b"cHRM", bytes(32)),
+        chunk(b"sRGB", b"\x09") + chunk(b"pHYs", b"\0\0\0\1\0\0\0\1\7"),
+        chunk(b"tEXt", b"no keyword" * 12) + chunk(b"tIME", bytes(7)),
+    ],
+)
+def test_a_png_of_which_decoders_complain_is_read_in_silence(
+    picture: Any, encode: Encode, capfd: pytest.CaptureFixture[str], extra: bytes
+) -> None:
+    data = encode(picture, "PNG")
+    assert np.array_equal(decode_image(data[:33] + extra + data[33:], LIMITS), decode_image(data, LIMITS))
+    assert capfd.readouterr() == ("", "")
+
+
 def several(encode: Encode, picture: Any) -> bytes:
     """Two pictures in one file, as phones and stereo cameras write them."""
     stream = io.BytesIO()

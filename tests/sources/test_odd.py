@@ -52,6 +52,19 @@ def test_files_of_which_nothing_says_what_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "name", ["000001 (1).jpg", "000001_crop.jpg", "x1.jpg", "000001.jpg.jpg", "1/000001.jpg", "IMG_000001.JPG"]
+)
+def test_files_that_an_adapter_does_not_know(tmp_path: Path, name: str) -> None:
+    folder = "Data/train/3025/live"
+    fill(tmp_path, f"{folder}/000001.jpg", f"{folder}/000009.JPG", f"{folder}/{name}")
+    found = scan(SourceConfig(name="s", path=tmp_path, adapter="celeba-spoof"))
+    assert [row.path for row in found] == [f"{folder}/000001.jpg", f"{folder}/000009.JPG"]
+    assert {row.label for row in found} == {"live"}
+    (one,) = (one for one in found.odd if one.kind == "not_known")
+    assert one.count == 1 and one.what.startswith(f"1 file that the adapter does not know: '{folder}/{name}'")
+
+
+@pytest.mark.parametrize(
     ("pattern", "message"),
     [
         (PATTERN, r"matches no file below .*, for example not 'Live/a/1.jpg'.*put \(\?i\) at its beginning"),

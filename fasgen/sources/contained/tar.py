@@ -127,8 +127,20 @@ def _members(tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo | None, str
                 raise tarfile.ReadError(_SPARSE)
             if member.isreg():
                 yield member, ""
+        if wrong := _no_end(tar):
+            yield None, wrong
     except (tarfile.TarError, EOFError) as error:
         yield None, describe(error)
+
+
+def _no_end(tar: tarfile.TarFile) -> str:
+    """What stands where the last member ends, if not the mark of an archive's end; `tarfile` takes all else for one, too."""
+    assert tar.fileobj
+    tar.fileobj.seek(tar.offset)
+    block = tar.fileobj.read(tarfile.BLOCKSIZE)
+    if len(block) == tarfile.BLOCKSIZE and not any(block):
+        return ""
+    return f"no header at byte {tar.offset}" if block else "the mark of its end is missing"
 
 
 def _text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

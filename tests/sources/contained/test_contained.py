@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import h5py
 import joblib
 import numpy as np
@@ -229,6 +230,60 @@ def test_a_compressed_tar_under_a_plain_name_is_named_and_not_unpacked(tmp_path:
     (tmp_path / "bomb.tar").write_bytes(packer.compress(bytes(1 << 24)))
     found = scan(SourceConfig(name="w", path=tmp_path, adapter="webdataset"))
     assert found.unknown == {"bomb.tar": f"not_media: is compressed by {name}, in which no member can be found: unpack it"}
+
+
+RED, BLUE = (bytes(cv2.imencode(".png", np.full((24, 32, 3), colour, np.uint8))[1]) for colour in ((0, 0, 255), (255, 0, 0)))
+
+
+@pytest.mark.parametrize(
+    "members, label, colour, doubled",
+    [
+        # What a tar holds twice is what it holds last, of picture and labels alike.
+        ([("1.png", RED), ("1.cls", b"live"), ("1.png", BLUE), ("1.cls", b"spoof")], "spoof", 2, ["x.tar/1.png (2 times)"]),
+        ([("1.png", RED), ("1.png", RED), ("1.png", BLUE), ("1.cls", b"live")], "live", 2, ["x.tar/1.png (3 times)"]),
+        ([("1.png", RED), ("1.json", b'{"label": "live"}'), ("1.json", b'{"label": "spoof"}')], "spoof", 0, []),
+        ([("1.cls", b"live"), ("1.png", BLUE), ("1.png", RED)], "live", 0, ["x.tar/1.png (2 times)"]),
+    ],
+)
+def test_what_a_tar_holds_twice(tmp_path: Path, members: Any, label: str, colour: int, doubled: list[str]) -> None:
+    tar(tmp_path / "x.tar", members)
+    found = scan(SourceConfig(name="w", path=tmp_path, adapter="webdataset"))
+    (row,) = found
+    assert (row.path, row.label) == ("x.tar/1.png", label)
+    assert Decoder(tmp_path).read(row)[0][0, 0].argmax() == colour
+    told = [f"{each.path} ({each.why})" for one in found.odd if one.kind == "doubled" for each in one.examples]
+    assert told == doubled
+
+
+def test_one_key_in_two_tars_is_two_samples(tmp_path: Path) -> None:
+    tar(tmp_path / "x.tar", [("1.png", RED), ("1.cls", b"live")])
+    tar(tmp_path / "y.tar", [("1.png", BLUE), ("1.cls", b"spoof")])
+    found = scan(SourceConfig(name="w", path=tmp_path, adapter="webdataset"))
+    assert [(row.path, row.label) for row in found] == [("x.tar/1.png", "live"), ("y.tar/1.png", "spoof")]
+    assert not [one for one in found.odd if one.kind == "doubled"]
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, 511, 512])
+def test_a_tar_that_is_cut_gives_what_lies_before(tmp_path: Path, kept: int) -> None:
+    """``kept`` bytes of the second picture's header and content are there; the first is whole."""
+    tar(tmp_path / "x.tar", [("1.png", RED), ("2.png", BLUE)])
+    path = tmp_path / "x.tar"
+    path.write_bytes(path.read_bytes()[: 512 + -(-len(RED) // 512) * 512 + kept])
+    found = scan(SourceConfig(name="w", path=tmp_path, adapter="webdataset", label="live"))
+    assert any(one.kind == "cut" for one in found.odd)
+    assert found[0].path == "x.tar/1.png" and Decoder(tmp_path).read(found[0])[0][0, 0].argmax() == 0
+    assert all(reason(Decoder(tmp_path), row)[0] is Reason.CORRUPT for row in found[1:])
+
+
+def test_a_header_that_is_damaged_is_no_end(tmp_path: Path) -> None:
+    tar(tmp_path / "x.tar", [("1.png", RED), ("2.png", BLUE), ("3.png", BLUE)])
+    data = bytearray((tmp_path / "x.tar").read_bytes())
+    second = 512 + -(-len(RED) // 512) * 512
+    data[second + 150] ^= 1
+    (tmp_path / "x.tar").write_bytes(data)
+    found = scan(SourceConfig(name="w", path=tmp_path, adapter="webdataset", label="live"))
+    assert [row.path for row in found] == ["x.tar/1.png"]
+    assert f"no header at byte {second}" in next(one.what for one in found.odd if one.kind == "cut")
 
 
 def test_a_webdataset(tmp_path: Path) -> None:
