@@ -8,6 +8,8 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fasgen.errors import SourceError
@@ -49,6 +51,30 @@ def test_files_that_no_pattern_matches(tmp_path: Path) -> None:
 
 def test_files_of_which_nothing_says_what_they_are(tmp_path: Path) -> None:
     assert odd(fill(tmp_path, "1.jpg", "2.jpg")) == {"unlabelled": ["1.jpg"]}
+
+
+@pytest.mark.parametrize(
+    "header, told",
+    [
+        ("path;Person;Echtheit", ["person", "echtheit"]),
+        ("path;label;Person", ["person"]),
+        ("Path;SUBJECT;class", ["class"]),
+        # With both, others are somebody else's columns.
+        ("path;label;subject;age", []),
+        ("path;label;device", []),
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_columns_that_may_be_meant_and_are_not_read(tmp_path: Path, header: str, told: list[str], kind: str) -> None:
+    cells = ["1.jpg" if name.lower() == "path" else "live" for name in header.split(";")]
+    fill(tmp_path / "faces", "1.jpg")
+    if kind == "csv":
+        (tmp_path / "t.csv").write_text(f"{header}\n{';'.join(cells)}\n")
+    else:
+        pq.write_table(
+            pa.table({name: [cell] for name, cell in zip(header.split(";"), cells, strict=True)}), tmp_path / "t.parquet"
+        )
+    assert odd(tmp_path / "faces", table=tmp_path / f"t.{kind}").get("unread", []) == told
 
 
 @pytest.mark.parametrize(
