@@ -142,6 +142,10 @@ def warned(told: Sequence[str]) -> list[str]:
     return [f"warning: {one}" for one in told]
 
 
+_NAMED = 4
+"""Stages that are named as those that another reads; what packs reads nearly all."""
+
+
 def describe(plan: Plan, estimates: Sequence[Estimate]) -> str:
     """The plan in words and a table."""
     from fasgen.manifests.yields import warnings
@@ -157,7 +161,8 @@ def describe(plan: Plan, estimates: Sequence[Estimate]) -> str:
     rows = []
     for one in estimates:
         stage = plan.stages[one.stage]
-        inputs = " + ".join(stage.wiring.stages) or "sources"
+        read = stage.wiring.stages
+        inputs = " + ".join(read[:_NAMED]) + (f" + {len(read) - _NAMED} more" if len(read) > _NAMED else "") or "sources"
         look = (len(stage.unsure),) if plan.unsure else ()
         figures = (stage.units, len(stage.committed), *look, one.units, one.rows)
         rows.append((one.stage, inputs, *figures, duration(one.seconds), size(one.bytes), one.basis, stage.folder.name))

@@ -35,8 +35,10 @@ def duration(seconds: float | None) -> str:
     """About how long, in the units one would say it in; ``?`` where it is not known."""
     if seconds is None:
         return "?"
-    if seconds < 60:
+    if seconds < 120:
         return f"{seconds:.0f} s" if seconds >= 1 or seconds == 0 else "1 s"
+    if seconds < 600:
+        return f"{seconds / 60:.1f} min"
     if seconds < 3600:
         return f"{seconds / 60:.0f} min"
     if seconds < 48 * 3600:

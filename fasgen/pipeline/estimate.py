@@ -198,9 +198,10 @@ def estimate(plan: Plan, *, probing: bool = True) -> list[Estimate]:
         if stage.spec.roster and stage.todo
     }
     rows = {stage.name: stage_rows for stage, stage_rows in _rows(plan, rates, drawn)}
+    builds = _builds(plan, rates)
     return [
         replace(
-            _estimate(plan, stage, rows[stage.name], rates.get(stage.name), notes.get(stage.name, "")),
+            _estimate(plan, stage, rows[stage.name], rates.get(stage.name), notes.get(stage.name, ""), builds),
             kept=_kept(plan, stage, tried.get(stage.name), drawn.get(stage.name)),
         )
         for stage in plan.wanted
@@ -326,15 +327,36 @@ def _rows(
         yield stage, {unit: enters[unit] for unit in sorted(stage.todo)}
 
 
-def _estimate(plan: Plan, stage: StagePlan, rows: Mapping[int, float], rates: _Rates | None, note: str) -> Estimate:
+def _builds(plan: Plan, rates: Mapping[str, _Rates]) -> dict[str, list[float]]:
+    """Seconds that each stage took until its model was ready, on all of its lanes.
+
+    A probe is one process, which has a stage's libraries and weights at hand when it comes to the second lane; a worker may
+    come to that lane first.
+    """
+    found: dict[str, list[float]] = {}
+    for name, one in rates.items():
+        found.setdefault(plan.stages[name].spec.name, []).append(one.build)
+    return found
+
+
+def _estimate(
+    plan: Plan,
+    stage: StagePlan,
+    rows: Mapping[int, float],
+    rates: _Rates | None,
+    note: str,
+    builds: Mapping[str, Sequence[float]],
+) -> Estimate:
     units, count = len(stage.todo), round(sum(rows.values()))
     if not units:
         return Estimate(stage.name, 0, 0, 0.0, 0, rates.basis if rates else "nothing", expected=Expected(0.0, {}))
     if rates is None:
         return Estimate(stage.name, units, count, None, None, "nothing", note)
-    expected = Expected(rates.build, {unit: rates.of(each) for unit, each in rows.items()})
+    all_builds, seconds_of = builds[stage.spec.name], {unit: rates.of(each) for unit, each in rows.items()}
+    again = min(all_builds) if len(all_builds) > 1 else None
+    expected = Expected(max(all_builds), seconds_of, stage.spec.name, again)
     on_gpu = stage.spec.device == "accelerator" and plan.resources.gpus > 0
     # More workers than units leave the rest idle.
     workers = max(1, min(plan.resources.gpus if on_gpu else plan.resources.cpus, units))
-    seconds = rates.build + sum(expected.seconds.values()) / workers
+    seconds = expected.build + sum(expected.seconds.values()) / workers
     return Estimate(stage.name, units, count, seconds, round(rates.bytes * count), rates.basis, expected=expected)

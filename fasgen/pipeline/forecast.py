@@ -23,18 +23,23 @@ class Expected:
     """What is expected of one stage.
 
     Attributes:
-        build: seconds until a worker has its model.
+        build: seconds until a worker has its model that has not had it before: its libraries are imported, its weights read.
         seconds: of each unit that is to be made, by number.
+        model: what a worker has had when it has built this stage; the lanes of a stage share it.
+        again: seconds until a worker has its model that has had it before; ``None`` for as long as the first time.
     """
 
     build: float
     seconds: Mapping[int, float]
+    model: str = ""
+    again: float | None = None
 
 
 @dataclass(slots=True)
 class _Hand:
     free: float
     held: str = ""
+    had: set[str] = field(default_factory=set)
     queue: deque[Key] = field(default_factory=deque)
 
 
@@ -70,7 +75,10 @@ def makespan(
         hand = hands[number]
         key = hand.queue[0]
         one = expected.get(key.stage, _NOTHING)
-        built = 0.0 if hand.held == key.stage else one.build
+        model = one.model or key.stage
+        built = one.build if one.again is None or model not in hand.had else one.again
+        hand.had.add(model)
+        built = 0.0 if hand.held == key.stage else built
         hand.free = max(hand.free, now) + built + one.seconds.get(key.unit, 0.0)
         hand.held = key.stage
         heapq.heappush(ends, (hand.free, number))

@@ -139,7 +139,9 @@ class SourceConfig(BaseModel):
         description="regular expression, searched in the relative path, to the degrees by which such files are turned "
         "clockwise to stand upright, beyond what their metadata says; of several, the first that matches counts",
     )
-    include: tuple[str, ...] = Field(default=(), description="globs on the relative path (* also matches /); empty: everything")
+    include: tuple[str, ...] = Field(
+        default=(), description="globs on the relative path (* also matches /), *.jpg also for .JPG; empty: everything"
+    )
     exclude: tuple[str, ...] = Field(default=(), description="globs on the relative path to leave out")
     follow_symlinks: bool = Field(
         default=True, description="follow symbolic links to files and folders; loops end as a row with a reason"

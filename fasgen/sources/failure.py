@@ -30,9 +30,12 @@ class SampleError(Exception):
 
 
 def describe(error: BaseException) -> str:
-    """A library's exception as a deterministic line: its type and message."""
+    """A library's exception as a deterministic line for whoever owns the file: what it says, without the name of its type."""
     message = _one_line(str(error))
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+    # These name what the decoder did, not what the file is.
+    if not message or isinstance(error, LookupError | AttributeError | AssertionError | TypeError):
+        return "its decoder cannot make anything of what it says of itself"
+    return "its headers are those of no picture" if message.startswith("cannot identify image file") else message
 
 
 def _one_line(text: str, limit: int = 300) -> str:

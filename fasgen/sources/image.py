@@ -101,7 +101,8 @@ def decode_image(data: bytes, limits: Limits) -> RGB:
 def _decode(data: bytes, kind: str, limits: Limits) -> RGB:
     if kind == "JPEG":
         data = _ended(data)
-    with Image.open(io.BytesIO(data), formats=["JPEG", "MPO"] if kind == "JPEG" else [kind]) as image:
+    # What holds several JPEGs (MPO) is opened by Pillow as a JPEG, and has no format of its own to be opened by.
+    with Image.open(io.BytesIO(data), formats=[kind]) as image:
         check_size(*image.size, limits)
         if kind == "JPEG":
             rgb = _jpeg(data, image, limits)

@@ -22,12 +22,13 @@ _ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\\/]|[\\/]{2}")
 """A Windows drive or share, or an address such as ``s3://``."""
 
 
-def read_table(file: Path, root: Path) -> LabelTable:
+def read_table(file: Path, root: Path, odd: Oddities | None = None) -> LabelTable:
     """Read a CSV or parquet file of labels.
 
     Args:
         file: the table; a column ``path`` and any of the names in ``FIELDS`` and ``DETAILS``. Other columns are ignored.
         root: the source's folder; absolute paths in the table are taken relative to it, whatever links lead to it.
+        odd: takes the other columns, where the table lacks label or subject, which they may be meant for.
 
     Returns:
         the non-empty values by path, in the table's order.
@@ -40,6 +41,8 @@ def read_table(file: Path, root: Path) -> LabelTable:
     try:
         is_parquet = file.suffix.lower() in (".parquet", ".pq")
         for number, record in enumerate(_parquet(file) if is_parquet else read_csv(file, ("path",)), start=1):
+            if odd and number == 1:
+                _see_unread(_parquet_columns(file) if is_parquet else record, odd)
             given = record.get("path") or ""
             path = given if _is_plain(given) else below(given)
             if path is None:
@@ -51,7 +54,10 @@ def read_table(file: Path, root: Path) -> LabelTable:
                 raise _twice(file, path, number)
             table[path] = {field: text for field in (*FIELDS, *DETAILS) if (text := record.get(field) or "")}
     except (OSError, ValueError) as error:
-        raise SourceError(f"table {file} cannot be read: {error}; give a CSV or parquet file with a column 'path'") from error
+        known = ", ".join((*FIELDS, *DETAILS))
+        raise SourceError(
+            f"table {file} cannot be read: {error}; give a CSV or parquet file with a column 'path' and any of {known}"
+        ) from error
     return table
 
 
@@ -121,6 +127,19 @@ def _below(root: Path) -> Callable[[str], str | None]:
         return None if not parts or pure.is_absolute() or ".." in parts else str(pure)
 
     return find
+
+
+def _see_unread(columns: Collection[str], odd: Oddities) -> None:
+    if not {"label", "subject"}.issubset(columns):
+        for name in columns:
+            if name not in ("path", "", *FIELDS, *DETAILS):
+                odd.see("unread", name)
+
+
+def _parquet_columns(file: Path) -> list[str]:
+    import pyarrow.parquet
+
+    return [column_name(name) for name in pyarrow.parquet.read_schema(file).names]
 
 
 def _parquet(file: Path) -> Iterable[dict[str, str]]:

@@ -58,8 +58,8 @@ class Labeller:
         self._maps: dict[str, dict[str, str | None]] = {
             field: {_composed(found): meant for found, meant in getattr(config, f"{field}_map").items()} for field in FIELDS
         }
-        self.table = read_table(config.table, config.path) if config.table else {}
         self.odd = odd or Oddities()
+        self.table = read_table(config.table, config.path, self.odd) if config.table else {}
         self._kind = "no_pattern" if config.patterns else "not_listed" if config.table else ""
         self._counted = [0] * len(compiled)
         self._unused = {field for field, meant in self._maps.items() if meant}

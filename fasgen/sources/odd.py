@@ -36,6 +36,11 @@ KINDS: Mapping[str, _Kind] = {
         "of the table spelt otherwise than the file",
         "case, slashes or the form of letters differ; taken for one and the same",
     ),
+    "unread": _Kind(
+        "column",
+        "of the table that means nothing here",
+        "call it path, label, subject, attack_type, device or split if that is what it says",
+    ),
     "not_known": _Kind(
         "file",
         "that the adapter does not know",

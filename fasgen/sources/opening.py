@@ -42,7 +42,7 @@ def opened(root: str, path: str) -> Iterator[tuple[int, int]]:
         finally:
             os.close(file)
     except OSError as error:
-        raise SampleError(Reason.UNREADABLE, error.strerror or type(error).__name__) from error
+        raise SampleError(Reason.UNREADABLE, error.strerror or "cannot be read") from error
     except ValueError as error:
         raise SampleError(Reason.UNREADABLE, f"not a usable path: {error}") from error
 

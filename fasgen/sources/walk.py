@@ -60,11 +60,11 @@ class Selection:
 
 
 class Globs:
-    """Globs as one expression; remembers which of them have matched."""
+    """Globs as one expression, blind to the case of extensions; remembers which of them have matched."""
 
     def __init__(self, globs: Sequence[str]) -> None:
         self._globs = globs
-        self._pattern = re.compile("|".join(f"({translate(glob)})" for glob in globs))
+        self._pattern = re.compile("|".join(f"({translate(_any_case(glob))})" for glob in globs))
         self._used: set[int | None] = set()
 
     def match(self, path: str) -> bool:
@@ -77,6 +77,14 @@ class Globs:
     def idle(self) -> list[str]:
         """Those that were never the first to match."""
         return [glob for number, glob in enumerate(self._globs, start=1) if number not in self._used]
+
+
+def _any_case(glob: str) -> str:
+    """A glob whose extension, where it ends with one in plain letters, is met in capitals as well: cameras write ``.JPG``."""
+    stem, dot, kind = glob.rpartition(".")
+    plain = kind.isascii() and kind.isalnum() and "[" not in stem.rpartition("]")[2]
+    letters = (f"[{letter.lower()}{letter.upper()}]" if letter.isalpha() else letter for letter in kind)
+    return stem + dot + "".join(letters) if dot and plain else glob
 
 
 def extension(path: str) -> str:

@@ -99,6 +99,16 @@ def test_a_cache_that_is_damaged_or_cannot_be_written_costs_a_probe_alone(
     assert estimate(plan(source, tmp_path / "store"))[0].basis == "probe"
 
 
+def test_the_lanes_of_a_stage_have_one_model(source: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A probe has it at hand when it comes to the second lane; a worker may come to that one first."""
+    made = plan(source, tmp_path / "store")
+    assert all(one.expected and one.expected.again is None for one in estimate(made))
+    monkeypatch.setattr(module, "_builds", lambda plan, rates: {stage.spec.name: [4.0, 0.25] for stage in plan.stages.values()})
+    for one in estimate(made):
+        assert one.expected and (one.expected.build, one.expected.again) == (4.0, 0.25)
+        assert one.expected.model == made.stages[one.stage].spec.name
+
+
 def test_the_whole_takes_as_long_as_its_longest_way(source: SourceConfig, tmp_path: Path) -> None:
     made = plan(source, tmp_path / "store")
     found = estimate(made)

@@ -58,3 +58,14 @@ def test_of_very_many_units_only_the_sum_counts(monkeypatch: pytest.MonkeyPatch)
     played = makespan(chain("a", "b"), range(400), ["cpu"] * 4, expected)
     monkeypatch.setattr(forecast, "MOST", 100)
     assert makespan(chain("a", "b"), range(400), ["cpu"] * 4, expected) == pytest.approx(played, rel=0.1)
+
+
+def test_a_worker_that_has_had_a_model_builds_it_sooner() -> None:
+    first = Expected(5.0, {0: 1.0}, "net", 0.5)
+    second = Expected(5.0, {0: 1.0}, "net", 0.5)
+    # One worker: five seconds for the first lane, half of one for the second.
+    assert makespan(chain("a", "b"), range(1), ["cpu"], {"a": first, "b": second}) == pytest.approx(5 + 1 + 0.5 + 1)
+    # Another model is built as for the first time, and so is one of which nothing else is known.
+    other = Expected(5.0, {0: 1.0}, "else", 0.5)
+    assert makespan(chain("a", "b"), range(1), ["cpu"], {"a": first, "b": other}) == pytest.approx(12)
+    assert makespan(chain("a", "b"), range(1), ["cpu"], {"a": each(1.0, 1, 5.0), "b": each(1.0, 1, 5.0)}) == pytest.approx(12)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -261,6 +262,62 @@ def test_formats_that_run_programs_or_have_no_decoder_are_refused() -> None:
 def test_details_name_no_address(encode: Encode, picture: Any) -> None:
     for kind in ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"):
         assert "0x" not in refused(encode(picture, kind)[:40])[1]
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(b"no profile at all")),
+        chunk(b"iCCP", b"sRGB IEC61966-2-1 black scaled\0\0" + zlib.compress(bytes(3144))),
+        chunk(b"gAMA", b"\0\0\0\0") + chunk(b"cHRM", bytes(32)),
+        chunk(b"sRGB", b"\x09") + chunk(b"pHYs", b"\0\0\0\1\0\0\0\1\7"),
+        chunk(b"tEXt", b"no keyword" * 12) + chunk(b"tIME", bytes(7)),
+    ],
+)
+def test_a_png_of_which_decoders_complain_is_read_in_silence(
+    picture: Any, encode: Encode, capfd: pytest.CaptureFixture[str], extra: bytes
+) -> None:
+    data = encode(picture, "PNG")
+    assert np.array_equal(decode_image(data[:33] + extra + data[33:], LIMITS), decode_image(data, LIMITS))
+    assert capfd.readouterr() == ("", "")
+
+
+def several(encode: Encode, picture: Any) -> bytes:
+    """Two pictures in one file, as phones and stereo cameras write them."""
+    stream = io.BytesIO()
+    first, second = (Image.open(io.BytesIO(encode(picture, "JPEG", quality=quality))) for quality in (90, 30))
+    first.save(stream, "MPO", save_all=True, append_images=[second])
+    return stream.getvalue()
+
+
+def test_of_several_jpegs_in_a_file_the_first_is_read(picture: Any, encode: Encode) -> None:
+    data = several(encode, picture)
+    with Image.open(io.BytesIO(data)) as opened:
+        assert opened.format == "MPO"
+        assert np.array_equal(decode_image(data, LIMITS), np.asarray(opened))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_details_name_nothing_of_the_decoder(picture: Any, encode: Encode) -> None:
+    """Neither a type of Python nor a key that a decoder looked for: ``KeyError: 'MPO'`` tells nobody what is wrong."""
+    rng = np.random.default_rng(5)
+    kinds = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")
+    files = [several(encode, picture), *(encode(picture, kind) for kind in kinds)]
+    told: set[str] = set()
+    for data in files:
+        for _ in range(60):
+            broken = bytearray(data[: rng.choice([len(data), 40, 200])])
+            for at in rng.integers(2, min(len(broken), 120), 3):
+                broken[at] = rng.integers(256)
+            try:
+                decode_image(bytes(broken), LIMITS)
+            except SampleError as error:
+                told.add(error.detail)
+    assert len(told) > 20 and not [one for one in told if re.search(r"Error\b|Exception|Warning|KeyError|<object>", one)]
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,8 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fasgen.errors import SourceError
@@ -49,6 +51,43 @@ def test_files_that_no_pattern_matches(tmp_path: Path) -> None:
 
 def test_files_of_which_nothing_says_what_they_are(tmp_path: Path) -> None:
     assert odd(fill(tmp_path, "1.jpg", "2.jpg")) == {"unlabelled": ["1.jpg"]}
+
+
+@pytest.mark.parametrize(
+    "header, told",
+    [
+        ("path;Person;Echtheit", ["person", "echtheit"]),
+        ("path;label;Person", ["person"]),
+        ("Path;SUBJECT;class", ["class"]),
+        # With both, others are somebody else's columns.
+        ("path;label;subject;age", []),
+        ("path;label;device", []),
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_columns_that_may_be_meant_and_are_not_read(tmp_path: Path, header: str, told: list[str], kind: str) -> None:
+    cells = ["1.jpg" if name.lower() == "path" else "live" for name in header.split(";")]
+    fill(tmp_path / "faces", "1.jpg")
+    if kind == "csv":
+        (tmp_path / "t.csv").write_text(f"{header}\n{';'.join(cells)}\n")
+    else:
+        pq.write_table(
+            pa.table({name: [cell] for name, cell in zip(header.split(";"), cells, strict=True)}), tmp_path / "t.parquet"
+        )
+    assert odd(tmp_path / "faces", table=tmp_path / f"t.{kind}").get("unread", []) == told
+
+
+@pytest.mark.parametrize(
+    "name", ["000001 (1).jpg", "000001_crop.jpg", "x1.jpg", "000001.jpg.jpg", "1/000001.jpg", "IMG_000001.JPG"]
+)
+def test_files_that_an_adapter_does_not_know(tmp_path: Path, name: str) -> None:
+    folder = "Data/train/3025/live"
+    fill(tmp_path, f"{folder}/000001.jpg", f"{folder}/000009.JPG", f"{folder}/{name}")
+    found = scan(SourceConfig(name="s", path=tmp_path, adapter="celeba-spoof"))
+    assert [row.path for row in found] == [f"{folder}/000001.jpg", f"{folder}/000009.JPG"]
+    assert {row.label for row in found} == {"live"}
+    (one,) = (one for one in found.odd if one.kind == "not_known")
+    assert one.count == 1 and one.what.startswith(f"1 file that the adapter does not know: '{folder}/{name}'")
 
 
 @pytest.mark.parametrize(

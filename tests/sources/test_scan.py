@@ -11,6 +11,7 @@ from fasgen.sources.decode import Decoder
 from fasgen.sources.failure import SampleError
 from fasgen.sources.paths import sample_id
 from fasgen.sources.scan import scan
+from fasgen.sources.walk import Globs
 
 
 def fill(root: Path, *names: str) -> Path:
@@ -72,6 +73,25 @@ def test_globs(tmp_path: Path) -> None:
     fill(tmp_path, "train/a.jpg", "train/deep/b.jpg", "enroll/c.jpg", "d.png")
     listing = scan(SourceConfig(name="set", path=tmp_path, include=("*.jpg",), exclude=("enroll/*", "*/deep/*")))
     assert [row.path for row in listing] == ["train/a.jpg"] and listing.skipped == {"excluded": 3}
+
+
+@pytest.mark.parametrize("glob", ["*.jpg", "*.JPG", "*.Jpg"])
+def test_globs_are_blind_to_the_case_of_extensions(tmp_path: Path, glob: str) -> None:
+    fill(tmp_path, "a/1.jpg", "a/2.JPG", "a/3.jPg", "a/4.jpeg", "A/5.jpg", "a/6.jpg.png")
+    listing = scan(SourceConfig(name="set", path=tmp_path, include=(glob,)))
+    assert [row.path for row in listing] == ["A/5.jpg", "a/1.jpg", "a/2.JPG", "a/3.jPg"]
+    rest = scan(SourceConfig(name="set", path=tmp_path, exclude=(f"a/{glob}",)))
+    assert [row.path for row in rest] == ["A/5.jpg", "a/4.jpeg", "a/6.jpg.png"]
+    assert [one.what for one in rest.odd if one.kind == "idle"] == []
+
+
+@pytest.mark.parametrize(
+    "glob, found",
+    [("*.jp?g", {"a.jpeg"}), ("*.[jJ]pg", {"b.jpg", "b.Jpg"}), ("b.*", {"b.jpg", "b.Jpg", "b.JPG"}), ("B*", set())],
+)
+def test_what_is_no_plain_extension_stays_as_it_is_written(glob: str, found: set[str]) -> None:
+    globs = Globs([glob])
+    assert {name for name in ("a.jpeg", "b.jpg", "b.Jpg", "b.JPG", "c.MP4") if globs.match(name)} == found
 
 
 def test_symbolic_links(tmp_path: Path) -> None:

@@ -18,6 +18,9 @@ from fasgen.sources.reading import Reading
 _WORST = 3
 _MOST = 20
 
+_FEW = 6
+"""Changed settings that are named."""
+
 
 def markdown(facts: Facts, samples: Samples) -> str:
     """Warnings, totals, conservation, what was read and is odd, what is drawn, times, reasons, scores and who is worst."""
@@ -93,7 +96,9 @@ def _drawn(told: Sequence[Mapping[str, Any]]) -> str:
     for one in told:
         runs = ", ".join(f"{name_cell(run)} ({units})" for run, units in one["runs"]) or "-"
         since = name_cell(one["since"][:16].replace("T", " ")) or "-"
-        changed = "?" if one["changed"] is None else ", ".join(name_cell(name) for name, _, _ in one["changed"]) or "nothing"
+        names = [name_cell(name) for name, _, _ in one["changed"] or ()]
+        more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+        changed = "?" if one["changed"] is None else ", ".join(names[:_FEW]) + more or "nothing"
         rows.append([name_cell(one["folder"]), since, runs, len(one["older"]), changed if one["before"] else "-"])
     return _table(["generation", "since (UTC)", "made by run (units)", "older ones kept", "other than before"], rows)
 

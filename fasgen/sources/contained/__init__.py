@@ -58,7 +58,7 @@ class Contained:
             except MemoryError as error:
                 raise SampleError(Reason.OUT_OF_MEMORY, "not enough memory to read this sample") from error
             except OSError as error:
-                raise SampleError(Reason.UNREADABLE, error.strerror or type(error).__name__) from error
+                raise SampleError(Reason.UNREADABLE, error.strerror or "cannot be read") from error
 
     def _made(self, kind: str) -> Reader:
         makers: Mapping[str, Callable[[], Reader]] = {

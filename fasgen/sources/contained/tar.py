@@ -70,22 +70,77 @@ def list_samples(file: Path) -> Samples:
 @contextmanager
 def _opened(file: Path) -> Iterator[tarfile.TarFile]:
     try:
-        with tarfile.open(file, "r:") as tar:
+        if packed := _compression(file):
+            raise SampleError(Reason.NOT_MEDIA, f"is compressed by {packed}, in which no member can be found: unpack it")
+        with tarfile.open(file, "r:", tarinfo=_Bounded) as tar:
             yield tar
     except (tarfile.TarError, EOFError) as error:
         raise SampleError(Reason.CORRUPT, f"tar: {describe(error)}") from error
     except OSError as error:
-        raise SampleError(Reason.UNREADABLE, error.strerror or type(error).__name__) from error
+        raise SampleError(Reason.UNREADABLE, error.strerror or "cannot be read") from error
+
+
+_COMPRESSED = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x04\x22\x4d\x18": "lz4",
+}
+
+
+def _compression(file: Path) -> str:
+    with file.open("rb") as stream:
+        head = stream.read(6)
+    return next((name for mark, name in _COMPRESSED.items() if head.startswith(mark)), "")
+
+
+class _Bounded(tarfile.TarInfo):
+    """A header whose extensions are read into memory only where they are as long as names and dates are.
+
+    The methods are the ones that `tarfile` documents for subclasses in its source, by type of header.
+    """
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _EXTENSIONS and self.size > _LARGEST_TEXT:
+            raise tarfile.ReadError(f"an extended header of {self.size} bytes, more than {_LARGEST_TEXT}")
+        if self.type == tarfile.GNUTYPE_SPARSE:
+            raise tarfile.ReadError(_SPARSE)
+        found: tarfile.TarInfo = super()._proc_member(tar)  # type: ignore[misc]
+        return found
+
+    def _proc_gnusparse_10(self, *_: object) -> None:
+        raise tarfile.ReadError(_SPARSE)
+
+
+_EXTENSIONS = frozenset(
+    {tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK}
+)
+_SPARSE = "a member with holes: pack it without --sparse"
 
 
 def _members(tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo | None, str]]:
     """The regular files of a tar; where it is cut, None and what is wrong comes last."""
     try:
         for member in tar:
+            if member.issparse():
+                raise tarfile.ReadError(_SPARSE)
             if member.isreg():
                 yield member, ""
+        if wrong := _no_end(tar):
+            yield None, wrong
     except (tarfile.TarError, EOFError) as error:
         yield None, describe(error)
+
+
+def _no_end(tar: tarfile.TarFile) -> str:
+    """What stands where the last member ends, if not the mark of an archive's end; `tarfile` takes all else for one, too."""
+    assert tar.fileobj
+    tar.fileobj.seek(tar.offset)
+    block = tar.fileobj.read(tarfile.BLOCKSIZE)
+    if len(block) == tarfile.BLOCKSIZE and not any(block):
+        return ""
+    return f"no header at byte {tar.offset}" if block else "the mark of its end is missing"
 
 
 def _text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

@@ -117,7 +117,7 @@ def weights(config: AlignConfig) -> dict[str, Path]:
 SPEC = StageSpec(
     name="align",
     summary="find the face, five landmarks and pose; cut an upright crop on a template",
-    version=3,
+    version=4,
     reads=(),
     config=AlignConfig,
     factory="fasgen.stages.align.stage:build",

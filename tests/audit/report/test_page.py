@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fasgen.audit.report.morning import write_report
+from fasgen.manifests.plan_file import read_plan, write_plan
 
 from ...browser import Browser
+from ...manifests.units import plan_hash
 from ..stores import HOSTILE, HOSTILE_NAME, make_store, sample
 
 
@@ -34,6 +37,20 @@ def browser(tab: Browser, page: Path) -> Iterator[Browser]:
     assert tab.console == []
     assert tab.dialogs == []
     assert all(url.startswith((page.as_uri(), "blob:", "about:")) for url in tab.requests)
+
+
+def test_long_lists_of_changes_are_folded(tab: Browser, tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store")
+    old = next(store.glob("align-*"))
+    shutil.copytree(old, store / "align-12345678")
+    settings = {f"setting_{number:02}": number for number in range(40)}
+    write_plan(store / "align-12345678", read_plan(old) | {"plan_hash": "12345678" + plan_hash("x")[8:], "config": settings})
+    written = write_report(store, tmp_path)
+    tab.open(written.page)
+    # `limit` is gone, and forty are new.
+    assert tab.texts("#drawn summary") == ["38 more settings"]
+    assert len(tab.texts("#drawn td > div .mono")) == 3 and len(tab.texts("#drawn details > div")) == 38
+    assert "setting_04 and 35 more |" in written.short.read_text()
 
 
 def test_the_overview_counts(browser: Browser) -> None:

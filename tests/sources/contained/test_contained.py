@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import sys
 import tarfile
+import tracemalloc
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import cv2
 import h5py
 import joblib
 import numpy as np
@@ -171,6 +177,117 @@ def tar(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
             file.addfile(info, io.BytesIO(data))
 
 
+def odd_tar(kind: bytes) -> bytes:
+    """A picture, and behind it a header of this kind that says 8 GiB."""
+    stream, data = io.BytesIO(), writing.picture("jpg")
+    with tarfile.open(fileobj=stream, mode="w") as made:
+        member = tarfile.TarInfo("a/1.jpg")
+        member.size = len(data)
+        made.addfile(member, io.BytesIO(data))
+        end = made.offset
+    more = tarfile.TarInfo("x")
+    more.size, more.type = 1 << 33, kind
+    return stream.getvalue()[:end] + more.tobuf(tarfile.GNU_FORMAT) + bytes(1024)
+
+
+@pytest.mark.parametrize(
+    "kind, told",
+    [
+        (tarfile.XHDTYPE, "an extended header of 8589934592 bytes"),
+        (tarfile.XGLTYPE, "an extended header of 8589934592 bytes"),
+        (tarfile.GNUTYPE_LONGNAME, "an extended header of 8589934592 bytes"),
+        (tarfile.GNUTYPE_SPARSE, "a member with holes"),
+    ],
+)
+def test_a_tar_takes_no_memory_for_what_a_header_says(tmp_path: Path, kind: bytes, told: str) -> None:
+    # 8 GiB that lie on no disk: what reads them would take them into memory.
+    with (tmp_path / "x.tar").open("wb") as stream:
+        stream.write(odd_tar(kind))
+        stream.truncate(1 << 34)
+    tracemalloc.start()
+    found = scan(SourceConfig(name="w", path=tmp_path, adapter="webdataset"))
+    decoded = Decoder(tmp_path).read(found[0])[0]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [row.path for row in found] == ["x.tar/a/1.jpg"] and decoded.shape == (24, 32, 3) and peak < 1 << 25
+    assert told in next(one.what for one in found.odd if one.kind == "cut")
+
+
+def test_a_sparse_member_of_the_new_kind_is_told(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as made:
+        for name, more in (("1.jpg", {}), ("2.jpg", {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"})):
+            member = tarfile.TarInfo(name)
+            member.size, member.pax_headers = len(data := writing.picture("jpg")), more
+            made.addfile(member, io.BytesIO(data))
+    (tmp_path / "x.tar").write_bytes(stream.getvalue())
+    found = scan(SourceConfig(name="w", path=tmp_path, adapter="webdataset"))
+    assert [row.path for row in found] == ["x.tar/1.jpg"]
+    assert "pack it without --sparse" in next(one.what for one in found.odd if one.kind == "cut")
+
+
+@pytest.mark.parametrize("packer, name", [(gzip, "gzip"), (bz2, "bzip2"), (lzma, "xz")])
+def test_a_compressed_tar_under_a_plain_name_is_named_and_not_unpacked(tmp_path: Path, packer: Any, name: str) -> None:
+    tar(tmp_path / "x-000.tar", [("a/1.jpg", writing.picture("jpg"))])
+    (tmp_path / "bomb.tar").write_bytes(packer.compress(bytes(1 << 24)))
+    found = scan(SourceConfig(name="w", path=tmp_path, adapter="webdataset"))
+    assert found.unknown == {"bomb.tar": f"not_media: is compressed by {name}, in which no member can be found: unpack it"}
+
+
+RED, BLUE = (bytes(cv2.imencode(".png", np.full((24, 32, 3), colour, np.uint8))[1]) for colour in ((0, 0, 255), (255, 0, 0)))
+
+
+@pytest.mark.parametrize(
+    "members, label, colour, doubled",
+    [
+        # What a tar holds twice is what it holds last, of picture and labels alike.
+        ([("1.png", RED), ("1.cls", b"live"), ("1.png", BLUE), ("1.cls", b"spoof")], "spoof", 2, ["x.tar/1.png (2 times)"]),
+        ([("1.png", RED), ("1.png", RED), ("1.png", BLUE), ("1.cls", b"live")], "live", 2, ["x.tar/1.png (3 times)"]),
+        ([("1.png", RED), ("1.json", b'{"label": "live"}'), ("1.json", b'{"label": "spoof"}')], "spoof", 0, []),
+        ([("1.cls", b"live"), ("1.png", BLUE), ("1.png", RED)], "live", 0, ["x.tar/1.png (2 times)"]),
+    ],
+)
+def test_what_a_tar_holds_twice(tmp_path: Path, members: Any, label: str, colour: int, doubled: list[str]) -> None:
+    tar(tmp_path / "x.tar", members)
+    found = scan(SourceConfig(name="w", path=tmp_path, adapter="webdataset"))
+    (row,) = found
+    assert (row.path, row.label) == ("x.tar/1.png", label)
+    assert Decoder(tmp_path).read(row)[0][0, 0].argmax() == colour
+    told = [f"{each.path} ({each.why})" for one in found.odd if one.kind == "doubled" for each in one.examples]
+    assert told == doubled
+
+
+def test_one_key_in_two_tars_is_two_samples(tmp_path: Path) -> None:
+    tar(tmp_path / "x.tar", [("1.png", RED), ("1.cls", b"live")])
+    tar(tmp_path / "y.tar", [("1.png", BLUE), ("1.cls", b"spoof")])
+    found = scan(SourceConfig(name="w", path=tmp_path, adapter="webdataset"))
+    assert [(row.path, row.label) for row in found] == [("x.tar/1.png", "live"), ("y.tar/1.png", "spoof")]
+    assert not [one for one in found.odd if one.kind == "doubled"]
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, 511, 512])
+def test_a_tar_that_is_cut_gives_what_lies_before(tmp_path: Path, kept: int) -> None:
+    """``kept`` bytes of the second picture's header and content are there; the first is whole."""
+    tar(tmp_path / "x.tar", [("1.png", RED), ("2.png", BLUE)])
+    path = tmp_path / "x.tar"
+    path.write_bytes(path.read_bytes()[: 512 + -(-len(RED) // 512) * 512 + kept])
+    found = scan(SourceConfig(name="w", path=tmp_path, adapter="webdataset", label="live"))
+    assert any(one.kind == "cut" for one in found.odd)
+    assert found[0].path == "x.tar/1.png" and Decoder(tmp_path).read(found[0])[0][0, 0].argmax() == 0
+    assert all(reason(Decoder(tmp_path), row)[0] is Reason.CORRUPT for row in found[1:])
+
+
+def test_a_header_that_is_damaged_is_no_end(tmp_path: Path) -> None:
+    tar(tmp_path / "x.tar", [("1.png", RED), ("2.png", BLUE), ("3.png", BLUE)])
+    data = bytearray((tmp_path / "x.tar").read_bytes())
+    second = 512 + -(-len(RED) // 512) * 512
+    data[second + 150] ^= 1
+    (tmp_path / "x.tar").write_bytes(data)
+    found = scan(SourceConfig(name="w", path=tmp_path, adapter="webdataset", label="live"))
+    assert [row.path for row in found] == ["x.tar/1.png"]
+    assert f"no header at byte {second}" in next(one.what for one in found.odd if one.kind == "cut")
+
+
 def test_a_webdataset(tmp_path: Path) -> None:
     jpg = writing.picture("jpg")
     first = [
@@ -195,9 +312,7 @@ def test_a_webdataset(tmp_path: Path) -> None:
         ("x-002.tar/n.jpg", "unknown", None, None, None),
     ]
     assert set(found.unknown) == {"more.tar.gz"}
-    assert [one.what for one in found.odd if one.kind == "cut"] == [
-        "1 archive cut short: 'cut.tar' (ReadError: unexpected end of data)"
-    ]
+    assert [one.what for one in found.odd if one.kind == "cut"] == ["1 archive cut short: 'cut.tar' (unexpected end of data)"]
     decoder = Decoder(tmp_path)
     cut, *found = found
     assert reason(decoder, cut)[0] is Reason.CORRUPT
