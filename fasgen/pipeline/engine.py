@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from fasgen.manifests.shard import UnitSummary
 from fasgen.pipeline.schedule import Key, Kind
+from fasgen.remote.path import RemotePath
 from fasgen.sources.config import Limits, Turn
 from fasgen.sources.sampling import Sampling
 from fasgen.sources.scan import SourceRow
@@ -18,7 +19,7 @@ from fasgen.stages.stage import Reads, StageConfig
 class Place(NamedTuple):
     """Where a source lies, what is decoded of it, which frames of a video its rows mean, and which files stand askew."""
 
-    root: Path
+    root: Path | RemotePath
     limits: Limits
     sampling: Sampling | None = None
     rotate: Mapping[str, Turn] | None = None

@@ -20,6 +20,9 @@ from fasgen.manifests import atomic
 from fasgen.manifests.weights import digest_weights
 from fasgen.pipeline.graph import resolve
 from fasgen.pipeline.resources import own_domain
+from fasgen.remote.address import scheme_of
+from fasgen.remote.cache import located, origin
+from fasgen.remote.path import RemoteError, RemotePath
 
 if TYPE_CHECKING:
     from fasgen.pipeline.plan import Plan
@@ -66,7 +69,8 @@ class Meeting:
             "threads": self._plan.resources.threads,
             "stages": {stage.target: stage.spec.version for stage in made},
             "weights": {
-                stage.spec.name: {role: str(path) for role, path in stage.spec.weights(stage.config).items()} for stage in made
+                stage.spec.name: {role: origin(path) for role, path in stage.spec.weights(stage.config).items()}
+                for stage in made
             },
             # What the driver does not see either is no fault of a worker's.
             "sources": {name: str(root) for name, root in roots.items() if root.exists()},
@@ -147,7 +151,7 @@ def _answer(terms: Mapping[str, Any]) -> dict[str, Any]:
         return said
     for stage, paths in terms["weights"].items():
         try:
-            said["weights"][stage] = digest_weights({role: Path(path) for role, path in paths.items()})
+            said["weights"][stage] = digest_weights({role: located(path) for role, path in paths.items()})
         except FasgenError as error:
             said["unseen"] = f"lacks weights of {stage}: {error}"
     return said
@@ -160,8 +164,22 @@ def _unseen(terms: Mapping[str, Any]) -> str:
         return f"does not see the store {store}: {_MOUNT}"
     if not _appears(Path(terms["folder"])):
         return f"sees another folder under {store} than the driver: what the driver wrote there is not there: {_MOUNT}"
-    gone = next(((name, root) for name, root in terms["sources"].items() if not _appears(Path(root))), None)
-    return f"does not see the source {gone[0]} at {gone[1]}: {_MOUNT}" if gone else ""
+    for name, root in terms["sources"].items():
+        if scheme_of(root):
+            if why := _out_of_reach(root):
+                return f"does not reach the source {name}: {why}"
+        elif not _appears(Path(root)):
+            return f"does not see the source {name} at {root}: {_MOUNT}"
+    return ""
+
+
+def _out_of_reach(address: str) -> str:
+    """Why this node has nothing of what is at an address; empty where it has."""
+    try:
+        there = RemotePath(address).exists()
+    except RemoteError as error:
+        return f"{error}; drivers and credentials are needed on every node"
+    return "" if there else f"{address}: nothing is there for this node: are its credentials those of the driver's machine?"
 
 
 def _appears(path: Path) -> bool:
