@@ -8,13 +8,22 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import IO, Any, Protocol
 
 _HEAD = 1 << 12
 _SEPARATORS = ",;\t"
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
-def read_csv(file: Path, needs: Sequence[str] = ()) -> Iterator[dict[str, str]]:
+class Openable(Protocol):
+    """What can be opened for reading, as a path can."""
+
+    def open(
+        self, mode: str = "r", *, encoding: str | None = None, errors: str | None = None, newline: str | None = None
+    ) -> IO[Any]: ...
+
+
+def read_csv(file: Path | Openable, needs: Sequence[str] = ()) -> Iterator[dict[str, str]]:
     """Records of a table, one after the other.
 
     The separator is the comma, semicolon or tab that the header has most of (or that a first line ``sep=;`` names); the

@@ -6,18 +6,20 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from secrets import token_hex
 
 import pytest
 
 
 @contextmanager
-def serving(bucket: str) -> Iterator[str]:
-    """Serve an empty bucket; the environment of this process, and of those it starts, names the server. Yields the address.
+def serving(name: str) -> Iterator[str]:
+    """Serve an empty bucket whose name begins with ``name``; yields its address.
 
-    Skips the test that asks for it, by name, where the server or the driver is not installed.
+    The environment of this process, and of those it starts, names the server meanwhile. Skips the test that asks for it, by
+    name, where the server or the driver is not installed.
     """
-    for name in ("moto", "flask", "flask_cors", "s3fs"):
-        pytest.importorskip(name, reason='needs an S3 server and its driver: pip install -e ".[dev]"')
+    for needed in ("moto", "flask", "flask_cors", "s3fs"):
+        pytest.importorskip(needed, reason='needs an S3 server and its driver: pip install -e ".[dev]"')
     import fsspec
     from moto.server import ThreadedMotoServer
 
@@ -27,16 +29,18 @@ def serving(bucket: str) -> Iterator[str]:
     host, port = server.get_host_and_port()
     said = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
     said |= {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "NO_PROXY": host}
-    before = {name: os.environ.get(name) for name in said}
+    before = {variable: os.environ.get(variable) for variable in said}
     os.environ.update(said)
+    # What a server held before, another in this process holds as well.
+    bucket = f"{name}-{token_hex(4)}"
     try:
         fsspec.filesystem("s3", skip_instance_cache=True).mkdir(bucket)
         yield f"s3://{bucket}"
     finally:
-        for name, value in before.items():
+        for variable, value in before.items():
             if value is None:
-                os.environ.pop(name, None)
+                os.environ.pop(variable, None)
             else:
-                os.environ[name] = value
+                os.environ[variable] = value
         fsspec.filesystem("s3").clear_instance_cache()
         server.stop()

@@ -307,15 +307,17 @@ PLACES = (
     "crop.weights={}",
     "generate.network={}",
 )
+FETCHED = ("sources.0.path={}", "sources.0.table={}", "generate.network={}")
+"""Where an address may stand."""
 
 
 @pytest.mark.parametrize("setting", PLACES)
 @pytest.mark.parametrize(
     ("place", "said"),
     [
-        ("s3://bucket/faces", "is an address, and fasgen reads and writes folders alone"),
-        ("hf:/owner/name", "is an address"),
-        ("https://host/x", "is an address"),
+        ("s3://bucket/faces", "is an address"),
+        ("hf:/owner/name", "address"),
+        ("simplecache::https://host/x", "address"),
         ("file:///data/x", "write /data/x"),
         ("C:/data", "is a path of Windows"),
         (r"D:\data\x", "is a path of Windows"),
@@ -324,18 +326,37 @@ PLACES = (
 )
 def test_addresses_are_no_folders(setting: str, place: str, said: str) -> None:
     key = setting.partition("=")[0]
+    if setting in FETCHED and place == "s3://bucket/faces":
+        assert place in canonical(load(None, ["sources=[{path: a}]", setting.format(f"'{place}'")])).decode()
+        return
     with pytest.raises(ConfigError, match=re.escape(said)) as caught:
         load(None, ["sources=[{path: a}]", setting.format(f"'{place}'")])
     assert str(caught.value).startswith(f"{key}: ")
 
 
 def test_an_address_is_refused_with_the_line_of_the_file(tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text("seed: 1\nsources:\n  - name: a\n    path: gs://b/c\n")
-    with pytest.raises(ConfigError, match=r"c\.yaml, line 4: sources\.0\.path: 'gs://b/c' is an address"):
+    (tmp_path / "c.yaml").write_text("seed: 1\nsources:\n  - name: a\n    path: gs:/b/c\n")
+    with pytest.raises(ConfigError, match=r"c\.yaml, line 4: sources\.0\.path: 'gs:/b/c' has too few slashes"):
         load(tmp_path / "c.yaml")
-    (tmp_path / "c.yaml").write_text("sources: gs://b/c\n")
+    (tmp_path / "c.yaml").write_text("store: gs://b/c\n")
+    with pytest.raises(ConfigError, match=r"line 1: store: 'gs://b/c' is an address, and a store lies on a disk.*fasgen ship"):
+        load(tmp_path / "c.yaml")
+    (tmp_path / "c.yaml").write_text("sources: gs:/b/c\n")
     with pytest.raises(ConfigError, match=r"c\.yaml, line 1: sources\.0\.path"):
         load(tmp_path / "c.yaml")
+
+
+def test_sources_at_addresses_keep_their_slashes_and_their_names(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "sources:\n- s3://b/faces/\n- {adapter: csv, path: s3://b/lists/test.csv}\n- {path: local, table: https://host/t.csv}\n"
+    )
+    config = load(tmp_path / "c.yaml")
+    one, two, three = config.sources
+    assert (one.name, str(one.path)) == ("faces", "s3://b/faces")
+    assert (two.name, str(two.path), str(two.table)) == ("test", "s3://b/lists", "s3://b/lists/test.csv")
+    assert three.path == tmp_path / "local" and str(three.table) == "https://host/t.csv"
+    again = load(None, [f"sources={json.dumps(json.loads(canonical(config))['sources'])}", f"store={config.store}"])
+    assert again.sources == config.sources
 
 
 def test_homes_are_those_of_people_and_names_that_begin_so_are_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

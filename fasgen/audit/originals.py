@@ -14,6 +14,7 @@ from fasgen.manifests.parquet import read_table
 from fasgen.manifests.products import cutter, units_of
 from fasgen.manifests.sources_file import read_sources, source_names
 from fasgen.manifests.unit import manifest_path
+from fasgen.remote.path import RemoteError, RemotePath
 from fasgen.sources.config import SourceConfig
 from fasgen.sources.decode import Decoder
 from fasgen.sources.failure import SampleError
@@ -74,7 +75,7 @@ class Originals:
     def file(self, dataset: str, path: str) -> Path | None:
         """Where a path of a source lies on this machine; None where it leaves the source or is not there."""
         source = self._sources.get(dataset)
-        if source is None:
+        if source is None or isinstance(source.path, RemotePath):
             return None
         try:
             root = source.path.resolve()
@@ -85,17 +86,16 @@ class Originals:
 
     def sha256(self, dataset: str, path: str) -> str | None:
         """SHA-256 of the source file as it is now; None where it cannot be read."""
-        found = self.file(dataset, path)
-        if found is None:
-            return None
-        digest = hashlib.sha256()
+        source = self._sources.get(dataset)
         try:
+            is_remote = source is not None and isinstance(source.path, RemotePath)
+            found = source.path / unescape(path) if source is not None and is_remote else self.file(dataset, path)
+            if found is None:
+                return None
             with found.open("rb") as stream:
-                while part := stream.read(1 << 20):
-                    digest.update(part)
-        except OSError:
+                return hashlib.file_digest(stream, "sha256").hexdigest()
+        except (OSError, ValueError, RemoteError):
             return None
-        return digest.hexdigest()
 
     def _used(self, sample_id: str) -> int | None:
         """Decoded index of the frame that the newest crop was cut from; None where there is none."""

@@ -115,7 +115,8 @@ def find_lists(protocol: Protocol, sources: Sequence[SourceConfig], aliases: Map
     """The lists that ship with the protocol's data set, where one of the configured sources is it and has them."""
     datasets = {part.dataset for parts in protocol.sides.values() for part in parts}
     wanted = {aliases.get(dataset, dataset) for dataset in datasets} if len(datasets) == 1 else set()
-    return next((found for one in sources if one.name in wanted and (found := lists_in(one.path, protocol.name))), None)
+    places = (one.path for one in sources if one.name in wanted and isinstance(one.path, Path))
+    return next((found for place in places if (found := lists_in(place, protocol.name))), None)
 
 
 def lay(store: Path, protocol: Protocol, aliases: Mapping[str, str] | None = None, lists: Path | None = None) -> ProtocolReport:

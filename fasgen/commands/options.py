@@ -29,7 +29,8 @@ class _Path(click.Path):
         from fasgen.config import place
 
         if isinstance(value, str):
-            value = place(value, param.human_readable_name if param else "")
+            called = param.human_readable_name if param else ""
+            value = place(value, called, is_store=called == "store")
             # As text, ./~x would be ~x again, which is somebody's home.
             value = Path.cwd() / value if str(value).startswith("~") else value
         return super().convert(value, param, ctx)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fasgen.commands.text import plain, tally
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from fasgen.sources.reading import Reading
 
 
-def block(readings: Iterable[Reading], roots: Mapping[str, Path] | None = None) -> list[str]:
+def block(readings: Iterable[Reading], roots: Mapping[str, object] | None = None) -> list[str]:
     """Two lines a source; behind them, two of each kind of what is odd.
 
     Args:

@@ -12,20 +12,25 @@ from fasgen.config.document import Key
 from fasgen.config.overrides import dotted
 from fasgen.config.shapes import Shape
 from fasgen.errors import ConfigError
+from fasgen.remote.address import HERE, fault_of, scheme_of
+from fasgen.remote.path import RemotePath
 
 CARRIED = "embedded"
 """The word for weights that come with fasgen."""
 
 
-_ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<rest>/+.*|\\.*)", re.DOTALL)
+_WINDOWS = re.compile(r"[A-Za-z]:[/\\].*", re.DOTALL)
+
+_SHIP = "a store lies on a disk: take a folder, and copy it there by `fasgen ship STORE {}`"
+_LOCAL = "is an address, and a path is wanted: copy it to a disk or mount it, and give that folder"
 
 
 def anchor(value: Any, shape: Shape | None, folder: Path, key: Key = (), told: Callable[[Key], str] = dotted) -> Any:
     """``value`` with every relative path in it joined to ``folder``.
 
     Paths are the values of fields declared as ``Path``, and those of text fields whose default is `CARRIED`: weights, by
-    that word or by their place. Words that a field allows as literals are left. ``~`` is the home folder. Links are not
-    resolved.
+    that word or by their place. Words that a field allows as literals are left, and so are addresses where a field takes them:
+    sources, their tables, weights. ``~`` is the home folder. Links are not resolved.
 
     Args:
         value: a part of a configuration, as YAML gives it.
@@ -52,30 +57,33 @@ def anchor(value: Any, shape: Shape | None, folder: Path, key: Key = (), told: C
         return value
     if not weights and not any(one.annotation is Path for one in alternatives):
         return value
-    return tidy((folder / place(value, told(key))).absolute())
+    takes = {one.annotation for one in alternatives}
+    if scheme_of(value) and (RemotePath in takes or (weights and Path not in takes)):
+        if why := fault_of(value):
+            raise ConfigError(f"{told(key)}: {value!r} {why}")
+        return value
+    return tidy((folder / place(value, told(key), is_store=key == ("store",))).absolute())
 
 
-def place(text: str, what: str = "") -> Path:
+def place(text: str, what: str = "", *, is_store: bool = False) -> Path:
     """The path that a text stands for, ``~`` and ``~name`` at its beginning being home folders.
 
     Args:
         text: as it was written; ``./~x`` is a folder of that name.
         what: what it is a value of, for messages.
+        is_store: whether it is a store that is to be written.
 
     Raises:
         ConfigError: it is an address, or there is no such home folder.
     """
     told = f"{what}: " if what else ""
-    address = _ADDRESS.fullmatch(text)
-    if address and len(address["scheme"]) == 1:
+    if _WINDOWS.fullmatch(text):
         raise ConfigError(f"{told}{text!r} is a path of Windows: write it as this system has it, for example /mnt/c/...")
-    if address and address["scheme"].lower() == "file":
-        raise ConfigError(f"{told}{text!r} is an address, and a path is wanted: write /{address['rest'].lstrip('/')}")
-    if address:
-        raise ConfigError(
-            f"{told}{text!r} is an address, and fasgen reads and writes folders alone: copy it to a disk or mount it, and give "
-            "that folder"
-        )
+    if scheme_of(text):
+        why = fault_of(text)
+        if scheme_of(text) in HERE:
+            raise ConfigError(f"{told}{text!r} {why}")
+        raise ConfigError(f"{told}{text!r} " + (f"is an address, and {_SHIP.format(text)}" if is_store else _LOCAL))
     if not text.startswith("~"):
         return Path(text)
     name = text.partition("/")[0]

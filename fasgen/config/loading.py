@@ -19,6 +19,7 @@ from fasgen.config.overrides import merge, parse_override, put
 from fasgen.config.root import Config, root_model
 from fasgen.config.shapes import Shape
 from fasgen.errors import ConfigError
+from fasgen.remote.address import scheme_of
 from fasgen.sources.config import GENERIC
 
 DEFAULT_PRESET = "embedded"
@@ -62,7 +63,9 @@ def _as_folder(source: dict[str, Any]) -> dict[str, Any]:
     """``{adapter: csv, path: a/b.csv}`` as what it stands for: the folder a with the table a/b.csv."""
     if source.get("adapter") not in ("csv", "parquet") or source.get("table") or not isinstance(source.get("path"), str):
         return source
-    return {"table_only": True, **source, "path": str(Path(source["path"]).parent), "table": source["path"]}
+    # An address keeps its slashes.
+    folder = source["path"].rpartition("/")[0] if scheme_of(source["path"]) else str(Path(source["path"]).parent)
+    return {"table_only": True, **source, "path": folder, "table": source["path"]}
 
 
 def _with_name(source: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from fasgen.config.document import Key
+from fasgen.remote.path import RemotePath
 
 _WORDS: dict[Any, str] = {
     int: "a whole number",
@@ -20,6 +21,7 @@ _WORDS: dict[Any, str] = {
     bool: "true or false",
     str: "text",
     Path: "a path",
+    RemotePath: "an address",
     type(None): "null",
     dict: "a mapping",
     Any: "any value",

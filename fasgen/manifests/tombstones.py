@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,14 @@ def content_of(path: Path) -> str:
     """What a file holds: its length, a colon, and the SHA-256 of its bytes in hex; empty where it is, or cannot be read."""
     try:
         with path.open("rb") as stream:
-            digest, size = hashlib.file_digest(stream, "sha256").hexdigest(), stream.tell()
+            return content_in(stream)
     except (OSError, ValueError):
         return ""
+
+
+def content_in(stream: BufferedReader) -> str:
+    """The same of what is open, from its beginning."""
+    digest, size = hashlib.file_digest(stream, "sha256").hexdigest(), stream.tell()
     return f"{size}:{digest}" if size else ""
 
 

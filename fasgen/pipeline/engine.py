@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from fasgen.pipeline.events import EngineEvent, Key, Kind
+from fasgen.remote.path import RemotePath
 from fasgen.sources.config import Limits, Turn
 from fasgen.sources.rows import SourceRow
 from fasgen.sources.sampling import Sampling
@@ -17,7 +18,7 @@ from fasgen.stages.stage import Reads, StageConfig
 class Place(NamedTuple):
     """Where a source lies, what is decoded of it, which frames of a video its rows mean, and which files stand askew."""
 
-    root: Path
+    root: Path | RemotePath
     limits: Limits
     sampling: Sampling | None = None
     rotate: Mapping[str, Turn] | None = None

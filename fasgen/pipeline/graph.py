@@ -6,13 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from importlib import import_module
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from pydantic import BaseModel
 
 from fasgen.errors import ConfigError
 from fasgen.manifests.plan_file import identity_hash
+from fasgen.remote.address import scheme_of
+from fasgen.remote.cache import origin
+from fasgen.remote.path import RemotePath
 from fasgen.stages.stage import StageSpec
 
 SOURCES = "sources"
@@ -46,13 +49,22 @@ def plain(value: object, located: Sequence[PurePath] = ()) -> Any:
         return sorted((plain(item, located) for item in value), key=canonical_json)
     if isinstance(value, Enum):
         return plain(value.value, located)
+    if isinstance(value, RemotePath):
+        return plain(str(value), located)
     if isinstance(value, PurePath):
         return "weights" if any(path.is_relative_to(value) for path in located) else value.as_posix()
     if isinstance(value, str):
-        return "weights" if any(str(path) == value for path in located) else value
+        return "weights" if any(value in (str(path), _whole(path, value)) for path in located) else value
     if value is None or isinstance(value, (bool, int, float)):
         return value
     raise ConfigError(f"a value of type {type(value).__name__} in a stage's configuration has no canonical form: {value!r}")
+
+
+def _whole(path: PurePath, address: str) -> str:
+    """The address again, where a path is the copy of what lies there, or of a part of it."""
+    if not scheme_of(address):
+        return ""
+    return address if f"{origin(Path(path))}/".startswith(f"{address.rstrip('/')}/") else ""
 
 
 def plan_hash(

@@ -5,6 +5,7 @@ What travels are plain documents, so that a worker of another version can still 
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import secrets
@@ -23,6 +24,9 @@ from fasgen.manifests import atomic
 from fasgen.manifests.weights import digest_weights
 from fasgen.pipeline.graph import resolve
 from fasgen.pipeline.resources import own_domain
+from fasgen.remote.address import scheme_of
+from fasgen.remote.cache import located, origin
+from fasgen.remote.path import RemoteError, RemotePath
 
 if TYPE_CHECKING:
     from fasgen.pipeline.events import Kind
@@ -73,7 +77,8 @@ class Meeting:
             "seconds": HANGS,
             "stages": {stage.target: stage.spec.version for stage in made},
             "weights": {
-                stage.spec.name: {role: str(path) for role, path in stage.spec.weights(stage.config).items()} for stage in made
+                stage.spec.name: {role: origin(path) for role, path in stage.spec.weights(stage.config).items()}
+                for stage in made
             },
             # What the driver does not see either is no fault of a worker's.
             "sources": {name: str(root) for name, root in roots.items() if root.exists()},
@@ -148,7 +153,7 @@ def answer(terms: Mapping[str, Any]) -> dict[str, Any]:
     threading.Thread(target=lambda: told.put(_safely(terms, steps)), daemon=True).start()
     while (left := steps.since + limit - time.monotonic()) > 0:
         with suppress(queue.Empty):
-            return told.get(timeout=left)
+            return told.get(timeout=min(left, limit))
     hangs = f"has waited {limit:g} s for {steps.what} and got no answer: is the server of that disk there?"
     return {"version": __version__, "node": socket.gethostname(), "error": hangs}
 
@@ -187,7 +192,13 @@ def _answer(terms: Mapping[str, Any], steps: _Steps) -> dict[str, Any]:
     for stage, paths in terms["weights"].items():
         steps.to(f"the weights of {stage} at {', '.join(sorted(paths.values()))}")
         try:
-            said["weights"][stage] = digest_weights({role: Path(path) for role, path in paths.items()}, forward=steps.forward)
+            found = {}
+            for role, path in paths.items():
+                # What fetches ends by itself where nothing comes any more, however long it takes where something does.
+                steps.since = math.inf if scheme_of(path) else steps.since
+                found[role] = located(path)
+            steps.forward()
+            said["weights"][stage] = digest_weights(found, forward=steps.forward)
         except FasgenError as error:
             said["unseen"] = f"lacks weights of {stage}: {error}"
     return said
@@ -203,9 +214,21 @@ def _unseen(terms: Mapping[str, Any], steps: _Steps) -> str:
         return f"sees another folder under {store} than the driver: what the driver wrote there is not there: {_MOUNT}"
     for name, root in terms["sources"].items():
         steps.to(f"the source {name} at {root}")
-        if not _appears(Path(root)):
+        if scheme_of(root):
+            if why := _out_of_reach(root):
+                return f"does not reach the source {name}: {why}"
+        elif not _appears(Path(root)):
             return f"does not see the source {name} at {root}: {_MOUNT}"
     return ""
+
+
+def _out_of_reach(address: str) -> str:
+    """Why this node has nothing of what is at an address; empty where it has."""
+    try:
+        there = RemotePath(address).exists()
+    except RemoteError as error:
+        return f"{error}; drivers and credentials are needed on every node"
+    return "" if there else f"{address}: nothing is there for this node: are its credentials those of the driver's machine?"
 
 
 def _appears(path: Path) -> bool:

@@ -16,11 +16,12 @@ from fasgen.errors import ConfigError
 from fasgen.manifests.places_file import Places, append_rows, begun_with, no_places, read_places, rows_digest, write_seen
 from fasgen.manifests.sources_file import blank, write_sources
 from fasgen.manifests.sources_rows import FileRows
-from fasgen.manifests.tombstones import Retracted, content_of
+from fasgen.manifests.tombstones import Retracted, content_in, content_of
 from fasgen.pipeline.engine import Place, SourceSlice
 from fasgen.pipeline.graph import canonical_json
 from fasgen.pipeline.placing import Digests, Growth, Placed, place
 from fasgen.records import Scalar
+from fasgen.remote.path import RemotePath
 from fasgen.sources.config import SourceConfig
 from fasgen.sources.paths import unescape
 from fasgen.sources.rows import LazyRows, MadeRows, Scan, SourceRow
@@ -308,8 +309,15 @@ def _copies(sources: Sequence[SourceConfig], scans: Mapping[str, Scan], contents
     sizes = {int(content.partition(":")[0]) for content in contents}
     for source in sources:
         for file in scans[source.name].files:
-            if file.size in sizes and content_of(source.path / unescape(file.path)) in contents:
+            if file.size in sizes and _content(source.path / unescape(file.path)) in contents:
                 yield from file.sample_ids()
+
+
+def _content(file: Path | RemotePath) -> str:
+    if not isinstance(file, RemotePath):
+        return content_of(file)
+    with file.open("rb") as stream:
+        return content_in(stream)
 
 
 def only(listing: Listing, samples: Sequence[str], first: int, earlier: Sequence[int]) -> Listing:

@@ -15,6 +15,7 @@ from fasgen.pipeline.calling import is_out_of_memory, one_line
 from fasgen.pipeline.engine import SourceSlice, UnitTask
 from fasgen.pipeline.upstream import Upstream
 from fasgen.records import PROVENANCE, Reason, Scalar
+from fasgen.remote.path import RemotePath
 from fasgen.seeds import sample_seed
 from fasgen.sources.decode import Decoder
 from fasgen.sources.failure import SampleError
@@ -63,9 +64,9 @@ def open_input(task: UnitTask, spec: StageSpec) -> UnitInput:
     return UpstreamInput(task)
 
 
-def _must_be_there(name: str, root: Path) -> None:
+def _must_be_there(name: str, root: Path | RemotePath) -> None:
     try:
-        there = next(root.iterdir(), None) is not None
+        there = root.is_dir() if isinstance(root, RemotePath) else next(root.iterdir(), None) is not None
     except OSError:
         there = False
     if not there:

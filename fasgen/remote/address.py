@@ -7,6 +7,10 @@ import re
 _ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?P<rest>/+.*|:.*://.*)", re.DOTALL)
 
 
+HERE = frozenset({"file", "local"})
+"""Schemes of this machine's own files."""
+
+
 def scheme_of(text: str) -> str:
     """The scheme of an address, in lower case; empty for what is a path.
 
@@ -20,7 +24,7 @@ def scheme_of(text: str) -> str:
 def fault_of(text: str) -> str:
     """What is wrong with an address, and what to write; empty if nothing is. For texts that have a scheme."""
     scheme, _, rest = text.partition(":")
-    if scheme.lower() in {"file", "local"}:
+    if scheme.lower() in HERE:
         return f"is an address of this machine: write /{rest.lstrip('/')}"
     if "::" in text:
         return "is a chain of addresses: give one, of a folder or file as it lies there"

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from secrets import token_hex
-from typing import IO, Any, NamedTuple, TypeVar, cast
+from typing import IO, Any, Literal, NamedTuple, TypeVar, cast, overload
 
 from fasgen.errors import FasgenError
 from fasgen.remote.address import fault_of, scheme_of
@@ -184,8 +184,18 @@ class RemotePath:
         """
         return self._ask(lambda files, path: cast(bytes, files.cat_file(path, start=start, end=stop)))
 
+    def absolute(self) -> RemotePath:
+        """Itself: an address is the same wherever it is read."""
+        return self
+
+    @overload
+    def open(self, mode: Literal["rb"]) -> io.BufferedReader: ...
+    @overload
     def open(
-        self, mode: str = "rb", *, encoding: str | None = None, errors: str | None = None, newline: str | None = None
+        self, mode: str = "r", *, encoding: str | None = None, errors: str | None = None, newline: str | None = None
+    ) -> IO[Any]: ...
+    def open(
+        self, mode: str = "r", *, encoding: str | None = None, errors: str | None = None, newline: str | None = None
     ) -> IO[Any]:
         """Open for reading, with a place in it that can be moved; blocks are fetched as they are wanted, and one is kept.
 
@@ -204,7 +214,7 @@ class RemotePath:
             FileNotFoundError: it is not there.
             RemoteError: it cannot be read.
         """
-        with self.open() as stream:
+        with self.open("rb") as stream:
             while block := stream.read(size):
                 yield block
 

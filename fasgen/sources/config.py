@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from fasgen.remote.setting import Place
 from fasgen.sources.sampling import Sampling
 from fasgen.sources.words import reads_as_missing
 
@@ -101,7 +102,7 @@ class SourceConfig(BaseModel):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
         description="data set name; prefixes subjects and names the folder in the store",
     )
-    path: Path = Field(description="folder of images and videos")
+    path: Place = Field(description="folder of images and videos, or its address, such as s3://bucket/faces")
     adapter: Adapter | Path = Field(
         default="folder",
         description="how the folder is read: the name of a data set, as its authors ship it; a YAML file that describes one of "
@@ -111,10 +112,10 @@ class SourceConfig(BaseModel):
     pattern: str | tuple[str, ...] | None = Field(
         default=None, description="regular expression(s) with named groups, searched in the relative path"
     )
-    table: Path | None = Field(
+    table: Place | None = Field(
         default=None,
-        description="CSV or parquet file with a column path and any of label, subject, attack_type, device, split, "
-        "attack_family, attack_raw, session, lighting",
+        description="CSV or parquet file, or its address, with a column path and any of label, subject, attack_type, device, "
+        "split, attack_family, attack_raw, session, lighting",
     )
     table_only: bool = Field(default=False, description="leave out files that the table does not list")
     label: Label = Field(default="unknown", description="label where nothing else says one")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 
 from fasgen.records import Reason, Scalar
+from fasgen.remote.path import RemotePath
 from fasgen.sources.config import Limits, Turn
 from fasgen.sources.contained import Contained
 from fasgen.sources.container import sniff_video
@@ -56,7 +57,7 @@ class Decoder:
     video.
 
     Args:
-        root: the source's folder.
+        root: the source's folder, or its address.
         limits: what is decoded at all.
         sampling: which frames of a video its rows mean; None: as many as the row says, uniform.
         rotate: regular expressions on the relative path, to the degrees by which such files are turned clockwise.
@@ -64,12 +65,12 @@ class Decoder:
 
     def __init__(
         self,
-        root: Path,
+        root: Path | RemotePath,
         limits: Limits | None = None,
         sampling: Sampling | None = None,
         rotate: Mapping[str, Turn] | None = None,
     ) -> None:
-        self._root = os.fspath(root)
+        self._root = root if isinstance(root, RemotePath) else os.fspath(root)
         self._limits = limits or Limits()
         self._sampling = sampling
         self._turns = [(re.compile(pattern), degrees // 90) for pattern, degrees in (rotate or {}).items()]
@@ -95,7 +96,7 @@ class Decoder:
         """
         image, values = self._pixels(row)
         turns = self._turns_of(row.path)
-        if row.marks and row.marks_format:
+        if row.marks and row.marks_format and isinstance(self._root, str):
             index, size = values["frame"], (image.shape[1], image.shape[0])
             marks = read_marks(self._root, row.marks, row.marks_format, index if isinstance(index, int) else None, size)
             values |= turn_marks(marks, turns, size)
@@ -149,7 +150,7 @@ class Decoder:
         return next((turns for pattern, turns in self._turns if pattern.search(path)), 0)
 
     def _still(self, path: str) -> tuple[RGB, str]:
-        with opened(self._root, path) as (file, size):
+        with opened(self._root, path, self._limits.max_bytes) as (file, size):
             head = os.pread(file, 256, 0)
             if sniff_image(head) is None and sniff_video(head):
                 raise SampleError(Reason.NOT_MEDIA, f"is a {sniff_video(head)} video under the name of an image; rename it")

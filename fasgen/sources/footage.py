@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fasgen.records import Reason
+from fasgen.remote.path import RemotePath
 from fasgen.sources.config import Limits
 from fasgen.sources.failure import SampleError
 from fasgen.sources.opening import file_digest, opened
@@ -33,7 +34,7 @@ class Footage:
         count: frames of the video; None where it has not been decoded to its end on purpose.
     """
 
-    def __init__(self, root: str, path: str, sampling: Sampling, limits: Limits) -> None:
+    def __init__(self, root: str | RemotePath, path: str, sampling: Sampling, limits: Limits) -> None:
         self.path, self.sampling = path, sampling
         self.digest = ""
         self.count: int | None = None
@@ -101,7 +102,7 @@ class Vicinity:
     face, the next often shows none either.
     """
 
-    def __init__(self, root: str, limits: Limits) -> None:
+    def __init__(self, root: str | RemotePath, limits: Limits) -> None:
         self._root, self._limits = root, limits
         self._lock = threading.Lock()
         self._held: tuple[str, Sampling] | None = None

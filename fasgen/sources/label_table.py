@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from fasgen.csv_reader import column_name, read_csv
 from fasgen.errors import SourceError
+from fasgen.remote.path import RemotePath
 from fasgen.sources.config import DETAILS, FIELDS
 from fasgen.sources.odd import Oddities
 from fasgen.sources.paths import escape
@@ -22,12 +23,13 @@ _ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\\/]|[\\/]{2}")
 """A Windows drive or share, or an address such as ``s3://``."""
 
 
-def read_table(file: Path, root: Path, odd: Oddities | None = None) -> LabelTable:
+def read_table(file: Path | RemotePath, root: Path | RemotePath, odd: Oddities | None = None) -> LabelTable:
     """Read a CSV or parquet file of labels.
 
     Args:
         file: the table; a column ``path`` and any of the names in ``FIELDS`` and ``DETAILS``. Other columns are ignored.
-        root: the source's folder; absolute paths in the table are taken relative to it, whatever links lead to it.
+        root: the source's folder; absolute paths in the table, or addresses, are taken relative to it, whatever links lead to
+            it.
         odd: takes the other columns, where the table lacks label or subject, which they may be meant for.
 
     Returns:
@@ -37,7 +39,7 @@ def read_table(file: Path, root: Path, odd: Oddities | None = None) -> LabelTabl
         SourceError: the file is missing or no table, has no column ``path``, names a path twice or one outside of ``root``.
     """
     table: LabelTable = {}
-    below = _below(root)
+    below = _below_address(root) if isinstance(root, RemotePath) else _below(root)
     try:
         is_parquet = file.suffix.lower() in (".parquet", ".pq")
         for number, record in enumerate(_parquet(file) if is_parquet else read_csv(file, ("path",)), start=1):
@@ -61,7 +63,7 @@ def read_table(file: Path, root: Path, odd: Oddities | None = None) -> LabelTabl
     return table
 
 
-def respell(table: LabelTable, files: Collection[str], file: Path | None, odd: Oddities) -> None:
+def respell(table: LabelTable, files: Collection[str], file: Path | RemotePath | None, odd: Oddities) -> None:
     """Let rows of the table find their files where only case, slashes or the form of letters (NFC, NFD) differ.
 
     A file that is spelt as in the table is taken first, and one that several rows or files could mean by none.
@@ -98,7 +100,7 @@ def loosely(path: str) -> str:
     return unicodedata.normalize("NFC", str(PurePosixPath(path.replace("\\", "/")))).casefold()
 
 
-def _twice(file: Path | None, path: str, number: int = 0) -> SourceError:
+def _twice(file: Path | RemotePath | None, path: str, number: int = 0) -> SourceError:
     where = f"row {number}" if number else "a row"
     return SourceError(f"table {file}: {where} names {escape(path)!r} a second time; keep one row a file")
 
@@ -106,6 +108,17 @@ def _twice(file: Path | None, path: str, number: int = 0) -> SourceError:
 def _is_plain(path: str) -> bool:
     """Whether a path is relative and has no part that is to be resolved; most are, and need no more looking at."""
     return bool(path) and path[0] not in "/." and path[-1] != "/" and not any(part in path for part in ("//", "/.", "\\", ":"))
+
+
+def _below_address(root: RemotePath) -> Callable[[str], str | None]:
+    """From a path or an address as a table has it to a path relative to ``root``; None where it is none below it."""
+
+    def find(path: str) -> str | None:
+        pure = path.removeprefix(f"{root}/")
+        parts = PurePosixPath(pure.replace("\\", "/")).parts
+        return None if not parts or _ELSEWHERE.match(pure) or pure.startswith("/") or ".." in parts else "/".join(parts)
+
+    return find
 
 
 def _below(root: Path) -> Callable[[str], str | None]:
@@ -136,16 +149,18 @@ def _see_unread(columns: Collection[str], odd: Oddities) -> None:
                 odd.see("unread", name)
 
 
-def _parquet_columns(file: Path) -> list[str]:
+def _parquet_columns(file: Path | RemotePath) -> list[str]:
     import pyarrow.parquet
 
-    return [column_name(name) for name in pyarrow.parquet.read_schema(file).names]
+    with file.open("rb") as stream:
+        return [column_name(name) for name in pyarrow.parquet.read_schema(stream).names]
 
 
-def _parquet(file: Path) -> Iterable[dict[str, str]]:
+def _parquet(file: Path | RemotePath) -> Iterable[dict[str, str]]:
     import pyarrow.parquet
 
-    table = pyarrow.parquet.read_table(file)
+    with file.open("rb") as stream:
+        table = pyarrow.parquet.read_table(stream)
     names = [column_name(name) for name in table.column_names]
     if "path" not in names:
         raise ValueError(f"no column 'path' among {', '.join(table.column_names)}")

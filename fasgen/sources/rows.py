@@ -121,8 +121,8 @@ class SourceFile(NamedTuple):
         path: relative path, escaped.
         size: bytes on disk when listed.
         marks: relative path, escaped, of shipped boxes or eye positions.
-        stamp: what tells one content from another: when the file was changed, ns (that of an archive for its members), or the
-            digest of its bytes; where boxes or eye positions are shipped, theirs as well.
+        stamp: what tells one content from another: when the file was changed, ns (that of an archive for its members), what a
+            server says of it, or the digest of its bytes; where boxes or eye positions are shipped, theirs as well.
         alike: the other fields of its rows; files of which the same is known share one mapping.
     """
 

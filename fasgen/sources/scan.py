@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from fasgen.errors import SourceError
+from fasgen.remote.path import RemotePath
 from fasgen.sources.adapters.engine import NO_PATTERN
 from fasgen.sources.config import GENERIC, SourceConfig
 from fasgen.sources.copies import find_copies
@@ -51,7 +52,7 @@ def _scan_folder(config: SourceConfig, search: Search) -> Scan:
     labeller = Labeller(config, odd, search)
     skipped: Counter[str] = Counter()
     selection = Selection.of(config.include, config.exclude)
-    files: dict[str, tuple[int, int]] = {}
+    files: dict[str, tuple[int, int | str]] = {}
     for path, size, changed in walk(config.path, config.follow_symlinks, skipped, odd):
         if why := selection.against(path):
             skipped[why] += 1
@@ -91,12 +92,17 @@ def _scan_data_set(config: SourceConfig, search: Search) -> Scan:
     from fasgen.sources.adapters import open_table
     from fasgen.sources.adapters.listing import ingest
 
+    if isinstance(config.path, RemotePath):
+        raise SourceError(
+            f"source {config.name}: adapter {config.adapter} reads lists and boxes beside the files from a disk: copy the data "
+            "set to one, or say by pattern or table what its paths mean"
+        )
     table = open_table(config.adapter)
     odd = Oddities()
     skipped: Counter[str] = Counter()
     selection = Selection.of(config.include, config.exclude)
     paths: dict[str, int] = {}
-    changes: dict[str, int] = {}
+    changes: dict[str, int | str] = {}
     excluded = set()
     for path, size, changed in walk(config.path, config.follow_symlinks, skipped, odd):
         paths[path], changes[path] = size, changed
@@ -170,7 +176,7 @@ def _scan_tars(config: SourceConfig, search: Search) -> Scan:
     return listed.scan(skipped, odd, selection, unknown=unknown)
 
 
-def _archive(path: str, files: Mapping[str, int]) -> str:
+def _archive(path: str, files: Mapping[str, int | str]) -> str:
     """The file that a member's path begins with."""
     while "/" in path:
         path = path.rpartition("/")[0]
@@ -186,7 +192,7 @@ class _Stamps:
         self._root, self._hash = config.path, config.hash
         self._last: tuple[str, str] = "", ""
 
-    def __call__(self, path: str, changed: int) -> int | str:
+    def __call__(self, path: str, changed: int | str) -> int | str:
         if not self._hash:
             return changed
         # The members of an archive come one after the other.

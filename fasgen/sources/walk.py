@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from fasgen.errors import SourceError
+from fasgen.remote.path import RemotePath
 from fasgen.sources.odd import Oddities
 from fasgen.sources.paths import escape
 
@@ -98,11 +99,24 @@ def in_order(paths: Collection[str]) -> list[str]:
     return sorted(paths, key=None if all(map(str.isascii, paths)) else os.fsencode)
 
 
-def walk(root: Path, follow: bool, skipped: Counter[str], odd: Oddities) -> Iterator[tuple[str, int, int]]:
-    """Yield (relative path, size, time of change in ns) of every file that may be media, in no particular order.
+def walk(root: Path | RemotePath, follow: bool, skipped: Counter[str], odd: Oddities) -> Iterator[tuple[str, int, int | str]]:
+    """Yield (relative path, size, stamp) of every file that may be media, in no particular order.
 
-    Size and time are 0 where they cannot be found out. Links that are followed out of the root are seen as odd.
+    The stamp is the time of change in ns, at an address what the server says of the content (its ``ETag``, else a time). Size
+    and stamp are 0 where they cannot be found out. Links that are followed out of the root are seen as odd.
     """
+    return _at_address(root, skipped) if isinstance(root, RemotePath) else _in_folder(root, follow, skipped, odd)
+
+
+def _at_address(root: RemotePath, skipped: Counter[str]) -> Iterator[tuple[str, int, str]]:
+    for file in root.files():
+        if any(part.startswith(".") for part in file.name.split("/")):
+            skipped["hidden"] += 1
+        else:
+            yield file.name, max(file.size, 0), file.stamp
+
+
+def _in_folder(root: Path, follow: bool, skipped: Counter[str], odd: Oddities) -> Iterator[tuple[str, int, int]]:
     top = root.stat()
     inside = _Inside(root)
     # Each pending folder carries the identities of the folders above it: a link back to one of them would never end.

@@ -15,9 +15,10 @@ import pytest
 import toy
 
 from fasgen.audit.verify import verify
+from fasgen.errors import SourceError
 from fasgen.manifests.plan_file import read_plan
 from fasgen.manifests.unit import unit_facts
-from fasgen.pipeline import handshake
+from fasgen.pipeline import handshake, loading
 from fasgen.pipeline.engine import UnitTask
 from fasgen.pipeline.events import Done, EngineEvent, Joined, Kind
 from fasgen.pipeline.handshake import Meeting, answer
@@ -26,6 +27,8 @@ from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.plan import Plan
 from fasgen.pipeline.resources import Resources, domain_digest, own_domain
+from fasgen.remote import cache
+from fasgen.remote.path import RemotePath
 from fasgen.sources.config import SourceConfig
 
 TWO = Resources(0, 2)
@@ -84,6 +87,60 @@ def test_what_does_not_fit_is_said_with_what_to_change(made: Plan, tmp_path: Pat
     assert objected(made, error="does not start") == "does not start"
     why = objected(made, lambda asked: asked | {"stages": {"no_such_module:SPEC": 1}})
     assert "cannot do this run's work: No module named 'no_such_module'" in why
+
+
+def test_sources_at_addresses_are_reached_and_grow(source: SourceConfig, tmp_path: Path) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    there = RemotePath("memory://handshake")
+    for file in sorted(Path(str(source.path)).iterdir()):
+        (there / file.name).write(file)
+    far = source.model_copy(update={"path": there})
+
+    def run() -> Plan:
+        made = toy.plan(toy.configure(far), tmp_path / "store")
+        assert objected(made) == ""
+        assert toy.go(made, toy.engines(made))[0].outcome is Outcome.FINISHED
+        return made
+
+    made = run()
+    assert not [finding for finding in verify(tmp_path / "store") if finding.severity == "error"]
+    again = toy.plan(toy.configure(far), tmp_path / "store")
+    assert again.listing.growth.new == again.listing.growth.changed == 0
+    (there / "013.png").write((there / "012.png").read())
+    grown = toy.plan(toy.configure(far), tmp_path / "store")
+    assert (grown.listing.growth.new, grown.listing.growth.changed) == (0, 1)
+    assert "does not reach the source toys: memory://none: nothing is there for this node" in objected(
+        made, lambda asked: asked | {"sources": {"toys": "memory://none"}}
+    )
+    fsspec.filesystem("memory").rm("/handshake", recursive=True)
+    with pytest.raises(SourceError, match="memory://handshake is not there any more, or empty"):
+        loading._must_be_there("toys", there)
+
+
+def test_weights_at_addresses_are_fetched_where_they_are_wanted(
+    source: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("fsspec")
+    monkeypatch.setattr(cache, "cache_home", lambda: tmp_path / "driver")
+    (tmp_path / "driver").mkdir()
+    RemotePath("memory://nets/one.bin").write(b"one")
+    monkeypatch.setattr(
+        toy, "SHRINK", replace(toy.SHRINK, weights=lambda config: {"net": cache.located("memory://nets/one.bin")})
+    )
+    made = toy.plan(toy.configure(source), tmp_path / "store")
+    with Meeting(made) as meeting:
+        asked = json.loads(json.dumps(meeting.terms("cpu")))
+        assert asked["weights"]["shrink"] == {"net": "memory://nets/one.bin"}
+        # Another machine has a cache of its own.
+        monkeypatch.setattr(cache, "cache_home", lambda: tmp_path / "worker")
+        (tmp_path / "worker").mkdir()
+        cache._fetched.cache_clear()
+        said = answer(asked)
+        assert meeting.objection("cpu", said) == "" and list((tmp_path / "worker").rglob("one.bin"))
+        RemotePath("memory://nets/one.bin").write(b"two")
+        cache._fetched.cache_clear()
+        assert "has other weights of shrink (net)" in meeting.objection("cpu", answer(asked))
+    cache._fetched.cache_clear()
 
 
 def test_weights_are_compared_by_their_bytes(source: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

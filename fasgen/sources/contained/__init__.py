@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fasgen.records import Reason
+from fasgen.remote.path import RemoteError, RemotePath
 from fasgen.sources.config import Limits
 from fasgen.sources.failure import SampleError
 from fasgen.sources.paths import unescape
@@ -25,7 +26,7 @@ Picker = Callable[[int], int | None]
 class Reader(Protocol):
     """Reads samples out of one kind of container; keeps what is open for the next sample."""
 
-    def read(self, root: Path, path: str, part: str, pick: Picker | None) -> tuple[RGB, int | None]:
+    def read(self, root: Path | RemotePath, path: str, part: str, pick: Picker | None) -> tuple[RGB, int | None]:
         """The upright picture at ``path`` below ``root``, and for a video the index of its frame."""
         ...
 
@@ -33,7 +34,7 @@ class Reader(Protocol):
 class Contained:
     """All readers of one source. Safe to call from several threads."""
 
-    def __init__(self, root: Path, limits: Limits) -> None:
+    def __init__(self, root: Path | RemotePath, limits: Limits) -> None:
         self._root, self._limits = root, limits
         self._lock = threading.Lock()
         self._readers: dict[str, Reader] = {}
@@ -57,6 +58,8 @@ class Contained:
                 return self._readers[kind].read(self._root, unescape(path), part, pick)
             except MemoryError as error:
                 raise SampleError(Reason.OUT_OF_MEMORY, "not enough memory to read this sample") from error
+            except RemoteError as error:
+                raise SampleError(Reason.UNREADABLE, "cannot be fetched") from error
             except OSError as error:
                 raise SampleError(Reason.UNREADABLE, error.strerror or "cannot be read") from error
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from fasgen.errors import SourceError
 from fasgen.records import Reason
+from fasgen.remote.path import RemotePath
 from fasgen.sources.config import Limits
 from fasgen.sources.contained.pixels import check_shape, to_rgb
 from fasgen.sources.failure import SampleError, describe
+from fasgen.sources.opening import on_disk
 
 if TYPE_CHECKING:
     from fasgen.sources.contained import Picker
@@ -28,14 +30,14 @@ class Hdf5:
         self._limits = limits
         self._open: tuple[str, str, Any, list[Any]] | None = None
 
-    def read(self, root: Path, path: str, part: str, pick: Picker | None) -> tuple[RGB, int | None]:
+    def read(self, root: Path | RemotePath, path: str, part: str, pick: Picker | None) -> tuple[RGB, int | None]:
         """One frame of the data set whose name the pattern ``part`` finds, or of the only one that has colour.
 
         Raises:
             SampleError: the file is damaged, or has no such data set or frame.
             SourceError: h5py is not installed.
         """
-        frames, bgr = self._frames(root / path, part)
+        frames, bgr = self._frames(on_disk(root, path), part)
         index = pick(len(frames)) if pick else 0
         if index is None or index >= len(frames):
             raise SampleError(Reason.VIDEO_TOO_SHORT, f"{len(frames)} frames; each of them is taken by another request")

@@ -17,9 +17,11 @@ import numpy as np
 from fasgen.errors import SourceError
 from fasgen.joblib_reader import RefusedError, Skipped, read_joblib
 from fasgen.records import Reason
+from fasgen.remote.path import RemotePath
 from fasgen.sources.config import Limits
 from fasgen.sources.contained.pixels import check_shape, to_rgb
 from fasgen.sources.failure import SampleError
+from fasgen.sources.opening import on_disk
 from fasgen.sources.paths import escape
 
 if TYPE_CHECKING:
@@ -88,14 +90,14 @@ class JoblibArchive:
         self._array: Skipped | None = None
         self._numbers: dict[str, int] = {}
 
-    def read(self, root: Path, path: str, part: str, pick: Picker | None) -> tuple[RGB, int | None]:
+    def read(self, root: Path | RemotePath, path: str, part: str, pick: Picker | None) -> tuple[RGB, int | None]:
         """The picture of identifier ``path``'s last part; ``part`` is ``rgb`` or ``bgr``.
 
         Raises:
             SampleError: the archive has changed, or ends within the picture.
         """
         archive, _, name = path.rpartition("/")
-        array, stream = self._opened(root / archive)
+        array, stream = self._opened(on_disk(root, archive))
         number = self._numbers.get(name)
         if number is None or number >= array.shape[0]:
             raise SampleError(Reason.UNREADABLE, f"the archive has no {escape(name)} any more")

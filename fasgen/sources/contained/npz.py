@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fasgen.records import Reason
+from fasgen.remote.path import RemotePath
 from fasgen.sources.config import Limits
 from fasgen.sources.contained.pixels import to_rgb
 from fasgen.sources.failure import SampleError, describe
+from fasgen.sources.opening import on_disk
 
 if TYPE_CHECKING:
     from fasgen.sources.contained import Picker
@@ -25,13 +27,13 @@ class Npz:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
 
-    def read(self, root: Path, path: str, part: str, pick: Picker | None) -> tuple[RGB, int | None]:
+    def read(self, root: Path | RemotePath, path: str, part: str, pick: Picker | None) -> tuple[RGB, int | None]:
         """The largest array of the archive, by its first three channels; ``part`` is ``rgb`` or ``bgr``.
 
         Raises:
             SampleError: it is damaged, holds no picture, or needs unpickling.
         """
-        file = root / path
+        file = on_disk(root, path)
         size = file.stat().st_size
         if size == 0:
             raise SampleError(Reason.EMPTY_FILE, "0 bytes")

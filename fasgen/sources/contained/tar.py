@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fasgen.records import Reason
+from fasgen.remote.path import RemotePath
 from fasgen.sources.config import DETAILS, FIELDS, Limits
 from fasgen.sources.contained.clip import Clip
 from fasgen.sources.container import sniff_video
@@ -41,7 +42,7 @@ class Samples:
     cut: str = ""
 
 
-def list_samples(file: Path) -> Samples:
+def list_samples(file: Path | RemotePath) -> Samples:
     """List a tar. Pictures are passed over; only the small members that label them are read.
 
     Raises:
@@ -68,11 +69,11 @@ def list_samples(file: Path) -> Samples:
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[tarfile.TarFile]:
+def _opened(file: Path | RemotePath) -> Iterator[tarfile.TarFile]:
     try:
         if packed := _compression(file):
             raise SampleError(Reason.NOT_MEDIA, f"is compressed by {packed}, in which no member can be found: unpack it")
-        with tarfile.open(file, "r:", tarinfo=_Bounded) as tar:
+        with file.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:", tarinfo=_Bounded) as tar:
             yield tar
     except (tarfile.TarError, EOFError) as error:
         raise SampleError(Reason.CORRUPT, f"tar: {describe(error)}") from error
@@ -89,7 +90,7 @@ _COMPRESSED = {
 }
 
 
-def _compression(file: Path) -> str:
+def _compression(file: Path | RemotePath) -> str:
     with file.open("rb") as stream:
         head = stream.read(6)
     return next((name for mark, name in _COMPRESSED.items() if head.startswith(mark)), "")
@@ -181,17 +182,17 @@ class Tar:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._file: Path | None = None
+        self._file: Path | RemotePath | None = None
         self._places: dict[str, tuple[int, int]] = {}
-        self._clip: tuple[tuple[Path, str], Clip] | None = None
+        self._clip: tuple[tuple[Path | RemotePath, str], Clip] | None = None
 
-    def read(self, root: Path, path: str, part: str, pick: Picker | None) -> tuple[RGB, int | None]:
+    def read(self, root: Path | RemotePath, path: str, part: str, pick: Picker | None) -> tuple[RGB, int | None]:
         """The picture, or the frame of a video, at ``<tar>/<member>``.
 
         Raises:
             SampleError: there is no such member, or it cannot be decoded.
         """
-        file, name = _split(root, path)
+        file, name = self._split(root, path)
         if self._file != file:
             self._places, self._file = {}, None
             with _opened(file) as tar:
@@ -203,9 +204,7 @@ class Tar:
         offset, size = self._places[name]
         if size > self._limits.max_bytes:
             raise SampleError(Reason.TOO_LARGE, f"{size} bytes, more than max_bytes = {self._limits.max_bytes}")
-        with file.open("rb") as stream:
-            stream.seek(offset)
-            data = stream.read(size)
+        data = file.read(offset, offset + size) if isinstance(file, RemotePath) else _part(file, offset, size)
         if len(data) != size:
             raise SampleError(Reason.CORRUPT, f"the tar ends after {len(data)} of {size} bytes of it")
         if not data:
@@ -221,12 +220,19 @@ class Tar:
             self._clip = (file, name), Clip(data, self._limits)
         return self._clip[1].frame(pick)
 
+    def _split(self, root: Path | RemotePath, path: str) -> tuple[Path | RemotePath, str]:
+        """The tar, and the member's name inside."""
+        if self._file is not None and f"{root / path}".startswith(f"{self._file}/"):
+            return self._file, f"{root / path}".removeprefix(f"{self._file}/")
+        parts = path.split("/")
+        for count in range(1, len(parts)):
+            file = root / "/".join(parts[:count])
+            if file.is_file():
+                return file, "/".join(parts[count:])
+        raise SampleError(Reason.UNREADABLE, os.strerror(2))
 
-def _split(root: Path, path: str) -> tuple[Path, str]:
-    """The tar, and the member's name inside."""
-    parts = path.split("/")
-    for count in range(1, len(parts)):
-        file = root.joinpath(*parts[:count])
-        if file.is_file():
-            return file, "/".join(parts[count:])
-    raise SampleError(Reason.UNREADABLE, os.strerror(2))
+
+def _part(file: Path, offset: int, size: int) -> bytes:
+    with file.open("rb") as stream:
+        stream.seek(offset)
+        return stream.read(size)

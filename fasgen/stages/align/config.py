@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from fasgen.records import Column, Reason
+from fasgen.remote.cache import located
+from fasgen.remote.setting import Place
 from fasgen.stages.stage import StageConfig, StageSpec
 from fasgen.stages.weights import embedded
 
@@ -44,7 +46,7 @@ class RetinaFaceConfig(StageConfig):
         "mobilenet0.25",
         description="mobilenet0.25 needs no file, its weights come with fasgen; resnet50 needs one",
     )
-    weights: Path | None = Field(
+    weights: Place | None = Field(
         None,
         description="checkpoint of the usual public layout (body.*, fpn.*, ssh1.*, BboxHead.*): safetensors, or a torch state "
         "dict, of which tensors alone are read; null: those that come with fasgen",
@@ -110,7 +112,7 @@ class AlignConfig(StageConfig):
 def weights(config: AlignConfig) -> dict[str, Path]:
     """The weights that the configured detector loads, by role."""
     if config.detector == "retinaface" and config.retinaface.weights is not None:
-        return {"retinaface": config.retinaface.weights}
+        return {"retinaface": located(str(config.retinaface.weights))}
     return {config.detector: embedded(config.detector)}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from fasgen.records import Reason, Scalar
+from fasgen.remote.cache import located
 from fasgen.stages.align.boxes import Detector, Faces
 from fasgen.stages.align.config import AlignConfig
 from fasgen.stages.align.likeness import perceptual_hash, sharpness
@@ -26,7 +27,8 @@ def detector(config: AlignConfig, device: torch.device) -> Detector:
     if config.detector == "mtcnn":
         return MTCNN(Cascade(config.mtcnn.min_face, config.mtcnn.factor, config.mtcnn.thresholds), device)
     face = config.retinaface
-    return RetinaFace(face.backbone, face.weights, face.threshold, face.overlap, device)
+    weights = None if face.weights is None else located(str(face.weights))
+    return RetinaFace(face.backbone, weights, face.threshold, face.overlap, device)
 
 
 def found(look: Detector, image: RGB, side: int | None) -> Faces:

@@ -10,6 +10,8 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from fasgen.records import Column, Reason
+from fasgen.remote.cache import located
+from fasgen.remote.setting import Place
 from fasgen.stages.compiled import Setting
 from fasgen.stages.settings import AUTO_BATCH, Batch, batch_size, wrong_size
 from fasgen.stages.stage import PICTURE, ArrayField, Cue, Reads, StageConfig, StageSpec
@@ -27,7 +29,7 @@ class DefakeConfig(StageConfig):
     weights: str = Field(
         "embedded", description="'embedded', or a folder in the diffusers layout of Stable Diffusion 1.x's shape"
     )
-    unet: Path | None = Field(
+    unet: Place | None = Field(
         None, description="another U-Net's folder, for example AG-FAS's unet_ema; null: the one in weights"
     )
     t: int = Field(
@@ -82,13 +84,18 @@ class DefakeConfig(StageConfig):
 
 def model_folder(config: DefakeConfig) -> Path:
     """Folder of the generator: the embedded one, or the one given."""
-    return embedded("dfg") if config.weights == "embedded" else Path(config.weights)
+    return embedded("dfg") if config.weights == "embedded" else located(config.weights)
+
+
+def unet_folder(config: DefakeConfig) -> Path:
+    """Folder of the U-Net: the generator's, or another."""
+    return model_folder(config) / "unet" if config.unet is None else located(str(config.unet))
 
 
 def _weights(config: DefakeConfig) -> dict[str, Path]:
     folder = model_folder(config)
     parts = {part: folder / part for part in ("vae", "scheduler")}
-    parts["unet"] = config.unet or folder / "unet"
+    parts["unet"] = unet_folder(config)
     if (folder / "projection").is_dir():
         parts["projection"] = folder / "projection"
     return parts
@@ -103,7 +110,7 @@ def trained_size(config: DefakeConfig) -> int | None:
     folder = model_folder(config)
     try:
         index = json.loads((folder / "model_index.json").read_text("utf-8"))
-        size = json.loads(((config.unet or folder / "unet") / "config.json").read_text("utf-8")).get("sample_size")
+        size = json.loads((unet_folder(config) / "config.json").read_text("utf-8")).get("sample_size")
         vae = json.loads((folder / "vae" / "config.json").read_text("utf-8"))
     except (OSError, ValueError, AttributeError):
         # Weights that cannot be read are refused where they are loaded, with what is wrong with them.

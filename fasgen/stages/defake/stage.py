@@ -16,7 +16,7 @@ from fasgen.records import Reason
 from fasgen.seeds import normal_noise, sample_seed
 from fasgen.stages.batching import Fetched, in_slots, resolve_dtype, signed, to_device
 from fasgen.stages.compiled import compiled
-from fasgen.stages.defake.config import DefakeConfig, model_folder, trained_size
+from fasgen.stages.defake.config import DefakeConfig, model_folder, trained_size, unet_folder
 from fasgen.stages.defake.cue import crop_points, face_ellipses, residuals, statistics, sums
 from fasgen.stages.defake.model import DFG
 from fasgen.stages.denoising.grids import exact_grid
@@ -40,7 +40,8 @@ class Defake:
     def __init__(self, config: DefakeConfig, device: torch.device) -> None:
         self.config, self.device, self.batch = config, device, batch_size(config)
         self.dtype = resolve_dtype("bf16" if config.dtype == "fp8" else config.dtype, device)
-        self.dfg = DFG.load(model_folder(config), config.unet).to(device, self.dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        dfg = DFG.load(model_folder(config), unet_folder(config)).to(device, self.dtype)
+        self.dfg = dfg.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.dtype == "fp8":
             in_float8(self.dfg.unet, device)
         self.dfg.compile(partial(compiled, setting=config.compile, device=device))

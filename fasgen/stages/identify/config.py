@@ -10,6 +10,7 @@ from pydantic import Field
 
 from fasgen.errors import WeightsError
 from fasgen.records import Column, Reason
+from fasgen.remote.cache import located
 from fasgen.stages.stage import PICTURE, ArrayField, Reads, StageConfig, StageSpec
 from fasgen.stages.weights import embedded
 
@@ -35,7 +36,7 @@ def weights_path(weights: str) -> Path:
     """
     if weights == "embedded":
         return embedded("identity")
-    path = Path(weights)
+    path = located(weights)
     need_onnx(path)
     return path
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from fasgen.marks import Term
 from fasgen.records import Column, Reason
+from fasgen.remote.cache import located
 from fasgen.stages.stage import PICTURE, Cue, Reads, StageConfig, StageSpec
 from fasgen.stages.weights import embedded
 
@@ -28,7 +29,7 @@ class LgscConfig(StageConfig):
 
 def weights_folder(weights: str) -> Path:
     """Where weights named in a configuration lie."""
-    return embedded("lgsc") if weights == "embedded" else Path(weights)
+    return embedded("lgsc") if weights == "embedded" else located(weights)
 
 
 _CARD = """\

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from fasgen.errors import WeightsError
 from fasgen.records import PHOTOGRAPHED, Column, Reason
+from fasgen.remote.cache import located
 from fasgen.stages.identify.config import weights_path
 from fasgen.stages.stage import PICTURE, Reads, StageConfig, StageSpec
 from fasgen.stages.weights import embedded
@@ -51,7 +52,7 @@ def brisque_folder(model: str) -> Path:
     """
     if model == "embedded":
         return embedded("brisque")
-    folder = Path(model)
+    folder = located(model)
     missing = [name for name in (MODEL_FILE, RANGE_FILE) if not (folder / name).is_file()]
     if missing and not (folder / CARRIED_FILE).is_file():
         raise WeightsError(

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from fasgen.records import Column, Reason
+from fasgen.remote.cache import located
 from fasgen.stages.settings import wrong_size
 from fasgen.stages.stage import PICTURE, ArrayField, Cue, Reads, StageConfig, StageSpec
 from fasgen.stages.weights import embedded
@@ -35,7 +36,7 @@ class StdnConfig(StageConfig):
 
 def weights_folder(weights: str) -> Path:
     """Folder of a generator: the embedded one, or that in the folder given."""
-    return (embedded("stdn") if weights == "embedded" else Path(weights)) / "generator"
+    return (embedded("stdn") if weights == "embedded" else located(weights)) / "generator"
 
 
 def size_in(folder: Path) -> int | None:

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from fasgen.marks import Term
 from fasgen.records import Column, Reason
+from fasgen.remote.cache import located
 from fasgen.stages.compiled import Setting
 from fasgen.stages.physical.config import ATTACK_TYPE, PhysicalConfig
 from fasgen.stages.settings import AUTO_BATCH, Batch, batch_size, wrong_size
@@ -124,7 +125,7 @@ class SynthConfig(StageConfig):
 
 def model_folder(weights: str) -> Path:
     """Folder of a DiffFAS model: the embedded one, or the one given."""
-    return embedded("difffas") if weights == "embedded" else Path(weights)
+    return embedded("difffas") if weights == "embedded" else located(weights)
 
 
 def known_styles(config: SynthConfig) -> frozenset[str] | None:

@@ -80,7 +80,7 @@ def test_at_every_moment_there_is_a_whole_store_at_the_target(stores: tuple[Path
         at, ended = 0, False
         while not ended:
             # Not every operation of hundreds, but in turn each kind of them.
-            at += 1 if at < 8 else 9
+            at += 1 if at < 6 else 13
             there = tmp_path / f"{store.name}-{at}"
             if before is not None:
                 shutil.copytree(before, there)
