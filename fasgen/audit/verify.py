@@ -16,13 +16,14 @@ from fasgen.audit.verification.leaks import check_leaks
 from fasgen.audit.verification.unit import check_unit
 from fasgen.audit.verification.weights import check_weights
 from fasgen.errors import StoreError
+from fasgen.manifests import spare
 from fasgen.manifests.added_file import Added, read_added
 from fasgen.manifests.atomic import leftovers
 from fasgen.manifests.inputs import judged_is_whole
 from fasgen.manifests.places_file import damaged_places
 from fasgen.manifests.plan_file import CURRENT, Generation, generations, is_as_written, plan_path, read_current, read_plan
 from fasgen.manifests.roster_file import damaged_rosters
-from fasgen.manifests.sources_file import damaged_files, folder_of, source_names
+from fasgen.manifests.sources_file import damaged_files, source_names
 from fasgen.manifests.tombstones import read_tombstones
 from fasgen.manifests.unit import committed_units, manifest_path
 
@@ -52,13 +53,17 @@ def verify(store: Path, strict: bool = False) -> list[Finding]:
     if not store.is_dir():
         raise StoreError(f"{store}: is not there: give the folder that `fasgen run` wrote")
     findings: list[Finding] = []
+    for path, _ in spare.spoilt(store):
+        findings.append(wrong(path, "is not there, or has other bytes than its spare: `fasgen run` puts it back"))
+    for path in spare.worn(store):
+        findings.append(wrong(path, "is a spare that is not there or is damaged: `fasgen run` writes it again"))
     for name in source_names(store):
         findings += _source(store, name)
     for path in damaged_places(store):
-        findings.append(wrong(path, "has other bytes than were written: take it from a backup, it says which row lies where"))
+        findings.append(wrong(path, f"has other bytes than were written: {spare.PUT_BACK}"))
     if not judged_is_whole(store):
         findings.append(
-            wrong(store / "believed.json", "has other bytes than were written: remove it, it is a note and no more")
+            wrong(store / "believed.json", "has other bytes than were written: `fasgen run` writes it again, it is a note")
         )
     stages: dict[str, Learnt] = {}
     try:
@@ -88,7 +93,7 @@ def verify(store: Path, strict: bool = False) -> list[Finding]:
 
 def _source(store: Path, name: str) -> Iterator[Finding]:
     for path in damaged_files(store, name):
-        yield wrong(path, f"has other bytes than were written: remove {folder_of(store, name)}, `fasgen run` writes it again")
+        yield wrong(path, "has other bytes than were written: `fasgen run` writes it again")
 
 
 def _generation(generation: Generation, stages: dict[str, Learnt], added: Sequence[Added]) -> Iterator[Finding]:

@@ -54,6 +54,7 @@ def retry(
         raise ConfigError("retry makes all stages of its rows; leave stage= out")
     options.check_engine(engine, address)
     made = options.read_request(was, config_path, store)
+    options.mend(made.config.store)
     base = make_plan(made, gpus, cpus, address if engine == "ray" else options.HERE)
     request = options.read_request((*was, *settings), config_path, store)
     plan = plan_retry(base, made.config, request.config, reason, targets=stages.STAGES)

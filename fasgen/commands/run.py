@@ -70,6 +70,8 @@ def run(
     """
     request = options.read_request(settings, config_path, store, only=only)
     options.check_engine(engine, address)
+    if not dry_run:
+        options.mend(request.config.store)
     plan = make_plan(request, gpus, cpus, address if engine == "ray" else options.HERE, measuring=True)
     if dry_run:
         from fasgen.pipeline.estimate import estimate
