@@ -89,8 +89,9 @@ MUTATIONS ?= 2000
 fuzz: $(READY) ## mutated pictures, films, configurations, stores, models and shards
 	$(BIN)/python -m tests.fuzz --count $(MUTATIONS)
 
-cluster: $(READY) ## three Ray nodes in network namespaces (needs root): undisturbed, killed, joined late, and without the store
-	$(BIN)/python -m tests.cluster stage=align,identify,defake
+CASES ?=
+cluster: $(READY) ## three Ray nodes in network namespaces (needs root) and all that can happen to them, or some: CASES='killed joined'
+	$(BIN)/python -m tests.cluster $(foreach case,$(CASES),--only $(case)) stage=align,identify,defake
 
 clean: ## remove what run and test wrote (not the environment)
 	rm -rf out .pytest_cache .mypy_cache .ruff_cache .hypothesis

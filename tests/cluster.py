@@ -1,12 +1,8 @@
-"""A Ray cluster of three nodes on one machine, in network namespaces: joined, left, killed, and without the store.
+"""A Ray cluster of three nodes on one machine, in network namespaces, and what can happen to one.
 
 ``python -m tests.cluster`` (as root; ``make cluster``) makes a bridge and three namespaces, each with an address and mounts of
-its own, starts Ray in them and runs the example portraits:
-
-1. undisturbed, with the bytes of a run without Ray;
-2. where one node does not see the store: it is dismissed by name, the others make everything;
-3. where one node is killed in the middle;
-4. where a node joins in the middle, and is used.
+its own, starts Ray in them and runs the example portraits: once without Ray, and then in each of `CASES`. Every case has to end
+as ``docs/clusters.md`` says, within `LIMIT` seconds, with the bytes of the run without Ray. ``--only NAME`` runs some.
 """
 
 from __future__ import annotations
@@ -20,28 +16,51 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from tests.soak import PORTRAITS, QUICK, content, family
 
 ROOT = Path(__file__).parent.parent
 PORT = 6379
+LIMIT = 300.0
+"""Seconds in which a case has to be over, on two cores that others use as well."""
+
+_HOLDER = """
+import sys, time, ray
+from pathlib import Path
+ray.init(address=sys.argv[1], log_to_driver=False)
+
+@ray.remote(num_cpus=1)
+class Holder:
+    def ready(self):
+        return True
+
+holders = [Holder.remote() for _ in range(3)]
+ray.get([one.ready.remote() for one in holders])
+Path(sys.argv[2], "held").touch()
+while not Path(sys.argv[2], "free").exists():
+    time.sleep(0.2)
+"""
+"""Another job, that holds every core of the cluster until it is told to go."""
 
 
 class Cluster:
-    """Three namespaces on a bridge; the first has the head and the driver.
+    """Namespaces on a bridge; the first has the head and the driver.
 
     Args:
         folder: for Ray's files and what is said.
+        count: how many there are.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, count: int = 3) -> None:
+        self.last = count - 1
         self.folder, self._mark = folder, f"fg{os.getpid() % 100000}"
         # Ray's sockets have short names only.
         self._short = Path(tempfile.mkdtemp(prefix="fg", dir="/tmp"))
         self.nodes: dict[int, subprocess.Popen[bytes]] = {}
+        self._changed = False
         self._environment = os.environ | {
             "PYTHONPATH": str(ROOT),
             "RAY_AUTH_MODE": "token",
@@ -60,7 +79,7 @@ class Cluster:
     def __enter__(self) -> Cluster:
         _ip("link", "add", self._mark, "type", "bridge")
         _ip("link", "set", self._mark, "up")
-        for node in range(3):
+        for node in range(self.last + 1):
             space, inner, outer = f"{self._mark}n{node}", f"{self._mark}i{node}", f"{self._mark}o{node}"
             _ip("netns", "add", space)
             _ip("link", "add", outer, "type", "veth", "peer", "name", inner)
@@ -74,31 +93,32 @@ class Cluster:
     def __exit__(self, *exc: object) -> None:
         for node in list(self.nodes):
             self.kill(node)
-        for node in range(3):
+        for node in range(self.last + 1):
             with suppress(subprocess.CalledProcessError):
                 _ip("netns", "del", f"{self._mark}n{node}")
         with suppress(subprocess.CalledProcessError):
             _ip("link", "del", self._mark)
         shutil.rmtree(self._short, ignore_errors=True)
 
-    def inside(self, node: int, *command: str, hide: Path | None = None, told: str) -> subprocess.Popen[bytes]:
-        """Start a command on a node; ``hide``: a folder in whose place an empty one is mounted for it."""
+    def inside(self, node: int, *command: str, mounts: Mapping[Path, Path] | None = None, told: str) -> subprocess.Popen[bytes]:
+        """Start a command on a node; ``mounts``: what it sees in the place of what others see there."""
         prefix = ["ip", "netns", "exec", f"{self._mark}n{node}"]
-        if hide:
-            prefix += ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(hide)]
+        for place, other in (mounts or {}).items():
+            mount = 'mount --bind "$0" "$1" && shift && exec "$@"'
+            prefix += ["unshare", "-m", "sh", "-c", mount, str(other), str(place)]
         with (self.folder / told).open("wb") as out:
             return subprocess.Popen(
                 [*prefix, *command], stdout=out, stderr=out, env=self._environment, start_new_session=True, cwd=ROOT
             )
 
-    def start(self, node: int, *, hide: Path | None = None, cpus: int = 1) -> None:
+    def start(self, node: int, mounts: Mapping[Path, Path] | None = None) -> None:
         """Start Ray on a node, which must come up."""
         where = ["--head", f"--port={PORT}"] if node == 0 else [f"--address={self.address(0)}:{PORT}"]
         ray = [sys.executable, "-m", "ray.scripts.scripts", "start", *where, f"--node-ip-address={self.address(node)}"]
-        ray += [f"--num-cpus={cpus}", "--num-gpus=0", "--object-store-memory=80000000", "--block"]
+        ray += ["--num-cpus=1", "--num-gpus=0", "--object-store-memory=80000000", "--block"]
         ray += ["--include-dashboard=false", f"--temp-dir={self._short}/{node}"] if node == 0 else []
         told = f"node-{node}-{time.monotonic_ns()}"
-        self.nodes[node] = self.inside(node, *ray, hide=hide, told=told)
+        self.nodes[node] = self.inside(node, *ray, mounts=mounts, told=told)
         deadline = time.monotonic() + 180
         while "Ray runtime started" not in (self.folder / told).read_text("utf-8", "replace"):
             if self.nodes[node].poll() is not None or time.monotonic() > deadline:
@@ -112,15 +132,33 @@ class Cluster:
             with suppress(OSError):
                 os.kill(one, signal.SIGKILL)
         process.wait()
-        told = subprocess.run(["ip", "netns", "pids", f"{self._mark}n{node}"], capture_output=True, text=True, check=False)
-        for one in told.stdout.split():
+        for one in self.pids(node, ""):
             with suppress(OSError):
-                os.kill(int(one), signal.SIGKILL)
+                os.kill(one, signal.SIGKILL)
 
-    def run(self, store: Path, settings: tuple[str, ...], *options: str, told: str) -> subprocess.Popen[bytes]:
+    def up(self, mounts: Mapping[Path, Path] | None = None) -> None:
+        """Have all nodes, the last one with ``mounts`` of its own; one that has such already is started anew."""
+        if self.last in self.nodes and (mounts or self._changed):
+            self.kill(self.last)
+        for node in range(self.last + 1):
+            if node not in self.nodes:
+                self.start(node, mounts if node == self.last else None)
+        self._changed = bool(mounts)
+
+    def run(self, store: Path, settings: tuple[str, ...], *options: str) -> subprocess.Popen[bytes]:
         """Start the command on the head's node."""
         command = [sys.executable, "-m", "fasgen", "run", *arguments(store, settings), *options]
-        return self.inside(0, *command, f"--address={self.address(0)}:{PORT}", told=told)
+        return self.inside(0, *command, f"--address={self.address(0)}:{PORT}", told="said")
+
+    def pids(self, node: int, word: str) -> list[int]:
+        """Processes on a node that have a word on their command line."""
+        told = subprocess.run(["ip", "netns", "pids", f"{self._mark}n{node}"], capture_output=True, text=True, check=False)
+        found = []
+        for one in map(int, told.stdout.split()):
+            with suppress(OSError):
+                if word.encode() in (Path("/proc") / str(one) / "cmdline").read_bytes():
+                    found.append(one)
+        return found
 
 
 def _ip(*given: str) -> None:
@@ -133,13 +171,9 @@ def arguments(store: Path, settings: tuple[str, ...]) -> list[str]:
     return [f"sources={faces}", *QUICK, *settings, "--store", str(store), "--gpus", "0"]
 
 
-def waited(process: subprocess.Popen[bytes], said: Path, what: Callable[[], bool] | None = None) -> str:
-    """Wait until a run is over, or until ``what``; what it has said."""
-    while process.poll() is None and not (what and what()):
-        time.sleep(0.2)
-    if process.poll():
-        raise SystemExit(f"code {process.returncode}: {said.read_text('utf-8', 'replace')[-3000:]}")
-    return said.read_text("utf-8", "replace")
+def units(store: Path) -> int:
+    """Units that are committed."""
+    return len(list(store.glob("*-????????/?????.parquet")))
 
 
 def events(store: Path, kind: str) -> list[dict[str, object]]:
@@ -148,78 +182,240 @@ def events(store: Path, kind: str) -> list[dict[str, object]]:
     return [event for line in ledger.read_text("utf-8").splitlines() if (event := json.loads(line))["event"] == kind]
 
 
-@contextmanager
-def step(name: str) -> Iterator[None]:
-    """Say what is done and how long it took."""
+def differences(wanted: Mapping[str, str], store: Path) -> list[str]:
+    """Files of a store that are others than wanted."""
+    found = content(store)
+    return sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+
+
+class Case:
+    """One case in progress: a store of its own, and what is said of it.
+
+    Args:
+        cluster: the nodes.
+        store: where to write.
+        settings: of the run.
+    """
+
+    def __init__(self, cluster: Cluster, store: Path, settings: tuple[str, ...]) -> None:
+        self.cluster, self.store, self._settings = cluster, store, settings
+        self._until = time.monotonic() + LIMIT
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def said(self) -> str:
+        """What the run has said so far."""
+        return (self.cluster.folder / "said").read_text("utf-8", "replace")
+
+    def run(self, *options: str) -> None:
+        """Start the command; nobody waits for it."""
+        self._process = self.cluster.run(self.store, self._settings, *options)
+
+    def until(self, what: Callable[[], bool]) -> None:
+        """Wait until something is so; the run may not be over before."""
+        while not what():
+            self._look()
+            assert self.process.poll() is None, f"it is over too early:\n{self.said[-3000:]}"
+
+    def made(self, count: int) -> None:
+        """Wait until so many units more are committed than now."""
+        before = units(self.store)
+        self.until(lambda: units(self.store) >= before + count)
+
+    def over(self, code: int = 0) -> None:
+        """Wait until the run has ended, with that exit code."""
+        while self.process.poll() is None:
+            self._look()
+        assert self.process.returncode == code, f"code {self.process.returncode}:\n{self.said[-3000:]}"
+
+    def on(self, node: int, kind: str = "joined") -> list[dict[str, object]]:
+        """Events of workers on a node in the last run."""
+        return [event for event in events(self.store, kind) if f"({self.cluster.address(node)})" in str(event["node"])]
+
+    def dismissed(self, node: int, why: str) -> None:
+        """The others have made everything, and the run has said why nobody on that node was used."""
+        told = [line for line in self.said.splitlines() if "is dismissed" in line]
+        assert told and all(why in line and self.cluster.address(node) in line for line in told), self.said[-3000:]
+        assert not self.on(node)
+        assert len(told) == 1, "once is enough"
+        print(f"  {told[0]}", flush=True)
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The run's."""
+        assert self._process is not None
+        return self._process
+
+    def driver(self) -> int:
+        """The process of the command itself, behind those that led into the namespace."""
+        (found,) = self.cluster.pids(0, str(self.store))
+        return found
+
+    def _look(self) -> None:
+        assert time.monotonic() < self._until, f"not over after {LIMIT:.0f} s:\n{self.said[-3000:]}"
+        time.sleep(0.1)
+
+
+def undisturbed(case: Case) -> None:
+    """Nothing happens."""
+    case.cluster.up()
+    case.run()
+    case.over()
+    assert all(case.on(node) for node in range(3)), "every node has a worker"
+
+
+def killed(case: Case) -> None:
+    """A node dies in the middle."""
+    case.cluster.up()
+    case.run()
+    case.made(2)
+    case.cluster.kill(2)
+    case.over()
+
+
+def joined(case: Case) -> None:
+    """A node joins in the middle, and is used. One alone has work enough for the other to come up in time."""
+    case.cluster.up()
+    for node in (1, 2):
+        case.cluster.kill(node)
+    case.run()
+    case.made(1)
+    case.cluster.start(2)
+    case.over()
+    late = {event["worker"] for event in case.on(2)}
+    assert late, "no worker on the node that joined"
+    print(f"  units that it made: {sum(event['worker'] in late for event in events(case.store, 'unit'))}", flush=True)
+
+
+def preempted(case: Case) -> None:
+    """One node after another is taken and replaced."""
+    case.cluster.up()
+    case.run()
+    for node in (1, 2, 1):
+        case.made(2)
+        case.cluster.kill(node)
+        case.cluster.start(node)
+    case.over()
+    print(f"  workers that came: {len(events(case.store, 'joined'))}, that died: {len(events(case.store, 'lost'))}", flush=True)
+
+
+def diskless(case: Case) -> None:
+    """A node does not see the store's disk."""
+    nothing = case.cluster.folder / "nothing"
+    nothing.mkdir()
+    case.store.parent.mkdir(exist_ok=True)
+    case.cluster.up({case.store.parent: nothing})
+    case.run("--cpus", "3")
+    case.over()
+    case.dismissed(case.cluster.last, "does not see the store")
+
+
+def hanging(case: Case) -> None:
+    """A node waits for its disk for ever: for a file of weights, in whose place lies a pipe into which nobody writes."""
+    pipe = case.cluster.folder / "pipe"
+    os.mkfifo(pipe)
+    case.cluster.up({ROOT / "fasgen" / "weights" / "identity" / "model.safetensors": pipe})
+    case.run()
+    case.over()
+    assert not case.on(2), "who waits for a disk has no work"
+
+
+def older(case: Case) -> None:
+    """A node has another version of fasgen."""
+    other = case.cluster.folder / "other"
+    shutil.copytree(ROOT / "fasgen", other, ignore=shutil.ignore_patterns("__pycache__"))
+    text = (other / "__init__.py").read_text("utf-8")
+    (other / "__init__.py").write_text(text.replace('__version__ = "', '__version__ = "0.0.'), "utf-8")
+    case.cluster.up({ROOT / "fasgen": other})
+    case.run()
+    case.over()
+    case.dismissed(2, "has fasgen 0.0.")
+
+
+def bare(case: Case) -> None:
+    """A node has no fasgen."""
+    none = case.cluster.folder / "none"
+    none.mkdir()
+    # In a checkout that is not the installed one, the installed one would be found behind an empty folder.
+    (none / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'fasgen'\", name='fasgen')\n", "ascii")
+    case.cluster.up({ROOT / "fasgen": none})
+    case.run()
+    case.over()
+    case.dismissed(2, "does not start")
+
+
+def crowded(case: Case) -> None:
+    """Another job holds every core, and goes at last."""
+    case.cluster.up()
+    folder = case.cluster.folder
+    address = f"{case.cluster.address(0)}:{PORT}"
+    holder = case.cluster.inside(0, sys.executable, "-c", _HOLDER, address, str(folder), told="holder")
+    while not (folder / "held").exists():
+        assert holder.poll() is None, (folder / "holder").read_text("utf-8", "replace")[-2000:]
+        time.sleep(0.1)
+    case.run()
+    case.until(lambda: "waiting for 0:10" in case.said)
+    assert "they are starting, or others use it" in case.said, case.said
+    (folder / "free").touch()
+    case.over()
+    holder.wait()
+
+
+def ended(case: Case) -> None:
+    """The driver gets one TERM, then two, is killed, and the same command goes on each time."""
+    case.cluster.up()
+    case.run()
+    case.made(1)
+    os.kill(case.driver(), signal.SIGTERM)
+    case.over(130)
+    assert "finishing the units in hand" in case.said
+    case.run()
+    case.made(1)
     began = time.monotonic()
-    yield
-    print(f"{name}: as it should be, {time.monotonic() - began:.0f} s", flush=True)
+    os.kill(case.driver(), signal.SIGTERM)
+    case.until(lambda: "finishing the units in hand" in case.said)
+    os.kill(case.driver(), signal.SIGTERM)
+    case.over(130)
+    print(f"  after the second TERM: {time.monotonic() - began:.1f} s", flush=True)
+    case.run()
+    case.made(1)
+    os.kill(case.driver(), signal.SIGKILL)
+    case.over(-signal.SIGKILL)
+    case.run()
+    case.over()
 
 
-def check(folder: Path, settings: tuple[str, ...]) -> None:
-    """The four runs."""
-    said = folder / "said"
-    with step("without Ray"), said.open("wb") as out:
-        command = [sys.executable, "-m", "fasgen", "run", *arguments(folder / "reference", settings), "--engine", "local"]
-        local = subprocess.Popen([*command, "--cpus", "1"], stdout=out, stderr=out, cwd=ROOT)
-        waited(local, said)
+CASES: Mapping[str, Callable[[Case], None]] = {
+    one.__name__: one for one in (undisturbed, killed, joined, preempted, diskless, hanging, older, bare, crowded, ended)
+}
+
+
+def check(folder: Path, settings: tuple[str, ...], names: list[str]) -> None:
+    """The run without Ray, and the cases of these names."""
+    began = time.monotonic()
+    command = [sys.executable, "-m", "fasgen", "run", *arguments(folder / "reference", settings), "--engine", "local"]
+    subprocess.run([*command, "--cpus", "1"], capture_output=True, cwd=ROOT, check=True)
     wanted = content(folder / "reference")
-
-    def same(store: Path) -> None:
-        found = content(store)
-        different = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
-        # When a generation became current is a moment.
-        different = [name for name in different if name not in {"current.json", "believed.json"}]
-        if different:
-            raise SystemExit(f"{store}: {len(different)} files differ: {different[:5]}")
-
+    print(f"without Ray: {units(folder / 'reference')} units, {time.monotonic() - began:.0f} s", flush=True)
     with Cluster(folder) as cluster:
-        for node in range(3):
-            cluster.start(node)
-        with step("three nodes"):
-            store = folder / "undisturbed"
-            waited(cluster.run(store, settings, told="said"), said)
-            same(store)
-            assert len({event["node"] for event in events(store, "joined")}) == 3, "every node has a worker"
-        with step("a node that is killed"):
-            store = folder / "killed"
-            process = cluster.run(store, settings, told="said")
-            waited(process, said, lambda: len(list(store.glob("*-????????/?????.parquet"))) >= 2)
-            cluster.kill(2)
-            waited(process, said)
-            same(store)
-        with step("a node that joins"):
-            # One node alone has work enough for the other to come up in time.
-            cluster.kill(1)
-            store = folder / "joined"
-            process = cluster.run(store, settings, told="said")
-            waited(process, said, lambda: bool(list(store.glob("*-????????/?????.parquet"))))
-            cluster.start(2)
-            waited(process, said)
-            same(store)
-            address = cluster.address(2)
-            late = {event["worker"] for event in events(store, "joined") if address in str(event["node"])}
-            assert late, f"no worker on {address}"
-            print(f"  units that it made: {sum(event['worker'] in late for event in events(store, 'unit'))}", flush=True)
-        cluster.start(1)
-        cluster.kill(2)
-        with step("a node without the store"):
-            store = folder / "disk" / "store"
-            store.parent.mkdir()
-            cluster.start(2, hide=store.parent)
-            text = waited(cluster.run(store, settings, "--cpus", "3", told="said"), said)
-            same(store)
-            assert "is dismissed: it does not see the store" in text, text[-2000:]
-            print("  " + next(line for line in text.splitlines() if "is dismissed" in line), flush=True)
+        for name in names:
+            began = time.monotonic()
+            store = folder / name / "store"
+            case = Case(cluster, store, settings)
+            CASES[name](case)
+            different = differences(wanted, store)
+            assert not different, f"{name}: {len(different)} files differ: {different[:5]}"
+            print(f"{name}: as it should be, {time.monotonic() - began:.0f} s with the nodes' start", flush=True)
 
 
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=CASES, action="append", help="the cases to run; all of them if none is named")
     parser.add_argument("settings", nargs="*", help="settings of the run, KEY=VALUE or stage=NAME")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        check(Path(folder), tuple(given.settings))
+        check(Path(folder), tuple(given.settings), given.only or list(CASES))
 
 
 if __name__ == "__main__":

@@ -39,11 +39,14 @@ KINDS = ("driver", "worker", "node")
 
 
 def content(store: Path) -> dict[str, str]:
-    """Digest of every file but the history and the timings."""
+    """Digest of every file but the history, the timings, and what says when a generation became current."""
     return {
         path.relative_to(store).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(store.rglob("*"))
-        if path.is_file() and path.relative_to(store).parts[0] != "runs" and ".timing." not in path.name
+        if path.is_file()
+        and path.relative_to(store).parts[0] != "runs"
+        and ".timing." not in path.name
+        and path.name not in {"current.json", "believed.json"}
     }
 
 

@@ -48,6 +48,7 @@ def run(
         raise ConfigError(f"address={address!r} needs engine='ray': the local engine has no cluster")
     given = config if config is None or isinstance(config, Mapping) else Path(config)
     request = options.read_request(overrides, given, None if store is None else Path(store), only=only)
+    options.mend(request.config.store)
     plan = make_plan(request, options.Workers(gpus, cpus, address, engine))
     run_id = new_run_id(plan.store)
     result = execute(plan, request, engine, run_id)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fasgen.manifests import atomic
+from fasgen.manifests import atomic, spare
 from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.plan_file import CURRENT, forget, latest, read_plan, sweep
 
@@ -62,6 +62,7 @@ def remove(store: Path, generations: Iterable[Garbage]) -> None:
         sweep(store)
         gone = [one.folder for one in generations]
         for folder in gone:
+            spare.forget(store, folder.name)
             # Renamed first: half of a generation must not be taken for one.
             trash = atomic.tmp_folder(store, "gc")
             folder.rename(trash / folder.name)

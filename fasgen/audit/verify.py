@@ -16,6 +16,7 @@ from fasgen.audit.verification.leaks import check_leaks
 from fasgen.audit.verification.unit import check_unit
 from fasgen.audit.verification.weights import check_weights
 from fasgen.errors import StoreError
+from fasgen.manifests import spare
 from fasgen.manifests.added_file import Added, read_added
 from fasgen.manifests.atomic import leftovers
 from fasgen.manifests.inputs import judged_is_whole
@@ -50,13 +51,17 @@ def verify(store: Path, strict: bool = False) -> list[Finding]:
     if not store.is_dir():
         raise StoreError(f"{store}: is not there: give the folder that `fasgen run` wrote")
     findings: list[Finding] = []
+    for path, _ in spare.spoilt(store):
+        findings.append(wrong(path, "is not there, or has other bytes than its spare: `fasgen run` puts it back"))
+    for path in spare.worn(store):
+        findings.append(wrong(path, "is a spare that is not there or is damaged: `fasgen run` writes it again"))
     for name in source_names(store):
         findings += _source(store, name)
     for path in damaged_places(store):
-        findings.append(wrong(path, "has other bytes than were written: take it from a backup, it says which row lies where"))
+        findings.append(wrong(path, f"has other bytes than were written: {spare.PUT_BACK}"))
     if not judged_is_whole(store):
         findings.append(
-            wrong(store / "believed.json", "has other bytes than were written: remove it, it is a note and no more")
+            wrong(store / "believed.json", "has other bytes than were written: `fasgen run` writes it again, it is a note")
         )
     stages: dict[str, Learnt] = {}
     try:
@@ -89,7 +94,7 @@ def _source(store: Path, name: str) -> Iterator[Finding]:
         yield remark(folder_of(store, name), "has come in part: `fasgen ship` goes on, or `fasgen run` writes it again")
         return
     for path in damaged_files(store, name):
-        yield wrong(path, f"has other bytes than were written: remove {folder_of(store, name)}, `fasgen run` writes it again")
+        yield wrong(path, "has other bytes than were written: `fasgen run` writes it again")
 
 
 def _generation(generation: Generation, stages: dict[str, Learnt], added: Sequence[Added]) -> Iterator[Finding]:

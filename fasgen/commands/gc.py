@@ -22,6 +22,7 @@ def gc(config_path: Path | None, store: Path | None, delete: bool) -> None:
     from fasgen.audit.garbage import remove, unneeded
 
     found = options.find_store(config_path, store)
+    options.mend(found)
     garbage = unneeded(found)
     total = sum(one.bytes for one in garbage)
     if not garbage:

@@ -170,6 +170,26 @@ def find_config(path: Path | None) -> Path | None:
     return DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None
 
 
+def mend(store: Path) -> None:
+    """Put back files of a store that are not what their spares say, and say which, before anything is made of them.
+
+    Raises:
+        StoreError: another driver works on the store, or it cannot be written.
+    """
+    from fasgen.errors import StoreError
+    from fasgen.manifests import spare
+    from fasgen.manifests.lock import StoreLock
+
+    try:
+        if next(spare.spoilt(store), None) is None and next(spare.worn(store), None) is None:
+            return
+        with StoreLock(store):
+            for path in spare.mend(store):
+                click.echo(f"note: {path} was damaged or missing, and is mended", err=True)
+    except OSError as error:
+        raise StoreError(f"{store}: cannot be mended ({error.strerror}): free space, or mend its permissions") from error
+
+
 def find_store(config_path: Path | None, store: Path | None) -> Path:
     """The store to read.
 

@@ -28,6 +28,7 @@ def retract(subject: str | None, file: str | None, config_path: Path | None, sto
     from fasgen.manifests.tombstones import Retracted
 
     found = options.find_store(config_path, store)
+    options.mend(found)
     if (subject is None) == (file is None):
         raise click.UsageError("give either --subject KEY or --file PATH")
     known = options.find_config(config_path) is not None

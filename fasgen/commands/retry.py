@@ -48,6 +48,7 @@ def retry(
     if any(setting.partition("=")[0] in {"stage", "stages"} for setting in (*was, *settings)):
         raise ConfigError("retry makes all stages of its rows; leave stage= out")
     made = options.read_request(was, config_path, store)
+    options.mend(made.config.store)
     base = make_plan(made, workers)
     request = options.read_request((*was, *settings), config_path, store)
     plan = plan_retry(base, made.config, request.config, reason, targets=stages.STAGES)

@@ -65,6 +65,8 @@ def run(
     Exit codes: 0 finished, 2 refused, 3 finished with more failed samples than the budget allows, 130 interrupted.
     """
     request = options.read_request(settings, config_path, store, only=only)
+    if not dry_run:
+        options.mend(request.config.store)
     plan = make_plan(request, workers, measuring=True)
     if dry_run:
         from fasgen.pipeline.estimate import estimate

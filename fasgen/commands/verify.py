@@ -15,6 +15,7 @@ from fasgen.commands import options
 @options.config_options
 @options.worker_options()
 @click.option("--replay", type=click.IntRange(min=1), metavar="N", help="Make N random rows again and compare them.")
+@click.option("--take-back", is_flag=True, help="Take damaged units back, so that `fasgen run` makes them again.")
 @click.option("--strict", is_flag=True, help="Networks that have seen what is tested are an error, not a warning.")
 @click.option("--draw", type=int, default=0, show_default=True, metavar="SEED", help="Which rows --replay draws.")
 def verify(
@@ -23,6 +24,7 @@ def verify(
     store: Path | None,
     workers: options.Workers,
     replay: int | None,
+    take_back: bool,
     strict: bool,
     draw: int,
 ) -> int:
@@ -32,6 +34,9 @@ def verify(
 
     --replay N also makes N random rows again, from what their stage read, and says for each whether it is identical. It needs
     the configuration that made them, as `fasgen run` was given it; the settings of `fasgen retry` it finds in the store.
+
+    Nothing is changed, but by --take-back: units whose files have other bytes than were committed are taken back, and the next
+    `fasgen run` makes them again. What lies outside of units `fasgen run` mends by itself.
 
     Exit codes: 0 all is well (warnings allowed), 2 something is damaged, or a row came out different.
     """
@@ -45,6 +50,11 @@ def verify(
     findings = check(found, strict)
     for finding in findings:
         click.echo(f"{finding.severity:<8} {finding.where}: {finding.what}")
+    if take_back:
+        from fasgen.audit.take_back import take_back as take
+
+        for folder, unit in take(found, findings):
+            click.echo(f"taken back {folder.name} unit {unit}")
     errors = sum(str(finding.severity) == "error" for finding in findings)
     click.echo(f"{found}: {errors} errors, {len(findings) - errors} warnings")
     different = _replay(options.read_request(settings, config_path, store), replay, draw, workers) if replay else 0

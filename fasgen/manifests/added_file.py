@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fasgen.errors import StoreError
-from fasgen.manifests.atomic import write_atomic
+from fasgen.manifests.spare import PUT_BACK, write_twice
 from fasgen.manifests.unit import canonical_json
 
 _FORMAT = "fasgen-added/2"
@@ -99,7 +99,7 @@ def read_added(store: Path, unit_rows: int | None = None) -> list[Added]:
                 raise ValueError("not what its name says")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(
-                f"{path}: is damaged ({error}): take it from a backup, or remove it and the units that it speaks of"
+                f"{path}: is damaged ({error}): {PUT_BACK}, or remove it, its spare and the units that it speaks of"
             ) from None
         found.append(added)
     return sorted(
@@ -115,6 +115,6 @@ def write_added(store: Path, added: Added) -> None:
     """
     path = store / "added" / f"{added.name}.json"
     try:
-        write_atomic(path, canonical_json(added._document()) + b"\n")
+        write_twice(store, path, canonical_json(added._document()) + b"\n")
     except OSError as error:
         raise StoreError(f"{path}: cannot be written ({error.strerror}): free space, or mend its permissions") from error

@@ -23,6 +23,7 @@ from fasgen.errors import StoreError
 from fasgen.manifests.atomic import file_digest, write_atomic
 from fasgen.manifests.parquet import encode_table, read_table
 from fasgen.manifests.plan_file import read_current, read_plan
+from fasgen.manifests.spare import PUT_BACK, write_twice
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -119,7 +120,7 @@ def read_places(store: Path, unit_rows: int) -> Places:
         return no_places()
     for first in firsts:
         if not _is_whole(_part(folder, first)):
-            raise StoreError(f"{_part(folder, first)}: has other bytes than were written: take it from a backup")
+            raise StoreError(f"{_part(folder, first)}: has other bytes than were written: {PUT_BACK}")
     tables = [read_table(_part(folder, first)) for first in firsts]
     ids = np.concatenate([_numbers(table, "sample_id") for table in tables])
     named = pa.chunked_array([chunk.cast(pa.string()) for table in tables for chunk in table["dataset"].chunks])
@@ -222,8 +223,9 @@ def _read_seen(path: Path) -> NDArray[np.uint64] | None:
 def _write(path: Path, table: pa.Table) -> None:
     data = encode_table(table, _GROUP)
     try:
-        write_atomic(path.with_suffix(".sha256"), f"{hashlib.sha256(data).hexdigest()}  {path.name}\n".encode("ascii"))
-        write_atomic(path, data)
+        store, line = path.parents[2], f"{hashlib.sha256(data).hexdigest()}  {path.name}\n"
+        write_twice(store, path.with_suffix(".sha256"), line.encode("ascii"))
+        write_twice(store, path, data)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written ({error.strerror}): free space, or choose another store") from error
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fasgen.errors import StoreError
-from fasgen.manifests.atomic import STAGING, leftovers, remove, write_atomic
+from fasgen.manifests.atomic import STAGING, leftovers, remove
+from fasgen.manifests.spare import FOLDER, PUT_BACK, write_twice
 from fasgen.manifests.unit import canonical_json
 
 NAME = "plan.json"
@@ -76,7 +77,7 @@ def write_plan(folder: Path, plan: Mapping[str, object], first: int = 0) -> None
         if match and not (folder.parent / CURRENT).exists():
             # The format first, so that no plan is ever without it.
             _write_current(folder.parent, current)
-        write_atomic(plan_path(folder, first), _encoded(document))
+        write_twice(folder.parent, plan_path(folder, first), _encoded(document))
         if match:
             _make_current(folder.parent, match["stage"], folder.name, current)
     except (TypeError, ValueError) as error:
@@ -159,7 +160,9 @@ def read_current(store: Path) -> dict[str, list[Listed]]:
         if not generations(store):
             return {}
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise StoreError(f"{path}: is damaged ({error}): take it from a backup") from None
+        raise StoreError(f"{path}: is damaged ({error}): {PUT_BACK}") from None
+    if not path.exists() and (store / FOLDER / CURRENT).exists():
+        raise StoreError(f"{path}: is not there any more: {PUT_BACK}")
     raise StoreError(
         f"{store}: was written in another format than {FORMAT}: set store to a new folder and run again, "
         "or go on with the version of fasgen that wrote it"
@@ -194,7 +197,7 @@ def decode_current(data: bytes) -> dict[str, list[Listed]]:
 
 
 def _write_current(store: Path, stages: Mapping[str, Sequence[Listed]]) -> None:
-    write_atomic(store / CURRENT, encode_current(stages))
+    write_twice(store, store / CURRENT, encode_current(stages))
 
 
 def _digest_of(document: Mapping[str, Any]) -> str:

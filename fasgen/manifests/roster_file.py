@@ -15,6 +15,7 @@ from fasgen.errors import StoreError
 from fasgen.manifests import atomic
 from fasgen.manifests.parquet import encode_table, read_table
 from fasgen.manifests.schema import checked, field
+from fasgen.manifests.spare import write_twice
 from fasgen.manifests.unit import manifest_path
 from fasgen.records import PROVENANCE, Column, Scalar
 
@@ -172,8 +173,8 @@ def _digest_path(path: Path) -> Path:
 def _write(path: Path, data: bytes) -> None:
     # The digest first: a roster that is there is never without one.
     line = f"{hashlib.sha256(data).hexdigest()}  {path.name}\n"
-    atomic.write_atomic(_digest_path(path), line.encode("ascii"))
-    atomic.write_atomic(path, data)
+    write_twice(path.parent.parent, _digest_path(path), line.encode("ascii"))
+    write_twice(path.parent.parent, path, data)
 
 
 def damaged_rosters(folder: Path) -> list[Path]:

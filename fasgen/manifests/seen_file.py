@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from fasgen.errors import StoreError
-from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.products import products
+from fasgen.manifests.spare import write_twice
 from fasgen.records import PHOTOGRAPHED
 from fasgen.seen import NETWORKS, Network, Seen, Use, encode, encode_networks, read_seen
 
@@ -34,7 +34,7 @@ def note_seen(store: Path, weights: Mapping[str, Path]) -> None:
         content = encode(seen)
         try:
             if not place.is_file() or place.read_bytes() != content:
-                write_atomic(place, content)
+                write_twice(store, place, content)
         except OSError as error:
             raise StoreError(f"{place}: cannot be written ({error.strerror}): free space or check permissions") from error
 
@@ -74,7 +74,7 @@ def write_networks(folder: Path, plans: list[Mapping[str, Any]]) -> None:
         folder: the delivery, inside the store.
         plans: of all generations above it.
     """
-    write_atomic(folder / NETWORKS, encode_networks(list(networks(folder.parent, plans))))
+    write_twice(folder.parent, folder / NETWORKS, encode_networks(list(networks(folder.parent, plans))))
 
 
 def _place(store: Path, digest: str) -> Path:

@@ -118,7 +118,8 @@ def _parts(rows: Iterable[FileRows]) -> Iterator[Part]:
 
 
 def _is_there(folder: Path, digest: str, beside: Mapping[str, str]) -> bool:
-    return _held(folder / _DIGEST).strip() == digest and all(_held(folder / file) == text for file, text in beside.items())
+    same = _held(folder / _DIGEST).strip() == digest and all(_held(folder / file) == text for file, text in beside.items())
+    return same and not _damaged(folder)
 
 
 def _held(file: Path) -> str:
@@ -172,7 +173,11 @@ def source_names(store: Path) -> list[str]:
 
 def damaged_files(store: Path, name: str) -> list[Path]:
     """Files of a listing that are missing, too many, or do not have the bytes that were written."""
-    folder = folder_of(store, name)
+    return _damaged(folder_of(store, name))
+
+
+def _damaged(folder: Path) -> list[Path]:
+    """The same, of the folder of a listing."""
     listing = folder / LISTING
     try:
         pairs = [line.partition("  ") for line in listing.read_text("ascii").splitlines()]

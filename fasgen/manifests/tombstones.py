@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fasgen.errors import StoreError
-from fasgen.manifests.atomic import write_atomic
+from fasgen.manifests.spare import PUT_BACK, write_twice
 from fasgen.manifests.unit import canonical_json
 
 _FORMAT = "fasgen-tombstone/2"
@@ -129,7 +129,7 @@ def read_tombstones(store: Path) -> list[Tombstone]:
             found.append(Tombstone(path.stem, samples, bool(document["done"]), removed, contents, units))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(
-                f"{path}: is damaged ({error}): take it from a backup, or give `fasgen retract` the person's key again"
+                f"{path}: is damaged ({error}): {PUT_BACK}, or give `fasgen retract` the person's key again"
             ) from None
     return found
 
@@ -152,6 +152,6 @@ def write_tombstone(store: Path, tombstone: Tombstone) -> None:
         document["stale"] = {name: list(units) for name, units in tombstone.stale.items()}
     path = folder_of(store) / f"{tombstone.subject}.json"
     try:
-        write_atomic(path, canonical_json(document) + b"\n")
+        write_twice(store, path, canonical_json(document) + b"\n")
     except OSError as error:
         raise StoreError(f"{path}: cannot be written ({error.strerror}): free space, or mend its permissions") from error

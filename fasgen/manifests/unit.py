@@ -229,6 +229,8 @@ def damaged(folder: Path, unit: int) -> list[Path]:
         expected |= unit_facts(folder, unit).digests
     except (OSError, StoreError, UnicodeDecodeError):
         return [manifest]
+    if manifest.name not in expected:
+        return [manifest]
     found = []
     for name, digest in expected.items():
         try:

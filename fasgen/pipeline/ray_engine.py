@@ -35,7 +35,7 @@ LOOK = 5.0
 """Seconds between two looks at which nodes a cluster has."""
 
 STUMBLES = 3
-"""Workers of a kind that may die one after the other while they come up."""
+"""Workers of a kind that may die on a node, one after the other, while they come up."""
 
 
 class _Actor:
@@ -92,7 +92,7 @@ class RayEngine:
         self._hired: dict[int, float] = {}
         self._lives: dict[int, str] = {}
         self._unfit: set[str] = set()
-        self._stumbles: Counter[Kind] = Counter()
+        self._stumbles: Counter[tuple[Kind, str]] = Counter()
         self._pending: dict[Any, tuple[int, Key]] = {}
         self._events: list[EngineEvent] = []
         self._asked: dict[Any, int] = {}
@@ -193,22 +193,28 @@ class RayEngine:
         except ray.exceptions.RayTaskError as error:
             said = {"error": f"cannot answer: {one_line(error.cause)}", "node": "a node"}
         except ray.exceptions.RayError as error:
-            self._stumbles[kind] += 1
+            found = re.search(r"\bip[=:] ?([0-9a-f.:]+)", str(error))
+            place = found[1].rstrip(".:") if found else ""
+            self._stumbles[kind, place] += 1
             del self._actors[number]
             ray.kill(actor)
-            if self._stumbles[kind] < STUMBLES:
+            if self._stumbles[kind, place] < STUMBLES:
                 self._hire(kind)
                 return
-            found = re.search(r"\bip[=:] ?([0-9a-f.:]+)", str(error))
+            if place and self._resources.address:
+                # Nobody is hired there again, but elsewhere.
+                self._unfit |= {node["NodeID"] for node in ray.nodes() if node["NodeManagerAddress"] == place}
+                if self._rooms(kind):
+                    self._hire(kind)
             # The last line of a traceback is the error; the rest is Ray's.
             last = [line.strip() for line in str(error).splitlines() if line.strip()][-1]
             why = f"does not start ({last}): is fasgen of the driver's version installed there, and the way to it open?"
-            said = {"error": why, "node": found[1] if found else "a node"}
+            said = {"error": why, "node": place or "a node"}
             self._events.append(Joined(number, kind, said["node"], said))
             return
-        self._stumbles[kind] = 0
-        self._lives[number] = said.get("node_id", "")
         node, address = said["node"], said.get("address", "")
+        self._stumbles[kind, address] = 0
+        self._lives[number] = said.get("node_id", "")
         seconds = min(said.get("seconds", 0.0), time.monotonic() - self._hired[number])
         self._events.append(Joined(number, kind, f"{node} ({address})" if address else node, said, seconds))
 

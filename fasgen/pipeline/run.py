@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fasgen.errors import StoreError
 from fasgen.manifests.atomic import file_digest, look_again, shortcomings
+from fasgen.manifests.inputs import judged_is_whole
 from fasgen.manifests.ledger import Ledger
 from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.plan_file import sweep
@@ -111,7 +112,7 @@ def _locked(plan: Plan, engine: Callable[[], Engine], progress: Progress, ledger
         if result.outcome is Outcome.FINISHED:
             try:
                 _finish_shipped(plan, ledger)
-                if result.units:
+                if result.units or not judged_is_whole(plan.store):
                     plan.settle(stage.name for stage in plan.wanted if loop.scheduler.counts(stage.name)[0] == stage.units)
             except (StoreError, OSError) as error:
                 result = replace(result, outcome=Outcome.ERROR, error=f"the delivery could not be finished: {error}")

@@ -343,7 +343,8 @@ def test_two_plans_cannot_place_the_same_rows(pictures: Path, tmp_path: Path) ->
 def test_a_store_of_an_older_format_is_refused(pictures: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     finish(toy.plan(toy.configure(source_at(pictures)), store))
-    (store / "current.json").unlink()
+    for path in (store / "current.json", store / "spare" / "current.json"):
+        path.unlink()
     with pytest.raises(StoreError, match=r"another format than fasgen/2.*set store to a new folder"):
         toy.plan(toy.configure(source_at(pictures)), store)
 

@@ -208,6 +208,7 @@ def go(made: Plan, engine: Any, options: RunOptions | None = None) -> tuple[RunR
 
 
 _MOMENTS = {"runs", "current.json", "believed.json"}
+"""What says when something was so, and is never the same twice."""
 
 
 def content(store: Path) -> dict[str, str]:
@@ -215,7 +216,9 @@ def content(store: Path) -> dict[str, str]:
     return {
         path.relative_to(store).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(store.rglob("*"))
-        if path.is_file() and path.relative_to(store).parts[0] not in _MOMENTS and not path.name.endswith(".timing.parquet")
+        if path.is_file()
+        and not {path.relative_to(store).parts[0], path.name} & _MOMENTS
+        and not path.name.endswith(".timing.parquet")
     }
 
 

@@ -17,16 +17,19 @@ class Finding:
             takes nothing from the rows that are there.
         where: the file or row.
         what: what is wrong, and what to do.
+        unit: folder and number of the committed unit whose files have other bytes than were committed; None where it is about
+            something else.
     """
 
     severity: Literal["error", "warning"]
     where: str
     what: str
+    unit: tuple[Path, int] | None = None
 
 
-def wrong(where: object, what: str) -> Finding:
+def wrong(where: object, what: str, unit: tuple[Path, int] | None = None) -> Finding:
     """A finding about damage or a contradiction."""
-    return Finding("error", str(where), what)
+    return Finding("error", str(where), what, unit)
 
 
 def remark(where: object, what: str) -> Finding:

@@ -18,6 +18,8 @@ from fasgen.manifests.tar import TarReader
 from fasgen.manifests.unit import UnitFacts, digests_path, group_path, manifest_path, member_key, unit_facts
 from fasgen.records import Reason, Status
 
+_AGAIN = "`fasgen verify --take-back` takes the unit back, and `fasgen run` makes it again"
+
 
 def check_unit(stage: Learnt, unit: int) -> Iterator[Finding]:
     """Files against digests, rows against their summary, their plan and their payload; ``stage`` learns what there is."""
@@ -68,7 +70,7 @@ def _files(folder: Path, unit: int) -> Iterator[Finding]:
         lines = listing.read_text("utf-8").splitlines()
         expected = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     except (OSError, UnicodeDecodeError) as error:
-        yield wrong(listing, f"cannot be read ({error}): the unit cannot be checked; remove its manifest and run again")
+        yield wrong(listing, f"cannot be read ({error}): the unit cannot be checked: {_AGAIN}", (folder, unit))
         return
     manifest = manifest_path(folder, unit).name
     try:
@@ -76,18 +78,23 @@ def _files(folder: Path, unit: int) -> Iterator[Finding]:
     except StoreError:
         declared = {name: digest for name, digest in expected.items() if name != manifest}
     if declared != {name: digest for name, digest in expected.items() if name != manifest}:
-        yield wrong(listing, f"and {manifest} do not give the same files and digests: one of the two was altered")
+        yield wrong(
+            listing,
+            f"and {manifest} do not give the same files and digests, one of the two was altered: {_AGAIN}",
+            (folder, unit),
+        )
     for name, digest in {manifest: expected.get(manifest, ""), **declared}.items():
         try:
             found = file_digest(folder / name)
         except OSError as error:
-            yield wrong(folder / name, f"cannot be read ({error.strerror}): remove {manifest} and run the stage again")
+            yield wrong(folder / name, f"cannot be read ({error.strerror}): {_AGAIN}", (folder, unit))
             continue
         if found != digest:
             yield wrong(
-                folder / name, f"has other bytes than were committed (SHA-256 {found[:12]}…, not {digest[:12]}…): "
-                f"remove {manifest} and run the stage again"
-            )  # fmt: skip
+                folder / name,
+                f"has other bytes than were committed (SHA-256 {found[:12]}…, not {digest[:12]}…): {_AGAIN}",
+                (folder, unit),
+            )
 
 
 def _undeclared(folder: Path, unit: int, facts: UnitFacts) -> Iterator[Finding]:
