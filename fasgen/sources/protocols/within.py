@@ -1,7 +1,7 @@
 """Within one data set by its own splits, and between CASIA-FASD and Replay-Attack, as LGSC and most before it report.
 
-Replay-Attack has a dev side (Chingovska et al., BIOSIG 2012), CASIA-FASD has none (Zhang et al., ICB 2012). Of PADISI-Face it is
-the first of its three partitions, whose table the adapter reads; the others are given as lists.
+Replay-Attack has a dev side (Chingovska et al., BIOSIG 2012), CASIA-FASD has none (Zhang et al., ICB 2012). Of PADISI-Face it
+is the first of its three partitions, whose table the adapter reads; the others are given as lists.
 """
 
 from __future__ import annotations
