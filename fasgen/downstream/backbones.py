@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from fasgen.downstream.config import Backbone
+from fasgen.downstream.config import EFFICIENTNET, Backbone
 from fasgen.downstream.efficientnet import EfficientNetLite0, packaged_weights
+from fasgen.downstream.mobilevit import MobileVit, Sizes
 from fasgen.downstream.resnet import ResNet
 from fasgen.downstream.vit import Vit, resize_positions
 from fasgen.errors import WeightsError
@@ -26,7 +28,29 @@ VITS: dict[str, tuple[int, int, int, int]] = {
     "vit-tiny": (16, 64, 4, 4),
 }
 """Patch, width, depth and heads."""
-_FIRST_LAYERS = {"conv1.weight", "patch_embed.proj.weight", "_conv_stem.weight"}
+MOBILE_VITS: dict[str, Sizes] = {
+    "mobilevit-s": Sizes((32, 64, 96, 128, 160), (144, 192, 240), 4, 640),
+    "mobilevit-xs": Sizes((32, 48, 64, 80, 96), (96, 120, 144), 4, 384),
+    "mobilevit-xxs": Sizes((16, 24, 48, 64, 80), (64, 80, 96), 2, 320),
+}
+Net = ResNet | Vit | MobileVit | EfficientNetLite0
+_FIRST_LAYERS = {"conv1.weight", "patch_embed.proj.weight", "_conv_stem.weight", "stem.conv.weight"}
+_BLOCK = (
+    (r"ln_1\.", "norm1."),
+    (r"self_attention\.in_proj_", "attn.qkv."),
+    (r"self_attention\.out_proj\.", "attn.proj."),
+    (r"ln_2\.", "norm2."),
+    (r"mlp\.(?:0|linear_1)\.", "mlp.fc1."),
+    (r"mlp\.(?:3|linear_2)\.", "mlp.fc2."),
+)
+_TORCHVISION = (
+    ("class_token", "cls_token"),
+    ("encoder.pos_embedding", "pos_embed"),
+    (r"conv_proj\.", "patch_embed.proj."),
+    (r"encoder\.ln\.", "norm."),
+    *((rf"encoder\.layers\.encoder_layer_(\d+)\.{theirs}", rf"blocks.\1.{ours}") for theirs, ours in _BLOCK),
+)
+"""Patterns of torchvision's names of a vision transformer, and what is called so here, as in timm."""
 
 
 def imagenet_network(channels: int = 3) -> EfficientNetLite0:
@@ -43,16 +67,20 @@ def imagenet_network(channels: int = 3) -> EfficientNetLite0:
     return net
 
 
-def build_backbone(name: Backbone, size: int, channels: int) -> ResNet | Vit:
-    """A backbone with random weights; both kinds have ``width`` and map (B, channels, H, W) to (B, width).
+def build_backbone(name: Backbone, size: int, channels: int) -> Net:
+    """A backbone with random weights; all kinds have ``width`` and map (B, channels, H, W) to (B, width).
 
     Args:
         name: which.
-        size: side of the images, px; a ResNet takes any.
+        size: side of the images, px; a convolutional network takes any.
         channels: of the input.
     """
     if name in RESNETS:
         return ResNet(RESNETS[name], channels)
+    if name in MOBILE_VITS:
+        return MobileVit(MOBILE_VITS[name], channels)
+    if name == EFFICIENTNET:
+        return EfficientNetLite0(channels)
     patch, width, depth, heads = VITS[name]
     return Vit(size, patch, width, depth, heads, channels)
 
@@ -61,7 +89,8 @@ def load_pretrained(net: nn.Module, path: Path, random: Sequence[str] = ()) -> N
     """Fill ``net`` from a state dict: safetensors, or a torch file that is read without unpickling objects.
 
     What the file has beyond the network (a classifier) is passed over. Positions are interpolated to the network's grid. For an
-    input of 3k channels the weights of a 3-channel first layer are repeated and divided by k.
+    input of 3k channels the weights of a 3-channel first layer are repeated and divided by k. Names are those of timm, which
+    for ResNets are torchvision's too; torchvision's of a vision transformer are translated.
 
     Args:
         net: a network from `build_backbone`.
@@ -76,7 +105,10 @@ def load_pretrained(net: nn.Module, path: Path, random: Sequence[str] = ()) -> N
     wanted = [name for name in own if not name.startswith(tuple(random)) and not name.endswith("num_batches_tracked")]
     missing = [name for name in wanted if name not in given]
     if missing:
-        raise WeightsError(f"{path}: {len(missing)} of {len(wanted)} parameters are missing, first {missing[0]}")
+        raise WeightsError(
+            f"{path}: {len(missing)} of {len(wanted)} parameters are missing, first {missing[0]}; the file begins with "
+            f"{next(iter(given), 'nothing')}: is it of another network? Names of timm and torchvision are understood"
+        )
     for name in wanted:
         value = _fit(name, given[name], own[name])
         if value.shape != own[name].shape:
@@ -95,7 +127,15 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         state = state.get(key, state) if isinstance(state, Mapping) else state
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(f"{path}: is no state dict, a mapping of names to tensors")
-    return {str(name).removeprefix("module."): value for name, value in state.items()}
+    return {_ours(str(name).removeprefix("module.")): value for name, value in state.items()}
+
+
+def _ours(name: str) -> str:
+    """A parameter's name as it is here."""
+    for theirs, ours in _TORCHVISION:
+        if match := re.match(theirs, name):
+            return match.expand(ours) + name[match.end() :]
+    return name
 
 
 def _fit(name: str, value: Tensor, own: Tensor) -> Tensor:

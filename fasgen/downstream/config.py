@@ -12,7 +12,21 @@ from fasgen.training.config import Compile, LoopConfig, Schedule
 IMAGE = "image"
 """Name in ``data.cues`` of the image itself: a second input without a cue."""
 
-Backbone = Literal["resnet18", "resnet18-small", "resnet18-tiny", "vit-b16", "vit-small", "vit-tiny"]
+EFFICIENTNET = "efficientnet-lite0"
+"""The backbone whose ImageNet weights a package carries."""
+
+Backbone = Literal[
+    "resnet18",
+    "resnet18-small",
+    "resnet18-tiny",
+    "vit-b16",
+    "vit-small",
+    "vit-tiny",
+    "mobilevit-s",
+    "mobilevit-xs",
+    "mobilevit-xxs",
+    "efficientnet-lite0",
+]
 
 
 class _Frozen(BaseModel):
@@ -99,13 +113,19 @@ class ModelConfig(_Frozen):
         description="cue: the cue alone; two_branch: features of both side by side; cross_attention: OA-Net (needs a vit)",
     )
     backbone: Backbone = Field(default="vit-b16", description="of the image, or of the cue where it is alone")
-    cue_backbone: Literal["resnet18", "resnet18-small", "resnet18-tiny"] = Field(
-        default="resnet18", description="of the cue beside the image"
+    cue_backbone: Backbone = Field(
+        default="resnet18", description="of the cue beside the image; of cross_attention a resnet, of whose map it takes tokens"
     )
     pretrained: Path | None = Field(
-        default=None, description="state dict for the backbone (safetensors, or torch weights only)"
+        default=None,
+        description="state dict for the backbone (safetensors, or torch weights only), with timm's or torchvision's names",
     )
-    cue_pretrained: Path | None = Field(default=None, description="state dict for the cue's backbone; its layer4 stays random")
+    cue_pretrained: Path | None = Field(
+        default=None, description="state dict for the cue's backbone; layer4 of a resnet stays random, as in OA-Net"
+    )
+    imagenet: bool = Field(
+        default=False, description="begin efficientnet-lite0 from the ImageNet weights that the extra fasgen[backbone] carries"
+    )
     embedding: int = Field(default=512, ge=2, description="width of the embedding")
     normalise: Literal["unit", "ssdg"] = Field(
         default="unit",
@@ -117,11 +137,18 @@ class ModelConfig(_Frozen):
 class LossConfig(_Frozen):
     """Losses of the method ``fas``."""
 
-    kind: Literal["softmax", "ssdg", "rq"] = Field(
+    kind: Literal["softmax", "focal", "asymmetric", "rq", "ssdg"] = Field(
         default="ssdg",
-        description="softmax: cross entropy; ssdg: with asymmetric triplets and a single-side adversary; rq: margins by "
-        "quality over style classes",
+        description="softmax: cross entropy; focal: less of what is easy; asymmetric: margins in the cosine, larger for live "
+        "(PatchNet); rq: margins by quality over style classes (DiffFAS); ssdg: a classifier, asymmetric triplets and a "
+        "single-side adversary. With several GPUs, losses that compare samples see those of all",
     )
+    classifier: Literal["softmax", "focal", "asymmetric", "rq"] = Field(
+        default="softmax", description="ssdg: loss of its classifier"
+    )
+    gamma: float = Field(default=2.0, ge=0, description="focal: power of one minus the probability; 0 is cross entropy")
+    live_margin: float = Field(default=0.4, ge=0, description="asymmetric: margin of live")
+    spoof_margin: float = Field(default=0.1, ge=0, description="asymmetric: margin of spoof")
     triplet: float = Field(default=1.0, ge=0, description="weight of the triplets (SSDG 2, AG-FAS 1)")
     margin: float = Field(default=0.1, ge=0, description="of the triplets")
     adversarial: float = Field(default=0.5, ge=0, description="weight of the adversary (SSDG 0.1, AG-FAS 0.5)")
@@ -135,6 +162,11 @@ class LossConfig(_Frozen):
     s_live: float = Field(default=0.4, ge=0, le=1, description="rq: margin of live styles")
     s_spoof: float = Field(default=0.2, ge=0, le=1, description="rq: margin of spoof styles")
     m: float = Field(default=32.0, gt=0, description="rq: scale of the logits")
+
+    @property
+    def classification(self) -> str:
+        """Loss of the classifier, with or without what SSDG adds."""
+        return self.classifier if self.kind == "ssdg" else self.kind
 
 
 class DlifConfig(_Frozen):
@@ -220,6 +252,14 @@ class Experiment(_Frozen):
         description="share of synthetic samples among the spoofs of a batch (dlif: of each subject, as far as it has both "
         "kinds); null: as they come",
     )
+    mix: dict[str, int] = Field(
+        default_factory=dict,
+        description="fas: by domain (protocol.by), how many times the samples of another one it gives to a batch; else 1",
+    )
+    live_only: tuple[str, ...] = Field(
+        default=(),
+        description="fas: domains that give live samples alone, such as sets without attacks; their spoofs are not drawn",
+    )
     model: ModelConfig = Field(default_factory=ModelConfig, description="network")
     loss: LossConfig = Field(default_factory=LossConfig, description="losses of fas")
     dlif: DlifConfig = Field(default_factory=DlifConfig, description="settings of dlif")
@@ -229,9 +269,18 @@ class Experiment(_Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
-        vit = self.model.backbone.startswith("vit")
+        model = self.model
+        vit = model.backbone.startswith("vit")
         if self.method == "fas" and self.model.use == "cross_attention" and not vit:
             raise ValueError(f"model.use=cross_attention needs a vit; model.backbone is {self.model.backbone}")
+        if self.method == "fas" and model.use == "cross_attention" and not model.cue_backbone.startswith("resnet"):
+            raise ValueError(
+                f"model.use=cross_attention needs a resnet for the cue; model.cue_backbone is {model.cue_backbone}"
+            )
+        if model.imagenet and (model.backbone != EFFICIENTNET or model.pretrained is not None):
+            raise ValueError(
+                f"model.imagenet is for model.backbone={EFFICIENTNET} without model.pretrained; of others give the file by path"
+            )
         if self.method == "fas" and self.model.use != "image" and self.data.cues == ():
             raise ValueError(f"model.use={self.model.use} needs at least one of data.cues")
         if self.method == "fas" and self.model.use == "cue" and set(self.data.cues or ()) == {IMAGE}:
@@ -239,6 +288,10 @@ class Experiment(_Frozen):
                 f"model.use=cue with data.cues=[{IMAGE}] has no cue: take model.use=image for the image alone, two_branch or "
                 "cross_attention for the image twice"
             )
-        if self.method == "dlif" and vit:
+        if self.loss.classification == "asymmetric" and model.normalise != "unit":
+            raise ValueError("loss asymmetric has its margins in the cosine, which model.normalise=unit gives alone")
+        if self.method == "dlif" and (self.mix or self.live_only):
+            raise ValueError("mix and live_only are of method=fas: a batch of dlif has so many subjects of each domain")
+        if self.method == "dlif" and not model.backbone.startswith("resnet"):
             raise ValueError(f"method=dlif needs a resnet; model.backbone is {self.model.backbone}")
         return self

@@ -19,6 +19,7 @@ from fasgen.downstream.dlif_losses import (
     orthogonality,
     supervised_contrast,
 )
+from fasgen.downstream.ranks import of_all_ranks
 from fasgen.downstream.resnet import ResNet
 
 VIEWS = 3
@@ -145,7 +146,7 @@ class Dlif(nn.Module):
     def forward(self, image: Tensor, label: Tensor, subject: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """All terms of the loss, by their names in the paper, each with its weight.
 
-        Styles cross between samples of the same liveness in U and of the same subject in V.
+        Styles cross between samples of the same liveness in U and of the same subject in V, of one rank; losses see all.
 
         Args:
             image: (B, C, H, W).
@@ -154,7 +155,10 @@ class Dlif(nn.Module):
             generator: draws the partners; on the CPU.
         """
         s = self.settings
-        f_u, f_v = self.u.views(image, partners(label, generator)), self.v.views(image, partners(subject, generator))
+        views_u, views_v = self.u.views(image, partners(label, generator)), self.v.views(image, partners(subject, generator))
+        # View by view, so that the views of all ranks lie one after the other as those of one rank would.
+        f_u, f_v = (torch.cat([of_all_ranks(one) for one in views.chunk(VIEWS)]) for views in (views_u, views_v))
+        label, subject = of_all_ranks(label), of_all_ranks(subject)
         labels, subjects = label.repeat(VIEWS), subject.repeat(VIEWS)
         own_u, own_v = f_u[: len(label)], f_v[: len(label)]
         return {

@@ -64,7 +64,7 @@ def seen_in(experiment: Experiment, fold: Fold) -> Seen:
         splits=Counter(map(str, train.split)),
         protocol=fold.name,
         where=experiment.data.where or "",
-        parents=behind | {role: read_seen(path) for role, path in _begun(experiment).items()},
+        parents=behind | {role: read_seen(path) for role, path in _begun(experiment).items()} | _carried(experiment),
     )
 
 
@@ -75,6 +75,11 @@ def _folders(experiment: Experiment) -> list[Path]:
 def _begun(experiment: Experiment) -> dict[str, Path]:
     given = {"model.pretrained": experiment.model.pretrained, "model.cue_pretrained": experiment.model.cue_pretrained}
     return {role: path for role, path in given.items() if path is not None}
+
+
+def _carried(experiment: Experiment) -> dict[str, Seen]:
+    """Of weights that a package carries it is known what they learnt from, and none of it is a data set of this field."""
+    return {"model.imagenet": Seen("EfficientNet-Lite0", ("ImageNet",))} if experiment.model.imagenet else {}
 
 
 def _bears(network: Network, experiment: Experiment, fold: Fold) -> bool:

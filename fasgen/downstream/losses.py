@@ -59,6 +59,18 @@ def live_cross_entropy(logits: Tensor, domain: Tensor, label: Tensor) -> Tensor:
     return (each * live).sum() / live.sum().clamp(min=1)
 
 
+def focal_loss(logits: Tensor, label: Tensor, gamma: float = 2.0) -> Tensor:
+    """``-(1 - p)^gamma log p`` of the own class, mean over the batch (Lin et al. 2017, without weights of classes).
+
+    Args:
+        logits: (B, K).
+        label: (B,).
+        gamma: 0 is cross entropy.
+    """
+    log_p = logits.log_softmax(1).gather(1, label[:, None])[:, 0]
+    return -((1 - log_p.exp()).clamp(min=0) ** gamma * log_p).mean()
+
+
 def asymmetric_labels(label: Tensor, domain: Tensor) -> Tensor:
     """Labels of the triplets: 0 for live of all domains together, domain + 1 for the spoofs of each domain."""
     return torch.where(label == 1, torch.zeros_like(domain), domain + 1)

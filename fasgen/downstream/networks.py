@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
-from fasgen.downstream.backbones import build_backbone, load_pretrained
+from fasgen.downstream.backbones import Net, build_backbone, imagenet_network, load_pretrained
 from fasgen.downstream.config import LossConfig, ModelConfig
 from fasgen.downstream.losses import DomainAdversary
 from fasgen.downstream.oanet import OaNet
@@ -20,7 +20,7 @@ from fasgen.downstream.vit import Vit
 class ImageTrunk(nn.Module):
     """The image alone, or the cue alone."""
 
-    def __init__(self, net: ResNet | Vit, *, cue: bool) -> None:
+    def __init__(self, net: Net, *, cue: bool) -> None:
         super().__init__()
         self.net, self.width, self._cue = net, net.width, cue
 
@@ -33,7 +33,7 @@ class ImageTrunk(nn.Module):
 class TwoBranch(nn.Module):
     """Features of image and cue side by side."""
 
-    def __init__(self, image: ResNet | Vit, cue: ResNet) -> None:
+    def __init__(self, image: Net, cue: Net) -> None:
         super().__init__()
         self.image, self.cue, self.width = image, cue, image.width + cue.width
 
@@ -49,7 +49,8 @@ def build_trunk(config: ModelConfig, size: int, cue_channels: int) -> ImageTrunk
         WeightsError: a file does not fit.
     """
     alone = config.use == "cue"
-    net = build_backbone(config.backbone, size, cue_channels if alone else 3)
+    channels = cue_channels if alone else 3
+    net = imagenet_network(channels) if config.imagenet else build_backbone(config.backbone, size, channels)
     if config.pretrained is not None:
         load_pretrained(net, config.pretrained)
     if config.use in {"image", "cue"}:
@@ -57,9 +58,7 @@ def build_trunk(config: ModelConfig, size: int, cue_channels: int) -> ImageTrunk
     encoder = build_backbone(config.cue_backbone, size, cue_channels)
     if config.cue_pretrained is not None:
         load_pretrained(encoder, config.cue_pretrained, random=("layer4.",))
-    if not isinstance(encoder, ResNet):
-        raise TypeError("the cue's backbone is a ResNet")
-    if config.use == "cross_attention" and isinstance(net, Vit):
+    if config.use == "cross_attention" and isinstance(net, Vit) and isinstance(encoder, ResNet):
         return OaNet(net, encoder)
     return TwoBranch(net, encoder)
 
@@ -125,7 +124,7 @@ class FasNet(nn.Module):
         self._unit = model.normalise == "unit"
         self.head: SoftmaxHead | RqHead = (
             RqHead(model.embedding, styles, loss.s_live, loss.s_spoof, loss.m)
-            if loss.kind == "rq"
+            if loss.classification == "rq"
             else SoftmaxHead(model.embedding, self._unit, model.scale)
         )
         adversarial = loss.kind == "ssdg" and loss.adversarial > 0

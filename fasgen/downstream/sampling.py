@@ -83,4 +83,15 @@ def training_sampler(
     if experiment.loop.batch % world:
         raise ConfigError(f"loop.batch is {experiment.loop.batch}, which {world} ranks cannot share evenly")
     batch = experiment.loop.batch // world
-    return BalancedSampler(train, batch, by=by, synthetic=experiment.synthetic, seed=seed, start=start, rank=rank, world=world)
+    return BalancedSampler(
+        train,
+        batch,
+        by=by,
+        synthetic=experiment.synthetic,
+        mix=experiment.mix,
+        live_only=experiment.live_only,
+        seed=seed,
+        start=start,
+        rank=rank,
+        world=world,
+    )

@@ -16,9 +16,17 @@ from fasgen.downstream.backbones import RESNETS, load_pretrained
 from fasgen.downstream.config import Experiment
 from fasgen.downstream.data import Batch, Shards
 from fasgen.downstream.dlif import Dlif, DlifSettings
-from fasgen.downstream.losses import asymmetric_labels, batch_all_triplet, live_cross_entropy, reversal_coefficient
+from fasgen.downstream.dlif_losses import asymmetric_am_softmax
+from fasgen.downstream.losses import (
+    asymmetric_labels,
+    batch_all_triplet,
+    focal_loss,
+    live_cross_entropy,
+    reversal_coefficient,
+)
 from fasgen.downstream.networks import FasNet
 from fasgen.downstream.protocols import Fold
+from fasgen.downstream.ranks import of_all_ranks
 from fasgen.downstream.resnet import ResNet
 from fasgen.downstream.rq_loss import RqHead
 from fasgen.downstream.sampling import subject_table, training_sampler
@@ -65,7 +73,7 @@ class FasTask:
         styles = [style_class(loss.styles, str(domain), str(attack), int(label)) for domain, attack, label in rows]
         self._styles = _numbered(styles)
         live = dict(zip(styles, (drawn.label == 1).tolist(), strict=True))
-        if loss.kind == "rq":
+        if loss.classification == "rq":
             _check_quality(drawn, live, loss.quality)
         channels = shards.cue_channels if experiment.model.use != "image" else 0
         kinds = [live[name] for name in self._styles]
@@ -81,24 +89,36 @@ class FasTask:
         """The loss and its parts."""
         settings = self._experiment.loss
         out = module(batch.image, batch.cue, reversal_coefficient(step, settings.horizon))
+        label = of_all_ranks(batch.label)
+        parts = {"classification": self._classification(of_all_ranks(out.logits.float()), label, batch)}
+        if settings.kind == "ssdg":
+            domain = of_all_ranks(self._shards.numbers(batch, self._experiment.protocol.by, self._domains))
+            embedding = of_all_ranks(out.embedding.float())
+            triplet = batch_all_triplet(embedding, asymmetric_labels(label, domain), settings.margin)
+            parts["triplet"] = settings.triplet * triplet
+            if out.domains is not None:
+                told = live_cross_entropy(of_all_ranks(out.domains.float()), domain, label)
+                parts["adversarial"] = settings.adversarial * told
+        return torch.stack(list(parts.values())).sum(), parts
+
+    def _classification(self, logits: Tensor, label: Tensor, batch: Batch) -> Tensor:
+        """Loss of the classifier over all ranks' logits and labels; ``batch`` is this rank's."""
+        settings = self._experiment.loss
         if isinstance(self.net.head, RqHead):
             quality = [meta["quality"]["brisque"] for meta in batch.meta] if settings.quality else None
-            brisque = None if quality is None else torch.tensor(quality, device=self._device)
+            brisque = None if quality is None else of_all_ranks(torch.tensor(quality, device=self._device))
             names = [
                 style_class(settings.styles, str(m.get("domain") or ""), str(m.get("attack_type") or ""), int(m["label_index"]))
                 for m in batch.meta
             ]
-            target = torch.tensor([self._styles[name] for name in names], device=self._device)
-            loss = self.net.head.loss(out.logits.float(), target, brisque)
-            return loss, {"rq": loss}
-        parts = {"classification": cross_entropy(out.logits, batch.label)}
-        if settings.kind == "ssdg":
-            domain = self._shards.numbers(batch, self._experiment.protocol.by, self._domains)
-            labels = asymmetric_labels(batch.label, domain)
-            parts["triplet"] = settings.triplet * batch_all_triplet(out.embedding.float(), labels, settings.margin)
-            if out.domains is not None:
-                parts["adversarial"] = settings.adversarial * live_cross_entropy(out.domains, domain, batch.label)
-        return torch.stack(list(parts.values())).sum(), parts
+            target = of_all_ranks(torch.tensor([self._styles[name] for name in names], device=self._device))
+            return self.net.head.loss(logits, target, brisque)
+        if settings.classification == "focal":
+            return focal_loss(logits, label, settings.gamma)
+        if settings.classification == "asymmetric":
+            scale = self._experiment.model.scale
+            return asymmetric_am_softmax(logits / scale, label, settings.live_margin, settings.spoof_margin, scale)
+        return cross_entropy(logits, label)
 
     def scores(self, table: SampleTable) -> list[float]:
         """Liveness of the samples of ``table``, in order."""
@@ -178,11 +198,11 @@ def _numbered(words: Iterable[Any]) -> dict[str, int]:
 
 def _check_quality(train: SampleTable, live: Mapping[str, bool], quality: bool) -> None:
     if set(live.values()) != {True, False}:
-        raise ConfigError("loss.kind=rq needs live and spoof styles; the samples' domain does not tell them apart")
+        raise ConfigError("loss rq needs live and spoof styles; the samples' domain does not tell them apart")
     missing = np.flatnonzero(np.isnan(train.brisque))
     if quality and missing.size:
         raise ConfigError(
-            f"loss.kind=rq needs BRISQUE; {missing.size} samples have none, first {train.sample_id[missing[0]]}; "
+            f"loss rq needs BRISQUE; {missing.size} samples have none, first {train.sample_id[missing[0]]}; "
             f"pack behind score, or take loss.quality=false"
         )
 

@@ -169,6 +169,9 @@ def _run(
         return list(read_scores(scores).rows)
     torch.manual_seed(seed)
     task = build_task(experiment, shards, fold, seed, device)
+    if world > 1 and device.type == "cuda":
+        # Statistics of the whole batch, so that a result does not hang on the number of GPUs; torch has none for the CPU.
+        torch.nn.SyncBatchNorm.convert_sync_batchnorm(task.module)  # type: ignore[no-untyped-call]
     task.seen = seen_in(experiment, fold)
     if rank == 0:
         folder.mkdir(parents=True, exist_ok=True)

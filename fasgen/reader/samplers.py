@@ -12,7 +12,7 @@ and ranks never share a draw. Draws carry the pass they belong to, so that a sam
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
@@ -71,15 +71,19 @@ class StepSampler(Sampler[list[Draw]], ABC):
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Live and spoof of one domain or subject; ``made`` holds synthetic spoofs where they have a share of their own."""
+    """Live and spoof of one domain or subject; ``made`` holds synthetic spoofs where they have a share of their own.
+
+    A domain gives ``each`` of live and of spoof to a batch.
+    """
 
     live: Queue
     spoof: Queue | None
     made: Queue | None
+    each: int = 0
 
 
 class BalancedSampler(StepSampler):
-    """Live and spoof one to one, in every batch and for every source domain.
+    """Live and spoof one to one, in every batch and for every source domain, unless asked otherwise.
 
     A batch lists, domain by domain in the order of their names, the live samples and then as many spoof samples. Within each
     class of a domain every sample comes once a pass; smaller groups begin their next pass sooner; only at such a seam
@@ -91,11 +95,14 @@ class BalancedSampler(StepSampler):
         by: the column whose values are domains (SSDG: ``dataset``); None takes all samples as one domain.
         synthetic: share of synthetic ones among the spoof samples of each domain: exact over the run, within one sample at any
             time. None does not tell synthetic from photographed.
+        mix: by domain, how many times the samples of another one it gives to a batch; 1 where it is not named.
+        live_only: domains that give live samples alone, such as sets without attacks; what spoofs they have are not drawn.
         window: see ``Queue``; 0 shuffles everything.
         seed, start, steps, rank, world: see ``StepSampler``.
 
     Raises:
-        ConfigError: the batch does not divide by twice the number of domains, or a domain lacks what it must give.
+        ConfigError: the batch does not divide by the shares of all domains (without ``mix``, by twice their number), a domain
+            lacks what it must give, or one that is named is not there.
     """
 
     def __init__(
@@ -105,6 +112,8 @@ class BalancedSampler(StepSampler):
         *,
         by: str | None = None,
         synthetic: float | None = None,
+        mix: Mapping[str, int] | None = None,
+        live_only: Collection[str] = (),
         window: int = 0,
         seed: int = 0,
         start: int = 0,
@@ -115,14 +124,21 @@ class BalancedSampler(StepSampler):
         super().__init__(seed, start, steps, rank, world)
         self._share = _share(synthetic)
         domains = list(table.take(table.label >= 0).groups(by))
-        cells = 2 * len(domains)
+        names, times = [name for name, _ in domains], dict(mix or {})
+        for name in (*times, *live_only):
+            if name not in names:
+                raise ConfigError(f"mix or live_only names the domain {name!r}; there are: {', '.join(names) or 'none'}")
+        if any(count < 1 for count in times.values()) or (domains and set(names) <= set(live_only)):
+            raise ConfigError("mix must be 1 or more, and one domain at least must give spoofs as well")
+        cells = sum(times.get(name, 1) * (1 if name in live_only else 2) for name in names)
         if not cells or batch < cells or batch % cells:
             wanted = f"a multiple of {cells}" if cells else "samples with labels"
             raise ConfigError(
                 f"batch is {batch} a rank; live and spoof of {len(domains)} domains ({by or 'all'}) need {wanted}"
             )
-        self._each = batch // cells
-        self._parts = [self._part(name, domain, window) for name, domain in domains]
+        self._parts = [
+            self._part(name, domain, window, batch // cells * times.get(name, 1), name in live_only) for name, domain in domains
+        ]
 
     @property
     def epoch(self) -> int:
@@ -132,10 +148,10 @@ class BalancedSampler(StepSampler):
         for part in self._parts:
             for queue, rate in ((part.live, Fraction(1)), (part.spoof, 1 - share), (part.made, share)):
                 if queue is not None and rate:
-                    steps = max(steps, ceil(len(queue) / (self._each * self.world * rate)))
+                    steps = max(steps, ceil(len(queue) / (part.each * self.world * rate)))
         return steps
 
-    def _part(self, name: str, domain: SampleTable, window: int) -> _Part:
+    def _part(self, name: str, domain: SampleTable, window: int, each: int, live_only: bool) -> _Part:
         live, made = domain.label == 1, domain.synthetic
         share = self._share
 
@@ -145,20 +161,24 @@ class BalancedSampler(StepSampler):
                 raise ConfigError(f"domain {name!r} has no {kind} sample to draw; leave it out or give it some")
             return Queue(members.number, self.seed, f"{name}\x1f{kind}", window)
 
+        if live_only:
+            return _Part(queue("live", live), None, None, each)
         if share is None:
-            return _Part(queue("live", live), queue("spoof", ~live), None)
+            return _Part(queue("live", live), queue("spoof", ~live), None, each)
         return _Part(
             queue("live", live & ~made),
             queue("photographed spoof", ~live & ~made) if share < 1 else None,
             queue("synthetic spoof", ~live & made) if share > 0 else None,
+            each,
         )
 
     def _chunk(self, number: int) -> list[Draw]:
-        n, share = self._each, self._share or Fraction(0)
-        start = number * n
-        made, made_next = int(start * share), int((start + n) * share)
+        share = self._share or Fraction(0)
         out: list[Draw] = []
         for part in self._parts:
+            n = part.each
+            start = number * n
+            made, made_next = int(start * share), int((start + n) * share)
             out += part.live.take(start, n)
             if part.spoof is not None:
                 out += part.spoof.take(start - made, n - (made_next - made))

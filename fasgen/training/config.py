@@ -38,10 +38,13 @@ class LoopConfig(BaseModel):
         0, ge=0, description="schedule=step, which needs it: steps from one fall to the next, counted from the end of warm-up"
     )
     decay: float = Field(0.1, gt=0, le=1, description="schedule=step: factor on the learning rate at each fall")
-    optimiser: Literal["adamw", "sgd"] = Field("adamw", description="sgd takes its momentum from the first of betas")
+    optimiser: Literal["adamw", "adam", "sgd"] = Field(
+        "adamw",
+        description="adam: weight decay is part of the gradient, not beside it; sgd takes its momentum from the first of betas",
+    )
     betas: tuple[float, float] = Field((0.9, 0.999), description="decay of the optimiser's moments")
-    weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay (AdamW)")
-    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    weight_decay: float = Field(0.01, ge=0, description="weight decay; decoupled with adamw")
+    clip: float = Field(1.0, ge=0, description="largest norm of the gradient; 0 does not clip")
     ema: float = Field(0.9999, ge=0, lt=1, description="decay of the averaged weights; 0 keeps the raw ones")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device computes in it")
     compile: Compile = Field(

@@ -31,12 +31,13 @@ def autocast(config: LoopConfig, device: torch.device) -> Any:
 
 
 def optimiser_of(module: nn.Module, turns: Sequence[Turn], config: LoopConfig, device: torch.device) -> torch.optim.Optimizer:
-    """The configured optimiser with a group for each part that learns; AdamW in one launch, or few, for all parameters."""
+    """The configured optimiser with a group for each part that learns; Adam in one launch, or few, for all parameters."""
     parts = groups(module, turns)
     if config.optimiser == "sgd":
         return torch.optim.SGD(parts, config.lr, config.betas[0], weight_decay=config.weight_decay)
     fused = True if device.type in ("cpu", "cuda") else None
-    return torch.optim.AdamW(parts, config.lr, config.betas, weight_decay=config.weight_decay, fused=fused)
+    kind = torch.optim.Adam if config.optimiser == "adam" else torch.optim.AdamW
+    return kind(parts, config.lr, config.betas, weight_decay=config.weight_decay, fused=fused)
 
 
 class Learner:
@@ -98,7 +99,8 @@ class Learner:
             self._watch.see(step, loss)
             if self._world > 1:
                 share_gradients(parameters, self._world)
-            nn.utils.clip_grad_norm_(parameters, self._config.clip)
+            if self._config.clip:
+                nn.utils.clip_grad_norm_(parameters, self._config.clip)
             self.optimiser.step()
             self.optimiser.zero_grad(set_to_none=True)
             told |= ({_LOSS: loss} if number == 0 else {}) | found

@@ -15,6 +15,7 @@ from fasgen.downstream.losses import (
     asymmetric_labels,
     batch_all_triplet,
     distances,
+    focal_loss,
     live_cross_entropy,
     reversal_coefficient,
     reverse_gradient,
@@ -171,3 +172,15 @@ def test_gradients_are_finite_at_the_ends_of_the_angle() -> None:
     out = rq_logits(cosines, torch.tensor([0, 0]), torch.tensor([0.4, 0.4]), torch.tensor([0.5, -0.5]))
     out.sum().backward()
     assert cosines.grad is not None and torch.isfinite(cosines.grad).all()
+
+
+def test_focal_loss_is_cross_entropy_at_0_and_forgets_what_is_easy() -> None:
+    logits = torch.tensor([[0.0, math.log(9.0)], [math.log(3.0), 0.0]])
+    label = torch.tensor([1, 1])
+    assert focal_loss(logits, label, 0.0) == pytest.approx(float(cross_entropy(logits, label)))
+    # p = 0.9 and 0.25.
+    wanted = -(0.1**2 * math.log(0.9) + 0.75**2 * math.log(0.25)) / 2
+    assert float(focal_loss(logits, label)) == pytest.approx(wanted, rel=1e-5)
+    sure = torch.tensor([[-200.0, 200.0]], requires_grad=True)
+    focal_loss(sure, label[:1]).backward()
+    assert sure.grad is not None and torch.isfinite(sure.grad).all()

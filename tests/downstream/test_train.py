@@ -49,9 +49,10 @@ def run(one: Experiment, name: str = "x") -> float:
     return found.realistic.values["auc"]
 
 
-@pytest.mark.parametrize("kind", ["softmax", "ssdg", "rq"])
+@pytest.mark.parametrize("kind", ["softmax", "focal", "asymmetric", "ssdg", "rq", "ssdg rq"])
 def test_the_cue_is_learned_and_found_in_a_domain_never_seen(three: Path, tmp_path: Path, kind: str) -> None:
-    assert run(experiment(three, tmp_path, loss={"kind": kind})) > 0.95
+    kind, _, classifier = kind.partition(" ")
+    assert run(experiment(three, tmp_path, loss={"kind": kind, "classifier": classifier or "softmax"})) > 0.95
 
 
 def test_dlif_learns(three: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,6 +223,10 @@ def test_one_file_and_one_command_give_the_table(three: Path, tmp_path: Path, mo
         ("loop: {out: x}", "loop.out is set by the experiment"),
         ("loop: {prefetch: 2}", "shards are read ahead by data.workers"),
         ("method: dlif", "needs a resnet"),
+        ("method: dlif\nmodel: {backbone: resnet18}\nmix: {a: 2}", "are of method=fas"),
+        ("model: {imagenet: true}", "is for model.backbone=efficientnet-lite0"),
+        ("model: {backbone: vit-tiny, cue_backbone: vit-tiny}", "needs a resnet for the cue"),
+        ("model: {use: image, normalise: ssdg}\nloss: {classifier: asymmetric}", "model.normalise=unit gives alone"),
         ("model: {backbone: resnet18}", "cross_attention needs a vit"),
         ("scoring: {threshold: target-eer}", "scoring.threshold"),
         ("loop: {sheet_every: 5}", "use scoring.looks"),

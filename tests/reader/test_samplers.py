@@ -329,3 +329,22 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         SubjectSampler(data, live=0)
     with pytest.raises(TypeError, match="for ever"):
         len(BalancedSampler(data, 4))
+
+
+def test_domains_of_live_faces_alone_and_parts_of_a_batch() -> None:
+    """Of five parts of ten draws: two of the first domain's live, two of its spoofs, one of the second, which is live alone."""
+    some = table(("a", "", 1, 8, False), ("a", "", 0, 8, False), ("wild", "", 1, 9, False), ("wild", "", 0, 3, False))
+    sampler = BalancedSampler(some, 10, by="dataset", mix={"a": 2}, live_only=("wild",), world=1, rank=0)
+    drawn = [draw.number for step in range(6) for draw in sampler.at(step)]
+    kinds = Counter((some.dataset[number], int(some.label[number])) for number in drawn)
+    assert kinds == {("a", 1): 24, ("a", 0): 24, ("wild", 1): 12}
+    # Nine live faces of the second domain take five steps, eight of the first two.
+    assert sampler.epoch == 5
+    for changes, words in (
+        ({"mix": {"b": 2}}, "names the domain 'b'; there are: a, wild"),
+        ({"mix": {"a": 0}}, "mix must be 1 or more"),
+        ({"live_only": ("a", "wild")}, "one domain at least must give spoofs"),
+        ({"mix": {"a": 2, "wild": 2}}, "need a multiple of 8"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            BalancedSampler(some, 10, by="dataset", world=1, rank=0, **changes)  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from fasgen.errors import WeightsError
 from fasgen.stages.lgsc.training_config import LgscTraining
 from fasgen.stages.stdn.training_config import StdnTraining
 from fasgen.training.config import LoopConfig
+from fasgen.training.draws import seed_of
 from fasgen.training.loop import learning_rate, train
 
 from .test_inscription import inscription
@@ -125,6 +126,25 @@ def test_resumes_with_gradient_descent_too(tmp_path: Path, momentum: float) -> N
     resumed = train(Line(), config(tmp_path / "b", **more), torch.device("cpu"))
     assert (whole / "model.safetensors").read_bytes() == (resumed / "model.safetensors").read_bytes()
     assert float(load_file(whole / "model.safetensors")["bias"]) == pytest.approx(1, abs=0.2)
+
+
+def test_adam_as_torch_has_it_and_nothing_clipped(tmp_path: Path) -> None:
+    """Weight decay within the gradient, and steps that a clip would have made smaller."""
+    steps = 6
+    more = {"optimiser": "adam", "weight_decay": 0.5, "clip": 0.0, "ema": 0.0, "steps": steps, "schedule": "constant"}
+    task = Line()
+    settings = config(tmp_path, **more)
+    folder = train(Line(), settings, torch.device("cpu"))
+    plain = torch.optim.Adam(task.module.parameters(), settings.lr, settings.betas, weight_decay=0.5)
+    batches = task.batches(0, 0, 1)
+    for step in range(steps):
+        torch.manual_seed(seed_of("loss", settings.seed, step, 0))
+        loss, _ = task.loss(task.module, next(batches), step)
+        plain.zero_grad()
+        loss.backward()
+        plain.step()
+    for name, value in load_file(folder / "model.safetensors").items():
+        assert torch.allclose(value, task.module.state_dict()[name], atol=1e-6), name
 
 
 def test_learns_and_exports_the_average(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
-"""SiW's protocols 1 to 3 (Liu, Jourabloo and Liu, CVPR 2018), SiW-M's leave-one-attack-out (Liu et al., CVPR 2019) with
-the known attacks and the open set of STDN (Liu, Stehouwer and Liu, ECCV 2020), and the first of SiW-Mv2 (Guo et al., ECCV
-2022)."""
+"""SiW's protocols 1 to 3 (Liu, Jourabloo and Liu, CVPR 2018), SiW-M's leave-one-attack-out (Liu et al., CVPR 2019), the known
+attacks and the open set of STDN (Liu, Stehouwer and Liu, ECCV 2020), and the first of SiW-Mv2 (Guo et al., ECCV 2022)."""
 
 from __future__ import annotations
 

@@ -273,8 +273,7 @@ def test_published_counts_between_casia_and_replay(tmp_path: Path) -> None:
 
 
 def test_published_counts_of_ssdg(tmp_path: Path) -> None:
-    """Clips without those of dev: 720 + 2,880 of OULU-NPU, 150 + 450 of CASIA-FASD, 140 + 700 of Replay-Attack, 70 + 210 of
-    MSU-MFSD."""
+    """Clips without those of dev: 720 + 2,880 of OULU-NPU, 150 + 450 of CASIA-FASD, 140 + 700 of Replay-Attack, 70 + 210."""
     of = {"o": (720, 2880), "c": (150, 450), "i": (140, 700), "m": (70, 210)}
     names = ("oulu-npu", "casia-fasd", "replay-attack", "msu-mfsd")
     rows = pa.concat_tables([listed(name, empty(tmp_path, name)) for name in names])
