@@ -29,6 +29,7 @@ from fasgen.commands.reproduce import reproduce
 from fasgen.commands.retract import retract
 from fasgen.commands.retry import retry
 from fasgen.commands.run import run
+from fasgen.commands.score import score
 from fasgen.commands.sheet import sheet
 from fasgen.commands.show import show
 from fasgen.commands.sources import sources
@@ -130,6 +131,7 @@ for _command in (
     retract,
     train,
     experiment,
+    score,
     gc,
     evaluate,
     stages,

@@ -101,6 +101,8 @@ def evaluate(
     found = []
     for path in files:
         table = read_scores(path)
+        if table.unscored:
+            click.echo(f"{path.name}: {table.unscored} rows have a reason in place of a score and are not tested", err=True)
         if where:
             whole, table = len(table), passing_scores(table, where)
             click.echo(f"{path.name}: left out {whole - len(table)} rows that do not pass --where", err=True)

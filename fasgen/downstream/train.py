@@ -12,6 +12,7 @@ from torch import distributed as dist
 
 from fasgen.downstream.config import Experiment, ScoringConfig
 from fasgen.downstream.data import Shards
+from fasgen.downstream.detector import write_about
 from fasgen.downstream.evaluate import Evaluation, Settings, evaluate, trials
 from fasgen.downstream.leaks import leaks, seen_in
 from fasgen.downstream.protocols import Fold, folds
@@ -168,6 +169,7 @@ def _run(
         about = {"identity": identity, "method": name, "protocol": fold.name, "seed": seed}
         counts = {part: len(getattr(fold, part)) for part in ("train", "dev", "test")}
         settings = json.loads(experiment.model_dump_json())
+        write_about(folder, task.shape, shards.cues, experiment.data.shards)
         mark.write_text(json.dumps({**about, **counts, "settings": settings}, indent=1), "utf-8")
     loop = experiment.loop.model_copy(update={"out": folder, "seed": seed})
     train(task, loop, device, rank=rank, world=world, say=lambda line: say(f"  {line}"))
