@@ -24,6 +24,7 @@ from fasgen.commands.ingest import ingest
 from fasgen.commands.models import models
 from fasgen.commands.plan import plan
 from fasgen.commands.protocol import protocol
+from fasgen.commands.quality import quality
 from fasgen.commands.report import report
 from fasgen.commands.reproduce import reproduce
 from fasgen.commands.retract import retract
@@ -127,6 +128,7 @@ for _command in (
     protocol,
     duplicates,
     cluster,
+    quality,
     retry,
     retract,
     train,
