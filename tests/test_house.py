@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "quality": {"audit", "downstream", "errors", "manifests", "selection"},
     "reader": {"errors", "seeds"},
     "config": {"downstream", "errors", "sources", "stages", "training"},
-    "pipeline": {"config", "errors", "manifests", "records", "seeds", "sources", "stages"},
+    "pipeline": {"config", "errors", "manifests", "records", "seeds", "selection", "sources", "stages"},
     "commands": {
         "audit",
         "config",

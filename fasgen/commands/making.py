@@ -87,7 +87,7 @@ def _configuration(detector: Detector, media: Sequence[Path]) -> dict[str, Any]:
         )
     stages = {name: one["config"] for name, one in detector.made.items() if name in specs() and not specs()[name].roster}
     packed = {"cues": [name for name in detector.cues if name != "image"], "labels": ["live", "spoof", "unknown"]}
-    shipped = {"licences": [], "reconstruction": False, "embedding": False}
+    shipped = {"licences": [], "reconstruction": False, "embedding": False, "where": None, "protocol": None, "rows": None}
     seed = next(iter(detector.made.values()))["seed"]
     return {
         **{name: _unlocated(config) for name, config in stages.items()},
