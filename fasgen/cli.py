@@ -24,11 +24,13 @@ from fasgen.commands.ingest import ingest
 from fasgen.commands.models import models
 from fasgen.commands.plan import plan
 from fasgen.commands.protocol import protocol
+from fasgen.commands.quality import quality
 from fasgen.commands.report import report
 from fasgen.commands.reproduce import reproduce
 from fasgen.commands.retract import retract
 from fasgen.commands.retry import retry
 from fasgen.commands.run import run
+from fasgen.commands.score import score
 from fasgen.commands.sheet import sheet
 from fasgen.commands.ship import ship
 from fasgen.commands.show import show
@@ -128,10 +130,12 @@ for _command in (
     protocol,
     duplicates,
     cluster,
+    quality,
     retry,
     retract,
     train,
     experiment,
+    score,
     gc,
     evaluate,
     stages,

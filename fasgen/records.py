@@ -57,6 +57,7 @@ class Reason(StrEnum):
     BLURRED = "blurred"
     QUALITY = "quality"
     IDENTITY_LOST = "identity_lost"
+    NOT_SELECTED = "not_selected"
     LABEL = "label"
     LICENCE = "licence"
     RETRACTED = "retracted"
@@ -91,6 +92,7 @@ _FILTERS = frozenset(
         Reason.BLURRED,
         Reason.QUALITY,
         Reason.IDENTITY_LOST,
+        Reason.NOT_SELECTED,
         Reason.LABEL,
         Reason.LICENCE,
         Reason.RETRACTED,

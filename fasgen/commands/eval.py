@@ -129,6 +129,8 @@ def evaluate(
         foot += told
         place = store if store is not None else path if path.is_dir() and protocol else None
         sets = row_sets(place, protocol) if place is not None else []
+        if table.unscored:
+            click.echo(f"{path.name}: {table.unscored} rows have a reason in place of a score and are not tested", err=True)
         if where:
             whole, table = len(table), passing_scores(table, where)
             click.echo(f"{path.name}: left out {whole - len(table)} rows that do not pass --where", err=True)

@@ -30,29 +30,22 @@ def experiment(config: Path, settings: Sequence[str], only: Sequence[str], devic
     oanet.yaml loop.steps=500 'seeds=[0,1]'`. Scores, tables and pictures are written to its `out`. Several GPUs train each
     run together under torchrun: `torchrun --nproc-per-node 4 -m fasgen experiment oanet.yaml`.
     """
-    import os
     from functools import partial
 
-    import torch
-
+    from fasgen.commands.device import torch_device
     from fasgen.config.variants import load_variants
     from fasgen.downstream import conditions
     from fasgen.downstream.config import Experiment
     from fasgen.downstream.tables import build, render
     from fasgen.downstream.train import run_experiments
-    from fasgen.errors import ConfigError, ResourceError
+    from fasgen.errors import ConfigError
 
     experiments = load_variants(Experiment, config, settings)
     unknown = [name for name in only if name not in experiments]
     if unknown:
         raise ConfigError(f"--only {unknown[0]}: there is no such variant; there are: {', '.join(experiments)}")
     experiments = {name: one for name, one in experiments.items() if name in only or not only}
-    try:
-        own = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-        place = torch.device((own if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError) as error:
-        raise ResourceError(f"--device {device}: cannot be used: {str(error).splitlines()[0]}") from None
+    place = torch_device(device)
     folder, evaluations = run_experiments(experiments, place, partial(click.echo, err=True), strict)
     if not evaluations:
         return

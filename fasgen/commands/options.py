@@ -84,8 +84,9 @@ class Workers:
         return self.address if self.engine == "ray" else HERE
 
 
-def worker_options(*, engine: bool = False) -> Callable[[F], F]:
-    """``--gpus``, ``--cpus`` and ``--address``, and ``--engine`` where it is wanted: the command takes them as `Workers`."""
+def worker_options(*, engine: Literal["ray", "local"] | None = None) -> Callable[[F], F]:
+    """``--gpus``, ``--cpus`` and ``--address``, and ``--engine`` where its default is given: the command takes them as
+    `Workers`."""
     names = ("gpus", "cpus", "address", *(("engine",) if engine else ()))
     count = click.IntRange(min=0)
     options = [
@@ -100,7 +101,7 @@ def worker_options(*, engine: bool = False) -> Callable[[F], F]:
     ]
     if engine:
         kinds = click.Choice(["ray", "local"])
-        options.append(click.option("--engine", type=kinds, default="ray", show_default=True, help="Where workers live."))
+        options.append(click.option("--engine", type=kinds, default=engine, show_default=True, help="Where workers live."))
 
     def decorate(command: F) -> F:
         @wraps(command)

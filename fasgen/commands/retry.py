@@ -17,7 +17,7 @@ from fasgen.commands.run import Remembering, carry_out
 @click.option("--was", multiple=True, metavar="KEY=VALUE", help="Setting that made them, where the configuration has another.")
 @options.settings
 @options.config_options
-@options.worker_options(engine=True)
+@options.worker_options(engine="ray")
 @click.option("--dry-run", is_flag=True, help="Say what would be tried and run nothing.")
 @click.pass_context
 def retry(

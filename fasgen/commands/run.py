@@ -40,7 +40,7 @@ class Remembering(click.Command):
 @click.command(cls=Remembering, short_help="Make what is not there yet, in all stages or some.")
 @options.settings
 @options.config_options
-@options.worker_options(engine=True)
+@options.worker_options(engine="ray")
 @options.only_option
 @click.option("--dry-run", is_flag=True, help="Print the plan and run nothing.")
 @click.pass_context

@@ -53,17 +53,18 @@ _TORCHVISION = (
 """Patterns of torchvision's names of a vision transformer, and what is called so here, as in timm."""
 
 
-def imagenet_network(channels: int = 3) -> EfficientNetLite0:
-    """EfficientNet-Lite0 with the ImageNet weights that a package carries.
+def imagenet_network(channels: int = 3, path: Path | None = None) -> EfficientNetLite0:
+    """EfficientNet-Lite0 with ImageNet weights.
 
     Args:
         channels: of the input, a multiple of three; see `load_pretrained`.
+        path: of the weights; None: those that a package carries.
 
     Raises:
-        WeightsError: the extra ``fasgen[backbone]`` is not installed.
+        WeightsError: the extra ``fasgen[backbone]`` is not installed, or the file does not fit.
     """
     net = EfficientNetLite0(channels)
-    load_pretrained(net, packaged_weights())
+    load_pretrained(net, path or packaged_weights())
     return net
 
 

@@ -70,6 +70,11 @@ class Shards:
         self._subject_of = dict(zip(self.table.sample_id, self.table.subject, strict=True))
 
     @property
+    def cues(self) -> tuple[str, ...]:
+        """Names of the stacked cues, in their order."""
+        return self._cues
+
+    @property
     def cue_channels(self) -> int:
         """Channels of the stacked cues."""
         first: Any = self._plain[0]

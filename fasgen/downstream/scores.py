@@ -63,10 +63,11 @@ class ScoreTable:
 
     Args:
         rows: the scores.
+        unscored: rows of the file that say by a ``reason`` why they have no score.
     """
 
-    def __init__(self, rows: Iterable[Score]) -> None:
-        self.rows = tuple(rows)
+    def __init__(self, rows: Iterable[Score], unscored: int = 0) -> None:
+        self.rows, self.unscored = tuple(rows), unscored
         self.labels = np.array([row.label for row in self.rows], np.int64)
         self.scores = np.array([row.score for row in self.rows], np.float64)
         # A video's name need only be unique within its data set.
@@ -129,14 +130,20 @@ def read_scores(path: Path) -> ScoreTable:
     """Read a file of scores.
 
     The columns are those of `Score`; ``label`` and ``score`` must be there. A label is 1, 0, live or spoof; rows whose label is
-    not known are left out. Columns of other names are passed over.
+    not known are left out, those with a reason in place of a score are counted. Columns of other names are passed over.
 
     Raises:
         SourceError: the file cannot be read, a column is missing, or a value is wrong; names file and row.
     """
     records = _parquet(path) if path.suffix.lower() in {".parquet", ".pq"} else _csv(path)
+    unscored = sum(_unscored(record) for record in records)
     table = ScoreTable(
-        row for number, record in enumerate(records, 2) if (row := _row(record, f"{path}, row {number}", number))
+        (
+            row
+            for number, record in enumerate(records, 2)
+            if not _unscored(record) and (row := _row(record, f"{path}, row {number}", number))
+        ),
+        unscored,
     )
     if not len(table):
         raise SourceError(f"{path}: no row has a label and a score")
@@ -206,6 +213,10 @@ def _check(path: Path, names: Sequence[str]) -> None:
     missing = [name for name in REQUIRED if name not in names]
     if missing:
         raise SourceError(f"{path}: has no column {' or '.join(missing)}; its columns are: {', '.join(names) or 'none'}")
+
+
+def _unscored(record: Mapping[str, Any]) -> bool:
+    return bool(_text(record.get("reason"))) and not _text(record.get("score"))
 
 
 def _row(record: Mapping[str, Any], where: str, number: int) -> Score | None:

@@ -12,10 +12,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from fasgen.downstream.backbones import RESNETS, load_pretrained
 from fasgen.downstream.config import Experiment
 from fasgen.downstream.data import Batch, Shards
-from fasgen.downstream.dlif import Dlif, DlifSettings
+from fasgen.downstream.detector import Shape, dlif_network, fas_network
 from fasgen.downstream.dlif_losses import asymmetric_am_softmax
 from fasgen.downstream.losses import (
     asymmetric_labels,
@@ -24,10 +23,8 @@ from fasgen.downstream.losses import (
     live_cross_entropy,
     reversal_coefficient,
 )
-from fasgen.downstream.networks import FasNet
 from fasgen.downstream.protocols import Fold
 from fasgen.downstream.ranks import of_all_ranks
-from fasgen.downstream.resnet import ResNet
 from fasgen.downstream.rq_loss import RqHead
 from fasgen.downstream.sampling import subject_table, training_sampler
 from fasgen.errors import ConfigError
@@ -77,7 +74,8 @@ class FasTask:
             _check_quality(drawn, live, loss.quality)
         channels = shards.cue_channels if experiment.model.use != "image" else 0
         kinds = [live[name] for name in self._styles]
-        self.net = FasNet(experiment.model, loss, experiment.data.size, channels, len(self._domains), kinds)
+        self.shape: Shape = {"cue_channels": channels, "domains": len(self._domains), "styles": kinds}
+        self.net = fas_network(experiment, self.shape)
         self.module = self.net
 
     def batches(self, start: int, rank: int, world: int) -> Iterator[Batch]:
@@ -144,13 +142,8 @@ class DlifTask:
     def __init__(self, experiment: Experiment, shards: Shards, fold: Fold, seed: int, device: torch.device) -> None:
         self._experiment, self._shards, self._fold, self._seed, self._device = experiment, shards, fold, seed, device
         self._subjects = _numbered(subject_table(experiment, fold.train).subject)
-        d = experiment.dlif
-        settings = DlifSettings(d.contrast, d.ambiguous, d.orthogonal, d.live_margin, d.spoof_margin, d.scale, d.tau)
-        encoders = [ResNet(RESNETS[experiment.model.backbone]) for _ in range(2)]
-        if experiment.model.pretrained is not None:
-            for encoder in encoders:
-                load_pretrained(encoder, experiment.model.pretrained)
-        self.net = Dlif(encoders[0], encoders[1], len(self._subjects), settings)
+        self.shape: Shape = {"subjects": len(self._subjects)}
+        self.net = dlif_network(experiment, self.shape)
         self.module = self.net
 
     def batches(self, start: int, rank: int, world: int) -> Iterator[Batch]:

@@ -14,6 +14,7 @@ from torch import distributed as dist
 from fasgen.downstream import conditions, metrics
 from fasgen.downstream.config import Experiment, ScoringConfig
 from fasgen.downstream.data import Shards
+from fasgen.downstream.detector import write_about
 from fasgen.downstream.evaluate import Evaluation, Settings, evaluate_all, trials
 from fasgen.downstream.leaks import leaks, seen_in
 from fasgen.downstream.protocols import Fold, folds
@@ -178,6 +179,7 @@ def _run(
         about = {"identity": identity, "method": name, "protocol": fold.name, "seed": seed}
         counts = {part: len(getattr(fold, part)) for part in ("train", "dev", "test")}
         settings = json.loads(experiment.model_dump_json())
+        write_about(folder, task.shape, shards.cues, experiment.data.shards)
         mark.write_text(json.dumps({**about, **counts, "settings": settings}, indent=1), "utf-8")
     every = math.ceil(experiment.loop.steps / experiment.scoring.looks)
     looks = folder / "looks"

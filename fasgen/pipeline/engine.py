@@ -69,6 +69,7 @@ class UnitTask:
         inputs: digest over what the unit is made from, for the manifest.
         domain: digest of the determinism domain of the worker, for the manifest.
         delivered: sample and variant of rows that an earlier unit ships: rejected unseen.
+        row_sets: store with the row sets of protocols, by which ``config`` may choose rows; None: all rows.
         suspects: rows to run one by one.
         excluded: rows that have killed workers: rejected unseen.
         late: those of them that took too long.
@@ -93,6 +94,7 @@ class UnitTask:
     inputs: str = ""
     domain: str = ""
     delivered: frozenset[tuple[str, int]] = frozenset()
+    row_sets: Path | None = None
     suspects: tuple[int, ...] = ()
     excluded: tuple[int, ...] = ()
     late: tuple[int, ...] = ()

@@ -145,7 +145,7 @@ def probe(plan: Plan, folder: Path, few: SourceSlice, *, warm: bool = False, uni
             yield Probe(name, None, {}, f"not tried: {missing[0]} could not be run", skipped=True)
             continue
         task = plan.task(Assign(0, Key(name, unit)), folder)
-        task = replace(task, folder=folder / name, upstream=there, source=few if task.source else None)
+        task = replace(task, folder=folder / name, upstream=there, source=few if task.source else None, row_sets=None)
         try:
             if stage.spec.roster:
                 source = there[stage.spec.roster.source].folder

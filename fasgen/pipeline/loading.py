@@ -13,6 +13,7 @@ from fasgen.manifests.roster_file import IDENTITY, read_roster
 from fasgen.manifests.shard import Row
 from fasgen.pipeline.calling import is_out_of_memory, one_line
 from fasgen.pipeline.engine import SourceSlice, UnitTask
+from fasgen.pipeline.selecting import asks, refused
 from fasgen.pipeline.upstream import Upstream
 from fasgen.records import PROVENANCE, Reason, Scalar
 from fasgen.remote.path import RemotePath
@@ -149,6 +150,15 @@ class UpstreamInput:
             )
         self.places = sorted(planned)
         self._planned = [planned[place] for place in self.places]
+        self._refused = self._not_taken()
+
+    def _not_taken(self) -> dict[tuple[str, int], str]:
+        """Sample and variant of the rows that the stage's configuration does not take, and why."""
+        store, config = self._task.row_sets, self._task.config
+        if store is None or not asks(config):
+            return {}
+        known = [self._inputs.known(self._task.lanes[lane], row) for lane, row in self._planned]
+        return refused(config, store, known, self._inputs.schema())
 
     def _place(self, lane: int, row: Mapping[str, Scalar]) -> int:
         """Rank among all that might have come: rejects leave their places empty, so that nobody else moves.
@@ -166,6 +176,8 @@ class UpstreamInput:
         row, place = self._row(stored), self.places[position]
         if (row.sample_id, row.variant) in self._task.delivered:
             return Loaded(row, place, Reject(Reason.DUPLICATE, "an earlier unit delivers it"))
+        if why := self._refused.get((row.sample_id, row.variant)):
+            return Loaded(row, place, Reject(Reason.NOT_SELECTED, why))
         sample = Sample(
             row.sample_id, row.seed, place % self._task.batch, values=dict(row.provenance or {}), variant=row.variant
         )

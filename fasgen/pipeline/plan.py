@@ -209,6 +209,7 @@ class Plan:
             inputs=self.inputs(assign.key),
             domain=domain_digest(stage.domain),
             delivered=stage.inputs.delivered(assign.key.unit) if stage.inputs else frozenset(),
+            row_sets=self.store,
             suspects=assign.suspects,
             excluded=assign.excluded,
             late=assign.late,
@@ -249,9 +250,10 @@ class Plan:
         if basis_of(stage.folder, first) == basis:
             pass
         elif first:
-            extend_roster(roster, stage.config, self.seed, source, rows.before, rows.numbers, stage.folder, basis)
+            before = rows.before
+            extend_roster(roster, stage.config, self.seed, source, before, rows.numbers, stage.folder, basis, self.store)
         else:
-            draw_roster(roster, stage.config, self.seed, source, rows.numbers, stage.folder, basis)
+            draw_roster(roster, stage.config, self.seed, source, rows.numbers, stage.folder, basis, self.store)
         self._drawn.add(name)
 
     def made_from(self, key: Key) -> list[Key]:

@@ -13,14 +13,23 @@ from fasgen.manifests.parquet import read_table
 from fasgen.manifests.roster_file import SOURCE, entries_besides, firsts, read_rows, roster_path, write_roster
 from fasgen.pipeline.graph import resolve
 from fasgen.pipeline.listing import Listing
+from fasgen.pipeline.selecting import drawn
 from fasgen.records import Scalar
+from fasgen.selection.selection import Mask
 from fasgen.stages.stage import Roster, StageConfig
 
 Draw = Callable[[Mapping[str, Any], StageConfig, int], Sequence[Mapping[str, Scalar]]]
 
 
 def draw_roster(
-    roster: Roster, config: StageConfig, seed: int, source: Path, units: Sequence[int], folder: Path, basis: str = ""
+    roster: Roster,
+    config: StageConfig,
+    seed: int,
+    source: Path,
+    units: Sequence[int],
+    folder: Path,
+    basis: str = "",
+    store: Path | None = None,
 ) -> None:
     """Draw and write the roster of the generation ``folder``; entries of units that are not drawn from now stay in it.
 
@@ -32,15 +41,20 @@ def draw_roster(
         units: its units.
         folder: the stage's own generation.
         basis: digest over those units.
+        store: where the row sets of protocols lie, by which ``config`` may choose rows; None: all rows.
 
     Raises:
         StoreError: a unit of the source is damaged, or the roster cannot be written.
     """
     draw: Draw = resolve(roster.draw)
-    rows = read_rows(source, units)
+    rows = _chosen(read_rows(source, units), drawn(config, store, source, units) if store else None)
     entries = [*draw(rows, config, seed), *entries_besides(folder, units)]
     entries.sort(key=lambda entry: (entry["unit"], entry["place"]))
     write_roster(folder, entries, roster.columns, basis=basis, notes=_notes(roster, rows, config))
+
+
+def _chosen(rows: dict[str, Any], kept: Mask | None) -> dict[str, Any]:
+    return rows if kept is None else {name: values[kept] for name, values in rows.items()}
 
 
 def _notes(roster: Roster, rows: Mapping[str, Any], config: StageConfig) -> list[str]:
@@ -109,6 +123,7 @@ def extend_roster(
     added: Sequence[int],
     folder: Path,
     basis: str = "",
+    store: Path | None = None,
 ) -> None:
     """Draw and write the roster of units that are added to the generation ``folder``; the other rosters stay as they are.
 
@@ -124,6 +139,7 @@ def extend_roster(
         added: the added units.
         folder: the stage's own generation.
         basis: digest over those units and the earlier rosters.
+        store: as of `draw_roster`.
 
     Raises:
         StoreError: a unit of the source is damaged, or the roster cannot be written.
@@ -131,15 +147,16 @@ def extend_roster(
     import numpy as np
 
     draw: Draw = resolve(roster.draw)
-    drawn = {
+    before = {
         parents[0]
         for first in firsts(folder)
         if first < added[0]
         for parents in read_table(roster_path(folder, first), ["parent_ids"])["parent_ids"].to_pylist()
     }
-    rows = read_rows(source, [*units, *added])
+    everyone = [*units, *added]
+    rows = _chosen(read_rows(source, everyone), drawn(config, store, source, everyone) if store else None)
     again = np.isin(rows["unit"], list(added))
-    late = set(rows["sample_id"][again]) - drawn
+    late = set(rows["sample_id"][again]) - before
     # Of every photograph one row is drawn from: the later one, if it has none of its spoofs yet.
     kept = np.array([(sample in late) == late_row for sample, late_row in zip(rows["sample_id"], again, strict=True)], bool)
     entries = draw({name: values[kept] for name, values in rows.items()}, config, seed)

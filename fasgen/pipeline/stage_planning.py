@@ -19,6 +19,7 @@ from fasgen.pipeline.batch import Batches, begun, is_auto
 from fasgen.pipeline.graph import SOURCES, plan_hash, resolve
 from fasgen.pipeline.listing import Listing
 from fasgen.pipeline.resources import Resources, domain
+from fasgen.pipeline.selecting import check_filter, with_rows
 from fasgen.pipeline.stage_plan import StagePlan, kernels_measured
 from fasgen.pipeline.wiring import Wiring
 from fasgen.sources.config import SourceConfig
@@ -83,10 +84,12 @@ def plan_stage(name: str, wiring: Wiring, given: StageInputs, *, wanted: bool, f
 
     Raises:
         WeightsError: its weights are not there.
+        FilterError, StoreError: it chooses rows by what is no filter, or by a protocol that was not laid over the store.
     """
     target, rows, above, store = given.targets[wiring.stage], given.rows, given.plans, given.store
     spec: StageSpec = resolve(target)
-    own: Any = getattr(given.config, wiring.stage)
+    own: Any = with_rows(getattr(given.config, wiring.stage), store)
+    check_filter(wiring.stage, own, (column for stage in wiring.stages for column in above[stage].spec.columns))
     weights = digest_weights(spec.weights(own))
     upstream = {stage: above[stage].plan_hash for stage in wiring.stages} or {SOURCES: FORMAT}
 

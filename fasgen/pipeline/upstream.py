@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from fasgen.errors import StoreError
-from fasgen.manifests.unit import check_manifest
+from fasgen.manifests.unit import check_manifest, manifest_path
 from fasgen.manifests.unit_reader import UnitReader
 from fasgen.pipeline.engine import UnitTask
 from fasgen.records import Reason, Scalar
 from fasgen.stages.stage import Reads, Reject, Sample, SampleCue
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _GUIDE_UNITS = 16
 """Units of guides that a unit in work keeps open."""
@@ -31,6 +35,24 @@ class Upstream:
     def rows(self, stage: str) -> list[dict[str, Scalar]]:
         """All rows of a stage's unit."""
         return self._readers[stage].rows
+
+    def known(self, lane: Sequence[Reads], row: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """By column, what the stages that ``lane`` reads say of a row, of two of one name the first."""
+        number, variant = int(str(row["row"])), int(str(row["variant"]))
+        found = dict(row)
+        for read in lane:
+            stored = self._readers[read.stage].row(number, 0 if read.parent else variant)
+            found = {**(stored or {}), **found}
+        return found
+
+    def schema(self) -> pa.Schema:
+        """The types of all columns of the upstream units."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        paths = [manifest_path(self._task.upstream[name].folder, self._task.key.unit) for name in self._readers]
+        fields = {one.name: one.type for path in reversed(paths) for one in pq.read_schema(path)}
+        return pa.schema(fields.items())
 
     def place(self, lane: Sequence[Reads], row: Mapping[str, Scalar]) -> int:
         """The place that the roster gave a variant: the stage that drew it stored it in its column ``place``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
+from typing import Any
 
 from fasgen.stages.stage import StageSpec
 
@@ -19,6 +20,9 @@ STAGES: dict[str, str] = {
     "pack": "fasgen.stages.pack.config:SPEC",
 }
 """Stage name to ``module:attribute`` of its specification, in the order in which samples meet them."""
+
+PHOTOGRAPHS_ONLY: dict[str, dict[str, Any]] = {"synth": {"variants": 0}}
+"""Settings under which nothing is drawn from photographs."""
 
 
 @cache

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
+
+from fasgen.stages.stage import StageConfig
 
 AUTO_BATCH = 16
 """Faces a call where nothing was measured: what two CPU cores like."""
@@ -23,6 +25,23 @@ Batch = Annotated[int | Literal["auto"], AfterValidator(_in_range)]
 def batch_size(config: Any) -> int:
     """Faces a call, of a configuration with a :data:`Batch`."""
     return AUTO_BATCH if config.batch == "auto" else int(config.batch)
+
+
+class Selected(StageConfig):
+    """Base of the configuration of a stage that takes some of its rows only."""
+
+    where: str | None = Field(
+        None,
+        description="an SQL expression that rows must pass, as `fasgen show` has it, over the columns of what the stage reads",
+    )
+    protocol: str | None = Field(
+        None,
+        description="a protocol, or one fold of one, NAME/FOLD, whose rows are taken, as `fasgen protocol` wrote them into the "
+        "store; nothing above is listed or made anew for it",
+    )
+    rows: str | None = Field(
+        None, description="digest of the rows of that protocol, which is found when a run is planned; stays null"
+    )
 
 
 def wrong_size(sides: tuple[int, int], trained: int | None, stage: str, key: str, config: Any) -> str:

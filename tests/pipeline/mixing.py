@@ -10,10 +10,11 @@ import numpy as np
 import toy
 
 from fasgen.records import Column, Reason, Scalar
+from fasgen.stages.settings import Selected
 from fasgen.stages.stage import PICTURE, ArrayField, Product, Reads, Reject, Roster, Sample, StageConfig, StageSpec
 
 
-class MixConfig(StageConfig):
+class MixConfig(Selected):
     variants: int = 2
 
 

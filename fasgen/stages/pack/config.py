@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from fasgen.records import MADE_BY, PHOTOGRAPHED, Column, Reason
-from fasgen.stages.stage import PICTURE, Reads, StageConfig, StageSpec
+from fasgen.stages.settings import Selected
+from fasgen.stages.stage import PICTURE, Reads, StageSpec
 
 Label = Literal["live", "spoof", "unknown"]
 
@@ -43,8 +44,12 @@ SYNTHESIS = (
 """Columns of synth that go into the JSON of what was synthesised."""
 
 
-class PackConfig(StageConfig):
-    """What goes into the delivered shards, and in which form."""
+class PackConfig(Selected):
+    """What goes into the delivered shards, and in which form.
+
+    ``where`` and ``protocol`` choose what is shipped: samples that pass, and photographs on any side of the protocol with what
+    was made of those on its train side alone.
+    """
 
     cues: tuple[str, ...] | None = Field(
         None,
@@ -110,6 +115,7 @@ SPEC = StageSpec(
     shipped=True,
     gathers=lambda config: config.cues,
     remedies={
+        Reason.NOT_SELECTED: "pack.where and pack.protocol choose few rows",
         Reason.LABEL: "pack.labels leaves out the labels that most rows have",
         Reason.LICENCE: "pack.licences matches the licences of few sources: `licence` of a source says what it is",
     },

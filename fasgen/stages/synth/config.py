@@ -15,8 +15,8 @@ from fasgen.records import Column, Reason
 from fasgen.remote.cache import located
 from fasgen.stages.compiled import Setting
 from fasgen.stages.physical.config import ATTACK_TYPE, PhysicalConfig
-from fasgen.stages.settings import AUTO_BATCH, Batch, batch_size, wrong_size
-from fasgen.stages.stage import Reads, Roster, StageConfig, StageSpec
+from fasgen.stages.settings import AUTO_BATCH, Batch, Selected, batch_size, wrong_size
+from fasgen.stages.stage import Reads, Roster, StageSpec
 from fasgen.stages.stdn.config import size_in, weights_folder
 from fasgen.stages.weights import embedded
 
@@ -34,8 +34,10 @@ def attack_types() -> dict[str, str]:
     return dict(ATTACK_TYPE)
 
 
-class SynthConfig(StageConfig):
+class SynthConfig(Selected):
     """How live faces become spoof faces (DiffFAS, STDN+, or a simulation), and in which styles.
+
+    ``where`` and ``protocol`` choose who may be a face and who a guide: crops that pass, and those on the train side.
 
     The default strengths suit the embedded network, which learnt to start from far up and to arrive in few calls: a long walk
     down leaves noise in its faces. The paper takes t = 250, gamma = 2 and 25 calls.
