@@ -43,7 +43,7 @@ from fasgen.pipeline.occupancy import Occupancy
 from fasgen.pipeline.options import RunOptions
 from fasgen.pipeline.outcome import Outcome, RunResult
 from fasgen.pipeline.plan import Plan
-from fasgen.pipeline.progress import Progress, StageStart, duration
+from fasgen.pipeline.progress import Progress, StageStart, hms
 from fasgen.pipeline.resources import peak_rss
 from fasgen.pipeline.schedule import Assign, Scheduler
 
@@ -311,7 +311,7 @@ class _Run:
             if not coming:
                 self.scheduler.handle(Halt(self._crew.nobody(kind)))
             elif (seconds := self._idle.due(kind)) is not None:
-                self._progress.say(f"waiting for {duration(seconds)}: {coming}")
+                self._progress.say(f"waiting for {hms(seconds)}: {coming}")
                 self._ledger.event("waiting", device=DEVICES[kind], seconds=round(seconds), reason=coming)
             break
         else:
