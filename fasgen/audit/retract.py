@@ -19,7 +19,7 @@ from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.plan_file import Generation, generations, read_plan, sweep
 from fasgen.manifests.report.delivery import finish
-from fasgen.manifests.roster_file import basis_of, firsts, rebase, rosters, take_out
+from fasgen.manifests.roster_file import ROSTERS, basis_of, firsts, rebase, rosters, take_out
 from fasgen.manifests.sources_file import blank, read_left_out, read_sources, source_names, write_sources
 from fasgen.manifests.tombstones import (
     Retracted,
@@ -201,7 +201,7 @@ def _carry_out(store: Path, tombstone: Tombstone) -> Tombstone:
         plan = read_plan(folder)
         for unit in unfinished(folder):
             exchange(folder, unit)
-        for leftover in atomic.leftovers(folder):
+        for leftover in (*atomic.leftovers(folder), *atomic.leftovers(folder / ROSTERS)):
             atomic.remove(leftover)
         _discard_hollow(folder)
         for unit in committed_units(folder):

@@ -22,7 +22,7 @@ from fasgen.manifests.atomic import leftovers
 from fasgen.manifests.inputs import judged_is_whole
 from fasgen.manifests.places_file import damaged_places
 from fasgen.manifests.plan_file import CURRENT, Generation, generations, is_as_written, plan_path, read_current, read_plan
-from fasgen.manifests.roster_file import damaged_rosters
+from fasgen.manifests.roster_file import ROSTERS, damaged_rosters
 from fasgen.manifests.sources_file import LISTING, damaged_files, folder_of, source_names
 from fasgen.manifests.tombstones import read_tombstones
 from fasgen.manifests.unit import committed_units, manifest_path
@@ -118,8 +118,8 @@ def _generation(generation: Generation, stages: dict[str, Learnt], added: Sequen
     for addition in added:
         if addition.unit_rows == plan.get("unit_rows") and plan_path(folder, addition.first).exists():
             yield from _addition(stage, addition)
-    for path in leftovers(folder):
-        yield remark(path, "left by a writer that was killed: the next run of this unit removes it")
+    for path in (*leftovers(folder), *leftovers(folder / ROSTERS)):
+        yield remark(path, "left by a writer that was killed: the next run removes it")
     for unit in committed_units(folder):
         yield from check_unit(stage, unit)
     yield from _hollow(folder)

@@ -33,4 +33,4 @@ def block(readings: Iterable[Reading], roots: Mapping[str, object] | None = None
 def of_plan(plan: Plan) -> list[str]:
     """The block of a plan."""
     listing = plan.listing
-    return block((scan.reading for scan in listing.scans.values()), {name: one.root for name, one in listing.places.items()})
+    return block((scan.reading for scan in listing.scans.values()), {name: one.root for name, one in listing.decoding.items()})

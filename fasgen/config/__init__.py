@@ -6,7 +6,7 @@ wrong type or a value out of range is refused with the key, what it wants, and w
 
 from fasgen.config.anchors import place
 from fasgen.config.complaints import nearest
-from fasgen.config.loading import canonical, digest, load, preset_names
+from fasgen.config.loading import load, preset_names
 from fasgen.config.root import Config, root_model
 
-__all__ = ["Config", "canonical", "digest", "load", "nearest", "place", "preset_names", "root_model"]
+__all__ = ["Config", "load", "nearest", "place", "preset_names", "root_model"]

@@ -1,8 +1,7 @@
-"""Reading a configuration, and its canonical form."""
+"""Reading a configuration."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -15,12 +14,13 @@ from pydantic import ValidationError
 from fasgen.config.anchors import anchor
 from fasgen.config.complaints import complain, nearest
 from fasgen.config.document import Document, Key, parse_document, read_document
-from fasgen.config.overrides import merge, parse_override, put
+from fasgen.config.overrides import parse_override, put
 from fasgen.config.root import Config, root_model
 from fasgen.config.shapes import Shape
 from fasgen.errors import ConfigError
 from fasgen.remote.address import scheme_of
 from fasgen.sources.config import GENERIC
+from fasgen.stages.settings import merge
 
 DEFAULT_PRESET = "embedded"
 
@@ -152,14 +152,3 @@ def _anchor_at(tree: dict[str, Any], key: Key, shape: Shape | None, folder: Path
             return
     last = key[-1]
     here[last] = anchor(here[last], shape.below(last) if shape else None, folder, key)
-
-
-def canonical(config: Config) -> bytes:
-    """The configuration as canonical JSON: sorted keys, no spaces, ASCII. Equal configurations have equal bytes."""
-    plain = config.model_dump(mode="json")
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
-
-
-def digest(config: Config) -> str:
-    """SHA-256 of `canonical`, 64 hex digits."""
-    return hashlib.sha256(canonical(config)).hexdigest()

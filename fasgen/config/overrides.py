@@ -1,8 +1,8 @@
-"""``a.b=c`` settings, and laying one tree over another."""
+"""``a.b=c`` settings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -31,15 +31,6 @@ def parse_override(text: str) -> tuple[Key, Any]:
         ) from error
     # 001 is no position in a list but may be somebody's name in a map.
     return tuple(int(part) if part.isdecimal() and str(int(part)) == part else part for part in dotted.split(".")), value
-
-
-def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay ``above`` over ``below``: mappings merge, everything else (lists too) is replaced."""
-    out = dict(below)
-    for key, value in above.items():
-        old = out.get(key)
-        out[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return out
 
 
 def put(tree: dict[str, Any], key: Key, value: Any) -> None:

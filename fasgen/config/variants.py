@@ -12,9 +12,10 @@ from pydantic import BaseModel, ValidationError
 from fasgen.config.anchors import anchor
 from fasgen.config.complaints import complain
 from fasgen.config.document import Key, read_document
-from fasgen.config.overrides import merge, parse_override, put
+from fasgen.config.overrides import parse_override, put
 from fasgen.config.shapes import Shape
 from fasgen.errors import ConfigError
+from fasgen.stages.settings import merge
 
 M = TypeVar("M", bound=BaseModel)
 

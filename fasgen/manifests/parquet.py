@@ -52,32 +52,23 @@ def encode_timing(unit: int, timing: Mapping[str, float]) -> bytes:
     return encode_table(pa.Table.from_pylist(rows, schema=schema))
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None, where: tuple[str, int] | None = None) -> pa.Table:
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """A parquet file's table, page checksums verified.
 
     Args:
         path: the file.
         columns: those wanted; all if ``None``.
-        where: column and value: only row groups that may hold the value are read, and only rows that do are returned.
 
     Raises:
         StoreError: if it is missing or damaged.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     try:
         # A manifest is small: handing its columns to a pool of threads costs more than reading them.
         file = pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False)
-        wanted = list(columns) if columns else None
-        if where is None:
-            return file.read(columns=wanted, use_threads=False)
-        name, value = where
-        index = file.schema_arrow.get_field_index(name)
-        groups = [file.metadata.row_group(i).column(index).statistics for i in range(file.num_row_groups)]
-        holding = [i for i, found in enumerate(groups) if found is None or found.min <= value <= found.max]
-        return file.read_row_groups(holding, columns=wanted).filter(pc.field(name) == value)
+        return file.read(columns=list(columns) if columns else None, use_threads=False)
     except FileNotFoundError:
         raise StoreError(f"{path}: is not there: run the stage that makes it first") from None
     except (pa.ArrowException, OSError) as error:

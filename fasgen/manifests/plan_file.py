@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from fasgen.errors import StoreError
 from fasgen.manifests.atomic import STAGING, leftovers, remove
+from fasgen.manifests.roster_file import ROSTERS
 from fasgen.manifests.spare import FOLDER, PUT_BACK, write_twice
 from fasgen.manifests.unit import canonical_json
 
@@ -263,7 +264,7 @@ def sweep(store: Path) -> int:
     # (``store: .``), whose folders are nobody's business.
     folders = (*store.iterdir(), *store.glob("rows/*")) if store.is_dir() else ()
     own = [path for path in folders if path.name in _FOLDERS or path.parent.name == "rows" or _FOLDER.fullmatch(path.name)]
-    places = [store, *(path for path in own if path.is_dir())]
+    places = [store, *(path for folder in own for path in (folder, folder / ROSTERS) if path.is_dir())]
     found = [path for place in places for path in leftovers(place) if not path.name.startswith(STAGING)]
     for path in found:
         remove(path)

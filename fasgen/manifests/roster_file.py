@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ IDENTITY: tuple[Column, ...] = (
 )
 """Columns of every roster, before provenance and a stage's own columns."""
 
+ROSTERS = "rosters"
+"""Folder of a generation in which the rosters of added units lie."""
+
 _GROUP = 8192
 _BASIS = b"fasgen.basis"
 _NOTES = b"fasgen.notes"
@@ -40,12 +44,13 @@ SOURCE = ("sample_id", "unit", "row", "status", *(column.name for column in PROV
 
 def roster_path(folder: Path, first: int = 0) -> Path:
     """Where a generation's roster lies; that of units that were added, by the number of the first of them."""
-    return folder / (f"roster-{first:05d}.parquet" if first else "roster.parquet")
+    # Those of additions in a folder of their own: to find them, nobody shall list the names of all units.
+    return folder / ROSTERS / f"{first:05d}.parquet" if first else folder / "roster.parquet"
 
 
 def rosters(folder: Path) -> list[Path]:
     """The rosters of a generation, those of added units last."""
-    return [path for path in (roster_path(folder), *sorted(folder.glob("roster-*.parquet"))) if path.exists()]
+    return [path for path in (roster_path(folder), *sorted((folder / ROSTERS).glob("*.parquet"))) if path.exists()]
 
 
 def read_rows(folder: Path, units: Sequence[int]) -> dict[str, Any]:
@@ -113,7 +118,7 @@ def write_roster(
 
 def firsts(folder: Path) -> list[int]:
     """What the rosters of a generation are known by, ascending: 0, and the first unit of every addition that has one."""
-    return [int(path.stem.partition("-")[2] or 0) for path in rosters(folder)]
+    return [int(path.stem) if path.parent != folder else 0 for path in rosters(folder)]
 
 
 def basis_of(folder: Path, first: int = 0) -> str:
@@ -172,6 +177,9 @@ def _digest_path(path: Path) -> Path:
 
 def _write(path: Path, data: bytes) -> None:
     # The digest first: a roster that is there is never without one.
+    if not path.parent.is_dir():
+        path.parent.mkdir()
+        atomic.fsync_file(path.parent.parent)
     line = f"{hashlib.sha256(data).hexdigest()}  {path.name}\n"
     write_twice(path.parent.parent, _digest_path(path), line.encode("ascii"))
     write_twice(path.parent.parent, path, data)
@@ -208,11 +216,57 @@ def take_out(folder: Path, touched: Callable[[Mapping[str, Any]], bool]) -> int:
 def read_roster(folder: Path, unit: int) -> list[dict[str, Scalar]]:
     """The entries of one unit, by place.
 
+    What one unit takes does not depend on how many there are: a process keeps the footer of a roster and the group of rows that
+    it read last, in which the next unit mostly lies too.
+
     Raises:
         StoreError: there is no roster or it is damaged.
     """
     rows: list[dict[str, Scalar]] = []
     # Without any, the roster of the generation is what is missing.
     for path in rosters(folder) or [roster_path(folder)]:
-        rows += read_table(path, where=("unit", unit)).to_pylist()
+        rows += _entries(path, unit)
     return sorted(rows, key=lambda entry: int(str(entry["place"])))
+
+
+def _entries(path: Path, unit: int) -> list[dict[str, Scalar]]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows: list[dict[str, Scalar]] = []
+    try:
+        state = path.stat()
+        version = path, state.st_ino, state.st_mtime_ns, state.st_size
+        _, spans = _footer(version)
+        for number, (least, most) in enumerate(spans):
+            if least <= unit <= most:
+                rows += _group(version, number).filter(pc.field("unit") == unit).to_pylist()
+    except FileNotFoundError:
+        raise StoreError(f"{path}: is not there: run the stage that makes it first") from None
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(f"{path}: cannot be read ({error}): run `fasgen verify`") from None
+    return rows
+
+
+_Version = tuple[Path, int, int, int]
+
+
+@lru_cache(maxsize=4)
+def _footer(version: _Version) -> tuple[Any, list[tuple[int, int]]]:
+    """The footer of a roster, and the least and the greatest unit of each group of rows."""
+    import pyarrow.parquet as pq
+
+    footer = pq.read_metadata(version[0])
+    at = footer.schema.to_arrow_schema().get_field_index("unit")
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    found = [group.column(at).statistics for group in groups if group.num_rows]
+    return footer, [(one.min, one.max) for one in found]
+
+
+@lru_cache(maxsize=4)
+def _group(version: _Version, number: int) -> Any:
+    """A group of rows of a roster, page checksums verified."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(version[0], metadata=_footer(version)[0], page_checksum_verification=True, pre_buffer=False) as file:
+        return file.read_row_group(number, use_threads=False)

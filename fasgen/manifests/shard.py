@@ -59,8 +59,8 @@ class Row:
 class UnitWriter:
     """Writes one unit of one stage. Nothing is visible before ``commit``; one writer at a time.
 
-    A second writer of the same unit removes the first one's temporary files, whose commit then fails. Rows may come in any
-    order and are stored by (row, variant).
+    Who gives a unit out again first removes what an earlier writer of it has begun (`atomic.clean`): one that was taken for
+    dead by mistake cannot commit then. Rows may come in any order and are stored by (row, variant).
 
     Args:
         folder: the stage's folder; created if need be.
@@ -99,7 +99,6 @@ class UnitWriter:
         self._synthetic = dict(synthetic or {})
         self._columns = {column.name: column for column in columns}
         self._schema = arrow_schema(columns)
-        atomic.clean(folder, f"{unit:05d}")
         self._tmp = atomic.tmp_folder(folder, f"{unit:05d}")
         self._group = self._tmp / "arrays"
         self._arrays = {field: ArrayWriter(self._group / field, field, dtype) for field, dtype in arrays.items()}

@@ -255,4 +255,3 @@ def discard(folder: Path, unit: int, tar: str = "{unit:05d}.tar") -> None:
         folder / tar.format(unit=unit),
     ):
         atomic.remove(path)
-    atomic.clean(folder, f"{unit:05d}")

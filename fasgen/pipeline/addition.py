@@ -19,6 +19,7 @@ from fasgen.pipeline.wiring import Lanes, Wiring, wire
 from fasgen.records import PHOTOGRAPHED
 from fasgen.sources.config import SourceConfig
 from fasgen.stages import STAGES
+from fasgen.stages.settings import merge
 from fasgen.stages.stage import StageConfig, StageSpec
 
 
@@ -80,7 +81,7 @@ def _changed(base: Plan, config: RunConfig, changes: Mapping[str, Any]) -> RunCo
     for key, change in changes.items():
         if key in sections:
             own = sections[key]
-            sections[key] = type(own).model_validate(_merged(own.model_dump(mode="json"), change))
+            sections[key] = type(own).model_validate(merge(own.model_dump(mode="json"), change))
     return _Changed(config, config.seed, base.listing.unit_rows, config.sources, sections)
 
 
@@ -102,14 +103,6 @@ def _difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any
         name: _difference(before, value) if isinstance(before, Mapping) and isinstance(value, Mapping) else value
         for name, (before, value) in both.items()
     }
-
-
-def _merged(settings: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(settings)
-    for name, value in change.items():
-        before = merged.get(name)
-        merged[name] = _merged(before, value) if isinstance(before, Mapping) and isinstance(value, Mapping) else value
-    return merged
 
 
 def additions(

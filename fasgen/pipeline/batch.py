@@ -13,7 +13,7 @@ from fasgen.cache_folder import cache_home
 from fasgen.errors import FasgenError, StoreError
 from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.plan_file import read_current, read_plan
-from fasgen.pipeline.graph import canonical_json, plain
+from fasgen.pipeline.graph import ascii_json, plain
 from fasgen.pipeline.rehearsal import Rehearsal, best
 from fasgen.pipeline.resources import Resources, library_versions
 from fasgen.stages.stage import StageConfig, StageSpec
@@ -118,7 +118,7 @@ def _key(spec: StageSpec, config: StageConfig, weights: Mapping[str, str], side:
     settings = plain(config, tuple(spec.weights(config).values()))
     del settings["batch"]
     decides = {"config": settings, "version": spec.version, "weights": dict(weights), "side": side}
-    digest = hashlib.sha256(canonical_json({**decides, "libraries": dict(library_versions())})).hexdigest()
+    digest = hashlib.sha256(ascii_json({**decides, "libraries": dict(library_versions())})).hexdigest()
     return f"{spec.name}/{digest[:16]}"
 
 

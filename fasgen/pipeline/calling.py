@@ -13,7 +13,8 @@ from fasgen.manifests.schema import checked
 from fasgen.records import Reason, Scalar
 from fasgen.stages.stage import Product, Reject, Sample, Stage, StageConfig, StageSpec
 
-Outcome = Product | Reject
+Result = Product | Reject
+"""What a stage makes of one sample."""
 
 NO_SAMPLES_FAULT = (ConfigError, WeightsError, ResourceError)
 """Errors of a stage that end the unit."""
@@ -77,7 +78,7 @@ def ladder(spec: StageSpec, config: StageConfig, batch: int) -> list[tuple[int, 
     return rungs
 
 
-def call(stage: Stage, spec: StageSpec, samples: Sequence[Sample], *, divisible: bool = False) -> list[Outcome]:
+def call(stage: Stage, spec: StageSpec, samples: Sequence[Sample], *, divisible: bool = False) -> list[Result]:
     """One outcome for each sample, in order, whatever the stage does.
 
     A batch that throws is halved, down to the samples that throw alone; slots stay, so the others' products are those of an
@@ -106,7 +107,7 @@ def call(stage: Stage, spec: StageSpec, samples: Sequence[Sample], *, divisible:
         if is_out_of_memory(error):
             if divisible:
                 raise TooLargeError(one_line(error)) from None
-            free_memory()
+            release_memory()
         if len(samples) == 1:
             return [_reject(error)]
     half = len(samples) // 2
@@ -120,7 +121,7 @@ def _reject(error: Exception) -> Reject:
     return Reject(Reason.STAGE_ERROR, one_line(error))
 
 
-def free_memory() -> None:
+def release_memory() -> None:
     """Give back what nobody holds any more, on the device too."""
     import gc
 
@@ -131,7 +132,7 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def checked_outcomes(spec: StageSpec, returned: Iterable[object], count: int) -> list[Outcome]:
+def checked_outcomes(spec: StageSpec, returned: Iterable[object], count: int) -> list[Result]:
     """What a stage returned for ``count`` samples, each a product as declared, or a reject.
 
     Raises:
@@ -143,7 +144,7 @@ def checked_outcomes(spec: StageSpec, returned: Iterable[object], count: int) ->
     return [_check(spec, outcome) for outcome in outcomes]
 
 
-def _check(spec: StageSpec, outcome: object) -> Outcome:
+def _check(spec: StageSpec, outcome: object) -> Result:
     if isinstance(outcome, Reject):
         return outcome
     if not isinstance(outcome, Product):

@@ -15,8 +15,8 @@ from fasgen.sources.sampling import Sampling
 from fasgen.stages.stage import Reads, StageConfig
 
 
-class Place(NamedTuple):
-    """Where a source lies, what is decoded of it, which frames of a video its rows mean, and which files stand askew."""
+class Decoding(NamedTuple):
+    """How files of a source are decoded: where they lie, the limits, which frames of a video rows mean, which stand askew."""
 
     root: Path | RemotePath
     limits: Limits
@@ -30,12 +30,12 @@ class SourceSlice:
 
     Attributes:
         rows: the unit's rows, in order.
-        places: by data set name.
+        decoding: by data set name.
         gone: places of rows whose files are not there any more.
     """
 
     rows: tuple[SourceRow, ...]
-    places: Mapping[str, Place]
+    decoding: Mapping[str, Decoding]
     gone: frozenset[int] = frozenset()
 
 

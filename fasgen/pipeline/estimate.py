@@ -25,7 +25,7 @@ from fasgen.pipeline.calling import one_line
 from fasgen.pipeline.engine import SourceSlice, UpstreamUnit
 from fasgen.pipeline.events import Key
 from fasgen.pipeline.forecast import Expected, makespan
-from fasgen.pipeline.graph import canonical_json
+from fasgen.pipeline.graph import ascii_json
 from fasgen.pipeline.plan import Plan
 from fasgen.pipeline.resources import domain
 from fasgen.pipeline.roster import Foreseen, draw_roster, foresee
@@ -276,7 +276,7 @@ def _probe_key(plan: Plan, todo: Sequence[int]) -> str:
     rows = [plan.listing.inputs(unit) for unit in todo]
     device = [domain(plan.resources, accelerator=accelerator) for accelerator in (False, True)]
     plans = {name: stage.plan_hash for name, stage in plan.stages.items()}
-    return hashlib.sha256(canonical_json([plans, rows, device, bool(plan.resources.gpus), platform.node()])).hexdigest()
+    return hashlib.sha256(ascii_json([plans, rows, device, bool(plan.resources.gpus), platform.node()])).hexdigest()
 
 
 def _read_probes(path: Path) -> dict[str, list[dict[str, Any]]]:

@@ -28,7 +28,7 @@ def resolve(target: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
-def canonical_json(value: object) -> bytes:
+def ascii_json(value: object) -> bytes:
     """One spelling for equal values: sorted keys, no spaces, ASCII, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
 
@@ -46,7 +46,7 @@ def plain(value: object, located: Sequence[PurePath] = ()) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item, located) for item in value]
     if isinstance(value, (set, frozenset)):
-        return sorted((plain(item, located) for item in value), key=canonical_json)
+        return sorted((plain(item, located) for item in value), key=ascii_json)
     if isinstance(value, Enum):
         return plain(value.value, located)
     if isinstance(value, RemotePath):

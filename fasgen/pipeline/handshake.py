@@ -68,7 +68,7 @@ class Meeting:
         """What a worker of ``kind`` is asked, in plain values."""
         made = [stage for stage in self._plan.wanted if self._plan.kind(stage) == kind and stage.todo | stage.unsure]
         read = any(not stage.wiring.sets for stage in made)
-        roots = {name: place.root for name, place in self._plan.listing.places.items()} if read else {}
+        roots = {name: how.root for name, how in self._plan.listing.decoding.items()} if read else {}
         return {
             "store": str(self._plan.store),
             "folder": str(self._folder),

@@ -9,11 +9,11 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Self
 
-from fasgen.pipeline.calling import NO_SAMPLES_FAULT, Outcome, checked_outcomes, is_out_of_memory, raise_if_lost
+from fasgen.pipeline.calling import NO_SAMPLES_FAULT, Result, checked_outcomes, is_out_of_memory, raise_if_lost
 from fasgen.pipeline.loading import Limit, Loaded
 from fasgen.stages.stage import Collect, Launchable, Reject, Sample, Stage, StageSpec
 
-Written = tuple[Loaded, Outcome]
+Written = tuple[Loaded, Result]
 """A row with what became of it, ready to be written."""
 
 
@@ -82,7 +82,7 @@ class Launcher:
         self,
         stage: Stage,
         spec: StageSpec,
-        plainly: Callable[[Sequence[Loaded]], list[Outcome]],
+        plainly: Callable[[Sequence[Loaded]], list[Result]],
         limit: Limit,
         timed: Callable[[], AbstractContextManager[None]],
         aloft: Aloft,
@@ -179,6 +179,6 @@ class Launcher:
             self._give_up(flight)
 
 
-def _with_rejects(group: Sequence[Loaded], outcomes: Sequence[Outcome]) -> list[Written]:
+def _with_rejects(group: Sequence[Loaded], outcomes: Sequence[Result]) -> list[Written]:
     rest = iter(outcomes)
     return [(loaded, loaded.sample if isinstance(loaded.sample, Reject) else next(rest)) for loaded in group]

@@ -17,8 +17,8 @@ from fasgen.manifests.places_file import Places, append_rows, begun_with, no_pla
 from fasgen.manifests.sources_file import blank, write_sources
 from fasgen.manifests.sources_rows import FileRows
 from fasgen.manifests.tombstones import Retracted, content_in, content_of
-from fasgen.pipeline.engine import Place, SourceSlice
-from fasgen.pipeline.graph import canonical_json
+from fasgen.pipeline.engine import Decoding, SourceSlice
+from fasgen.pipeline.graph import ascii_json
 from fasgen.pipeline.placing import Digests, Growth, Placed, place
 from fasgen.records import Scalar
 from fasgen.remote.path import RemotePath
@@ -37,7 +37,7 @@ class Listing:
 
     Attributes:
         scans: what each source has, by name, in the configuration's order.
-        places: where each source lies, by name.
+        decoding: how each source is decoded, and where it lies, by name.
         rows: every row at its place, made when it is asked for; those whose files are gone, and those of people who were taken
             out of the store, have lost all but their place.
         ids: sample id of each, as a number.
@@ -52,7 +52,7 @@ class Listing:
     """
 
     scans: Mapping[str, Scan]
-    places: Mapping[str, Place]
+    decoding: Mapping[str, Decoding]
     rows: Sequence[SourceRow]
     ids: NDArray[np.uint64]
     digests: Digests
@@ -124,7 +124,7 @@ class Listing:
         rows = tuple(self.rows[at.start : at.stop]) if isinstance(at, range) else tuple(self.rows[place] for place in at)
         gone = frozenset(position for position, place in enumerate(at) if place in self.gone)
         names = {row.dataset for position, row in enumerate(rows) if position not in gone}
-        return SourceSlice(rows, {name: there for name, there in self.places.items() if name in names}, gone)
+        return SourceSlice(rows, {name: how for name, how in self.decoding.items() if name in names}, gone)
 
     def write(self, store: Path) -> None:
         """Put places and every source's rows into the store."""
@@ -260,10 +260,12 @@ def take(
     which = np.repeat(np.arange(len(scans)), [len(found) for found in scans.values()])
     placed = place(ids, digests, which, list(scans), before, unit_rows, after, frozen)
     gone = (placed.at < 0) & ~np.isin(placed.ids, frozen)
-    places = {source.name: Place(source.path.absolute(), source.limits, source.frames, source.rotate) for source in sources}
+    decoding = {
+        source.name: Decoding(source.path.absolute(), source.limits, source.frames, source.rotate) for source in sources
+    }
     return Listing(
         scans,
-        places,
+        decoding,
         _Placed(_Joined(scans.values()), placed, before),
         placed.ids,
         placed.digests,
@@ -289,7 +291,7 @@ def _digested(sources: Sequence[SourceConfig], scans: Mapping[str, Scan]) -> tup
             if start is None:
                 # Stills do not hang on which frames of a video are meant.
                 decoded = [settings, frames if file.alike["frame_n"] is not None else None, file.alike]
-                start = begun[id(file.alike)] = hashlib.blake2b(canonical_json(decoded), digest_size=_DIGEST)
+                start = begun[id(file.alike)] = hashlib.blake2b(ascii_json(decoded), digest_size=_DIGEST)
             own = start.copy()
             own.update(f"{file.path}\0{file.size}\0{file.stamp}\0{file.marks}".encode())
             ids.append(bytes.fromhex("".join(file.sample_ids())))

@@ -87,9 +87,9 @@ class SourceInput:
         self._task, self._source = task, source
         self._decoders: dict[str, Decoder] = {}
         self.places = range(len(source.rows))
-        for name, place in sorted(source.places.items()):
-            _must_be_there(name, place.root)
-            self._decoders[name] = Decoder(*place)
+        for name, how in sorted(source.decoding.items()):
+            _must_be_there(name, how.root)
+            self._decoders[name] = Decoder(*how)
 
     def load(self, position: int) -> Loaded:
         """Decode one image or frame; what cannot be decoded becomes a reject."""
@@ -103,7 +103,7 @@ class SourceInput:
             image, values = decoder.read(source)
         except SampleError as error:
             if error.reason is Reason.UNREADABLE:
-                _must_be_there(source.dataset, self._source.places[source.dataset].root)
+                _must_be_there(source.dataset, self._source.decoding[source.dataset].root)
             return self.skip(position, Reject(error.reason, error.detail))
         except Exception as error:
             reason = Reason.OUT_OF_MEMORY if is_out_of_memory(error) else Reason.CORRUPT

@@ -1,4 +1,4 @@
-"""From events to a table: a model that knows no terminal, and three ways to show it."""
+"""From events to a table: a tracker that knows no terminal, and three ways to show it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class _Stage:
 
 
 @dataclass(slots=True)
-class Model:
+class Tracker:
     """Adds up what a run tells.
 
     A stage's rate is over the time in which it had a unit in a stage that is ready, so that waiting for another stage does not
@@ -167,20 +167,20 @@ class Silent:
     """Shows nothing; keeps what was said."""
 
     def __init__(self) -> None:
-        self.model = Model()
+        self.tracker = Tracker()
         self.said: list[str] = []
 
     def begin(self, stages: Sequence[StageStart]) -> None:
         """The stages, in order."""
-        self.model.begin(stages)
+        self.tracker.begin(stages)
 
     def unit(self, stage: str, summary: UnitSummary) -> None:
         """A unit was committed."""
-        self.model.unit(stage, summary)
+        self.tracker.unit(stage, summary)
 
     def show(self, counts: Counts, doing: Doings = NOTHING) -> None:
         """Where the units are now."""
-        self.model.show(counts, doing)
+        self.tracker.show(counts, doing)
 
     def say(self, text: str) -> None:
         """Keep the line."""
@@ -210,7 +210,7 @@ class Plain(Silent):
     def show(self, counts: Counts, doing: Doings = NOTHING) -> None:
         """Where the units are now."""
         super().show(counts, doing)
-        if (now := self.model.clock()) >= self._next:
+        if (now := self.tracker.clock()) >= self._next:
             self._next = now + self._every
             self._print()
 
@@ -221,14 +221,14 @@ class Plain(Silent):
 
     def _print(self) -> None:
         news = False
-        for line in self.model.lines():
+        for line in self.tracker.lines():
             state = line.done, line.running, line.doing
             if self._printed.get(line.name) != state and (line.running or line.done):
                 self._printed[line.name] = state
                 news = True
                 print(sentence(line), file=self._stream, flush=True)
         if news:
-            print(f"in all: {in_all(self.model.total())}", file=self._stream, flush=True)
+            print(f"in all: {in_all(self.tracker.total())}", file=self._stream, flush=True)
 
     def __exit__(self, *exc: object) -> None:
         self._print()
@@ -244,7 +244,7 @@ class Live(Silent):
 
         self._live = RichLive(
             console=Console(file=stream),
-            get_renderable=lambda: table(self.model.lines(), self.model.total()),
+            get_renderable=lambda: table(self.tracker.lines(), self.tracker.total()),
             refresh_per_second=4,
         )
 
@@ -266,7 +266,7 @@ def progress_for(stream: TextIO = sys.stderr) -> Progress:
     return Live(stream) if stream.isatty() else Plain(stream)
 
 
-def duration(seconds: float | None) -> str:
+def hms(seconds: float | None) -> str:
     """``1:02:03`` or ``2:03``; a dash where unknown."""
     if seconds is None:
         return "-"
@@ -294,13 +294,13 @@ def sentence(line: StageLine) -> str:
     """A stage's line as plain text."""
     return (
         f"{line.name}: {line.done}/{line.units} units, {line.running} running{_doing(line)}, {line.waiting} waiting, "
-        f"{_rate(line.rate)} samples/s, rejects {rejects(line.reasons)}, left {duration(line.left)}"
+        f"{_rate(line.rate)} samples/s, rejects {rejects(line.reasons)}, left {hms(line.left)}"
     )
 
 
 def in_all(total: Total) -> str:
     """The run as a whole in words."""
-    return f"{100 * total.share:.0f} % done, {duration(total.elapsed)} elapsed, {duration(total.left)} left"
+    return f"{100 * total.share:.0f} % done, {hms(total.elapsed)} elapsed, {hms(total.left)} left"
 
 
 def table(lines: Sequence[StageLine], total: Total) -> Table:
@@ -320,5 +320,5 @@ def table(lines: Sequence[StageLine], total: Total) -> Table:
             str(line.waiting),
             _rate(line.rate),
         )
-        drawn.add_row(*cells, Text(rejects(line.reasons)), duration(line.left))
+        drawn.add_row(*cells, Text(rejects(line.reasons)), hms(line.left))
     return drawn

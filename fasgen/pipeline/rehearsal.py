@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from fasgen.errors import ResourceError
-from fasgen.pipeline.calling import free_memory, is_out_of_memory, one_line
+from fasgen.pipeline.calling import is_out_of_memory, one_line, release_memory
 from fasgen.pipeline.graph import resolve
 from fasgen.pipeline.resources import gpu_names, worker_environment
 from fasgen.stages.stage import StageConfig, StageSpec
@@ -71,7 +71,7 @@ def rates(job: Rehearsal, device: torch.device) -> Iterator[tuple[int, float]]:
                 return
             raise
         finally:
-            free_memory()
+            release_memory()
         yield batch, rate
         if rate < GAIN * before:
             return

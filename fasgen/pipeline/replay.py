@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from fasgen.errors import StoreError
-from fasgen.manifests.shard import UnitWriter
 from fasgen.manifests.unit import UnitFacts, unit_facts
 from fasgen.manifests.unit_reader import UnitReader
-from fasgen.pipeline.calling import call, free_memory, ladder
+from fasgen.pipeline.calling import call, ladder, release_memory
 from fasgen.pipeline.comparison import Pick, Replayed, compare
 from fasgen.pipeline.engine import UnitTask
 from fasgen.pipeline.events import Key
@@ -24,8 +23,9 @@ from fasgen.pipeline.loading import open_input
 from fasgen.pipeline.plan import Plan
 from fasgen.pipeline.schedule import Assign
 from fasgen.pipeline.stage_plan import StagePlan
+from fasgen.pipeline.writing import open_output, write_row
 from fasgen.records import Reason, Scalar, Status
-from fasgen.stages.stage import Product, Reject, Sample, Stage, StageConfig, StageSpec
+from fasgen.stages.stage import Reject, Sample, Stage, StageConfig, StageSpec
 
 _OF_MOMENT = frozenset({Reason.WORKER_DIED.value, Reason.OUT_OF_MEMORY.value, Reason.TIME_LIMIT.value})
 """Reasons that say something of the machine on that night; such rows are not made again."""
@@ -142,7 +142,7 @@ class Replayer:
 
         if self._held is None or self._held[:2] != (task.plan_hash, task.batch):
             self._held = None
-            free_memory()
+            release_memory()
             torch.set_num_threads(self._plans[0].resources.threads)
             if task.accelerator:
                 # As the worker has it: else convolutions may sum in another order than they did.
@@ -175,21 +175,8 @@ def _make(task: UnitTask, spec: StageSpec, pick: Pick, stage: Stage, folder: Pat
     finally:
         unit.close()
     outcome = call(stage, spec, [loaded.sample])[0] if isinstance(loaded.sample, Sample) else loaded.sample
-    arrays = {array.name: array.dtype for array in spec.arrays}
-    with UnitWriter(
-        folder,
-        pick.unit,
-        columns=spec.columns,
-        arrays=arrays,
-        tar=spec.tar,
-        plan_hash=task.plan_hash,
-        weights=task.weights,
-        synthetic=spec.synthetic(task.config),
-    ) as writer:
-        if isinstance(outcome, Product):
-            writer.ok(loaded.row, images=outcome.images, arrays=outcome.arrays, files=outcome.files, values=outcome.values)
-        else:
-            writer.reject(loaded.row, outcome.reason, " ".join(outcome.detail.split()))
+    with open_output(replace(task, folder=folder), spec) as writer:
+        write_row(writer, loaded, outcome)
         writer.commit(1)
 
 

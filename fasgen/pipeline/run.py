@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from fasgen.errors import StoreError
-from fasgen.manifests.atomic import file_digest, look_again, shortcomings
+from fasgen.manifests.atomic import clean, file_digest, look_again, shortcomings
 from fasgen.manifests.inputs import judged_is_whole
 from fasgen.manifests.ledger import Ledger
 from fasgen.manifests.lock import StoreLock
@@ -44,7 +44,7 @@ from fasgen.pipeline.occupancy import Occupancy
 from fasgen.pipeline.options import RunOptions
 from fasgen.pipeline.outcome import Outcome, RunResult
 from fasgen.pipeline.plan import Plan
-from fasgen.pipeline.progress import Progress, StageStart, duration
+from fasgen.pipeline.progress import Progress, StageStart, hms
 from fasgen.pipeline.resources import peak_rss
 from fasgen.pipeline.schedule import Assign, Scheduler
 
@@ -146,6 +146,7 @@ class _Run:
             before={stage.name: (stage.planned, stage.failed) for stage in plan.wanted},
         )
         self._quarantined: dict[Key, Path] = {}
+        self._torn: set[Key] = set()
         self._remade = 0
         self._taken_back: set[Key] = set()
         self._waited: set[Key] = set()
@@ -214,6 +215,7 @@ class _Run:
                 self.scheduler.handle(Done(assign.worker, UnitReport(assign.key, kept)))
                 return
             self._plan.clear(assign.key)
+            self._tidy(assign.key)
             task = replace(
                 self._plan.task(assign, self._crumbs),
                 time_limit=self._options.time_limit,
@@ -240,6 +242,12 @@ class _Run:
                 late=list(assign.late),
             )
         engine.submit(assign.worker, task)
+
+    def _tidy(self, key: Key) -> None:
+        """Remove what a worker that is gone left of a unit. Not before every unit: the folder's names are listed for it."""
+        if key in self._torn:
+            clean(self._plan.stages[key.stage].folder, f"{key.unit:05d}")
+            self._torn.discard(key)
 
     def _interrupt(self, count: int) -> None:
         self.scheduler.handle(Drain() if count == 1 else Stop())
@@ -283,7 +291,9 @@ class _Run:
 
     def _dismiss(self, worker: int, engine: Engine, why: str, key: Key | None = None) -> None:
         """Let a worker go, with the reason; what it had in hand is given out again."""
-        worked = self._crew.let_go(worker, why, self.scheduler.in_flight(worker), key)
+        lost = self.scheduler.in_flight(worker)
+        self._torn.update(lost)
+        worked = self._crew.let_go(worker, why, lost, key)
         engine.dismiss(worker)
         if worked:
             self.scheduler.handle(Dismissed(worker))
@@ -312,7 +322,7 @@ class _Run:
             if not coming:
                 self.scheduler.handle(Halt(self._crew.nobody(kind)))
             elif (seconds := self._idle.due(kind)) is not None:
-                self._progress.say(f"waiting for {duration(seconds)}: {coming}")
+                self._progress.say(f"waiting for {hms(seconds)}: {coming}")
                 self._ledger.event("waiting", device=DEVICES[kind], seconds=round(seconds), reason=coming)
             break
         else:
@@ -349,6 +359,7 @@ class _Run:
     def _lose(self, died: Died) -> None:
         """A worker is gone: what it had in hand is judged by what lies on disk."""
         worker, keys = died.worker, self.scheduler.in_flight(died.worker)
+        self._torn.update(keys)
         self._crew.bury(died, keys)
         for key in keys:
             folder = self._plan.stages[key.stage].folder

@@ -11,9 +11,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain
 
-from fasgen.errors import StoreError
-from fasgen.manifests.shard import UnitWriter
-from fasgen.pipeline.calling import Outcome, TooLargeError, call, free_memory, ladder, one_line
+from fasgen.pipeline.calling import Result, TooLargeError, call, ladder, release_memory
 from fasgen.pipeline.channel import Ahead, Behind
 from fasgen.pipeline.crumbs import CrumbFile, forget, late_mark
 from fasgen.pipeline.engine import UnitTask
@@ -24,9 +22,10 @@ from fasgen.pipeline.loading import Limit, Loaded, batches, loaded_bytes, open_i
 from fasgen.pipeline.resources import peak_rss
 from fasgen.pipeline.timing import Clock, Turns
 from fasgen.pipeline.watchdog import Watchdog
+from fasgen.pipeline.writing import open_output, write_row, written_bytes
 from fasgen.records import Reason
 from fasgen.stages.compiled import compiling
-from fasgen.stages.stage import Product, Reject, Sample, Stage, StageSpec
+from fasgen.stages.stage import Reject, Sample, Stage, StageSpec
 
 AHEAD_BYTES = 256 << 20
 """Loaded samples that may wait for the stage, and products that may wait to be written, for each unit in flight."""
@@ -74,7 +73,7 @@ class Worker:
                 rung += 1
                 with self._turn:
                     self._held = None
-                    free_memory()
+                    release_memory()
                 continue
             if Reason.OUT_OF_MEMORY not in report.summary.reasons:
                 self._rungs[task.plan_hash] = rung
@@ -90,20 +89,7 @@ class Worker:
         crumb = CrumbFile(task.crumb) if task.crumb else None
         limit = partial(self._limit, task)
         unit = open_input(task, spec)
-        arrays = {array.name: array.dtype for array in spec.arrays}
-        writer = UnitWriter(
-            task.folder,
-            task.key.unit,
-            columns=spec.columns,
-            arrays=arrays,
-            tar=spec.tar,
-            plan_hash=task.plan_hash,
-            weights=task.weights,
-            synthetic=spec.synthetic(task.config),
-            micro_batch=micro_batch,
-            inputs=task.inputs,
-            domain=task.domain,
-        )
+        writer = open_output(task, spec, micro_batch)
         try:
             with writer:
                 loading = clock.running("load", batches(unit, task.batch, _excluded(task), crumb, limit))
@@ -111,11 +97,11 @@ class Worker:
                 def write(group: Sequence[Written]) -> None:
                     with clock.phase("write"):
                         for loaded, outcome in group:
-                            _write(writer, loaded, outcome)
+                            write_row(writer, loaded, outcome)
 
                 # In quarantine nothing overlaps, so that the rows in hand are the rows at fault.
                 ahead = None if crumb else Ahead(loading, loaded_bytes, AHEAD_BYTES)
-                behind = None if crumb else Behind(write, _written_bytes, AHEAD_BYTES)
+                behind = None if crumb else Behind(write, written_bytes, AHEAD_BYTES)
                 with behind or nullcontext(), ahead or nullcontext():
                     groups = ahead.eagerly() if ahead else loading
                     self._compute(task, spec, clock, groups, behind.put if behind else write, crumb, divisible)
@@ -139,7 +125,7 @@ class Worker:
         """Put the outcomes of all groups, in order."""
         limit, timed = partial(self._limit, task), partial(self._turns.computing, clock)
 
-        def plainly(group: Sequence[Loaded]) -> list[Outcome]:
+        def plainly(group: Sequence[Loaded]) -> list[Result]:
             with self._turn:
                 stage = self._hold(task, spec, clock)
                 with timed():
@@ -220,9 +206,9 @@ def _outcomes(
     crumb: CrumbFile | None,
     limit: Limit,
     divisible: bool,
-) -> list[Outcome]:
+) -> list[Result]:
     """One outcome a row: the batch in one call, but suspects each in a call of its own."""
-    outcomes: dict[int, Outcome] = {}
+    outcomes: dict[int, Result] = {}
     together: list[int] = []
     alone: list[list[int]] = []
     for index, loaded in enumerate(group):
@@ -239,27 +225,3 @@ def _outcomes(
         with limit(len(samples)) if samples else nullcontext():
             outcomes.update(zip(indices, call(stage, spec, samples, divisible=divisible), strict=True))
     return [outcomes[index] for index in range(len(group))]
-
-
-def _write(writer: UnitWriter, loaded: Loaded, outcome: Outcome) -> None:
-    if isinstance(outcome, Reject):
-        writer.reject(loaded.row, outcome.reason, " ".join(outcome.detail.split()))
-    else:
-        row = loaded.row
-        if outcome.frame is not None:
-            # What the data set ships for the requested frame does not hold for another.
-            moved = {"frame": outcome.frame, "shipped_box": None, "shipped_eyes": None}
-            row = replace(row, provenance={**(row.provenance or {}), **moved})
-        try:
-            writer.ok(row, images=outcome.images, arrays=outcome.arrays, files=outcome.files, values=outcome.values)
-        except StoreError as error:
-            if not writer.is_open:
-                # The disk was at fault, not the sample.
-                raise
-            writer.reject(row, Reason.STAGE_ERROR, one_line(error))
-
-
-def _written_bytes(group: Sequence[Written]) -> int:
-    products = [outcome for _, outcome in group if isinstance(outcome, Product)]
-    total = sum(array.nbytes for product in products for array in (*product.images.values(), *product.arrays.values()))
-    return total + sum(len(data) for product in products for data in product.files.values())

@@ -1,7 +1,8 @@
-"""Settings that stages share, and what follows from them. Importing this imports no torch."""
+"""Settings that stages share, what follows from them, and trees of settings. Importing this imports no torch."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -60,3 +61,12 @@ def wrong_size(sides: tuple[int, int], trained: int | None, stage: str, key: str
         f"{stage}: the crops are {sides[1]} x {sides[0]} px (align.size) but the network in {getattr(config, key)} was trained "
         f"on {trained}; set align.size={trained}, give other {stage}.{key}, or allow it with {stage}.any_size=true"
     )
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay ``above`` over ``below``: mappings merge, everything else (lists too) is replaced."""
+    out = dict(below)
+    for key, value in above.items():
+        old = out.get(key)
+        out[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return out

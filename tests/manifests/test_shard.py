@@ -219,6 +219,7 @@ def test_a_killed_writer_leaves_nothing_committed(tmp_path: Path, step: int) -> 
     assert committed_units(folder) == []
     assert len(atomic.leftovers(folder)) == 1
     write_unit(folder)
+    assert atomic.clean(folder, "00000") == 1
     write_unit(tmp_path / "clean")
     assert tree(folder) == tree(tmp_path / "clean")
     assert atomic.leftovers(folder) == []
@@ -235,7 +236,10 @@ def test_committing_twice_is_harmless_if_the_bytes_agree(tmp_path: Path) -> None
 
 
 def test_a_writer_that_was_taken_for_dead_cannot_commit(tmp_path: Path) -> None:
-    slow, quick = writer(tmp_path), writer(tmp_path)
+    slow = writer(tmp_path)
+    # What the run does before it gives the unit out again.
+    assert atomic.clean(tmp_path, "00000") == 1
+    quick = writer(tmp_path)
     for unit in (slow, quick):
         unit.reject(row(0), Reason.NO_FACE, "")
     with pytest.raises(StoreError, match="another writer took it over"):

@@ -10,7 +10,7 @@ import pytest
 from pydantic import Field
 
 from fasgen.errors import ConfigError
-from fasgen.pipeline.graph import canonical_json, plain, plan_hash, resolve
+from fasgen.pipeline.graph import ascii_json, plain, plan_hash, resolve
 from fasgen.stages.stage import Reads, StageConfig, StageSpec
 
 
@@ -70,10 +70,10 @@ def test_settings_and_versions_are() -> None:
     assert len({digest(Config()), digest(Config(t=400)), digest(Config(), newer), digest(Config(), name="synth_defake")}) == 4
 
 
-def test_canonical_json_refuses_nan_and_keeps_undecodable_bytes() -> None:
-    assert canonical_json({"b": 1, "a": "\udcff"}) == b'{"a":"\\udcff","b":1}'
+def test_ascii_json_refuses_nan_and_keeps_undecodable_bytes() -> None:
+    assert ascii_json({"b": 1, "a": "\udcff"}) == b'{"a":"\\udcff","b":1}'
     with pytest.raises(ValueError, match="Out of range"):
-        canonical_json(float("nan"))
+        ascii_json(float("nan"))
 
 
 def test_plain_refuses_what_has_no_canonical_form() -> None:

@@ -309,4 +309,4 @@ def test_waiting_is_said_less_and_less_often() -> None:
 def _source(made: Plan) -> SourceConfig:
     from fasgen.sources.config import Limits
 
-    return SourceConfig(name="toys", path=made.listing.places["toys"].root, label="live", limits=Limits(min_side=4))
+    return SourceConfig(name="toys", path=made.listing.decoding["toys"].root, label="live", limits=Limits(min_side=4))

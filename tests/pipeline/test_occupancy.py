@@ -98,7 +98,7 @@ def test_closing_lines(made: Any) -> None:
     assert all(word in spent for word in ("starting", "compiling", "waiting"))
     assert any(line.startswith("first unit     after") for line in lines)
     again, pages, _ = toy.go(
-        toy.plan(toy.configure(made.listing.places and _source(made)), made.store), LocalEngine(made.resources)
+        toy.plan(toy.configure(made.listing.decoding and _source(made)), made.store), LocalEngine(made.resources)
     )
     assert again.use is None and pages.document["use"] is None
     assert not any("time  " in line for line in closing(made, again, "fasgen run", None))
@@ -107,7 +107,7 @@ def test_closing_lines(made: Any) -> None:
 def _source(made: Any) -> Any:
     from fasgen.sources.config import Limits, SourceConfig
 
-    return SourceConfig(name="toys", path=made.listing.places["toys"].root, label="live", limits=Limits(min_side=4))
+    return SourceConfig(name="toys", path=made.listing.decoding["toys"].root, label="live", limits=Limits(min_side=4))
 
 
 class Looks(Silent):

@@ -256,7 +256,7 @@ def test_spoofs_are_made_of_a_face_that_is_found_at_last(
         (0, False, "ok"), (1, True, "ok"), (2, True, "ok"),
     ]  # fmt: skip
     (own, added) = rosters(plan.stages["mix"].folder)
-    assert (own.name, added.name) == ("roster.parquet", "roster-00003.parquet")
+    assert (own.name, added.name) == ("roster.parquet", "00003.parquet")
     assert verify(mixed_store) == []
     # A unit that is lost is made again from the same roster; so are rows that are replayed.
     (plan.stages["mix"].folder / "00003.parquet").unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,16 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> SourceConfig:
     return toy.make_source(tmp_path_factory.mktemp("faces") / "in")
 
 
-def plan(source: SourceConfig, store: Path, wanted: tuple[str, ...] = ("all",), cpus: int = 1, variants: int = 2) -> Plan:
+def plan(
+    source: SourceConfig,
+    store: Path,
+    wanted: tuple[str, ...] = ("all",),
+    cpus: int = 1,
+    variants: int = 2,
+    unit_rows: int = 8,
+) -> Plan:
     stages: dict[str, Any] = {"mix": mixing.MixConfig(variants=variants), "compare": StageConfig(), "collect": StageConfig()}
-    config = toy.configure(source, **stages)
+    config = toy.configure(source, **stages, unit_rows=unit_rows)
     return build_plan(config, wanted, store, resources=Resources(0, cpus), targets=mixing.TARGETS)
 
 
@@ -118,6 +126,26 @@ def test_engines_and_workers_change_no_byte(source: SourceConfig, reference: Pat
 
     assert toy.go(made, engine)[0].outcome is Outcome.FINISHED
     assert toy.content(tmp_path) == toy.content(reference)
+
+
+@pytest.mark.parametrize("name", ["listdir", "scandir"])
+def test_nobody_lists_a_generation_to_make_one_unit_more(
+    source: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """With a hundred thousand units, that would cost more than the units themselves."""
+    real, listed = getattr(os, name), Counter[int]()
+    for rows in (8, 2):
+        made = plan(source, tmp_path / str(rows), unit_rows=rows)
+        folders = {str(stage.folder) for stage in made.stages.values()}
+
+        def listing(path: Any = ".", rows: int = rows, folders: set[str] = folders) -> Any:
+            listed[rows] += str(path) in folders
+            return real(path)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, listing)
+            assert toy.go(made, toy.engines(made))[0].outcome is Outcome.FINISHED
+    assert listed[2] == listed[8], "12 units of every stage, and 3"
 
 
 def test_a_killed_worker_costs_nothing(
