@@ -221,6 +221,8 @@ def test_what_follows_a_stage_is_named_as_stale_with_its_command(photos: Path) -
     said, again = run("stage=noisy", "noisy.strength=2.5").stdout.splitlines()[-2:]
     command = again.split()
     assert said.startswith("stale          join (")
+    (line,) = (line for line in fasgen("status").stdout.splitlines() if line.startswith("stale "))
+    assert line.startswith("stale    join: made of noisy-") and "fasgen run stage=join, with the settings of" in line
     assert command[:3] == ["fasgen", "run", "stage=join"] and command[-1] == "noisy.strength=2.5"
     made = fasgen(*command[1:]).stdout
     assert "finished: 3 units" in made and "stale" not in made

@@ -171,9 +171,10 @@ def describe(plan: Plan, estimates: Sequence[Estimate]) -> str:
     lines += ["", table(header, rows), ""]
     if plan.todo:
         known = all(one.seconds is not None for one in estimates)
-        more = "" if known else " and what is not known"
-        total = sum(one.bytes or 0 for one in estimates)
-        lines.append(f"{plan.todo} units to do: about {duration(total_seconds(plan, estimates))} and {size(total)}{more}.")
+        more = "" if known else ", and what is not known"
+        total, seconds = sum(one.bytes or 0 for one in estimates), total_seconds(plan, estimates)
+        cost = "how long and how much is not known" if seconds is None else f"about {duration(seconds)} and {size(total)}{more}"
+        lines.append(f"{plan.todo} units to do: {cost}.")
     elif not plan.unsure:
         lines.append("Nothing to do: everything that can be made is committed.")
     if plan.unsure:

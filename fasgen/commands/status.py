@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,13 @@ def status(config_path: Path | None, store: Path | None, everything: bool) -> No
     click.echo(table(header, rows) if rows else "no stage has begun here")
     for line in _differences(found):
         click.echo(line)
+    for line in _stale(in_order(found)):
+        click.echo(line)
     older = len(in_order(found, everything=True)) - len(folders)
     if older:
-        click.echo(f"{older} older generations: fasgen status --all shows them, fasgen gc removes what nothing needs")
+        click.echo(
+            f"{older} older generation{'s' * (older > 1)}: fasgen status --all shows them, fasgen gc removes what nothing needs"
+        )
     last = last_run(found)
     if last:
         click.echo(last)
@@ -77,6 +81,29 @@ def _differences(store: Path) -> Iterator[str]:
         found = settings_changed(read_plan(store / before), read_plan(folder))
         changes = ", ".join(f"{name} {plain(now)} (was {plain(was)})" for name, (was, now) in found.items())
         yield f"{folder.name}: {changes or 'the same settings, other stages upstream'}; before it {before}"
+
+
+def _stale(folders: Sequence[Path]) -> Iterator[str]:
+    """The current generations that were made of others than the current ones, in a line."""
+    from fasgen.manifests.plan_file import read_plan
+
+    current = {folder.name.rpartition("-")[0]: folder.name for folder in folders}
+    above = {
+        stage: {name: f"{name}-{str(digest)[:8]}" for name, digest in dict(read_plan(folder).get("upstream") or {}).items()}
+        for stage, folder in zip(current, folders, strict=True)
+    }
+    stale: dict[str, None] = {}
+    others: dict[str, None] = {}
+    for stage, reads in above.items():
+        made_of = [folder for name, folder in reads.items() if current.get(name, folder) != folder]
+        others.update(dict.fromkeys(made_of))
+        if made_of or not stale.keys().isdisjoint(reads):
+            stale[stage] = None
+    if stale:
+        yield (
+            f"stale    {', '.join(stale)}: made of {', '.join(others)}, which is not current any more; "
+            f"fasgen run stage={','.join(stale)}, with the settings of the last run, makes them again"
+        )
 
 
 def _line(folder: Path, added: Mapping[int, int]) -> tuple[object, ...]:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from math import ceil
+from math import exp, lgamma
 from pathlib import Path
 from typing import Any, Literal
 
@@ -107,8 +107,8 @@ class _Rates:
     """What is known of a stage's pace.
 
     Attributes:
-        seconds: of one worker, for a row.
-        call: rows of a call that takes as long however few of them there are; 1 where each row takes its own time.
+        seconds: of one worker, for a call.
+        call: places of a call that takes as long however few of them are taken; 1 where each row takes its own time.
         bytes: payload bytes a row.
         passes: share of rows that pass.
         build: seconds until the model is ready.
@@ -122,9 +122,35 @@ class _Rates:
     build: float
     basis: Literal["committed units", "probe"]
 
-    def of(self, rows: float) -> float:
-        """Seconds that a unit of so many rows takes."""
-        return self.seconds * self.call * ceil(rows / self.call)
+    def of(self, rows: float, places: float) -> float:
+        """Seconds that a unit takes of which so many places are taken by rows."""
+        return self.seconds * calls(rows, places, self.call)
+
+
+def calls(rows: float, places: float, call: int) -> float:
+    """Calls that a unit makes: one for so many places, as long as a row has one of them.
+
+    A row keeps its place, whoever else was turned away (`fasgen.pipeline.loading`): with half of the rows gone, hardly a call
+    is spared. Rows are taken to be spread at random.
+
+    Args:
+        rows: rows that come, at most as many as places.
+        places: rows that might have come.
+        call: places of a call.
+    """
+    if call == 1 or rows <= 0:
+        return rows
+    places = max(rows, places)
+    whole, rest = divmod(places, call)
+    return whole * (1 - _free(rows, places, call)) + (1 - _free(rows, places, rest) if rest else 0.0)
+
+
+def _free(rows: float, places: float, some: float) -> float:
+    """Chance that none of the rows has one of ``some`` of the places: the hypergeometric distribution at 0."""
+    left = places - some - rows
+    if left < 0:
+        return 0.0
+    return exp(lgamma(places - some + 1) + lgamma(places - rows + 1) - lgamma(left + 1) - lgamma(places + 1))
 
 
 def probe(plan: Plan, folder: Path, few: SourceSlice, *, warm: bool = False, unit: int = 0) -> Iterator[Probe]:
@@ -175,7 +201,7 @@ def estimate(plan: Plan, *, probing: bool = True) -> list[Estimate]:
     """
     rates: dict[str, _Rates] = {}
     for name, stage in plan.stages.items():
-        found = _from_committed(stage)
+        found = _from_committed(plan, stage)
         if found:
             rates[name] = found
     notes: dict[str, str] = {}
@@ -187,7 +213,7 @@ def estimate(plan: Plan, *, probing: bool = True) -> list[Estimate]:
                 notes[seen.stage] = seen.error
                 continue
             tried[seen.stage] = seen.summary
-            measured = _rates(plan.stages[seen.stage], [(seen.summary, seen.seconds)], "probe")
+            measured = _rates(plan.stages[seen.stage], [(seen.summary, seen.summary.planned, seen.seconds)], "probe")
             if measured:
                 rates.setdefault(seen.stage, measured)
             else:
@@ -234,8 +260,8 @@ def total_seconds(plan: Plan, estimates: Sequence[Estimate]) -> float | None:
     return makespan(plan.work(), plan.listing.numbers, plan.staff.kinds, known, start=START)
 
 
-def _from_committed(stage: StagePlan) -> _Rates | None:
-    measured: list[tuple[UnitSummary, dict[str, float]]] = []
+def _from_committed(plan: Plan, stage: StagePlan) -> _Rates | None:
+    measured: list[tuple[UnitSummary, float, dict[str, float]]] = []
     # Units that will be made again tell as much of the time that it takes.
     for unit in sorted(stage.committed.keys() | stage.stale | stage.unsure)[-TIMED_UNITS:]:
         path = timing_path(stage.folder, unit)
@@ -243,8 +269,17 @@ def _from_committed(stage: StagePlan) -> _Rates | None:
             table = read_table(path)
             seconds = dict(zip(table["name"].to_pylist(), table["value"].to_pylist(), strict=True))
             summary = stage.committed.get(unit) or unit_summary(stage.folder, unit)
-            measured.append((summary, {str(name): float(value) for name, value in seconds.items()}))
+            # Of what was drawn, places and rows are nearly the same; of photographs, a place is a row of the sources.
+            photographs = stage.spec.device == "accelerator" and _is_of_photographs(plan, stage)
+            places = plan.listing.rows_of(unit) if photographs and unit in plan.listing.numbers else summary.planned
+            measured.append((summary, places, {str(name): float(value) for name, value in seconds.items()}))
     return _rates(stage, measured, "committed units")
+
+
+def _is_of_photographs(plan: Plan, stage: StagePlan) -> bool:
+    while stage.wiring.primaries and not stage.spec.roster:
+        stage = plan.stages[stage.wiring.primaries[0]]
+    return not stage.spec.roster
 
 
 def _probed(plan: Plan, unknown: Sequence[str], probing: bool) -> list[Probe]:
@@ -288,31 +323,35 @@ def _read_probes(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def _rates(
-    stage: StagePlan, measured: Sequence[tuple[UnitSummary, Mapping[str, float]]], basis: Literal["committed units", "probe"]
+    stage: StagePlan,
+    measured: Sequence[tuple[UnitSummary, float, Mapping[str, float]]],
+    basis: Literal["committed units", "probe"],
 ) -> _Rates | None:
-    planned = sum(summary.planned for summary, _ in measured)
+    """The pace of units, each with the places that its rows might have taken."""
+    planned = sum(summary.planned for summary, _, _ in measured)
     if not planned:
         return None
     # What gains from an accelerator computes batches of their full shape always, however few of its places are taken.
     call = stage.batch if stage.spec.device == "accelerator" else 1
-    places = sum(call * ceil(summary.planned / call) for summary, _ in measured)
+    made = sum(calls(summary.planned, places, call) for summary, places, _ in measured)
     # Loading, computing and writing overlap inside a worker.
-    seconds = max(sum(times.get(phase, 0.0) for _, times in measured) for phase in PHASES)
+    seconds = max(sum(times.get(phase, 0.0) for _, _, times in measured) for phase in PHASES)
     return _Rates(
-        seconds / places,
+        seconds / made,
         call,
-        sum(summary.bytes for summary, _ in measured) / planned,
-        sum(summary.ok for summary, _ in measured) / planned,
-        max(times.get("build", 0.0) + times.get("compile", 0.0) for _, times in measured),
+        sum(summary.bytes for summary, _, _ in measured) / planned,
+        sum(summary.ok for summary, _, _ in measured) / planned,
+        max(times.get("build", 0.0) + times.get("compile", 0.0) for _, _, times in measured),
         basis,
     )
 
 
 def _rows(
     plan: Plan, rates: Mapping[str, _Rates], drawn: Mapping[str, Foreseen]
-) -> Iterator[tuple[StagePlan, dict[int, float]]]:
-    """Rows to do of each stage, by unit; expected where upstream's units are not there yet."""
+) -> Iterator[tuple[StagePlan, dict[int, tuple[float, float]]]]:
+    """Rows to do of each stage and the places that they might take, by unit; expected where upstream's are not there yet."""
     passing: dict[str, dict[int, float]] = {}
+    places: dict[str, dict[int, float]] = {}
     for name, stage in plan.stages.items():
         primaries = stage.wiring.primaries
         if name in drawn:
@@ -322,9 +361,12 @@ def _rows(
             enters = {u: sum(passing[one][u] for one in primaries) for u in plan.listing.numbers}
         else:
             enters = {u: float(plan.listing.rows_of(u)) for u in plan.listing.numbers}
+        photographs = {u: float(plan.listing.rows_of(u)) for u in plan.listing.numbers}
+        of_primary = places[primaries[0]] if primaries else photographs
+        places[name] = {u: drawn[name].entries.get(u, 0.0) for u in photographs} if name in drawn else of_primary
         passes = rates[name].passes if name in rates else 1.0
         passing[name] = {u: float(stage.committed[u].ok) if u in stage.committed else enters[u] * passes for u in enters}
-        yield stage, {unit: enters[unit] for unit in sorted(stage.todo)}
+        yield stage, {unit: (enters[unit], places[name][unit]) for unit in sorted(stage.todo)}
 
 
 def _builds(plan: Plan, rates: Mapping[str, _Rates]) -> dict[str, list[float]]:
@@ -342,17 +384,17 @@ def _builds(plan: Plan, rates: Mapping[str, _Rates]) -> dict[str, list[float]]:
 def _estimate(
     plan: Plan,
     stage: StagePlan,
-    rows: Mapping[int, float],
+    rows: Mapping[int, tuple[float, float]],
     rates: _Rates | None,
     note: str,
     builds: Mapping[str, Sequence[float]],
 ) -> Estimate:
-    units, count = len(stage.todo), round(sum(rows.values()))
+    units, count = len(stage.todo), round(sum(each for each, _ in rows.values()))
     if not units:
         return Estimate(stage.name, 0, 0, 0.0, 0, rates.basis if rates else "nothing", expected=Expected(0.0, {}))
     if rates is None:
         return Estimate(stage.name, units, count, None, None, "nothing", note)
-    all_builds, seconds_of = builds[stage.spec.name], {unit: rates.of(each) for unit, each in rows.items()}
+    all_builds, seconds_of = builds[stage.spec.name], {unit: rates.of(*each) for unit, each in rows.items()}
     again = min(all_builds) if len(all_builds) > 1 else None
     expected = Expected(max(all_builds), seconds_of, stage.spec.name, again)
     on_gpu = stage.spec.device == "accelerator" and plan.resources.gpus > 0

@@ -108,9 +108,8 @@ def _check(what: str, option: str, asked: int | None, has: int, where: str, *, g
     if asked < 0:
         raise ResourceError(f"--{option} {asked} is negative")
     if asked > has and not growing:
-        raise ResourceError(
-            f"--{option} {asked}: asked for {_count(asked, what)}, but {where} has {has}; ask for at most {has}"
-        )
+        change = f"ask for at most {has}" if has else f"leave --{option} out, and it runs on what there is"
+        raise ResourceError(f"--{option} {asked}: asked for {_count(asked, what)}, but {where} has {has}; {change}")
 
 
 def _count(number: int, what: str) -> str:

@@ -54,7 +54,7 @@ def read_table(file: Path | RemotePath, root: Path | RemotePath, odd: Oddities |
                 )
             if path in table:
                 raise _twice(file, path, number)
-            table[path] = {field: text for field in (*FIELDS, *DETAILS) if (text := record.get(field) or "")}
+            table[path] = {field: _legible(text) for field in (*FIELDS, *DETAILS) if (text := record.get(field) or "")}
     except (OSError, ValueError) as error:
         known = ", ".join((*FIELDS, *DETAILS))
         raise SourceError(
@@ -97,7 +97,17 @@ def respell(table: LabelTable, files: Collection[str], file: Path | RemotePath |
 
 def loosely(path: str) -> str:
     """What paths have in common that differ in case, slashes or the form of letters alone."""
-    return unicodedata.normalize("NFC", str(PurePosixPath(path.replace("\\", "/")))).casefold()
+    return unicodedata.normalize("NFC", str(PurePosixPath(_legible(path).replace("\\", "/")))).casefold()
+
+
+def _legible(text: str) -> str:
+    """Text whose bytes are no UTF-8, by Windows' Western code page: what spreadsheets there save as CSV is in it."""
+    if text.isascii() or text.isprintable():
+        return text
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("cp1252")
+    except UnicodeDecodeError:
+        return text
 
 
 def _twice(file: Path | RemotePath | None, path: str, number: int = 0) -> SourceError:

@@ -38,8 +38,8 @@ KINDS: Mapping[str, _Kind] = {
     ),
     "unread": _Kind(
         "column",
-        "of the table that means nothing here",
-        "call it path, label, subject, attack_type, device or split if that is what it says",
+        "of the table that nothing here reads",
+        "name what is meant label, subject, attack_type, device or split",
     ),
     "not_known": _Kind(
         "file",

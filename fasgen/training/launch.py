@@ -41,7 +41,8 @@ def launch(spec: TrainingSpec, config: LoopConfig, gpus: int, ranks: int = 1) ->
     """
     have = torch.cuda.device_count() if gpus else 0
     if gpus > have:
-        raise ResourceError(f"--gpus {gpus}: this machine has {have}; ask for at most that many")
+        change = "ask for at most that many" if have else "leave --gpus out, and it trains on the CPU"
+        raise ResourceError(f"--gpus {gpus}: this machine has {have}; {change}")
     world = gpus or ranks
     if config.batch % world:
         raise ConfigError(

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import mixing
+import numpy as np
 import pytest
 import toy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fasgen.manifests.places_file import begun_with
 from fasgen.pipeline import estimate as module
 from fasgen.pipeline import roster
-from fasgen.pipeline.estimate import Probe, estimate, total_seconds
+from fasgen.pipeline.estimate import Probe, calls, estimate, total_seconds
 from fasgen.pipeline.listing import LARGEST, SHARED, SMALLEST, fitting, take
 from fasgen.pipeline.plan import Plan, build_plan
 from fasgen.pipeline.resources import Resources
@@ -97,6 +98,34 @@ def test_a_cache_that_is_damaged_or_cannot_be_written_costs_a_probe_alone(
     assert estimate(plan(source, tmp_path / "store"))[0].basis == "probe"
     monkeypatch.setattr(module, "cache_home", lambda: cache / "probes.json" / "below")
     assert estimate(plan(source, tmp_path / "store"))[0].basis == "probe"
+
+
+@pytest.mark.parametrize(
+    "rows, places, call, made",
+    [
+        (7, 7, 1, 7),  # each row takes its own time
+        (32, 32, 16, 2),
+        (33, 33, 16, 3),
+        (7, 7, 16, 1),
+        (0, 32, 16, 0),
+        (16, 32, 16, 2),  # of half of the rows, no call is spared
+        (12, 64, 16, 4),
+        (1, 64, 16, 1),
+        (20, 16, 16, 2),  # more than might have come were drawn from a sample
+    ],
+)
+def test_a_call_is_made_for_the_places_that_rows_keep(rows: int, places: int, call: int, made: int) -> None:
+    assert calls(rows, places, call) == pytest.approx(made, abs=0.1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 200), st.integers(1, 40), st.integers(0, 10**6))
+def test_calls_are_those_of_rows_that_are_spread_at_random(places: int, call: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = int(rng.integers(1, places + 1))
+    drawn = [len({place // call for place in rng.permutation(places)[:rows]}) for _ in range(200)]
+    found = rows if call == 1 else calls(rows, places, call)
+    assert found == pytest.approx(np.mean(drawn), rel=0.1, abs=0.15)
 
 
 def test_the_lanes_of_a_stage_have_one_model(source: SourceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

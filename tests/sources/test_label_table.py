@@ -78,3 +78,19 @@ def test_a_backslash_of_a_name_is_one(tmp_path: Path) -> None:
 def test_numbers_keep_their_zeros(tmp_path: Path) -> None:
     found = listed(tmp_path / "s", "Path; Subject\n1.jpg; 001\n", "1.jpg")
     assert found[0].subject == "s/001"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_names_are_the_same_in_every_encoding_that_spreadsheets_write(tmp_path: Path, encoding: str) -> None:
+    text = "path;subject;label\r\nMüller 1.jpg;Jürgen Groß;live\r\nb.jpg;Zoë;spoof\r\nc.jpg;Ana;live\r\n"
+    for name in ("Müller 1.jpg", "b.jpg", "c.jpg"):
+        (tmp_path / "s" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "s" / name).write_bytes(b"x")
+    (tmp_path / "t.csv").write_bytes(text.encode(encoding))
+    found = scan(SourceConfig(name="s", path=tmp_path / "s", table=tmp_path / "t.csv"))
+    assert [(row.path, row.subject, row.label) for row in found] == [
+        ("Müller 1.jpg", "s/Jürgen Groß", "live"),
+        ("b.jpg", "s/Zoë", "spoof"),
+        ("c.jpg", "s/Ana", "live"),
+    ]
+    assert {one.kind for one in found.odd} == ({"respelt"} if encoding == "cp1252" else set())
