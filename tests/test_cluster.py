@@ -35,7 +35,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 def test_a_node_that_does_not_see_the_store_is_dismissed_by_name(cluster: Cluster, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="^0$"):
+    with pytest.raises(SystemExit, match=r"^0$"):
         main(["run", *arguments(tmp_path / "reference", SETTINGS), "--engine", "local", "--cpus", "1"])
     store = tmp_path / "diskless" / "store"
     CASES["diskless"](Case(cluster, store, SETTINGS))
