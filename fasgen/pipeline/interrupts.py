@@ -11,14 +11,21 @@ from types import FrameType
 
 
 class Interrupts:
-    """Counts Ctrl-C and its like."""
+    """Counts Ctrl-C and its like. A second one that comes before the first is `answered` ends whatever holds the run up.
+
+    Attributes:
+        count: how many there were.
+        answered: how many of them the run has acted on.
+    """
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count = self.answered = 0
         self._terminals = [number for number in (0, 1, 2) if _is_terminal(number)]
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
+        if self.count > 1 and not self.answered:
+            raise KeyboardInterrupt
 
     def leave_terminal(self) -> None:
         """Say to nobody what would be said to a terminal that has hung up; writing to it is an error."""

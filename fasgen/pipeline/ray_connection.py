@@ -156,6 +156,9 @@ def _own_signals() -> Iterator[None]:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         yield
+    except SystemExit:
+        # Ray's handler has heard a SIGTERM while Ray came up.
+        raise KeyboardInterrupt from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

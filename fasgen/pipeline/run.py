@@ -166,6 +166,7 @@ class _Run:
             while not self.scheduler.finished:
                 if heard.count > told:
                     told += 1
+                    heard.answered = told
                     heard.leave_terminal()
                     self._interrupt(told)
                     continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -31,6 +32,7 @@ from fasgen.pipeline.schedule import Assign, Budget
 from fasgen.pipeline.watchdog import Watchdog
 from fasgen.pipeline.worker import Worker
 from fasgen.sources.config import SourceConfig
+from tests.soak import family, sweep
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +224,67 @@ def test_a_polite_kill_is_a_first_ctrl_c(source: SourceConfig, tmp_path: Path, n
     assert process.wait(timeout=120) == 130
     assert verify(store) == []
     assert not (store / "runs" / "driver.lock").exists()
+
+
+_UNDER_RAY = (
+    "import os, sys; from pathlib import Path; import toy; from fasgen.sources.config import SourceConfig\n"
+    "from fasgen.pipeline.ray_engine import RayEngine\n"
+    "source = SourceConfig.model_validate_json(sys.argv[1])\n"
+    "made = toy.plan(toy.configure(source, unit_rows=4), Path(sys.argv[2]), ['shrink'])\n"
+    "class Told(toy.Silent):\n    def say(self, text):\n        print(text, flush=True)\n"
+    "toy.Silent = Told\n"
+    "paths = {name: os.environ[name] for name in ('PYTHONPATH', 'TOY_SLEEP')}\n"
+    "try:\n    result, _, _ = toy.go(made, lambda: RayEngine(made.resources, depth=1, environment=paths))\n"
+    "except KeyboardInterrupt:\n    sys.exit(7)\n"
+    "sys.exit(result.outcome.exit_code)\n"
+)
+
+
+def under_ray(source: SourceConfig, store: Path, sleep: float) -> subprocess.Popen[str]:
+    """A run in a process of its own, on a Ray of its own, whose batches take so many seconds."""
+    environment = os.environ | {"TOY_SLEEP": str(sleep), "PYTHONPATH": f"{Path(__file__).parent}:{Path.cwd()}"}
+    arguments = [source.model_dump_json(), str(store)]
+    return subprocess.Popen(
+        [sys.executable, "-c", _UNDER_RAY, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_a_second_signal_ends_at_once_while_another_run_beside_it_goes_on(source: SourceConfig, tmp_path: Path) -> None:
+    """Two runs on one machine, each with a Ray of its own, and the ports that Ray likes best are others'."""
+    with contextlib.ExitStack() as taken:
+        for port in (6379, 8265, 10001):
+            with contextlib.suppress(OSError):
+                taken.enter_context(socket.create_server(("127.0.0.1", port)))
+        ended, other = under_ray(source, tmp_path / "ended", 600), under_ray(source, tmp_path / "other", 0)
+        while ended.poll() is None and not any("ray::_Actor.run" in command for command in family(ended.pid).values()):
+            time.sleep(0.1)
+        ended.send_signal(signal.SIGTERM)
+        assert ended.stdout is not None and "finishing the units in hand" in ended.stdout.readline()
+        ended.send_signal(signal.SIGTERM)
+        # What is in hand would take ten minutes.
+        said, _ = ended.communicate(timeout=240)
+        assert ended.returncode == 130 and "units in hand are lost" in said
+        assert other.wait(timeout=240) == 0
+    assert verify(tmp_path / "other") == []
+    assert all(one.severity == "warning" for one in verify(tmp_path / "ended")), "the leavings of the unit in hand"
+    other.communicate()
+
+
+def test_a_polite_kill_while_ray_comes_up_is_an_interrupt(source: SourceConfig, tmp_path: Path) -> None:
+    process = under_ray(source, tmp_path / "store", 600)
+    known = set[int]()
+    while process.poll() is None and not any("gcs_server" in command for command in family(process.pid).values()):
+        time.sleep(0.02)
+    known = set(family(process.pid))
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=240)
+    sweep(known - {os.getpid()})
+    assert process.returncode in {7, 130}
 
 
 @pytest.mark.parametrize("engine", ["local", "ray"])
