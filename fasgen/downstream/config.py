@@ -184,6 +184,10 @@ class DlifConfig(_Frozen):
     spoof: int = Field(default=4, ge=1, description="spoof samples of each subject in a batch")
 
 
+LOOP_IS_TOLD = {"out": "out at the top", "seed": "seeds at the top", "sheet_every": "scoring.looks"}
+"""Settings of the loop that follow from others: no file may give them."""
+
+
 class TrainerLoop(LoopConfig):
     """Settings of the training loop; ``out``, ``seed`` and ``sheet_every`` follow from the experiment."""
 
@@ -205,10 +209,9 @@ class TrainerLoop(LoopConfig):
     def _left_to_the_experiment(self) -> TrainerLoop:
         if self.prefetch:
             raise ValueError("loop.prefetch is for trainings on faces in memory: shards are read ahead by data.workers")
-        instead = {"out": "out at the top", "seed": "seeds at the top", "sheet_every": "scoring.looks"}
-        given = sorted(set(instead) & self.model_fields_set)
+        given = sorted(set(LOOP_IS_TOLD) & self.model_fields_set)
         if given:
-            raise ValueError(f"loop.{given[0]} is set by the experiment: use {instead[given[0]]}")
+            raise ValueError(f"loop.{given[0]} is set by the experiment: use {LOOP_IS_TOLD[given[0]]}")
         return self
 
 

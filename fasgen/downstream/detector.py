@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from fasgen.downstream.backbones import RESNETS, load_pretrained
-from fasgen.downstream.config import Experiment
+from fasgen.downstream.config import LOOP_IS_TOLD, Experiment
 from fasgen.downstream.data import Batch
 from fasgen.downstream.dlif import Dlif, DlifSettings
 from fasgen.downstream.networks import FasNet
@@ -169,7 +169,7 @@ def load_detector(run: Path, device: torch.device) -> Detector:
 
 def _as_given(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings without defaults that may not be given: whatever is written down counts as given."""
-    loop = {key: value for key, value in settings["loop"].items() if key not in ("out", "seed")}
+    loop = {key: value for key, value in settings["loop"].items() if key not in LOOP_IS_TOLD}
     protocol = {key: value for key, value in settings["protocol"].items() if key != "kind" or not settings["protocol"]["name"]}
     return {**settings, "loop": loop, "protocol": protocol}
 

@@ -180,9 +180,10 @@ def _write(path: Path, data: bytes) -> None:
     if not path.parent.is_dir():
         path.parent.mkdir()
         atomic.fsync_file(path.parent.parent)
+    folder = path.parent.parent if path.parent.name == ROSTERS else path.parent
     line = f"{hashlib.sha256(data).hexdigest()}  {path.name}\n"
-    write_twice(path.parent.parent, _digest_path(path), line.encode("ascii"))
-    write_twice(path.parent.parent, path, data)
+    write_twice(folder.parent, _digest_path(path), line.encode("ascii"))
+    write_twice(folder.parent, path, data)
 
 
 def damaged_rosters(folder: Path) -> list[Path]:

@@ -26,7 +26,8 @@ _KINDS = (
     "added/*.json",
     "retracted/*.json",
     "seen/*.json",
-    *(f"{_GENERATION}/{name}" for name in ("plan.json", "plan-*.json", "roster*.parquet", "roster*.sha256", "networks.json")),
+    *(f"{_GENERATION}/{name}" for name in ("plan.json", "plan-*.json", "networks.json")),
+    *(f"{_GENERATION}/{name}.{end}" for name in ("roster", "rosters/*") for end in ("parquet", "sha256")),
 )
 _HEAD = 65
 
