@@ -149,7 +149,8 @@ def spoof_table(extract: Extractor, plain: Floats, faces: Strangers, lenders: Le
 
         return of
 
-    named = {kind: (kind,) for kind in lenders.kinds} | {" + ".join(lenders.ours): lenders.ours}
+    named = {kind: (kind,) for kind in lenders.kinds}
+    named |= {" + ".join(several): several for several in (lenders.ours, lenders.kinds)}
     report: dict[str, Any] = {}
     for protocol, splits in (("one set out", one_set_out(faces)), ("pairs of sets", pairs(faces))):
         trials = {

@@ -21,7 +21,7 @@ from fasgen.cli import main
 from fasgen.errors import FasgenError
 from fasgen.manifests import spare
 from fasgen.manifests.added_file import read_added
-from fasgen.manifests.shard import committed_units, unit_facts
+from fasgen.manifests.unit import committed_units, unit_facts
 from fasgen.pipeline.addition import additions
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.outcome import Outcome
