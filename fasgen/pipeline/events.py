@@ -25,7 +25,7 @@ class Key(NamedTuple):
     unit: int
 
 
-What = Literal["starting", "building", "compiling", "computing", "idle"]
+Activity = Literal["starting", "building", "compiling", "computing", "idle"]
 """What a worker does: it comes up, loads a stage's model, compiles, computes, or waits for a unit or its samples."""
 
 
@@ -33,7 +33,7 @@ class State(NamedTuple):
     """What a worker does, and for which unit."""
 
     key: Key | None
-    what: What
+    what: Activity
 
 
 @dataclass(frozen=True, slots=True)
