@@ -41,10 +41,11 @@ browser: ## Debian's Chromium for the tests of pages, into .browser: without roo
 	@command -v chromium > /dev/null || test -x .browser/chromium || timeout 180 tests/chromium.sh .browser \
 	  || echo "no Chromium could be had: the tests of pages are skipped"
 
-# They bring pandas and more, so they have an environment of their own; without it the tests that need them are skipped, by name.
+# They bring pandas and more, so they have an environment of their own; where they cannot be had, their tests are skipped, by name.
 loaders: ## loaders of others (datasets, mlcroissant) for the tests that open shards with them, into .venv-loaders
-	@test -x .venv-loaders/bin/python || $(PYTHON) -m venv .venv-loaders
-	.venv-loaders/bin/python -m pip install --disable-pip-version-check --quiet -r tests/loaders.txt
+	@test -e .venv-loaders/.ready || ( $(PYTHON) -m venv .venv-loaders \
+	  && .venv-loaders/bin/python -m pip install --disable-pip-version-check --quiet -r tests/loaders.txt \
+	  && touch .venv-loaders/.ready ) || echo "no loaders could be had: the tests with them are skipped"
 
 test: lint types ## ruff, mypy and the tests
 	$(BIN)/python -m pytest -n $(JOBS)

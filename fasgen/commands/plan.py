@@ -173,8 +173,11 @@ def describe(plan: Plan, estimates: Sequence[Estimate]) -> str:
         known = all(one.seconds is not None for one in estimates)
         more = "" if known else ", and what is not known"
         total, seconds = sum(one.bytes or 0 for one in estimates), total_seconds(plan, estimates)
-        cost = "how long and how much is not known" if seconds is None else f"about {duration(seconds)} and {size(total)}{more}"
-        lines.append(f"{plan.todo} units to do: {cost}.")
+        # What is done costs nothing, which is known of it, and says nothing of the rest.
+        told = (
+            f"about {duration(seconds)} and {size(total)}{more}" if known or seconds else "how long and how much is not known"
+        )
+        lines.append(f"{plan.todo} units to do: {told}.")
     elif not plan.unsure:
         lines.append("Nothing to do: everything that can be made is committed.")
     if plan.unsure:

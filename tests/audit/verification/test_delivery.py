@@ -79,6 +79,9 @@ def test_what_is_behind_the_manifests_is_a_warning(tmp_path: Path) -> None:
     assert [line[:10] for line in said(folder)["warning"]] == ["index.json"]
     finish(folder, read_plan(folder))
     assert verify(tmp_path) == []
+    (folder / "croissant.json").unlink()
+    assert said(folder) == {"warning": ["croissant.json: is not there: `fasgen run` writes it"]}
+    finish(folder, read_plan(folder))
     (folder / "README.md").write_bytes(before)
     assert "README.md: says other than the index" in said(folder)["error"][0]
     (folder / "README.md").unlink()

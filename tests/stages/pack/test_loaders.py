@@ -19,7 +19,7 @@ from tests.stages.pack.test_pack_delivery import PACK, plan
 from tests.stages.pack.test_pack_stage import full, product, sample
 
 ROOT = Path(__file__).parents[3]
-PYTHON = ROOT / ".venv-loaders" / "bin" / "python"
+LOADERS = ROOT / ".venv-loaders"
 
 
 def samples() -> list[list[Sample]]:
@@ -72,10 +72,10 @@ def test_croissant_of_no_shard_lists_none(tmp_path: Path) -> None:
     assert told["distribution"] == told["recordSet"] == []
 
 
-@pytest.mark.skipif(not PYTHON.exists(), reason="needs `datasets` and `mlcroissant`: make loaders")
+@pytest.mark.skipif(not (LOADERS / ".ready").exists(), reason="needs `datasets` and `mlcroissant`: make loaders")
 def test_other_loaders_read_all_of_it(delivery: Path, tmp_path: Path) -> None:
     done = subprocess.run(
-        [PYTHON, ROOT / "tests" / "loaders.py", delivery, tmp_path], capture_output=True, text=True, check=False
+        [LOADERS / "bin" / "python", ROOT / "tests" / "loaders.py", delivery, tmp_path], capture_output=True, text=True, check=False
     )
     assert not done.returncode, done.stderr
     found, wanted = json.loads(done.stdout.splitlines()[-1]), keys()
