@@ -3,6 +3,9 @@
 ``python -m tests.cluster`` (as root; ``make cluster``) makes a bridge and three namespaces, each with an address and mounts of
 its own, starts Ray in them and runs the example portraits: once without Ray, and then in each of `CASES`. Every case has to end
 as ``docs/clusters.md`` says, within `LIMIT` seconds, with the bytes of the run without Ray. ``--only NAME`` runs some.
+
+``--units N`` says instead what the driver spends on so many units of a stage that does nearly nothing, in processor time, which
+others on the machine change little, and in memory.
 """
 
 from __future__ import annotations
@@ -19,6 +22,10 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "pipeline"))
+
+import toy
 
 from tests.soak import PORTRAITS, QUICK, content, family
 
@@ -44,6 +51,31 @@ while not Path(sys.argv[2], "free").exists():
     time.sleep(0.2)
 """
 """Another job, that holds every core of the cluster until it is told to go."""
+
+_MANY = """
+import json, resource, sys, time
+from pathlib import Path
+import toy
+from fasgen.pipeline.plan import build_plan
+from fasgen.pipeline.ray_engine import RayEngine
+from fasgen.pipeline.resources import Resources
+from fasgen.sources.config import Limits, SourceConfig
+
+store, faces, address, path = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
+source = SourceConfig(name="toys", path=faces, label="live", limits=Limits(min_side=4))
+resources = Resources(0, 3, address=address)
+began = time.perf_counter(), time.process_time()
+made = build_plan(toy.configure(source, unit_rows=1), ["shrink"], store, resources=resources, targets=toy.TARGETS)
+planned = time.perf_counter(), time.process_time()
+result, pages, _ = toy.go(made, lambda: RayEngine(resources, environment={"PYTHONPATH": path}))
+ended = time.perf_counter(), time.process_time()
+print(json.dumps({
+    "outcome": result.outcome, "units": result.units, "nodes": len({one["node"] for one in pages.of("joined")}),
+    "plan_cpu_ms": 1000 * (planned[1] - began[1]) / result.units, "run_cpu_ms": 1000 * (ended[1] - planned[1]) / result.units,
+    "wall_ms": 1000 * (ended[0] - planned[0]) / result.units, "peak_mb": result.peak_driver / 1e6,
+}))
+"""
+"""A run of a toy stage, and what its driver spent."""
 
 
 class Cluster:
@@ -408,14 +440,34 @@ def check(folder: Path, settings: tuple[str, ...], names: list[str]) -> None:
             print(f"{name}: as it should be, {time.monotonic() - began:.0f} s with the nodes' start", flush=True)
 
 
+def many(folder: Path, count: int) -> None:
+    """Say what the driver spends on so many units, one picture each, on three nodes."""
+    faces = folder / "faces"
+    toy.make_source(faces, 1)
+    data = (faces / "000.png").read_bytes()
+    for number in range(1, count):
+        (faces / f"{number:06d}.png").write_bytes(data)
+    with Cluster(folder) as cluster:
+        cluster.up()
+        path = f"{ROOT}:{ROOT / 'tests' / 'pipeline'}"
+        command = [sys.executable, "-c", _MANY, str(folder / "store"), str(faces), f"{cluster.address(0)}:{PORT}", path]
+        run = cluster.inside(0, "env", f"PYTHONPATH={path}", *command, told="said")
+        run.wait()
+        print((folder / "said").read_text("utf-8", "replace").strip()[-2000:], flush=True)
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=CASES, action="append", help="the cases to run; all of them if none is named")
     parser.add_argument("settings", nargs="*", help="settings of the run, KEY=VALUE or stage=NAME")
+    parser.add_argument("--units", type=int, help="measure what the driver spends on so many units instead")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        check(Path(folder), tuple(given.settings), given.only or list(CASES))
+        if given.units:
+            many(Path(folder), given.units)
+        else:
+            check(Path(folder), tuple(given.settings), given.only or list(CASES))
 
 
 if __name__ == "__main__":
