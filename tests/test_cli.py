@@ -24,6 +24,7 @@ from fasgen.cli import main
 from fasgen.commands.options import read_request
 from fasgen.commands.text import duration, plain, size, table
 from fasgen.config import preset_names
+from fasgen.errors import ConfigError
 from fasgen.pipeline import libraries
 
 HEAVY = ("torch", "ray", "pyarrow", "zarr", "cv2", "duckdb", "pydantic", "numpy", "diffusers", "webdataset", "rich", "yaml")
@@ -564,12 +565,21 @@ def test_stages_lists_stages_and_trainings(photos: Path) -> None:
 
 def test_presets_fit_the_stages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    assert preset_names() == ["agfas", "difffas", "embedded"]
+    assert preset_names() == ["agfas", "difffas", "dlif", "embedded", "lgsc", "stdn"]
     assert read_request(["preset=difffas"], None, None).config.stage("align").model_dump()["size"] == 256
+    stdn = read_request(["preset=stdn", "stage=stdn", "stdn.weights=w"], None, None).config.stage("stdn").model_dump()
+    assert stdn["enabled"] and stdn["alpha0"] == 100
     refused = fasgen("run", "preset=agfas")
     assert refused.exit_code == 2
     assert "preset agfas comes without defake.weights" in refused.stderr
     given = ("identify.weights=id", "defake.weights=ldm", "score.identity_weights=id")
+    # What is asked for hangs on what is meant: a crop needs no generator, and what is made of it alone its own weights.
+    assert read_request(["preset=agfas", "stage=align"], None, None).config.stage("align").model_dump()["template"] == "agfas"
+    with pytest.raises(ConfigError, match=r"comes without identify\.weights") as asked:
+        read_request(["preset=agfas", "stage=identify"], None, None)
+    assert "defake" not in str(asked.value)
+    assert "train.dfg.identity" in fasgen("train", "dfg", "preset=agfas").stderr
+    assert "comes without" not in fasgen("train", "lgsc", "preset=agfas").stderr
     config = read_request(["preset=agfas", *given, "defake.t=400"], None, None).config
     defake = config.stage("defake").model_dump()
     assert (defake["t"], defake["steps"], defake["weights"]) == (400, 50, str(tmp_path / "ldm"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -156,7 +156,25 @@ def read_request(
             overrides.append(setting)
     if store is not None:
         overrides.append(f"store={_quoted(str(store))}")
-    return Request(stages, load(config if isinstance(config, Mapping) else find_config(config), overrides), only)
+    found = config if isinstance(config, Mapping) else find_config(config)
+    return Request(stages, load(found, overrides, _needed(stages, only)), only)
+
+
+def _needed(stages: Collection[str], only: bool) -> set[str] | None:
+    """Stages that the named ones are made from, and themselves; None where all may be, as what gathers cues takes any."""
+    from fasgen.stages import specs
+    from fasgen.stages.stage import PICTURE
+
+    own = specs()
+    if any(name not in own or own[name].gathers for name in stages):
+        return None
+    cutters = {name for name, spec in own.items() if spec.picture and spec.roster is None}
+    needed, left = set(stages), list(stages)
+    while left and not only:
+        above = {one for read in own[left.pop()].reads for one in (cutters if read.stage == PICTURE else {read.stage})}
+        left += sorted(above - needed)
+        needed |= above
+    return needed
 
 
 def names_stages(setting: str) -> bool:

@@ -40,9 +40,8 @@ def train(name: str, settings: Sequence[str], config_path: Path | None, gpus: in
         guess = nearest(name, list(known))
         hint = f"; did you mean {guess}?" if guess else "."
         raise ConfigError(f"there is no training {name!r}{hint} Trainings: {', '.join(known)}")
-    config = load(
-        options.find_config(config_path), [_below(name, setting, known[name].config.model_fields) for setting in settings]
-    )
+    below = [_below(name, setting, known[name].config.model_fields) for setting in settings]
+    config = load(options.find_config(config_path), below, uses=(f"train.{name}",))
     resources = claim(machine(), gpus)
     click.echo(f"trained: {launch(known[name], config.training(name), resources.gpus, ranks)}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path, PurePath
 from typing import Any
@@ -90,7 +90,36 @@ def _spelt(value: Any) -> Any:
     return str(value) if isinstance(value, PurePath) else value
 
 
-def load(path: Path | Mapping[str, Any] | None, overrides: Sequence[str] = ()) -> Config:
+DETECTION = "detection"
+"""Part of a preset that is for experiments, and for no stage or training."""
+
+
+def detection(name: Any) -> Document:
+    """What a preset says of experiments.
+
+    Raises:
+        ConfigError: there is no such preset, or it says nothing of them.
+    """
+    whole = _preset(name)
+    if DETECTION not in whole.data:
+        told = [one for one in preset_names() if DETECTION in _preset(one).data]
+        raise ConfigError(f"preset: {name} says nothing of experiments; these do: {', '.join(told)}")
+    lines = {key[1:]: line for key, line in whole.lines.items() if key[:1] == (DETECTION,)}
+    return Document(whole.name, whole.data[DETECTION], lines)
+
+
+def asked_for(tree: Mapping[str, Any], used: Callable[[Key], bool], at: Key = ()) -> dict[str, Any]:
+    """``tree`` of a preset without the nulls that ask for what is not used."""
+    out: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            out[name] = asked_for(value, used, (*at, name))
+        elif value is not None or used((*at, name)):
+            out[name] = value
+    return out
+
+
+def load(path: Path | Mapping[str, Any] | None, overrides: Sequence[str] = (), uses: Collection[str] | None = None) -> Config:
     """Resolve a configuration: defaults < preset < file < overrides.
 
     Relative paths in the file are relative to the file's folder, those in overrides to the current folder; all are absolute
@@ -99,6 +128,8 @@ def load(path: Path | Mapping[str, Any] | None, overrides: Sequence[str] = ()) -
     Args:
         path: the YAML file, or what one in the current folder would hold; None for none.
         overrides: settings as ``a.b=c``; values are YAML scalars or flow collections.
+        uses: stages, or one training as ``train.NAME``, that are meant: what a preset asks for elsewhere need not be given.
+            None: all stages.
 
     Returns:
         the frozen configuration, an instance of `root_model`.
@@ -113,7 +144,13 @@ def load(path: Path | Mapping[str, Any] | None, overrides: Sequence[str] = ()) -
     preset = _preset(name)
     shape, here = Shape(root), Path.cwd()
     folder = path.parent if isinstance(path, Path) else here
-    tree = merge(_spread(preset.data), anchor(_spread(given.data), shape, folder, told=given.told))
+
+    def used(key: Key) -> bool:
+        words = ".".join(map(str, key))
+        return key[0] != "train" if uses is None else any(words.startswith(f"{one}.") for one in uses)
+
+    below = asked_for({key: value for key, value in preset.data.items() if key != DETECTION}, used)
+    tree = merge(_spread(below), anchor(_spread(given.data), shape, folder, told=given.told))
     for key, value in settings:
         put(tree, key, value)
         tree = _spread(tree)

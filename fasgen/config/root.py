@@ -36,7 +36,7 @@ class Config(_Frozen):
 
     store: Path = Field(Path("store"), description="folder of everything that is written")
     sources: tuple[SourceConfig, ...] = Field((), description="folders to read: a path, or a list of sources")
-    preset: str = Field("embedded", description="named settings to start from: embedded, agfas or difffas")
+    preset: str = Field("embedded", description="named settings to start from: embedded, agfas, difffas, lgsc, stdn or dlif")
     seed: int = Field(
         0, ge=0, lt=2**63, description="seed of the run; every sample's seed is drawn from it and the sample's id"
     )

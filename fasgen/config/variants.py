@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from fasgen.config.anchors import anchor
 from fasgen.config.complaints import complain
-from fasgen.config.document import Key, read_document
+from fasgen.config.document import Document, Key, read_document
+from fasgen.config.loading import detection
 from fasgen.config.overrides import parse_override, put
 from fasgen.config.shapes import Shape
 from fasgen.errors import ConfigError
@@ -21,10 +22,11 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def load_variants(model: type[M], path: Path, overrides: Sequence[str] = ()) -> dict[str, M]:
-    """Read a file into one configuration for each variant: defaults < common part < variant < overrides.
+    """Read a file into one configuration for each variant: defaults < preset < common part < variant < overrides.
 
-    Without ``variants`` there is one, called after the file. Relative paths in the file are relative to its folder, those in
-    overrides to the current folder.
+    A preset is named by the key ``preset``, in the common part, a variant or the overrides. Where it has a null, a path is
+    asked for: give one, or null yourself. Without ``variants`` there is one, called after the file. Relative paths in the file
+    are relative to its folder, those in overrides to the current folder.
 
     Args:
         model: what each variant is.
@@ -48,6 +50,9 @@ def load_variants(model: type[M], path: Path, overrides: Sequence[str] = ()) -> 
     out: dict[str, M] = {}
     for name, changes in variants.items():
         tree = merge(anchor(merge(common, changes or {}), shape, path.parent), above)
+        preset = tree.pop("preset", None)
+        if preset is not None:
+            tree = _above(detection(preset), tree, f"{path}: variant {name}")
 
         def origin(key: Key, name: str = str(name)) -> str:
             for place in (("variants", name, *key), key):
@@ -62,3 +67,44 @@ def load_variants(model: type[M], path: Path, overrides: Sequence[str] = ()) -> 
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{path}: variant {name}: {error}") from error
     return out
+
+
+def _above(preset: Document, tree: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """``tree`` over a preset.
+
+    Raises:
+        ConfigError: the preset asks for something that is not given.
+    """
+    whole = merge(preset.data, tree)
+    missing = [key for key in _nulls(preset.data) if _nothing_at(tree, key) and _takes(whole, key)]
+    if missing:
+        named = ", ".join(".".join(key) for key in missing)
+        raise ConfigError(f"{where}: {preset.name} comes without {named}: give the path, or null to begin from random weights")
+    return whole
+
+
+def _nulls(tree: Mapping[str, Any], at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _nulls(value, (*at, name))
+        elif value is None:
+            yield (*at, name)
+
+
+def _nothing_at(tree: Mapping[str, Any], key: tuple[str, ...]) -> bool:
+    """Whether nothing, not even a null, stands at ``key``."""
+    here: Any = tree
+    for part in key:
+        if not isinstance(here, Mapping) or part not in here:
+            return True
+        here = here[part]
+    return False
+
+
+def _takes(whole: Mapping[str, Any], key: tuple[str, ...]) -> bool:
+    """Whether an experiment reads what is asked for: weights of a second network only where there is one."""
+    model = whole.get("model")
+    use = model.get("use") if isinstance(model, Mapping) else None
+    if key == ("model", "pretrained"):
+        return not (isinstance(model, Mapping) and model.get("imagenet"))
+    return key != ("model", "cue_pretrained") or use in ("two_branch", "cross_attention")

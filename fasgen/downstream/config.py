@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fasgen.training.config import Compile, LoopConfig, Schedule
 
@@ -42,6 +43,11 @@ class DataConfig(_Frozen):
         description="an SQL expression that samples must pass, as `fasgen show` has it, over what their JSON says: provenance, "
         "geometry, quality and synthesis",
     )
+    video: str | None = Field(
+        default=None,
+        description="what stills are frames of, for scores by video: folder, the folder that they lie in, or a regular "
+        "expression that is searched in their path and whose match names the clip; null: stills are no frames",
+    )
     identities: Path | None = Field(
         default=None, description="table that `fasgen cluster` wrote: subjects of samples whose data set names none"
     )
@@ -60,6 +66,31 @@ class DataConfig(_Frozen):
     degrees: float = Field(default=0.0, ge=0, le=180, description="rotation of both, uniform up to this")
     scale: tuple[float, float] = Field(default=(1.0, 1.0), description="magnification of both, uniform in this range")
     shift: float = Field(default=0.0, ge=0, lt=1, description="displacement of both, share of the side")
+
+    @field_validator("video")
+    @classmethod
+    def _is_a_rule(cls, video: str | None) -> str | None:
+        try:
+            re.compile(video or "")
+        except re.error as error:
+            raise ValueError(f"{video!r} is neither folder nor a regular expression: {error}") from None
+        return video
+
+    def clip(self, path: str, frame: int) -> str:
+        """The clip that a sample is a frame of; empty for a still that is of none.
+
+        Args:
+            path: inside its source.
+            frame: of its video; negative for a still.
+        """
+        if frame >= 0:
+            return path
+        if self.video is None:
+            return ""
+        if self.video == "folder":
+            return path.rpartition("/")[0]
+        found = re.search(self.video, path)
+        return found[0] if found else ""
 
 
 class ProtocolConfig(_Frozen):

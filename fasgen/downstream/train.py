@@ -194,7 +194,7 @@ def _run(
             [
                 row
                 for split, (table, values) in scored.items()
-                for row in _rows(table, values, split, name, fold.name, seed, step)
+                for row in _rows(table, values, experiment.data.clip, split, name, fold.name, seed, step)
             ],
         )
         return _figures(*scored["dev"])
@@ -221,13 +221,22 @@ def _figures(dev: SampleTable, values: list[float]) -> Mapping[str, float]:
     return {"auc": metrics.auc(points), "eer": metrics.eer(points)}
 
 
-def _rows(table: SampleTable, values: list[float], split: str, method: str, protocol: str, seed: int, step: int) -> list[Score]:
+def _rows(
+    table: SampleTable,
+    values: list[float],
+    clip: Callable[[str, int], str],
+    split: str,
+    method: str,
+    protocol: str,
+    seed: int,
+    step: int,
+) -> list[Score]:
     return [
         Score(
             sample=str(table.sample_id[i]),
             label=int(table.label[i]),
             score=value,
-            video=str(table.path[i]) if table.frame[i] >= 0 else "",
+            video=clip(str(table.path[i]), int(table.frame[i])),
             attack_type=str(table.attack_type[i]),
             split=split,
             dataset=str(table.dataset[i]),

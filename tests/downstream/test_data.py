@@ -14,7 +14,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from fasgen.downstream.config import Experiment
+from fasgen.downstream.config import DataConfig, Experiment
 from fasgen.downstream.data import Batch, Shards
 from fasgen.downstream.oanet import OaNet
 from fasgen.downstream.protocols import folds
@@ -138,3 +138,17 @@ def test_the_image_alone_is_no_cue(mirror: Path) -> None:
     with pytest.raises(ValidationError, match=r"data\.cues=\[image\] has no cue: take model\.use=image"):
         experiment(mirror, ["image"], "cue")
     assert experiment(mirror, ["image", "residual"], "cue").data.cues == ("image", "residual")
+
+
+@pytest.mark.parametrize(
+    ("rule", "clip"), [(None, ""), ("folder", "ann/print-1"), (r"^\w+/print", "ann/print"), ("replay", "")]
+)
+def test_stills_that_are_frames_of_a_clip(rule: str | None, clip: str) -> None:
+    config = DataConfig.model_validate({"shards": ("x",), "video": rule})
+    assert config.clip("ann/print-1/0003.png", -1) == clip
+    assert config.clip("ann/print-1.mp4", 7) == "ann/print-1.mp4", "a frame is its video's"
+
+
+def test_what_names_no_clip_is_refused() -> None:
+    with pytest.raises(ValueError, match="neither folder nor a regular expression"):
+        DataConfig.model_validate({"shards": ("x",), "video": "("})

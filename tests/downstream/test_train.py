@@ -241,6 +241,36 @@ def test_what_is_wrong_in_the_file_is_named(tmp_path: Path, changes: str, words:
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("preset", "given", "expected"),
+    [
+        ("agfas", "model.pretrained=v.pth model.cue_pretrained=r.pth", {"use": "cross_attention", "normalise": "ssdg"}),
+        ("difffas", "model.pretrained=null", {"use": "image", "backbone": "mobilevit-s"}),
+        ("lgsc", "model.pretrained=null", {"use": "cue", "backbone": "resnet18"}),
+        ("stdn", "", {"use": "cue"}),
+        ("dlif", "", {"backbone": "resnet18"}),
+    ],
+)
+def test_presets_of_the_papers(preset: str, given: str, expected: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "e.yaml"
+    path.write_text(f"preset: {preset}\ndata: {{shards: [x], flip: 0.25}}\nvariants: {{a: {{}}, b: {{loop: {{steps: 7}}}}}}\n")
+    found = load_variants(Experiment, path, given.split())
+    assert expected.items() <= found["a"].model.model_dump().items() and found["b"].loop.steps == 7
+    assert all(one.data.flip == 0.25 and one.loop.clip == one.loop.ema == 0 for one in found.values())
+    assert (found["a"].method == "dlif") == (preset == "dlif")
+
+
+def test_a_preset_asks_for_weights_where_they_are_used(tmp_path: Path) -> None:
+    path = tmp_path / "e.yaml"
+    path.write_text("preset: agfas\ndata: {shards: [x]}\n")
+    with pytest.raises(ConfigError, match=r"preset agfas comes without model.pretrained, model.cue_pretrained"):
+        load_variants(Experiment, path)
+    found = load_variants(Experiment, path, ["model.use=image", "model.pretrained=v.pth"])
+    assert found["e"].model.pretrained is not None
+    with pytest.raises(ConfigError, match="embedded says nothing of experiments; these do: agfas, difffas, dlif"):
+        load_variants(Experiment, path, ["preset=embedded"])
+
+
 def test_paths_belong_to_the_file_and_overrides_to_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sub").mkdir()
     path = tmp_path / "sub" / "e.yaml"
