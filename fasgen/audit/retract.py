@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _BATCH = 10_000
 _ROLES = ("sample_id", "parent_ids", "subject", "style_subject", "reason")
-_PICTURES = ("*.png", "*.jpg", "*.html", "protocols", "identities", "duplicates.json")
+_PICTURES = ("*.png", "*.jpg", "*.html", "protocols", "identities", "duplicates.json", "quality.json")
 
 
 @dataclass(frozen=True, slots=True)
