@@ -107,7 +107,7 @@ def _note(
     from fasgen.manifests.atomic import write_atomic
     from fasgen.seen import NAME
     from fasgen.stages import FOREIGN, specs
-    from fasgen.stages.foreign.config import FILES, ORIGIN, ROOT, Origin
+    from fasgen.stages.foreign.config import FILES, ORIGIN, ROOT, Origin, digest_of
     from fasgen.stages.foreign.reading import ARRAYS, PICTURES
     from fasgen.stages.stage import Cue
 
@@ -137,7 +137,6 @@ def _note(
     doc = f"made elsewhere, H x W x {first.shape[2]}" + (
         ", crop - reconstruction, signed 8-bit levels" if reconstruction else ""
     )
-    files = json.dumps(dict(sorted(listed.items())), sort_keys=True).encode()
     origin = Origin(
         name,
         doc,
@@ -147,14 +146,14 @@ def _note(
         f"{name}_reconstruction" if reconstruction else "",
         "int16" if reconstruction else first.dtype.name,
         side,
-        hashlib.sha256(files).hexdigest(),
+        digest_of(listed),
         len(listed),
     )
     try:
         Cue(origin.name, origin.dtype, origin.doc, origin.one, origin.card, origin.drawn, origin.leaves)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    write_atomic(place / FILES, files)
+    write_atomic(place / FILES, json.dumps(listed, sort_keys=True).encode())
     write_atomic(place / ROOT, f"{root}\n".encode("utf-8", "surrogateescape"))
     if (root / NAME).is_file():
         write_atomic(place / NAME, (root / NAME).read_bytes())

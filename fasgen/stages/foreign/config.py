@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -33,7 +34,7 @@ class Origin:
         leaves: name of the reconstruction that was given, of which the cue is the crop's difference; empty for a cue itself.
         dtype: of the arrays.
         side: of the crops that they are of, px.
-        files: SHA-256 of the list of files, which has the digest of each.
+        files: digest over which files they are (`digest_of`).
         count: how many there are.
     """
 
@@ -51,6 +52,12 @@ class Origin:
     def encode(self) -> bytes:
         """The bytes of ``origin.json``."""
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def digest_of(files: Mapping[str, Sequence[str]]) -> str:
+    """SHA-256 over the digests of files, by sample id; what they are called is no part of it."""
+    digests = {sample: digest for sample, (_, digest) in files.items()}
+    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode("ascii")).hexdigest()
 
 
 def read_origin(folder: Path) -> Origin:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fasgen.errors import StoreError
 from fasgen.records import Reason
-from fasgen.stages.foreign.config import FILES, ROOT, ForeignConfig, Origin, names, read_origin
+from fasgen.stages.foreign.config import FILES, ROOT, ForeignConfig, Origin, digest_of, names, read_origin
 from fasgen.stages.foreign.reading import fit, read_array
 from fasgen.stages.stage import RGB, Product, Reject, Sample
 
@@ -35,12 +35,11 @@ class Attached:
         self.origin: Origin = read_origin(folder)
         path = folder / FILES
         try:
-            data = path.read_bytes()
-            if hashlib.sha256(data).hexdigest() != self.origin.files:
-                raise ValueError("not the bytes that were written")
-            self._files: dict[str, list[str]] = json.loads(data)
+            self._files: dict[str, list[str]] = json.loads(path.read_bytes())
+            if digest_of(self._files) != self.origin.files:
+                raise ValueError("not what was written")
             self._root = Path((folder / ROOT).read_text("utf-8", "surrogateescape").removesuffix("\n"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise StoreError(f"{path}: cannot be read ({error}): give `fasgen attach` again") from None
 
     def of(self, sample_id: str, crop: RGB) -> NDArray[Any] | Reject:
