@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from fasgen import __version__
+from fasgen.commands.attach import attach
 from fasgen.commands.cluster import cluster
 from fasgen.commands.config import config
 from fasgen.commands.diff import diff
@@ -130,6 +131,7 @@ for _command in (
     protocol,
     duplicates,
     cluster,
+    attach,
     quality,
     retry,
     retract,

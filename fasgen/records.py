@@ -57,6 +57,7 @@ class Reason(StrEnum):
     BLURRED = "blurred"
     QUALITY = "quality"
     IDENTITY_LOST = "identity_lost"
+    NO_CUE = "no_cue"
     NOT_SELECTED = "not_selected"
     LABEL = "label"
     LICENCE = "licence"
@@ -92,6 +93,7 @@ _FILTERS = frozenset(
         Reason.BLURRED,
         Reason.QUALITY,
         Reason.IDENTITY_LOST,
+        Reason.NO_CUE,
         Reason.NOT_SELECTED,
         Reason.LABEL,
         Reason.LICENCE,

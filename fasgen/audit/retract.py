@@ -14,6 +14,7 @@ from fasgen.audit.readings import recounted
 from fasgen.audit.rewrite import exchange, restamp, rewrite, unfinished
 from fasgen.errors import StoreError
 from fasgen.manifests import atomic
+from fasgen.manifests.attached_files import forget_names, named
 from fasgen.manifests.inputs import Identities, Made
 from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.parquet import read_table
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 _BATCH = 10_000
 _ROLES = ("sample_id", "parent_ids", "subject", "style_subject", "reason")
-_PICTURES = ("*.png", "*.jpg", "*.html", "protocols", "identities", "duplicates.json")
+_PICTURES = ("*.png", "*.jpg", "*.html", "protocols", "identities", "duplicates.json", "quality.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +216,7 @@ def _carry_out(store: Path, tombstone: Tombstone) -> Tombstone:
             kept, lost = table.filter([not one for one in gone]), table.filter(gone)
             reading = recounted(store, name, kept, set(lost["path"].to_pylist()))
             write_sources(store, name, _Without(table, gone), read_left_out(store, name), reading)
+    forget_names(store, retracted.samples.__contains__)
     _believe(store, tombstone.stale or {})
     for path in pictures(store):
         atomic.remove(path)
@@ -304,6 +306,8 @@ def left(store: Path, tombstones: list[Tombstone]) -> Iterator[tuple[Path, str]]
             count = sum(map(retracted.touches, read_table(path).to_pylist()))
             if count:
                 yield path, f"has {count} entries of somebody who was taken out: {again}"
+    for path, count in named(store, retracted.samples.__contains__):
+        yield path, f"names {count} files of somebody who was taken out: {again}"
     for name in source_names(store):
         table = read_sources(store, name)
         columns = (table[name].to_pylist() for name in ("sample_id", "subject", "path"))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fasgen.downstream.detector import Detector
     from fasgen.downstream.scoring import Scored
     from fasgen.pipeline.plan import Plan
+    from fasgen.stages.stage import StageSpec
 
 LOCATED = "weights"
 """What an index says in place of a path under which weights lay (`fasgen.pipeline.graph.plain`)."""
@@ -84,7 +85,14 @@ def _configuration(detector: Detector, media: Sequence[Path]) -> dict[str, Any]:
             f"{detector.folder}: nothing says how the stages were set that made its shards (they had no index.json when it was "
             "trained): score shards instead"
         )
-    stages = {name: one["config"] for name, one in detector.made.items() if name in specs() and not specs()[name].roster}
+    known = specs()
+    stages = {name: one["config"] for name, one in detector.made.items() if name in known and _makes(known[name])}
+    for name, one in detector.made.items():
+        if name in known and known[name].declares and (given := sorted(set(one["weights"]) & set(detector.cues))):
+            raise ConfigError(
+                f"{detector.folder}: its cue {given[0]} was made elsewhere and attached: nothing here makes it of others; "
+                "score shards that have it"
+            )
     packed = {"cues": [name for name in detector.cues if name != "image"], "labels": ["live", "spoof", "unknown"]}
     shipped = {"licences": [], "reconstruction": False, "embedding": False, "where": None, "protocol": None, "rows": None}
     seed = next(iter(detector.made.values()))["seed"]
@@ -97,6 +105,11 @@ def _configuration(detector: Detector, media: Sequence[Path]) -> dict[str, Any]:
         "budget": {"max_failed_rate": 1.0},
         "sources": list(_sources(media)),
     }
+
+
+def _makes(spec: StageSpec) -> bool:
+    """Whether a stage makes something of photographs by its settings alone."""
+    return not spec.roster and spec.declares is None
 
 
 def _sources(media: Sequence[Path]) -> Iterator[dict[str, Any]]:
@@ -121,7 +134,7 @@ def _weighed(detector: Detector, settings: Sequence[str]) -> Sequence[str]:
 
     said = {text.partition("=")[0].strip() for text in settings}
     for name, one in detector.made.items():
-        for key in _located(one["config"]) if name in specs() and not specs()[name].roster else ():
+        for key in _located(one["config"]) if name in specs() and _makes(specs()[name]) else ():
             if f"{name}.{key}" not in said:
                 raise ConfigError(
                     f"{name}.{key}: the detector's cue was made with weights of your own; say where they lie, "

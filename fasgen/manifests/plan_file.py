@@ -251,7 +251,7 @@ def generations(store: Path) -> list[Generation]:
     return found
 
 
-_FOLDERS = frozenset({"added", "retracted", "rows", "runs", "sources"})
+_FOLDERS = frozenset({"added", "attached", "retracted", "rows", "runs", "sources"})
 """Folders of a store that are no generations."""
 
 

@@ -44,9 +44,10 @@ def build_addition(base: Plan, config: RunConfig, added: Added, *, targets: Mapp
         ConfigError: a photograph was never among the sources.
         ValidationError: the changes do not fit the configuration.
     """
-    specs: dict[str, StageSpec] = {name: resolve(target) for name, target in targets.items()}
+    bare: dict[str, StageSpec] = {name: resolve(target) for name, target in targets.items()}
     settings = _changed(base, config, added.changes)
-    wired = _begun(wire(specs, lambda stage: getattr(settings, stage)), base)
+    own = {name: spec.settle(getattr(settings, name), base.store) for name, spec in bare.items()}
+    wired = _begun(wire({name: spec.of(own[name]) for name, spec in bare.items()}, own.__getitem__), base)
     rows = listing.only(base.listing, added.samples, added.first, added.earlier)
     given = StageInputs(settings, base.store, rows, targets, base.resources, Batches(base.resources), base.identities)
     for name, wiring in wired.items():

@@ -342,8 +342,11 @@ def build_plan(
         SourceError: a source cannot be used.
         WeightsError: a stage's weights are not there.
     """
-    specs: dict[str, StageSpec] = {name: resolve(target) for name, target in targets.items()}
-    wired = wire(specs, lambda stage: getattr(config, stage))
+    store = store.absolute()
+    bare: dict[str, StageSpec] = {name: resolve(target) for name, target in targets.items()}
+    own = {name: spec.settle(getattr(config, name), store) for name, spec in bare.items()}
+    specs = {name: spec.of(own[name]) for name, spec in bare.items()}
+    wired = wire(specs, own.__getitem__)
     names = list(wired) if list(wanted) == ["all"] else list(wanted)
     made = Lanes(specs).makes
     for name in names:
@@ -354,13 +357,12 @@ def build_plan(
     asked = frozenset(names)
     if ancestors:
         names = with_ancestors(wired, names)
-    sections = {wiring.stage: getattr(config, wiring.stage) for wiring in wired.values()}
+    sections = {wiring.stage: own[wiring.stage] for wiring in wired.values()}
     for stage in dict.fromkeys(wired[name].stage for name in names):
         if why := specs[stage].refusal(sections[stage], sections):
             raise ConfigError(why)
     resources = resources or claim(machine())
     batches = batches or Batches(resources)
-    store = store.absolute()
     # A store of an older format is refused before anything else is looked at.
     read_current(store)
     standing, tombstones = _standing(store), read_tombstones(store)

@@ -127,7 +127,7 @@ class Replayer:
         stage = plan.stages[pick.stage]
         facts = unit_facts(stage.folder, pick.unit)
         task = plan.task(Assign(0, Key(pick.stage, pick.unit)), self._scratch)
-        spec: StageSpec = resolve(task.target)
+        spec: StageSpec = resolve(task.target).of(task.config)
         config, batch = _rung(spec, task, facts)
         task = replace(task, config=config, batch=batch)
         self._count += 1

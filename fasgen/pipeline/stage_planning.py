@@ -87,8 +87,9 @@ def plan_stage(name: str, wiring: Wiring, given: StageInputs, *, wanted: bool, f
         FilterError, StoreError: it chooses rows by what is no filter, or by a protocol that was not laid over the store.
     """
     target, rows, above, store = given.targets[wiring.stage], given.rows, given.plans, given.store
-    spec: StageSpec = resolve(target)
-    own: Any = with_rows(getattr(given.config, wiring.stage), store)
+    base: StageSpec = resolve(target)
+    own: Any = section(base, given.config, store)
+    spec = base.of(own)
     check_filter(wiring.stage, own, (column for stage in wiring.stages for column in above[stage].spec.columns))
     weights = digest_weights(spec.weights(own))
     upstream = {stage: above[stage].plan_hash for stage in wiring.stages} or {SOURCES: FORMAT}
@@ -153,6 +154,15 @@ def plan_stage(name: str, wiring: Wiring, given: StageInputs, *, wanted: bool, f
         domain(given.resources, accelerator=spec.device == "accelerator", measured=kernels_measured(own)),
         inputs,
     )
+
+
+def section(spec: StageSpec, config: RunConfig, store: Path) -> Any:
+    """The configuration of a stage, with what the store says of it.
+
+    Raises:
+        StoreError: it names a protocol that was not laid over the store.
+    """
+    return with_rows(spec.settle(getattr(config, spec.name), store), store)
 
 
 def _side(wiring: Wiring, above: Mapping[str, StagePlan]) -> int:

@@ -60,7 +60,7 @@ class Worker:
             DeviceLostError: the device is lost; this worker must not be used again.
         """
         clock = Clock()
-        spec: StageSpec = resolve(task.target)
+        spec: StageSpec = resolve(task.target).of(task.config)
         rungs = ladder(spec, task.config, task.batch)
         # What did not fit for one unit is not tried for the next; but a single sample that fits nowhere proves nothing.
         rung = self._rungs.get(task.plan_hash, 0)

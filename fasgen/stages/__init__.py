@@ -17,9 +17,13 @@ STAGES: dict[str, str] = {
     "stdn": "fasgen.stages.stdn.config:SPEC",
     "screen": "fasgen.stages.screen.config:SPEC",
     "score": "fasgen.stages.score.config:SPEC",
+    "foreign": "fasgen.stages.foreign.config:SPEC",
     "pack": "fasgen.stages.pack.config:SPEC",
 }
 """Stage name to ``module:attribute`` of its specification, in the order in which samples meet them."""
+
+FOREIGN = "foreign"
+"""The stage of what was made elsewhere."""
 
 PHOTOGRAPHS_ONLY: dict[str, dict[str, Any]] = {"synth": {"variants": 0}}
 """Settings under which nothing is drawn from photographs."""

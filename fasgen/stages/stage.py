@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -264,6 +264,11 @@ def never_refuses(config: Any, given: object) -> str:
     return ""
 
 
+def as_it_is(config: Any, store: Path) -> Any:
+    """For stages of which a store says nothing."""
+    return config
+
+
 def no_marks(config: Any) -> dict[str, Term]:
     """For stages that generate no image."""
     return {}
@@ -309,6 +314,8 @@ class StageSpec:
         rehearse: ``module:function``, called as ``rehearse(stage, side)``: one full batch of the stage's configuration through
             a built stage, from made-up samples with crops of ``side`` px (0 where no stage above has a ``size``) to products.
             With it, a setting ``batch`` of ``auto`` is found by measuring; such a stage's ``batch`` gives the usual one.
+        declares: from a config, the arrays that it may write, where they hang on it; else those of ``arrays``.
+        settle: from a config and a store, the config with what the store says of it, before a run is planned.
         remedies: what to do where the stage keeps nothing or little, a sentence by the most frequent reason; under ``None``
             where it draws its rows and there is none to draw.
     """
@@ -338,12 +345,18 @@ class StageSpec:
     refusal: Callable[[Any, Mapping[str, Any]], str] = never_refuses
     style_refusal: Callable[[Any, Collection[str]], str] = never_refuses
     rehearse: str = ""
+    declares: Callable[[Any], tuple[ArrayField, ...]] | None = None
+    settle: Callable[[Any, Path], Any] = as_it_is
     remedies: Mapping[Reason | None, str] = field(default_factory=dict)
 
     @property
     def cues(self) -> tuple[Cue, ...]:
         """Its arrays that are cues."""
         return tuple(array for array in self.arrays if isinstance(array, Cue))
+
+    def of(self, config: Any) -> StageSpec:
+        """The specification under a configuration: with the arrays that this declares."""
+        return replace(self, arrays=self.declares(config), declares=None) if self.declares else self
 
     def build(self, config: StageConfig, device: torch.device) -> Stage:
         """Import the factory and build the stage on ``device``."""
