@@ -25,8 +25,12 @@ list_extract list_element list_sum list_avg list_min list_max list_position list
 DEEPEST = 32
 """Brackets inside of brackets."""
 
+REPLACEMENT = 64
+"""Characters of a text that `replace` puts in."""
+
 FUNCTIONS = frozenset(_TEXT.split())
-"""Functions that a filter may call: they look at their arguments and at nothing else, and none makes much of little."""
+"""Functions that a filter may call: they look at their arguments and at nothing else. None makes much of little but
+``replace``, whose texts are short and written out, and which stands in no other (`_Calls`)."""
 
 _WORDS = "and or not in when then else case between like ilike is distinct from similar to escape as"
 _BEFORE_BRACKET = frozenset(_WORDS.split())
@@ -78,6 +82,7 @@ def translate(text: str, known: Sequence[str]) -> Expression:
         raise FilterError(f"a filter may have {LONGEST} characters, this one has {len(text)}: say it in fewer words")
     parts: list[str] = []
     names: set[str] = set()
+    calls = _Calls(text)
     depth = 0
     last = before = ("space", "")
     for kind, token in _tokens(text):
@@ -91,6 +96,7 @@ def translate(text: str, known: Sequence[str]) -> Expression:
             )
         last = kind, token
         if kind != "space":
+            calls.take("column" if kind == "quoted" and token[1:-1].replace('""', '"') in known else kind, token, before)
             before = kind, token
         if kind == "quoted" and (name := token[1:-1].replace('""', '"')) not in known:
             token = "'" + name.replace("'", "''") + "'"
@@ -102,6 +108,45 @@ def translate(text: str, known: Sequence[str]) -> Expression:
     if depth != 0:
         raise FilterError(f"filter {text!r}: brackets do not match")
     return Expression("".join(parts).strip(), names)
+
+
+class _Calls:
+    """Follows the calls of an expression and refuses a ``replace`` that could make gigabytes of a name.
+
+    Args:
+        text: the expression, for messages.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._open: list[tuple[str, list[list[tuple[str, str]]]]] = []
+
+    def take(self, kind: str, token: str, before: tuple[str, str]) -> None:
+        """One token that is no space, and the one before it."""
+        name, arguments = self._open[-1] if self._open else ("", [[]])
+        if token in ("(", "[", "{") and kind == "other":
+            called = before[1].lower() if token == "(" and before[0] == "word" else ""
+            if called == "replace" and any(above == "replace" for above, _ in self._open):
+                raise FilterError(f"filter {self._text!r}: a replace inside of a replace makes too much of little: use one")
+            arguments[-1].append((kind, token))
+            self._open.append((called, [[]]))
+        elif token in (")", "]", "}") and kind == "other":
+            if name == "replace":
+                self._check(arguments)
+            if self._open:
+                self._open.pop()
+        elif token == "," and kind == "other":
+            arguments.append([])
+        else:
+            arguments[-1].append((kind, token))
+
+    def _check(self, arguments: list[list[tuple[str, str]]]) -> None:
+        for argument in arguments[1:]:
+            if len(argument) != 1 or argument[0][0] not in ("text", "quoted") or len(argument[0][1]) > REPLACEMENT + 2:
+                raise FilterError(
+                    f"filter {self._text!r}: what replace looks for and puts in are texts of {REPLACEMENT} characters at most, "
+                    "written out: replace(path, 'old', 'new')"
+                )
 
 
 def unknown(name: str, known: Sequence[str]) -> FilterError:

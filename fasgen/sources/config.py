@@ -47,6 +47,9 @@ GENERIC = ("folder", "csv", "parquet", "webdataset")
 Label = Literal["live", "spoof", "unknown"]
 Split = Literal["train", "dev", "test"]
 Turn = Literal[90, 180, 270]
+Follow = Literal["inside"] | bool
+"""Which symbolic links of a source are followed."""
+
 Level = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -144,8 +147,11 @@ class SourceConfig(BaseModel):
         default=(), description="globs on the relative path (* also matches /), *.jpg also for .JPG; empty: everything"
     )
     exclude: tuple[str, ...] = Field(default=(), description="globs on the relative path to leave out")
-    follow_symlinks: bool = Field(
-        default=True, description="follow symbolic links to files and folders; loops end as a row with a reason"
+    follow_symlinks: Follow = Field(
+        default="inside",
+        description="follow symbolic links to files and folders: true: wherever they lead; inside: where that is below the "
+        "source's folder, others are told and left alone, so that a folder from elsewhere shows nothing else of this machine; "
+        "loops end as a row with a reason",
     )
     limits: Limits = Field(default_factory=Limits, description="what is decoded at all")
     hash: bool = Field(

@@ -57,7 +57,9 @@ KINDS: Mapping[str, _Kind] = {
     "missing": _Kind("value", "taken for not known", "if it is a name after all, say so in a map, as in subject_map: {NA: NA}"),
     "idle": _Kind("setting", "of the source that no file needs", "mend it, or take it out"),
     "outside": _Kind(
-        "symbolic link", "that leads out of the source", "followed all the same: leave out by follow_symlinks: false"
+        "symbolic link",
+        "that leads out of the source",
+        "nothing is read there: allow it by follow_symlinks: true, if the folder is your own",
     ),
     "note": _Kind("note", "", ""),
 }

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from fasgen.errors import SourceError
@@ -22,7 +23,7 @@ from fasgen.sources.patience import Search, limited
 from fasgen.sources.rows import Scan as Scan
 from fasgen.sources.rows import SourceFile
 from fasgen.sources.rows import SourceRow as SourceRow
-from fasgen.sources.walk import OTHER_EXTENSIONS, VIDEO_EXTENSIONS, Selection, extension, in_order, walk
+from fasgen.sources.walk import OTHER_EXTENSIONS, VIDEO_EXTENSIONS, Selection, extension, in_order, is_reached, walk
 
 _EXAMPLES = 10_000
 """Files that are looked at for the message about a pattern that matches none."""
@@ -71,6 +72,12 @@ def _scan_folder(config: SourceConfig, search: Search) -> Scan:
             f"source {config.name}: none of the {len(missing)} paths in {config.table} is a file below {config.path} "
             f"(the first is {escape(missing[0])!r}); write them relative to that folder, with extension"
         )
+    if isinstance(config.path, Path):
+        # A table must not lead where links in the folder may not.
+        beyond = {path for path in missing if not is_reached(config.path, path, config.follow_symlinks)}
+        missing = [path for path in missing if path not in beyond]
+        for path in in_order(beyond):
+            odd.see("outside", escape(path))
     for path in in_order(missing):
         odd.see("no_file", escape(path))
     files.update(dict.fromkeys(missing, (0, 0)))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from fasgen.errors import SourceError
 from fasgen.remote.path import RemotePath
+from fasgen.sources.config import Follow
 from fasgen.sources.odd import Oddities
 from fasgen.sources.paths import escape
 
@@ -99,11 +100,11 @@ def in_order(paths: Collection[str]) -> list[str]:
     return sorted(paths, key=None if all(map(str.isascii, paths)) else os.fsencode)
 
 
-def walk(root: Path | RemotePath, follow: bool, skipped: Counter[str], odd: Oddities) -> Iterator[tuple[str, int, int | str]]:
+def walk(root: Path | RemotePath, follow: Follow, skipped: Counter[str], odd: Oddities) -> Iterator[tuple[str, int, int | str]]:
     """Yield (relative path, size, stamp) of every file that may be media, in no particular order.
 
     The stamp is the time of change in ns, at an address what the server says of the content (its ``ETag``, else a time). Size
-    and stamp are 0 where they cannot be found out. Links that are followed out of the root are seen as odd.
+    and stamp are 0 where they cannot be found out. Links out of the root that are not followed are seen as odd.
     """
     return _at_address(root, skipped) if isinstance(root, RemotePath) else _in_folder(root, follow, skipped, odd)
 
@@ -116,7 +117,21 @@ def _at_address(root: RemotePath, skipped: Counter[str]) -> Iterator[tuple[str, 
             yield file.name, max(file.size, 0), file.stamp
 
 
-def _in_folder(root: Path, follow: bool, skipped: Counter[str], odd: Oddities) -> Iterator[tuple[str, int, int]]:
+def is_reached(root: Path, path: str, follow: Follow) -> bool:
+    """Whether the links on the way to what a table names may all be followed; so it is where there are none.
+
+    Args:
+        root: the source's folder.
+        path: relative path, as ``os`` gives it.
+        follow: which links are.
+    """
+    top, found = os.path.realpath(root), os.path.realpath(root / path)
+    if follow == "inside":
+        return found.startswith(top.rstrip("/") + "/")
+    return follow or found == os.path.normpath(os.path.join(top, path))  # noqa: PTH118
+
+
+def _in_folder(root: Path, follow: Follow, skipped: Counter[str], odd: Oddities) -> Iterator[tuple[str, int, int]]:
     top = root.stat()
     inside = _Inside(root)
     # Each pending folder carries the identities of the folders above it: a link back to one of them would never end.
@@ -139,8 +154,10 @@ def _in_folder(root: Path, follow: bool, skipped: Counter[str], odd: Oddities) -
                 if not follow:
                     skipped["symbolic link"] += 1
                     continue
-                if inside.is_left_by(entry.path):
+                if follow == "inside" and inside.is_left_by(entry.path):
+                    skipped["symbolic link"] += 1
                     odd.see("outside", escape(path))
+                    continue
             try:
                 found = entry.stat()
             except OSError:

@@ -146,6 +146,12 @@ def test_columns_and_limit(store: Path) -> None:
         "true; attach '/tmp/x.db' as y",
         "abs(" * 33 + "1" + ")" * 33 + " > 0",
         "not " * 6000 + "true",
+        "length(replace(replace(path, 'a', 'aaaa'), 'a', 'aaaa')) > 1",
+        "length(replace(lower(concat(replace(path, 'a', 'aa'))), 'a', 'aa')) > 1",
+        "length(replace(path, 'a', path)) > 1",
+        "length(replace(path, 'a', \"path\")) > 1",
+        "length(replace(path, 'a', 'b' || path)) > 1",
+        f"length(replace(path, 'a', '{'a' * 65}')) > 1",
     ],
 )
 def test_everything_but_an_expression_is_refused(store: Path, expression: str) -> None:

@@ -182,7 +182,25 @@ def test_links_out_of_the_source(tmp_path: Path) -> None:
     (root / "through.jpg").symlink_to("near.jpg")
     told = odd(root, label="live")
     assert {kind: sorted(paths) for kind, paths in told.items()} == {"outside": ["near.jpg", "out", "through.jpg"]}
-    assert odd(root, label="live", follow_symlinks=False) == {}
+    for follow in (False, True):
+        assert odd(root, label="live", follow_symlinks=follow) == {}
+
+
+def test_a_table_leads_nowhere_that_links_may_not(tmp_path: Path) -> None:
+    root = fill(tmp_path / "s", "a/1.jpg")
+    fill(tmp_path / "elsewhere", "2.jpg")
+    (root / "out").symlink_to(tmp_path / "elsewhere")
+    (root / "in").symlink_to("a")
+    table = tmp_path / "t.csv"
+    table.write_text("path,label\nout/2.jpg,live\nin/1.jpg,spoof\na/1.jpg,live\nnone.jpg,live\n")
+
+    def found(follow: Any) -> tuple[list[str], int]:
+        listing = scan(SourceConfig(name="s", path=root, table=table, table_only=True, follow_symlinks=follow))
+        return [row.path for row in listing], sum(one.count for one in listing.odd if one.kind == "outside")
+
+    assert found("inside") == (["a/1.jpg", "in/1.jpg", "none.jpg"], 2)
+    assert found(False) == (["a/1.jpg", "none.jpg"], 2)
+    assert found(True) == (["a/1.jpg", "in/1.jpg", "none.jpg", "out/2.jpg"], 0)
 
 
 def test_a_record_comes_back_from_its_document() -> None:

@@ -104,7 +104,10 @@ def test_symbolic_links(tmp_path: Path) -> None:
     (root / "self").symlink_to("self")
     (root / "ping").symlink_to("pong")
     (root / "pong").symlink_to("ping")
-    listing = scan(SourceConfig(name="set", path=root))
+    assert [row.path for row in scan(SourceConfig(name="set", path=root))] == [
+        "dangling.jpg", "link.jpg", "one/a.jpg", "one/up", "ping", "pong", "self"
+    ]  # fmt: skip
+    listing = scan(SourceConfig(name="set", path=root, follow_symlinks=True))
     assert [row.path for row in listing] == [
         "dangling.jpg", "link.jpg", "one/a.jpg", "one/up", "outside/b.jpg", "ping", "pong", "self"
     ]  # fmt: skip

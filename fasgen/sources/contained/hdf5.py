@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,12 @@ if TYPE_CHECKING:
 
 _FRAME = re.compile(r"(?:.*/)?Frame_(\d+)/array", re.IGNORECASE)
 _COLOUR_AXES = 4
+_DEEPEST = 16
+"""Groups inside of groups."""
+_LARGEST_CHUNK = 1 << 28
+"""Bytes of a chunk that holds more than a frame."""
+_LARGEST_NUMBER = 8
+"""Bytes of a level."""
 
 
 class Hdf5:
@@ -43,7 +51,10 @@ class Hdf5:
             raise SampleError(Reason.VIDEO_TOO_SHORT, f"{len(frames)} frames; each of them is taken by another request")
         if len(frames) > self._limits.max_frames:
             raise SampleError(Reason.TOO_LARGE, f"{len(frames)} frames, more than max_frames = {self._limits.max_frames}")
-        check_shape(frames[index].shape if isinstance(frames, _Apart) else frames.shape[1:], self._limits)
+        item = frames[index] if isinstance(frames, _Apart) else frames
+        shape = item.shape if isinstance(frames, _Apart) else item.shape[1:]
+        check_shape(shape, self._limits)
+        _check_storage(item, shape)
         try:
             array = frames[index][()] if isinstance(frames, _Apart) else frames[index]
         except (OSError, RuntimeError, ValueError, KeyError) as error:
@@ -64,6 +75,18 @@ class Hdf5:
             self._open = (os.fspath(file), part, opened, [frames])
         frames = self._open[3][0]
         return frames, "bgr" in frames.name.lower()
+
+
+def _check_storage(item: Any, shape: Sequence[int]) -> None:
+    """Refuse a data set that takes its numbers from elsewhere, or of which one frame cannot be had without far more of it."""
+    if item.is_virtual or item.external:
+        raise SampleError(Reason.NOT_MEDIA, "HDF5: its frames lie in other files, and these are not opened")
+    if item.dtype.kind not in "uif" or item.dtype.itemsize > _LARGEST_NUMBER:
+        raise SampleError(Reason.NOT_MEDIA, f"HDF5: {item.dtype} is no type of levels")
+    size = item.dtype.itemsize
+    # A chunk is unpacked as a whole, and a few bytes may stand for any number of zeros.
+    if item.chunks and math.prod(item.chunks) * size > max(_LARGEST_CHUNK, math.prod(shape) * size):
+        raise SampleError(Reason.TOO_LARGE, f"HDF5: chunks of {math.prod(item.chunks) * size} bytes")
 
 
 class _Apart(list[Any]):
@@ -95,6 +118,8 @@ def _colour(opened: Any, part: str) -> Any:
     apart: dict[int, Any] = {}
 
     def see(name: str, item: Any) -> None:
+        if name.count("/") >= _DEEPEST:
+            raise SampleError(Reason.CORRUPT, f"HDF5: groups lie more than {_DEEPEST} deep in each other")
         if not isinstance(item, h5py.Dataset):
             return
         if (match := _FRAME.fullmatch(name)) and item.ndim == _COLOUR_AXES - 1:

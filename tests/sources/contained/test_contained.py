@@ -22,6 +22,7 @@ import pytest
 from fasgen.errors import SourceError
 from fasgen.records import Reason
 from fasgen.sources.config import Limits, SourceConfig
+from fasgen.sources.contained import Contained
 from fasgen.sources.decode import Decoder
 from fasgen.sources.failure import SampleError
 from fasgen.sources.rows import SourceRow
@@ -98,6 +99,34 @@ def test_hdf5_that_unpacks_to_more_than_it_may_is_not_unpacked(tmp_path: Path) -
         file.create_dataset("Frame_0/array", (3, 40_000, 60_000), np.uint8, chunks=(3, 32, 32), compression="gzip")
     (row,) = scan(SourceConfig(name="w", path=tmp_path / "apart", adapter="wmca", frames=1))
     assert reason(Decoder(tmp_path / "apart"), row)[0] is Reason.TOO_LARGE
+
+
+def test_hdf5_whose_frames_are_elsewhere_or_cost_more_than_they_are(tmp_path: Path) -> None:
+    name, said = "035_01_000_0_00.h5", {}
+    (tmp_path / "secret").write_bytes(bytes(2 * 64 * 64 * 3))
+    layout = h5py.VirtualLayout(shape=(2, 64, 64, 3), dtype="u1")
+    layout[...] = h5py.VirtualSource(tmp_path / "other.h5", "rgb", shape=(2, 64, 64, 3))
+    outside = [(str(tmp_path / "secret"), 0, h5py.h5f.UNLIMITED)]
+    makers = {
+        "virtual": lambda file: file.create_virtual_dataset("rgb", layout),
+        "external": lambda file: file.create_dataset("rgb", shape=(2, 64, 64, 3), dtype="u1", external=outside),
+        "link": lambda file: file.__setitem__("rgb", h5py.ExternalLink(str(tmp_path / "other.h5"), "rgb")),
+        "type": lambda file: file.create_dataset("rgb", shape=(2, 64, 64, 3), dtype="S1000000", chunks=(1, 64, 64, 3)),
+        "chunk": lambda file: file.create_dataset(
+            "rgb", shape=(30000, 64, 64, 3), dtype="u1", chunks=(30000, 64, 64, 3), compression="gzip"
+        ),
+        "deep": lambda file: file.create_group("/".join("g" * 20)),
+    }
+    for kind, make in makers.items():
+        (tmp_path / kind).mkdir()
+        with h5py.File(tmp_path / kind / name, "w") as file:
+            make(file)
+        with pytest.raises(SampleError) as caught:
+            Contained(tmp_path / kind, Limits()).read("hdf5:rgb", name, lambda count: 0)
+        said[kind] = f"{caught.value}"
+    assert said["virtual"] == said["external"] and "lie in other files" in said["virtual"]
+    assert "expected, found none" in said["link"] and "no type of levels" in said["type"]
+    assert said["chunk"] == "too_large: HDF5: chunks of 368640000 bytes" and "16 deep" in said["deep"]
 
 
 def test_a_joblib_archive_of_pictures_that_are_too_large(tmp_path: Path) -> None:
