@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -35,8 +35,7 @@ _SHOWN = 5
 @click.option(
     "--config", "config_path", type=options.PATH, metavar="FILE", help="Configuration; ./fasgen.yaml where there is one."
 )
-@options.resource_options
-@click.option("--engine", type=click.Choice(["ray", "local"]), default="local", show_default=True, help="Where workers live.")
+@options.worker_options(engine="local")
 @click.pass_context
 def attach(
     context: click.Context,
@@ -50,10 +49,7 @@ def attach(
     reconstruction: bool,
     remove: bool,
     config_path: Path | None,
-    gpus: int | None,
-    cpus: int | None,
-    address: str,
-    engine: Literal["ray", "local"],
+    workers: options.Workers,
 ) -> int:
     """Attach what lies in FOLDER or TABLE to STORE as the cue NAME: arrays (.npy, H x W x C) or pictures, of the size of the
     crops, called by sample id or as the sources call their files. A table has the columns file, and sample or path.
@@ -66,7 +62,6 @@ def attach(
     from fasgen.stages import FOREIGN
     from fasgen.stages.foreign.config import FOLDER
 
-    options.check_engine(engine, address)
     place = store.absolute() / FOLDER / name
     if remove:
         if not place.is_dir():
@@ -78,9 +73,10 @@ def attach(
         raise click.UsageError("give the folder or table with the files of the cue")
     _note(store.absolute(), place, name, given.absolute(), one, card, magnitude, reconstruction)
     request = options.read_request([f"stage={FOREIGN}", *settings], config_path, store)
-    plan = make_plan(request, gpus, cpus, address if engine == "ray" else options.HERE)
+    options.mend(request.config.store)
+    plan = make_plan(request, workers)
     context.meta.setdefault(ARGUMENTS, [])
-    return carry_out(context, plan, request, engine, sheet=False)
+    return carry_out(context, plan, request, workers.engine, sheet=False)
 
 
 def _note(
