@@ -36,6 +36,7 @@ BENCHES = (
     "training",
     "engine",
     "scale",
+    "units",
 )
 """Modules of this package with a ``run()`` that gives rows."""
 
