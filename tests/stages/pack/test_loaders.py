@@ -75,7 +75,10 @@ def test_croissant_of_no_shard_lists_none(tmp_path: Path) -> None:
 @pytest.mark.skipif(not (LOADERS / ".ready").exists(), reason="needs `datasets` and `mlcroissant`: make loaders")
 def test_other_loaders_read_all_of_it(delivery: Path, tmp_path: Path) -> None:
     done = subprocess.run(
-        [LOADERS / "bin" / "python", ROOT / "tests" / "loaders.py", delivery, tmp_path], capture_output=True, text=True, check=False
+        [LOADERS / "bin" / "python", ROOT / "tests" / "loaders.py", delivery, tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert not done.returncode, done.stderr
     found, wanted = json.loads(done.stdout.splitlines()[-1]), keys()
