@@ -301,7 +301,7 @@ def test_a_store_that_has_grown_says_what_is_new_and_what_is_stale(photos: Path)
     assert command.startswith("fasgen run stage=noisy,join ") and "stage=shrink" not in command
     assert "stale" not in run().stdout
     other = run("stage=shrink,noisy", "noisy.strength=2.5")
-    (folder,) = photos.parent.rglob("join-????????")
+    (folder,) = (photos.parent / "store").glob("join-????????")
     assert f"join ({folder.name} has other settings)" in other.stdout
     last = other.stdout.splitlines()[-1]
     assert last.startswith("fasgen run stage=join ") and last.endswith(" noisy.strength=2.5")
@@ -322,9 +322,9 @@ def test_older_generations_are_shown_and_removed(photos: Path) -> None:
     assert any("strength 2.5 (was 3)" in line for line in lines) and any("2 older generations" in line for line in lines)
     assert sum(line.startswith("noisy-") and ";" not in line for line in fasgen("status", "--all").stdout.splitlines()) == 2
     shown = fasgen("gc").stdout
-    assert "would remove 2 generations" in shown and len(list(photos.parent.rglob("noisy-*"))) == 2
+    assert "would remove 2 generations" in shown and len(list((photos.parent / "store").glob("noisy-*"))) == 2
     assert "removed 2 generations" in fasgen("gc", "--delete").stdout
-    assert len(list(photos.parent.rglob("noisy-????????"))) == 1
+    assert len(list((photos.parent / "store").glob("noisy-????????"))) == 1
     assert "nothing to remove" in fasgen("gc").stdout and fasgen("verify").exit_code == 0
     assert "Nothing to do" in fasgen("plan", "noisy.strength=2.5").stdout
 
