@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from fasgen.errors import StoreError
 from fasgen.manifests.atomic import STAGING, leftovers, remove
 from fasgen.manifests.roster_file import ROSTERS
-from fasgen.manifests.spare import FOLDER, PUT_BACK, write_twice
+from fasgen.manifests.spare import FOLDER, PUT_BACK, settle, write_twice
 from fasgen.manifests.unit import canonical_json
 
 NAME = "plan.json"
@@ -251,7 +251,7 @@ def generations(store: Path) -> list[Generation]:
     return found
 
 
-_FOLDERS = frozenset({"added", "attached", "retracted", "rows", "runs", "sources"})
+_FOLDERS = frozenset({"added", "attached", "retracted", "rows", "runs", "seen", "sources", FOLDER})
 """Folders of a store that are no generations."""
 
 
@@ -262,12 +262,14 @@ def sweep(store: Path) -> int:
     """
     # Folders without a plan too: a writer may have been killed before there was one. A store may lie among other things
     # (``store: .``), whose folders are nobody's business.
-    folders = (*store.iterdir(), *store.glob("rows/*")) if store.is_dir() else ()
+    above = (".", "rows", FOLDER, f"{FOLDER}/rows")
+    folders = [path for name in above if (store / name).is_dir() for path in (store / name).iterdir()]
     own = [path for path in folders if path.name in _FOLDERS or path.parent.name == "rows" or _FOLDER.fullmatch(path.name)]
     places = [store, *(path for folder in own for path in (folder, folder / ROSTERS) if path.is_dir())]
     found = [path for place in places for path in leftovers(place) if not path.name.startswith(STAGING)]
     for path in found:
         remove(path)
+    settle(store)
     return len(found)
 
 

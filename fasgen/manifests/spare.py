@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from fasgen.manifests.atomic import remove, write_atomic
@@ -30,25 +31,30 @@ _KINDS = (
     *(f"{_GENERATION}/{name}.{end}" for name in ("roster", "rosters/*") for end in ("parquet", "sha256")),
 )
 _HEAD = 65
+_NEXT = ".next"
 
 
 def write_twice(store: Path, path: Path, data: bytes) -> None:
     """Write a file of the store and its spare, each of them complete or not at all.
 
-    The spare comes first: whatever happens in between, a file that is not what its spare says is one to be put back.
+    The next spare lies ready before the file is written, and takes its place afterwards: killed in between, the file is what
+    one of the two says.
 
     Raises:
         OSError: the store cannot be written.
     """
-    write_atomic(_spare(store, path), _sealed(data))
+    spare = _spare(store, path)
+    write_atomic(_next(spare), _sealed(data))
     write_atomic(path, data)
+    _next(spare).replace(spare)
 
 
 def spoilt(store: Path) -> Iterator[tuple[Path, bytes]]:
     """Files that are not there or have other bytes than their spares, and the bytes that they should have."""
     for spare in _spares(store):
         path = store / spare.relative_to(store / FOLDER)
-        if (data := _opened(spare)) is not None and _read(path) != data:
+        data, found = _opened(spare), _read(path)
+        if data is not None and found != data and (found is None or found != _opened(_next(spare))):
             yield path, data
 
 
@@ -56,8 +62,25 @@ def worn(store: Path) -> Iterator[Path]:
     """Spares that are not there or damaged, of files that are there."""
     for kind in _KINDS:
         for path in sorted(store.glob(kind)):
-            if _opened(spare := _spare(store, path)) is None:
+            spare = _spare(store, path)
+            if _opened(spare) is None and _opened(_next(spare)) != path.read_bytes():
                 yield spare
+
+
+def settle(store: Path) -> None:
+    """Finish what writers that were killed have begun: a next spare takes its place if its file was written, else it goes.
+
+    The caller holds the store's lock.
+
+    Raises:
+        OSError: the store cannot be read or written.
+    """
+    for path in sorted(path for kind in _KINDS for path in (store / FOLDER).glob(kind + _NEXT)):
+        spare = path.with_name(path.name.removesuffix(_NEXT))
+        if (data := _opened(path)) is not None and _read(store / spare.relative_to(store / FOLDER)) == data:
+            path.replace(spare)
+        else:
+            remove(path)
 
 
 def mend(store: Path) -> list[Path]:
@@ -69,8 +92,9 @@ def mend(store: Path) -> list[Path]:
         OSError: the store cannot be read or written.
     """
     mended = []
+    settle(store)
     for folder in _removed(store):
-        remove(folder)
+        forget(store, folder.name)
     for path, data in list(spoilt(store)):
         write_atomic(path, data)
         mended.append(path)
@@ -83,11 +107,20 @@ def mend(store: Path) -> list[Path]:
 
 def forget(store: Path, generation: str) -> None:
     """Remove the spares of a generation, before itself is removed."""
-    remove(store / FOLDER / generation)
+    for kind in _KINDS:
+        for path in (store / FOLDER).glob(kind):
+            if path.parent.name == generation:
+                remove(path)
+    with suppress(OSError):
+        (store / FOLDER / generation).rmdir()
 
 
 def _spare(store: Path, path: Path) -> Path:
     return store / FOLDER / path.relative_to(store)
+
+
+def _next(spare: Path) -> Path:
+    return spare.with_name(spare.name + _NEXT)
 
 
 def _spares(store: Path) -> list[Path]:

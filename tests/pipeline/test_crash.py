@@ -59,6 +59,8 @@ def references(source: SourceConfig, tmp_path_factory: pytest.TempPathFactory) -
 def without(reference: Path, stage: str, store: Path) -> None:
     """A copy of the reference in which the unit of ``stage``, and its roster, were never made."""
     shutil.copytree(reference, store)
+    for path in store.glob(f"spare/{stage}-*/roster*"):
+        path.unlink()
     (folder,) = store.glob(f"{stage}-*")
     for path in folder.iterdir():
         if path.name not in {"plan.json", "index.json", "README.md", "networks.json"}:
