@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, cast
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fasgen.json_reader import parse_json
 from fasgen.reader.augment import resize
 from fasgen.reader.tar import RawSample, ShardError
 from fasgen.seeds import sample_seed
@@ -150,7 +150,7 @@ class SampleDecoder:
             ShardError: it is missing or no JSON object.
         """
         try:
-            content = json.loads(_member(raw, "json"))
+            content = parse_json(_member(raw, "json"))
             return {**content, "shard": raw.shard}
         except (ValueError, TypeError) as error:
             raise ShardError(f"member json cannot be decoded: {error}", raw.shard, raw.key) from None
