@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from fasgen.errors import WeightsError
+from fasgen.json_reader import parse_json
 
 NAME = "seen.json"
 NETWORKS = "networks.json"
@@ -167,8 +168,8 @@ def read_seen(weights: Path) -> Seen | None:
         path = place / NAME
         if path.is_file():
             try:
-                return Seen.of(json.loads(path.read_bytes()))
-            except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+                return Seen.of(parse_json(path.read_bytes()))
+            except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
                 raise WeightsError(
                     f"{path}: is no record of what weights have seen ({error}): mend it, or remove it and have them counted "
                     "as unknown"
@@ -195,14 +196,14 @@ def read_networks(folder: Path) -> list[Network] | None:
     if not path.is_file():
         return None
     try:
-        document = json.loads(path.read_bytes())
+        document = parse_json(path.read_bytes())
         if document["format"] != FORMAT or any(one["use"] not in get_args(Use) for one in document["networks"]):
             raise ValueError("it is of another format")
         return [
             Network(str(one["stage"]), str(one["role"]), one["use"], tuple(one["cues"]), one["seen"] and Seen.of(one["seen"]))
             for one in document["networks"]
         ]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise WeightsError(f"{path}: is no list of networks ({error}): `fasgen run` writes it again") from None
 
 

@@ -7,6 +7,7 @@ import gzip
 import io
 import tarfile
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib import import_module
@@ -17,13 +18,21 @@ import pytest
 import yaml
 
 import fasgen
+from fasgen.audit.verify import verify
 from fasgen.config import load
-from fasgen.errors import ConfigError, SourceError, StoreError
+from fasgen.errors import ConfigError, FasgenError, SourceError, StoreError
+from fasgen.manifests.added_file import read_added
+from fasgen.manifests.plan_file import latest
 from fasgen.manifests.shard import Row, UnitWriter
 from fasgen.manifests.tar import TarReader
+from fasgen.manifests.tombstones import read_tombstones
 from fasgen.manifests.unit_reader import UnitReader
 from fasgen.reader import FasDataset, ShardError
 from fasgen.sources.adapters.written import read_table
+from fasgen.sources.config import Limits
+from fasgen.sources.contained.npz import Npz
+from fasgen.sources.failure import SampleError
+from tests.audit.stores import make_store
 from tests.reader.conftest import members, write_shard
 
 PACKAGE = Path(fasgen.__file__).parent
@@ -74,6 +83,12 @@ def test_no_call_runs_what_a_file_holds() -> None:
     unpacks = (".extractall", ".extract", ".unpack_archive")
     found = [f"{file}: {name}" for file, name, _ in calls() if name in FORBIDDEN or name.endswith(unpacks)]
     assert not found
+
+
+def test_json_of_stores_is_read_by_the_one_reader() -> None:
+    rooms = ("audit/", "commands/", "manifests/", "reader/", "selection/", "seen.py")
+    found = {file: ast.unparse(call) for file, name, call in calls() if name == "json.loads" and file.startswith(rooms)}
+    assert found == {"manifests/plan_file.py": "json.loads(canonical_json(dict(plan)))"}
 
 
 def test_every_loader_is_told_to_be_safe() -> None:
@@ -148,6 +163,60 @@ def test_a_few_lines_cannot_stand_for_gigabytes(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="aliases"):
         load(tmp_path / "bomb.yaml")
     assert time.process_time() - began < 20
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize("text", [f"sources: {DEEP}", "{a: " * 9000 + "1" + "}" * 9000, "seed: " + "9" * 5000])
+def test_yaml_that_costs_more_than_it_says_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "deep.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"line 1, column \d+: not valid YAML: .*(deep in each other|5000 digits)"):
+        load(tmp_path / "deep.yaml")
+    with pytest.raises(ConfigError):
+        load(None, [text.replace(": ", "=", 1)] if text[0] == "s" else [f"sources={text}"])
+
+
+def test_json_that_costs_more_than_it_says_is_damage(tmp_path: Path) -> None:
+    """In each file of a store: named, or passed over, and never a stack that overflows."""
+    store = make_store(tmp_path / "store")
+    found = sorted(path for path in store.rglob("*.json*") if path.suffix in (".json", ".jsonl"))
+    found += [
+        store / name for name in ("believed.json", "added/aa.json", f"retracted/{'0' * 64}.json", f"seen/{'ab' * 32}.json")
+    ]
+    assert len(found) > 8
+    for path in found:
+        before = path.read_bytes() if path.exists() else None
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(DEEP)
+        for look in (verify, lambda at: list(latest(at)), read_added, read_tombstones):
+            with suppress(FasgenError):
+                look(store)
+        if before is None:
+            path.unlink()
+        else:
+            path.write_bytes(before)
+
+
+def test_an_archive_is_believed_by_its_header_before_memory_is_taken(tmp_path: Path) -> None:
+    def npy(shape: tuple[int, ...], kind: str, data: bytes = b"") -> bytes:
+        head = f"{{'descr': {kind!r}, 'fortran_order': False, 'shape': {shape}, }}".encode()
+        head += b" " * (63 - (len(head) + 10) % 64) + b"\n"
+        return b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head + data
+
+    bad = {
+        "large": (npy((100_000, 100_000, 3), "|u1"), "too_large: an array"),
+        "wide": (npy((20_000, 20_000, 3), "|u1"), "too_large: 20000 x 20000 px"),
+        "fewer": (npy((64, 64, 3), "|u1", b"x"), "more numbers, or fewer"),
+        "text": (npy((64, 64, 3), "|S100000000"), "no type of levels"),
+        "version": (b"\x93NUMPY\x09\x00" + b" " * 64, "version"),
+        "source": (b"\x93NUMPY\x02\x00" + (9000).to_bytes(4, "little") + b"(" * 9000, "npz: "),
+    }
+    for name, (data, said) in bad.items():
+        with zipfile.ZipFile(tmp_path / f"{name}.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a.npy", data)
+        with pytest.raises(SampleError, match=said):
+            Npz(Limits()).read(tmp_path, f"{name}.npz", "rgb", None)
 
 
 NAMES = ("../../escaped.png", "/escaped.png", "a/../../escaped.png", "..")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fasgen.audit.shipping.lots import OURS
+from fasgen.errors import StoreError
 from fasgen.manifests import atomic, spare
+from fasgen.manifests.atomic import leftovers
 from fasgen.manifests.lock import StoreLock
-from fasgen.manifests.plan_file import CURRENT, forget, latest, read_plan, sweep
+from fasgen.manifests.plan_file import CURRENT, forget, latest, read_current, read_plan, sweep
 
 _FOLDER = re.compile(r".+-[0-9a-f]{8}")
 
@@ -45,9 +48,29 @@ def unneeded(store: Path) -> list[Garbage]:
         open_ += [store / f"{stage}-{str(digest)[:8]}" for stage, digest in upstream.items() if stage != "sources"]
     # Without a record of what is current, everything would look as if nobody needed it.
     found = sorted(store.iterdir()) if (store / CURRENT).exists() else []
-    return [
-        Garbage(path, _size(path)) for path in found if path.is_dir() and _FOLDER.fullmatch(path.name) and path not in needed
-    ]
+    known = read_current(store).keys()
+    return [Garbage(path, _size(path)) for path in found if path not in needed and _is_generation(path, known)]
+
+
+def _is_generation(path: Path, stages: Collection[str]) -> bool:
+    """Whether a folder is a generation, or what a killed writer left of one: photos-20261127 is called like one as well."""
+    if not _FOLDER.fullmatch(path.name) or not path.is_dir() or path.is_symlink():
+        return False
+    try:
+        plan = read_plan(path)
+    except StoreError:
+        return path.name.rpartition("-")[0] in stages and not _foreign(path)
+    return f"{plan.get('stage')}-{str(plan.get('plan_hash'))[:8]}" == path.name
+
+
+def _foreign(folder: Path) -> Path | None:
+    """A file in a generation that fasgen has not written; None where there is none."""
+    ours = {path.name for path in leftovers(folder)}
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        if inside.parts[0] not in ours and not path.is_dir() and not OURS.fullmatch(f"{folder.name}/{inside.as_posix()}"):
+            return path
+    return None
 
 
 def remove(store: Path, generations: Iterable[Garbage]) -> None:
@@ -56,11 +79,13 @@ def remove(store: Path, generations: Iterable[Garbage]) -> None:
     Killed at any moment, a generation is there as a whole, or is gone for everybody and its rest goes with the next run.
 
     Raises:
-        StoreError: another driver works on the store, or it cannot be written.
+        StoreError: another driver works on the store, it cannot be written, or one of them has a file of somebody else's.
     """
     with StoreLock(store):
         sweep(store)
         gone = [one.folder for one in generations]
+        if strange := next(filter(None, map(_foreign, gone)), None):
+            raise StoreError(f"{strange}: is none of fasgen's files: move it to another place, then give the command again")
         for folder in gone:
             spare.forget(store, folder.name)
             # Renamed first: half of a generation must not be taken for one.

@@ -39,7 +39,11 @@ if TYPE_CHECKING:
 
 _BATCH = 10_000
 _ROLES = ("sample_id", "parent_ids", "subject", "style_subject", "reason")
-_PICTURES = ("*.png", "*.jpg", "*.html", "protocols", "identities", "duplicates.json", "quality.json")
+_PICTURES = ("report.html", "protocols", "identities", "duplicates.json", "quality.json")
+"""In the store's own folder, where others may have pictures (``store: .``)."""
+
+_OF_RUNS = ("*.png", "*.jpg", "*.html", "protocols", "identities", "duplicates.json")
+"""In the folder of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,9 +286,8 @@ class _Without:
 
 def pictures(store: Path) -> list[Path]:
     """Contact sheets, reports, protocols and duplicates, which show or name anybody and are made again by what made them."""
-    return sorted(
-        path for pattern in _PICTURES for folder in (store, *(store / "runs").glob("*")) for path in folder.glob(pattern)
-    )
+    of_runs = (path for folder in (store / "runs").glob("*") for pattern in _OF_RUNS for path in folder.glob(pattern))
+    return sorted([*(path for pattern in _PICTURES for path in store.glob(pattern)), *of_runs])
 
 
 def left(store: Path, tombstones: list[Tombstone]) -> Iterator[tuple[Path, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -123,6 +122,8 @@ def _line(folder: Path, added: Mapping[int, int]) -> tuple[object, ...]:
 
 def last_run(store: Path) -> str:
     """How the last run ended, in one line; empty if there was none."""
+    from fasgen.json_reader import parse_json
+
     runs = (
         sorted(entry for entry in (store / "runs").iterdir() if (entry / "ledger.jsonl").is_file())
         if (store / "runs").is_dir()
@@ -132,7 +133,7 @@ def last_run(store: Path) -> str:
         return ""
     last = runs[-1]
     try:
-        summary = json.loads((last / "summary.json").read_text("utf-8"))
+        summary = parse_json((last / "summary.json").read_text("utf-8"))
     except (OSError, ValueError):
         return f"last run  {last.name}: still going, or killed ({last / 'ledger.jsonl'})"
     outcome = str(summary.get("outcome", "?")).replace("_", " ")

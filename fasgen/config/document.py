@@ -16,6 +16,13 @@ Key = tuple[str | int, ...]
 """Place of a value in the tree: names of mappings and positions in lists."""
 
 
+_DEEPEST = 64
+"""Lists and mappings inside of each other."""
+
+_LONGEST_NUMBER = 100
+"""Digits of a whole number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A parsed mapping.
@@ -43,13 +50,20 @@ class _Loader(yaml.SafeLoader):
     Keys are text as they are written: ``001`` is no number there, nor ``null`` nothing.
     """
 
+    _depth = 0
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (PyYAML's own protocol)
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             # Aliases let a few lines stand for gigabytes, or for themselves.
             raise yaml.composer.ComposerError(None, None, "aliases (*name) are not supported", self.peek_event().start_mark)  # type: ignore[no-untyped-call]
-        return super().compose_node(parent, index)
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            problem = f"lists and mappings lie more than {_DEEPEST} deep in each other"
+            raise yaml.composer.ComposerError(None, None, problem, self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         for key, _ in node.value:
@@ -59,6 +73,8 @@ class _Loader(yaml.SafeLoader):
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         text = str(node.value)
+        if len(text) > _LONGEST_NUMBER:
+            raise yaml.constructor.ConstructorError(None, None, f"a number of {len(text)} digits", node.start_mark)
         return int(text, 0) if text[:2] in {"0x", "0o"} else int(text)
 
     def construct_yaml_float(self, node: yaml.ScalarNode) -> float:

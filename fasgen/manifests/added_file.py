@@ -7,13 +7,13 @@ with these changes; the plan of an addition in a generation lies there, as ``pla
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fasgen.errors import StoreError
+from fasgen.json_reader import parse_json
 from fasgen.manifests.spare import PUT_BACK, write_twice
 from fasgen.manifests.unit import canonical_json
 
@@ -90,7 +90,7 @@ def read_added(store: Path, unit_rows: int | None = None) -> list[Added]:
     found: list[Added] = []
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
         try:
-            document = json.loads(path.read_bytes())
+            document = parse_json(path.read_bytes())
             if document.pop("format") != _FORMAT:
                 raise ValueError("not an addition")
             samples, earlier = map(str, document.pop("samples")), map(int, document.pop("earlier"))

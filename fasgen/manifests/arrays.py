@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasgen.errors import StoreError
+from fasgen.json_reader import parse_json
 
 ABSENT = 2**64 - 1
 """Offset and length of a chunk that a shard does not hold."""
@@ -233,7 +234,7 @@ class ArrayReader:
         self._folder = folder
         try:
             document = (folder / "zarr.json").read_bytes()
-            parsed = json.loads(document)
+            parsed = parse_json(document)
             shape = tuple(int(n) for n in parsed["shape"])
             self.dtype = dtype_of(folder.name, parsed["data_type"])
             self._descriptor = os.open(folder / shard_key(len(shape)), os.O_RDONLY)

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 from fasgen.errors import StoreError
+from fasgen.json_reader import parse_json
 from fasgen.manifests.added_file import Added, Again, again, read_added
 from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.parquet import read_table
@@ -118,7 +119,7 @@ def read_judged(store: Path) -> dict[str, str]:
     """By generation, the `Inputs.state` in which all its units were found to be made from what is there; a note, no more."""
     try:
         data = (store / _JUDGED).read_bytes()
-        states = {str(name): str(state) for name, state in json.loads(data)[0].items()}
+        states = {str(name): str(state) for name, state in parse_json(data)[0].items()}
         return states if _judged(states) == data else {}
     except (OSError, ValueError, AttributeError, LookupError, TypeError):
         return {}

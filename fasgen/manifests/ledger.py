@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from fasgen.errors import StoreError
+from fasgen.json_reader import parse_json
 from fasgen.manifests.atomic import write_atomic
 
 
@@ -78,8 +79,8 @@ def read_ledger(folder: Path) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
     for line in path.read_bytes().splitlines():
         try:
-            event = json.loads(line)
-        except (ValueError, RecursionError):
+            event = parse_json(line)
+        except ValueError:
             continue
         if isinstance(event, dict):
             events.append(event)

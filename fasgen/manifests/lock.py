@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Self
 
 from fasgen.errors import StoreError
+from fasgen.json_reader import parse_json
 from fasgen.manifests import atomic
 
 BEAT = 5.0
@@ -241,7 +242,7 @@ def _write(path: Path, owner: Owner) -> None:
 def _read(path: Path) -> Owner | None:
     """The owner that a lock names; None if there is no lock, or one that nobody can have written."""
     try:
-        return Owner(**json.loads(path.read_bytes()))
+        return Owner(**parse_json(path.read_bytes()))
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return None
 

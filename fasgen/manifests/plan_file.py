@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fasgen.errors import StoreError
+from fasgen.json_reader import parse_json
 from fasgen.manifests.atomic import STAGING, leftovers, remove
 from fasgen.manifests.roster_file import ROSTERS
 from fasgen.manifests.spare import FOLDER, PUT_BACK, settle, write_twice
@@ -102,7 +103,7 @@ def is_as_written(folder: Path, first: int = 0) -> bool:
     """Whether a plan has the very bytes that were written."""
     try:
         data = plan_path(folder, first).read_bytes()
-        document = json.loads(data)
+        document = parse_json(data)
         return _encoded({name: value for name, value in document.items() if name != _DIGEST}) == data
     except (OSError, ValueError, TypeError, AttributeError):
         return False
@@ -116,7 +117,7 @@ def read_plan(folder: Path, first: int = 0) -> dict[str, Any]:
     """
     path = plan_path(folder, first)
     try:
-        plan = json.loads(path.read_bytes())
+        plan = parse_json(path.read_bytes())
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror}): the folder is not a stage's output") from None
     except ValueError as error:
@@ -151,7 +152,7 @@ def read_current(store: Path) -> dict[str, list[Listed]]:
     """
     path = store / CURRENT
     try:
-        document = json.loads(path.read_bytes())
+        document = parse_json(path.read_bytes())
         if document["format"] == FORMAT:
             if document["digest"] != _digest_of(document):
                 raise ValueError("not the bytes that were written")
@@ -184,7 +185,7 @@ def decode_current(data: bytes) -> dict[str, list[Listed]]:
         ValueError: these are not the bytes of such a file, or it is of another format.
     """
     try:
-        document = json.loads(data)
+        document = parse_json(data)
         if document["format"] != FORMAT:
             raise ValueError(f"of the format {document['format']!r}, not {FORMAT}")
         if document["digest"] != _digest_of(document):
@@ -193,7 +194,7 @@ def decode_current(data: bytes) -> dict[str, list[Listed]]:
             str(stage): [Listed(str(folder), str(since)) for folder, since in listed]
             for stage, listed in document["stages"].items()
         }
-    except (TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"not a record of what is current ({error})") from None
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fasgen.errors import StoreError
+from fasgen.json_reader import parse_json
 from fasgen.manifests import atomic
 from fasgen.manifests.parquet import encode_table, read_table
 from fasgen.manifests.schema import checked, field
@@ -142,7 +143,7 @@ def notes_of(folder: Path) -> list[str]:
     import pyarrow.parquet as pq
 
     try:
-        return [str(note) for note in json.loads((pq.read_schema(roster_path(folder)).metadata or {}).get(_NOTES, b"[]"))]
+        return [str(note) for note in parse_json((pq.read_schema(roster_path(folder)).metadata or {}).get(_NOTES, b"[]"))]
     except (OSError, pa.ArrowException, ValueError):
         return []
 

@@ -6,12 +6,12 @@ row hangs on them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from fasgen.errors import StoreError
+from fasgen.json_reader import parse_json
 from fasgen.manifests.products import products
 from fasgen.manifests.spare import write_twice
 from fasgen.records import PHOTOGRAPHED
@@ -47,10 +47,10 @@ def seen_by(store: Path, digest: str) -> Seen | None:
     """
     path = _place(store, digest)
     try:
-        return Seen.of(json.loads(path.read_bytes()))
+        return Seen.of(parse_json(path.read_bytes()))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise StoreError(f"{path}: is damaged ({error}): remove it, `fasgen run` writes it again") from None
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fasgen.errors import StoreError
+from fasgen.json_reader import parse_json
 from fasgen.manifests import atomic
 from fasgen.manifests.parquet import encode_table, read_table
 from fasgen.manifests.schema import text
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _PART = 1_000_000
+_OURS = re.compile(r"\d{5}\.parquet|digest|files\.sha256|left-out\.tsv|reading\.json")
 _DIGEST = "digest"
 LISTING = "files.sha256"
 _LEFT_OUT = "left-out.tsv"
@@ -79,6 +82,11 @@ def write_sources(
     }
     if _is_there(folder, digest, beside):
         return digest
+    if strange := _foreign(folder):
+        raise StoreError(
+            f"{strange}: lies where the store has its listing of source {name}, which is replaced as a whole: set store to "
+            "another folder, or give the source another name"
+        )
     try:
         atomic.clean(folder.parent, name)
         tmp = atomic.tmp_folder(folder.parent, name)
@@ -101,6 +109,12 @@ def write_sources(
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written ({error.strerror}): choose another store or free space") from error
     return digest
+
+
+def _foreign(folder: Path) -> Path | None:
+    """What is no part of a listing, in its folder; with ``store: .`` a folder of pictures may be called like it."""
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return next((path for path in found if not _OURS.fullmatch(path.name)), None)
 
 
 def _parts(rows: Iterable[FileRows]) -> Iterator[Part]:
@@ -134,7 +148,7 @@ def read_reading(store: Path, name: str) -> dict[str, Any] | None:
     """
     path = folder_of(store, name) / _READING
     try:
-        document = json.loads(path.read_bytes())
+        document = parse_json(path.read_bytes())
         if not isinstance(document, dict):
             raise ValueError("not a JSON object")
     except FileNotFoundError:
@@ -168,7 +182,9 @@ def read_sources(store: Path, name: str) -> pa.Table:
 def source_names(store: Path) -> list[str]:
     """Names of the sources whose listings a store holds, sorted."""
     folder = store / "sources"
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".") if folder.is_dir() else []
+    found = (path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".") if folder.is_dir() else ()
+    # With ``store: .`` there may be folders of pictures beside listings.
+    return sorted(path.name for path in found if any(_OURS.fullmatch(each.name) for each in path.iterdir()))
 
 
 def damaged_files(store: Path, name: str) -> list[Path]:

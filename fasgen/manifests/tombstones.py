@@ -6,7 +6,6 @@ Where photographs were taken out by their file, what it holds stands for the key
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BufferedReader
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fasgen.errors import StoreError
+from fasgen.json_reader import parse_json
 from fasgen.manifests.spare import PUT_BACK, write_twice
 from fasgen.manifests.unit import canonical_json
 
@@ -118,7 +118,7 @@ def read_tombstones(store: Path) -> list[Tombstone]:
     found: list[Tombstone] = []
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
         try:
-            document = json.loads(path.read_bytes())
+            document = parse_json(path.read_bytes())
             if document["format"] != _FORMAT or document["subject_sha256"] != path.stem:
                 raise ValueError("not a tombstone of this name")
             samples = frozenset(str(sample) for sample in document["samples"])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fasgen.errors import StoreError
+from fasgen.json_reader import parse_json
 from fasgen.manifests import atomic
 
 KEY = b"fasgen"
@@ -88,7 +89,7 @@ class UnitFacts:
     @staticmethod
     def decode(data: bytes) -> UnitFacts:
         """The inverse of ``encode``."""
-        document: dict[str, Any] = json.loads(data)
+        document: dict[str, Any] = parse_json(data)
         summary = UnitSummary(**document.pop("summary"))
         return UnitFacts(summary=summary, arrays=tuple(document.pop("arrays")), **document)
 

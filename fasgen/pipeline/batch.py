@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from fasgen.cache_folder import cache_home
 from fasgen.errors import FasgenError, StoreError
+from fasgen.json_reader import parse_json
 from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.plan_file import read_current, read_plan
 from fasgen.pipeline.graph import ascii_json, plain
@@ -124,7 +125,7 @@ def _key(spec: StageSpec, config: StageConfig, weights: Mapping[str, str], side:
 
 def _read(path: Path) -> dict[str, dict[str, int]]:
     try:
-        found = json.loads(path.read_bytes())
+        found = parse_json(path.read_bytes())
     except (OSError, ValueError):
         return {}
     every = found if isinstance(found, dict) else {}

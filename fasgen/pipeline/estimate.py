@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from fasgen.cache_folder import cache_home
 from fasgen.errors import FasgenError
+from fasgen.json_reader import parse_json
 from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.roster_file import notes_of
@@ -316,7 +317,7 @@ def _probe_key(plan: Plan, todo: Sequence[int]) -> str:
 
 def _read_probes(path: Path) -> dict[str, list[dict[str, Any]]]:
     try:
-        found = json.loads(path.read_bytes())
+        found = parse_json(path.read_bytes())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

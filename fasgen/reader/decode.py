@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, cast
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fasgen.json_reader import parse_json
 from fasgen.reader.augment import resize
 from fasgen.reader.tar import RawSample, ShardError
 from fasgen.seeds import sample_seed
@@ -150,7 +150,7 @@ class SampleDecoder:
             ShardError: it is missing or no JSON object.
         """
         try:
-            content = json.loads(_member(raw, "json"))
+            content = parse_json(_member(raw, "json"))
             return {**_known(content), "shard": raw.shard}
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise ShardError(f"member json cannot be decoded: {error}", raw.shard, raw.key) from None
@@ -168,7 +168,7 @@ def _known(content: Any) -> Any:
     for section in ("geometry", "quality", "synthesis"):
         out[section] = {key: _or_none(value) for key, value in content[section].items()}
     parameters = out["synthesis"]["simulation_parameters"]
-    out["synthesis"]["simulation_parameters"] = json.loads(parameters) if parameters else None
+    out["synthesis"]["simulation_parameters"] = parse_json(parameters) if parameters else None
     out["synthesis"] = out["synthesis"] if content["synthetic"] else None
     return out
 

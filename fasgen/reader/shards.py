@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from fasgen.errors import StoreError
+from fasgen.json_reader import parse_json
 
 Where = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """A packed folder, a shard, a brace pattern such as ``fas-{000000..000012}.tar``, or several of them; also remote addresses."""
@@ -85,7 +85,7 @@ def _expand(entry: str | os.PathLike[str]) -> list[Shard]:
 
 def _indexed(folder: Path, index: Path) -> list[Shard]:
     try:
-        content = json.loads(index.read_bytes())
+        content = parse_json(index.read_bytes())
         shards = [Shard(str(folder / entry["name"]), int(entry["samples"])) for entry in content["shards"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{index} is not an index of shards ({error!r}): remove it to read the shards without it") from None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 from fasgen.errors import StoreError
+from fasgen.json_reader import parse_json
 from fasgen.manifests.parquet import read_table
 
 FOLDER = "protocols"
@@ -82,7 +82,7 @@ def _called(folder: Path) -> str:
 
 def _family(folder: Path) -> str:
     try:
-        found = json.loads((folder / REPORT).read_bytes())
+        found = parse_json((folder / REPORT).read_bytes())
         return str(found.get("family", ""))
     except (OSError, ValueError, AttributeError) as error:
         raise StoreError(f"{folder / REPORT}: is damaged ({error}): `fasgen protocol {folder.name}` writes it again") from None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from fasgen.errors import StoreError
+from fasgen.json_reader import parse_json
 from fasgen.manifests.ledger import read_ledger
 
 PHASES = ("load", "compute", "write")
@@ -137,7 +137,7 @@ def _predicted(
 
 def _summary(place: Path) -> dict[str, Any]:
     try:
-        found = json.loads((place / "summary.json").read_bytes())
+        found = parse_json((place / "summary.json").read_bytes())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

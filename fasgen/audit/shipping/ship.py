@@ -9,7 +9,6 @@ leaves a store that has less in it; the next call finds what is there.
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 from fasgen.audit.shipping.lots import OURS, Cargo, Damaged, Lot, Parcel
 from fasgen.audit.shipping.target import Target
 from fasgen.errors import StoreError
+from fasgen.json_reader import parse_json
 from fasgen.manifests.atomic import file_digest
 from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.plan_file import CURRENT, Listed, decode_current, encode_current, read_current
@@ -342,6 +342,6 @@ def _unit_in(name: str, folder: str) -> int | None:
 def _above(plan: bytes) -> list[str]:
     """Folders of the generations that a plan at the target names as its upstream."""
     try:
-        return [f"{stage}-{str(digest)[:8]}" for stage, digest in json.loads(plan)["upstream"].items()]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return [f"{stage}-{str(digest)[:8]}" for stage, digest in parse_json(plan)["upstream"].items()]
+    except (ValueError, KeyError, TypeError, AttributeError):
         return []

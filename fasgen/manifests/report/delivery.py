@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fasgen.errors import StoreError
+from fasgen.json_reader import parse_json
 from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.products import products
@@ -60,10 +60,10 @@ def encode_index(index: Mapping[str, Any]) -> bytes:
 def read_index(data: bytes) -> dict[str, Any] | None:
     """The index in the bytes of a file; None unless they are the very bytes that `encode_index` gave."""
     try:
-        index = json.loads(data)
+        index = parse_json(data)
         index.pop(_DIGEST)
         return index if encode_index(index) == data else None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -181,7 +181,7 @@ def _plan_of(folder: Path) -> Mapping[str, Any] | None:
     """The plan of a generation; None where it was deleted to save space, which takes nothing from the delivery."""
     path = folder / "plan.json"
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

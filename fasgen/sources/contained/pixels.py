@@ -27,11 +27,17 @@ def check_shape(shape: Sequence[int], limits: Limits) -> None:
     """Refuse an array by what an archive says of it, before it is unpacked: few bytes may stand for any number.
 
     Raises:
-        SampleError: it has more numbers than the largest picture may have in all its channels.
+        SampleError: it has more numbers than the largest picture may have in all its channels, or is a picture that is too
+            large or too small.
     """
     if math.prod(shape) > _CHANNELS * limits.max_pixels:
         told = " x ".join(map(str, shape))
         raise SampleError(Reason.TOO_LARGE, f"an array of {told}, more than max_pixels = {limits.max_pixels} has room for")
+    while len(shape) > 3 and shape[0] == 1:
+        shape = shape[1:]
+    if len(shape) == 3:
+        height, width = shape[1:] if shape[0] < shape[-1] else shape[:2]
+        check_size(width, height, limits)
 
 
 def to_rgb(array: NDArray[Any], bgr: bool, limits: Limits) -> RGB:
