@@ -53,8 +53,11 @@ def verify(store: Path, strict: bool = False) -> list[Finding]:
     findings: list[Finding] = []
     for path, _ in spare.spoilt(store):
         findings.append(wrong(path, "is not there, or has other bytes than its spare: `fasgen run` puts it back"))
-    for path in spare.worn(store):
-        findings.append(wrong(path, "is a spare that is not there or is damaged: `fasgen run` writes it again"))
+    if (store / spare.FOLDER).is_dir():
+        for path in spare.worn(store):
+            findings.append(wrong(path, "is a spare that is not there or is damaged: `fasgen run` writes it again"))
+    else:
+        findings.append(remark(store / spare.FOLDER, "is not there, as behind `fasgen ship`: `fasgen run` writes it"))
     for name in source_names(store):
         findings += _source(store, name)
     for path in damaged_places(store):

@@ -109,10 +109,11 @@ def forget(store: Path, generation: str) -> None:
     """Remove the spares of a generation, before itself is removed."""
     for kind in _KINDS:
         for path in (store / FOLDER).glob(kind):
-            if path.parent.name == generation:
+            if path.relative_to(store / FOLDER).parts[0] == generation:
                 remove(path)
-    with suppress(OSError):
-        (store / FOLDER / generation).rmdir()
+    for folder in (store / FOLDER / generation / "rosters", store / FOLDER / generation):
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _spare(store: Path, path: Path) -> Path:
@@ -125,7 +126,7 @@ def _next(spare: Path) -> Path:
 
 def _spares(store: Path) -> list[Path]:
     removed = set(_removed(store))
-    return sorted(path for kind in _KINDS for path in (store / FOLDER).glob(kind) if path.parent not in removed)
+    return sorted(path for kind in _KINDS for path in (store / FOLDER).glob(kind) if removed.isdisjoint(path.parents))
 
 
 def _removed(store: Path) -> list[Path]:

@@ -11,9 +11,12 @@ from typing import Any, NamedTuple
 
 from fasgen.errors import StoreError
 from fasgen.manifests.plan_file import Generation, generations, is_as_written, latest, plan_path, read_plan
+from fasgen.manifests.report.croissant import CROISSANT
 from fasgen.manifests.report.delivery import CARD, INDEX, is_whole_card, read_index
+from fasgen.manifests.roster_file import rosters
 from fasgen.manifests.seen_file import FOLDER as SEEN
 from fasgen.manifests.sources_file import LISTING, source_names
+from fasgen.manifests.spare import FOLDER
 from fasgen.manifests.tombstones import read_tombstones
 from fasgen.manifests.unit import (
     UnitFacts,
@@ -27,14 +30,15 @@ from fasgen.manifests.unit import (
 from fasgen.seen import NETWORKS
 
 OURS = re.compile(
-    r"current\.json|(?:added|retracted|seen|protocols|identities)/.+|rows/\d+/(?:\d+\.(?:parquet|sha256)|seen\.bin)|sources/[^/]+/[^/]+"
-    r"|[^/]+-[0-9a-f]{8}/(?:plan(?:-\d+)?\.json|roster(?:-\d+)?\.(?:parquet|sha256)|index\.json|networks\.json|README\.md"
+    r"current\.json|(?:added|attached|retracted|seen|protocols|identities)/.+|rows/\d+/(?:\d+\.(?:parquet|sha256)|seen\.bin)|sources/[^/]+/[^/]+"
+    r"|[^/]+-[0-9a-f]{8}/(?:plan(?:-\d+)?\.json|(?:roster|rosters/\d{5,})\.(?:parquet|sha256)"
+    r"|(?:index|networks|croissant)\.json|README\.md"
     r"|\d{5,}\.(?:parquet|sha256|timing\.parquet|tar)|[^/]+-\d{6,}\.tar|\d{5,}\.zarr/.+)"
 )
 """Names that the files of a store have; others at a target are somebody else's."""
 
-_BESIDE = ("added", "retracted", SEEN, "protocols", "identities")
-"""Folders of single files: additions, tombstones, what weights have seen, row sets, identities that were found."""
+_BESIDE = ("added", "attached", "retracted", SEEN, "protocols", "identities")
+"""Folders of single files: additions, cues from elsewhere, tombstones, what weights have seen, row sets, identities that were found."""
 
 
 class Parcel(NamedTuple):
@@ -125,7 +129,7 @@ class Cargo:
 
     def units(self, made: Generation) -> Iterator[Lot]:
         """The committed units of a generation, and before them what they follow."""
-        for path in sorted(made.folder.glob("roster*.parquet")):
+        for path in rosters(made.folder):
             yield from self._with_digest(path)
         for unit in committed_units(made.folder):
             lot = self._unit(made.folder, unit)
@@ -135,10 +139,10 @@ class Cargo:
     def behind(self, made: Generation) -> Iterator[Lot]:
         """What names the units of a generation: card, networks and index of a delivery, and its plans, its own last."""
         folder = made.folder
-        for name in (CARD, NETWORKS, INDEX):
+        for name in (CARD, CROISSANT, NETWORKS, INDEX):
             if (folder / name).is_file():
                 data = (folder / name).read_bytes()
-                if name == NETWORKS or (is_whole_card(data) if name == CARD else read_index(data) is not None):
+                if name in (CROISSANT, NETWORKS) or (is_whole_card(data) if name == CARD else read_index(data) is not None):
                     yield self._single(folder / name, data)
                 else:
                     self._refuse(folder / name)
@@ -153,6 +157,7 @@ class Cargo:
         """Names of the store that are not shipped, and why."""
         reasons = {
             "runs": "the history of runs, and reports: nothing hangs on it",
+            FOLDER: "second copies of records: `fasgen run` writes them there",
             "believed.json": "a note that spares a plan some looking",
         }
         found = [(name, why) for name, why in reasons.items() if (self.store / name).exists()]
@@ -169,7 +174,7 @@ class Cargo:
     def draws(self, made: Generation) -> bool:
         """Whether a generation has a roster, its own or that of one that it is made from."""
         above = [one for one in self.generations if one.folder.name in self.above(made)]
-        return any(made.folder.glob("roster*.parquet")) or any(self.draws(one) for one in above)
+        return bool(rosters(made.folder)) or any(self.draws(one) for one in above)
 
     def _in_order(self) -> list[Generation]:
         """All generations, those that others are made from before them."""

@@ -27,6 +27,7 @@ from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.plan_file import CURRENT, Listed, decode_current, encode_current, read_current
 from fasgen.manifests.plan_file import NAME as PLAN
 from fasgen.manifests.report.delivery import CARD, INDEX
+from fasgen.manifests.spare import FOLDER
 
 _LOCK = "runs/driver.lock"
 _GROUP = re.compile(r"sources/[^/]+/|[^/]+/\d{5,}\.zarr/")
@@ -107,6 +108,10 @@ class _Voyage:
         self._there = self._target.sizes()
         current = self._welcome()
         self._target.tidy()
+        # A spare that is older than its file would take its place.
+        for name in [name for name in self._there if name.startswith(f"{FOLDER}/")]:
+            self._target.remove(name)
+            del self._there[name]
         for name in self._there:
             if match := _GROUP.match(name):
                 self._groups.setdefault(match[0], []).append(name)
