@@ -38,7 +38,7 @@ OURS = re.compile(
 """Names that the files of a store have; others at a target are somebody else's."""
 
 _BESIDE = ("added", "attached", "retracted", SEEN, "protocols", "identities")
-"""Folders of single files: additions, cues from elsewhere, tombstones, what weights have seen, row sets, identities that were found."""
+"""Folders of single files: additions, cues from elsewhere, tombstones, what weights have seen, row sets, identities."""
 
 
 class Parcel(NamedTuple):
