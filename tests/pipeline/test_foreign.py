@@ -23,7 +23,7 @@ from fasgen.pipeline.schedule import Budget
 from fasgen.sources.config import SourceConfig
 
 PLACES = (
-    "thesis.tex", "me.png", "photos-20261127/a.png", "notes-deadbeef/plan.json", "notes-deadbeef/00000.parquet", ".tmp-mine",
+    "thesis.tex", "me.png", "photos-20261127/a.png", "notes-deadbeef/00000.parquet", ".tmp-mine",
     "rows/mine.txt", "rows/8/mine.txt", "runs/mine.txt", "runs/old-run/mine.txt", "added/mine.txt", "sources/mine.txt",
     "sources/holiday/a.png", "sources/.hidden/x", "retracted/mine.txt", "align/a.png", "seen/mine.txt", "00000.tar", ".git/x",
     "{generation}/mine.txt",
