@@ -269,7 +269,8 @@ class Case:
         told = [line for line in self.said.splitlines() if "is dismissed" in line]
         assert told and all(why in line and self.cluster.address(node) in line for line in told), self.said[-3000:]
         assert not self.on(node)
-        assert len(told) == 1, "once is enough"
+        # One that was asked for before the first was looked at may come up there as well; after that, nobody does.
+        assert len(told) <= 2, told
         print(f"  {told[0]}", flush=True)
 
     @property

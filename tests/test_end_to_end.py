@@ -204,7 +204,7 @@ def test_changed_strength_recomputes_what_follows_and_nothing_before(
     run(portraits, store, "--engine", "local", "--cpus", "1", "defake.t=400")
     after = contents(store)
     assert {name: digest for name, digest in after.items() if name in before} == before
-    made = {name.split("/")[0].rsplit("-", 1)[0] for name in after.keys() - before.keys()}
+    made = {name.removeprefix("spare/").split("/")[0].rsplit("-", 1)[0] for name in after.keys() - before.keys()}
     assert made == {"defake", "score", "synth_defake", "screen", "pack"}
 
 
@@ -215,7 +215,7 @@ def test_other_spoofs_leave_the_photographs_alone(portraits: Path, undisturbed: 
     out = run(portraits, store, "--engine", "local", "--cpus", "1", "synth.method=physical")
     after = contents(store)
     assert {name: digest for name, digest in after.items() if name in before} == before and "contact sheet" in out
-    made = {name.split("/")[0].rsplit("-", 1)[0] for name in after.keys() - before.keys()}
+    made = {name.removeprefix("spare/").split("/")[0].rsplit("-", 1)[0] for name in after.keys() - before.keys()}
     assert made == {*SYNTHETIC, "pack"}
     (simulated,) = (one for one in store.glob("synth-*") if one.name != folder(undisturbed, "synth").name)
     assert {row["method"] for row in pq.read_table(simulated / "00000.parquet").to_pylist()} == {"physical"}

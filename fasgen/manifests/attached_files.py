@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fasgen.errors import StoreError
+from fasgen.json_reader import parse_json
 from fasgen.manifests.atomic import write_atomic
 
 GONE = ""
@@ -41,6 +42,6 @@ def forget_names(store: Path, touched: Callable[[str], bool]) -> None:
 
 def _read(path: Path) -> dict[str, list[str]]:
     try:
-        return {str(sample): [str(name), str(digest)] for sample, (name, digest) in json.loads(path.read_bytes()).items()}
+        return {str(sample): [str(name), str(digest)] for sample, (name, digest) in parse_json(path.read_bytes()).items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise StoreError(f"{path}: is no list of attached files ({error}): give `fasgen attach` again") from None

@@ -184,7 +184,9 @@ def source_names(store: Path) -> list[str]:
     folder = store / "sources"
     found = (path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".") if folder.is_dir() else ()
     # With ``store: .`` there may be folders of pictures beside listings.
-    return sorted(path.name for path in found if any(_OURS.fullmatch(each.name) for each in path.iterdir()))
+    return sorted(
+        path.name for path in found if not (files := [*path.iterdir()]) or any(_OURS.fullmatch(each.name) for each in files)
+    )
 
 
 def damaged_files(store: Path, name: str) -> list[Path]:

@@ -17,6 +17,7 @@ from fasgen.errors import StoreError
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.roster_file import roster_path
 from fasgen.manifests.sources_file import read_sources
+from fasgen.manifests.spare import settle
 from fasgen.manifests.tombstones import Retracted, read_tombstones, subject_digest
 from fasgen.manifests.unit import committed_units
 from fasgen.manifests.unit_reader import UnitReader
@@ -145,6 +146,7 @@ def test_killed_at_any_moment_it_is_finished_by_being_given_again(store: Path, t
         ended = in_child(work)
         assert ended == -signal.SIGKILL or (ended == 0 and at > 0.9 * counted.count), where
         told = [one for one in verify(trial) if one.severity == "error"]
+        settle(trial)
         assert told or toy.content(trial) in (toy.content(store), toy.content(reference)), where
         retract(trial, who(trial, SUBJECT))
         assert toy.content(trial) == toy.content(reference), where

@@ -63,7 +63,7 @@ def without(reference: Path, stage: str, store: Path) -> None:
         path.unlink()
     (folder,) = store.glob(f"{stage}-*")
     for path in folder.iterdir():
-        if path.name not in {"plan.json", "index.json", "README.md", "networks.json"}:
+        if path.name not in {"plan.json", "index.json", "README.md", "croissant.json", "networks.json"}:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

@@ -18,6 +18,7 @@ from fasgen.audit.retract import retract, which
 from fasgen.audit.verify import verify
 from fasgen.cli import main
 from fasgen.errors import StoreError
+from fasgen.pipeline.options import RunOptions
 from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.schedule import Budget
 from fasgen.sources.config import SourceConfig
@@ -55,7 +56,7 @@ def test_nothing_of_others_is_lost(base: tuple[SourceConfig, Path], chosen: set[
 
         def run(failing: bool = False, **changes: Any) -> None:
             plan = toy.plan(toy.configure(source, **changes), store)
-            toy.go(plan, toy.engines(plan), budget=Budget(0) if failing else None)
+            toy.go(plan, toy.engines(plan), RunOptions(budget=Budget(0)) if failing else None)
 
         run(noisy=toy.NoisyConfig(strength=4.0))
         run(shrink=toy.ShrinkConfig(factor=4), failing=True)

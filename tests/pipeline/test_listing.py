@@ -86,7 +86,7 @@ def test_units_cut_the_rows_of_a_video_and_of_two_sources(sources: list[SourceCo
     assert [row for one in sliced for row in one.rows] == rows
     assert [len(one.rows) for one in sliced] == [listing.rows_of(unit) for unit in listing.numbers]
     assert [listing.rows[place] for place in range(-len(rows), len(rows))] == rows * 2
-    assert all(len(one.places) == 1 for one in sliced) and set(sliced[-1].places) == {"two"}
+    assert all(len(one.decoding) == 1 for one in sliced) and set(sliced[-1].decoding) == {"two"}
     with pytest.raises(IndexError):
         listing.rows[len(rows)]
 

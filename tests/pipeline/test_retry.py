@@ -88,7 +88,7 @@ def test_an_added_unit_and_no_other_is_changed(source: SourceConfig, store: Path
     assert result.outcome is Outcome.FINISHED and result.ok == 3
     after = toy.content(store)
     index = next(name for name in before if name.endswith("index.json"))
-    delivery = {index, index.replace("index.json", "README.md")}
+    delivery = {index.replace("index.json", name) for name in ("index.json", "README.md", "croissant.json")}
     assert {name for name in before if before[name] != after[name]} == delivery, "the delivery has one shard more"
     assert json.loads((store / index).read_text())["shards"][-1]["name"] == "toy-000003.tar"
     (row,) = UnitReader(plan.stages["join"].folder, 3).rows
@@ -247,7 +247,7 @@ def test_spoofs_are_made_of_a_face_that_is_found_at_last(
     assert result.outcome is Outcome.FINISHED and result.failed == 0
     after = toy.content(mixed_store)
     changed = {Path(name).name for name in before if before[name] != after[name]}
-    assert changed == {"index.json", "README.md"}
+    assert changed == {"index.json", "README.md", "croissant.json"}
     made = rows(plan, "mix", 3)
     assert [(row["path"], row["variant"], row["status"]) for row in made] == [("003.png", 1, "ok"), ("003.png", 2, "ok")]
     assert {row["plan_hash"] for row in made} == {plan.stages["mix"].plan_hash}

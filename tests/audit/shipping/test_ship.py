@@ -19,8 +19,8 @@ from fasgen.cli import main
 from fasgen.errors import StoreError
 from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.plan_file import read_current
-from fasgen.manifests.shard import committed_units
 from fasgen.manifests.tombstones import Tombstone, write_tombstone
+from fasgen.manifests.unit import committed_units
 from fasgen.pipeline.outcome import Outcome
 from fasgen.reader import FasDataset
 from fasgen.remote.path import RemotePath

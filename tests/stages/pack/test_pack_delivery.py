@@ -54,7 +54,7 @@ def lane(lgsc: bool = True) -> tuple[Reads, ...]:
     """What pack reads of photographs."""
     on = {**specs(), "stdn": replace(specs()["stdn"], off=lambda config: True)}
     on["lgsc"] = replace(on["lgsc"], off=lambda config: not lgsc)
-    on["synth"] = replace(on["synth"], off=lambda config: True)
+    on |= {name: replace(on[name], off=lambda config: True) for name in ("synth", "foreign")}
     return wire(on, lambda section: PackConfig())["pack"].sets[0]
 
 
