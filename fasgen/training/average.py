@@ -1,4 +1,4 @@
-"""The moving average of a network's weights."""
+"""Averages of weights: the moving one of a training, and the mean of two networks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def ema_decay(limit: float, step: int) -> float:
@@ -46,3 +46,12 @@ class Follower:
                 torch._foreach_lerp_(mine, theirs, 1 - decay)
             else:
                 torch._foreach_copy_(mine, theirs)
+
+
+@torch.no_grad()
+def average(network: nn.Module, other: nn.Module) -> None:
+    """Make every weight and running statistic of ``network`` the mean of both; whole numbers stay its own."""
+    theirs = other.state_dict()
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(theirs[name].to(value), 0.5)

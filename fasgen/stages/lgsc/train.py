@@ -23,6 +23,7 @@ from fasgen.stages.lgsc.resnet import ResNet
 from fasgen.stages.lgsc.train_views import patches, photometric, rescaled
 from fasgen.stages.lgsc.training_config import LgscTraining
 from fasgen.stages.network_folder import load_network, save_network
+from fasgen.training.average import average
 from fasgen.training.draws import Lists, chance, coins
 from fasgen.training.faces import as_input
 from fasgen.training.layout import memory_format
@@ -76,7 +77,7 @@ class LgscTask:
             raise ConfigError(f"the network's settings do not fit each other: {error}") from error
         self.train, self.held = load_galleries(config)
         self.counted = counted(self.train, self.held)
-        self.seen = learnt("lgsc", self.train.faces, config, {"start": config.init})
+        self.seen = learnt("lgsc", self.train.faces, config, {"start": config.init, "blend": config.blend})
         lives = sum(self.train.live)
         spoofs = [i for i, live in enumerate(self.train.live) if not live]
         if not lives or not spoofs:
@@ -93,11 +94,12 @@ class LgscTask:
         self.needs_host = not self.bank.resident
         both = Both(SpoofCueGenerator(shape), classifier)
         if config.init is not None and config.init.is_dir():
-            _go_on(both.generator, config.init)
+            both.generator.load_state_dict(_generator(config.init, both.generator, "init").state_dict())
         elif config.init is not None:
             tensors = _imagenet(config.init)
             _start(both.generator.encoder, tensors, config.init)
             _start(both.classifier.trunk, tensors, config.init)
+        self.blend = None if config.blend is None else _generator(config.blend, both.generator, "blend")
         self.module: nn.Module = both
         self.layout = memory_format(both, device)
 
@@ -173,6 +175,8 @@ class LgscTask:
     def export(self, module: nn.Module, folder: Path) -> None:
         """Write the generator's folder."""
         generator: SpoofCueGenerator = module.generator  # type: ignore[assignment]
+        if self.blend is not None:
+            average(generator, self.blend)
         save_network(generator, generator.config, folder)
 
 
@@ -183,12 +187,12 @@ def area(positives: NDArray[np.float64], negatives: NDArray[np.float64]) -> floa
     return float((below + up_to).mean() / 2 / len(negatives))
 
 
-def _go_on(generator: SpoofCueGenerator, folder: Path) -> None:
-    """Begin with the tensors of another generator, whatever its padding."""
+def _generator(folder: Path, like: SpoofCueGenerator, setting: str) -> SpoofCueGenerator:
+    """A trained generator of the shape of ``like``, whatever its padding."""
     other = load_network(folder, SpoofCueGenerator, GeneratorConfig)
-    if replace(other.config, padding=generator.config.padding) != generator.config:
-        raise WeightsError(f"init: {folder}: is a generator of another shape: {other.config}, not {generator.config}")
-    generator.load_state_dict(other.state_dict())
+    if replace(other.config, padding=like.config.padding) != like.config:
+        raise WeightsError(f"{setting}: {folder}: is a generator of another shape: {other.config}, not {like.config}")
+    return other
 
 
 def _imagenet(path: Path) -> dict[str, Tensor]:

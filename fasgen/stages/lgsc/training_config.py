@@ -46,6 +46,11 @@ class LgscTraining(GalleryTraining):
         description="state dict of an ImageNet ResNet-18 (safetensors) for encoder and classifier, or the folder of a "
         "generator to go on from; none: from scratch",
     )
+    blend: Path | None = Field(
+        None,
+        description="folder of a generator, usually that of init, of which the finished one is the mean with what was learnt "
+        "since (Wortsman et al. 2022)",
+    )
     patch: int | None = Field(
         None,
         ge=32,

@@ -76,7 +76,7 @@ def test_what_is_behind_the_manifests_is_a_warning(tmp_path: Path) -> None:
     assert list(said(folder)) == ["warning"] and len(said(folder)["warning"]) == 3
     # Killed between the two files.
     (folder / "README.md").write_bytes(encode_card(build_index(folder, read_plan(folder))))
-    assert [line[:10] for line in said(folder)["warning"]] == ["index.json"]
+    assert [line[:10] for line in said(folder)["warning"]] == ["index.json", "croissant."]
     finish(folder, read_plan(folder))
     assert verify(tmp_path) == []
     (folder / "croissant.json").unlink()

@@ -169,5 +169,14 @@ def test_a_generator_goes_on_from_another_with_other_padding(faces: Path, tmp_pa
     made = task.module.generator
     assert made.config == GeneratorConfig(**(SHAPE | {"norm": "batch", "padding": "replicate"}))
     assert all(torch.equal(value, before.state_dict()[key]) for key, value in made.state_dict().items())
+    task.blend = None
+    task.export(task.module, tmp_path / "alone")
+    blended = LgscTask(config.model_copy(update={"blend": tmp_path / "before"}), CPU)
+    with torch.no_grad():
+        blended.module.generator.encoder.conv1.weight.add_(1)
+    blended.export(blended.module, tmp_path / "blended")
+    alone, mean = (load_file(tmp_path / name / "model.safetensors") for name in ("alone", "blended"))
+    assert torch.allclose(mean["encoder.conv1.weight"], alone["encoder.conv1.weight"] + 0.5)
+    assert all(torch.equal(mean[key], alone[key]) for key in alone if key != "encoder.conv1.weight")
     with pytest.raises(WeightsError, match="is a generator of another shape"):
         LgscTask(settings(faces, tmp_path / "out", init=tmp_path / "before", norm="instance"), CPU)

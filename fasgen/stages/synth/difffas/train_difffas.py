@@ -28,6 +28,7 @@ from fasgen.stages.synth.difffas.train_pairs import Pairs, load_pairs
 from fasgen.stages.synth.difffas.train_transfer import SHIFT, Meetings, Strangers, draw_levels, transfer_loss
 from fasgen.stages.synth.difffas.training_config import DiffFASTraining
 from fasgen.stages.synth.difffas.unet import Prediction, UNet, UNetConfig
+from fasgen.training.average import average
 from fasgen.training.draws import chance, coins, strata
 from fasgen.training.faces import Epochs, as_input
 from fasgen.training.learnt import learnt
@@ -266,15 +267,6 @@ def partner_of(unet: UNet, folder: Path) -> UNet:
     if other.config != unet.config:
         raise WeightsError(f"blend: {folder}: has another shape than the network that is trained; take the one of init")
     return other
-
-
-@torch.no_grad()
-def average(network: nn.Module, other: nn.Module) -> None:
-    """Make every weight and running statistic of ``network`` the mean of both; whole numbers stay its own."""
-    theirs = other.state_dict()
-    for name, value in network.state_dict().items():
-        if value.is_floating_point():
-            value.lerp_(theirs[name].to(value), 0.5)
 
 
 def _psnr(a: Tensor, b: Tensor) -> float:
