@@ -32,7 +32,7 @@ from bench.quality.maps import Maps
 from bench.quality.metrics import auc
 from bench.quality.probe import AUTOENCODER, LOW_PASS, low_pass
 from bench.quality.strangers import Strangers, strangers
-from bench.quality.trials import IMAGE, PROTOCOLS, Compared, Lent, Split, compare, judge, one_set_out, pairs, table
+from bench.quality.trials import IMAGE, PROTOCOLS, C, Compared, Lent, Split, compare, judge, one_set_out, pairs, table
 from fasgen.seen import read_seen
 from fasgen.stages.defake.config import model_folder as defake_folder
 from fasgen.stages.lgsc.config import LgscConfig
@@ -193,7 +193,7 @@ def _told(first: Floats, first_people: NDArray[np.str_], second: Floats, second_
     labels = np.arange(len(seen)) >= len(first)
     areas = []
     for train, test in GroupKFold(FOLDS).split(seen, labels, people):
-        probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=5000, class_weight="balanced"))
+        probe = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=5000, class_weight="balanced"))
         scores = probe.fit(seen[train], labels[train]).decision_function(seen[test])
         if labels[test].any() and not labels[test].all():
             areas.append(auc(scores[labels[test]], scores[~labels[test]]))
