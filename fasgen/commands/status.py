@@ -40,7 +40,7 @@ def status(config_path: Path | None, store: Path | None, everything: bool) -> No
     click.echo(table(header, rows) if rows else "no stage has begun here")
     for line in _differences(found):
         click.echo(line)
-    for line in _stale(in_order(found)):
+    for line in stale(found, in_order(found)):
         click.echo(line)
     older = len(in_order(found, everything=True)) - len(folders)
     if older:
@@ -82,27 +82,55 @@ def _differences(store: Path) -> Iterator[str]:
         yield f"{folder.name}: {changes or 'the same settings, other stages upstream'}; before it {before}"
 
 
-def _stale(folders: Sequence[Path]) -> Iterator[str]:
-    """The current generations that were made of others than the current ones, in a line."""
-    from fasgen.manifests.plan_file import read_plan
+def stale(store: Path, folders: Sequence[Path]) -> Iterator[str]:
+    """The current generations that were made of others than the current ones, or with older settings than their stage's on
+    another lane, in a line.
+    """
+    from fasgen.manifests.plan_file import read_current, read_plan
 
+    plans = {folder.name.rpartition("-")[0]: read_plan(folder) for folder in folders}
     current = {folder.name.rpartition("-")[0]: folder.name for folder in folders}
-    above = {
-        stage: {name: f"{name}-{str(digest)[:8]}" for name, digest in dict(read_plan(folder).get("upstream") or {}).items()}
-        for stage, folder in zip(current, folders, strict=True)
-    }
-    stale: dict[str, None] = {}
+    since = {name: listed[0].since for name, listed in read_current(store).items() if listed}
+    older = _older_settings(plans, since)
     others: dict[str, None] = {}
-    for stage, reads in above.items():
-        made_of = [folder for name, folder in reads.items() if current.get(name, folder) != folder]
-        others.update(dict.fromkeys(made_of))
-        if made_of or not stale.keys().isdisjoint(reads):
-            stale[stage] = None
-    if stale:
-        yield (
-            f"stale    {', '.join(stale)}: made of {', '.join(others)}, which is not current any more; "
-            f"fasgen run stage={','.join(stale)}, with the settings of the last run, makes them again"
-        )
+    made_of_others: list[str] = []
+    follow: list[str] = []
+    for name, plan in plans.items():
+        reads = {stage: f"{stage}-{str(digest)[:8]}" for stage, digest in dict(plan.get("upstream") or {}).items()}
+        gone = [folder for stage, folder in reads.items() if current.get(stage, folder) != folder]
+        others.update(dict.fromkeys(gone))
+        if gone:
+            made_of_others.append(name)
+        elif name not in older and not reads.keys().isdisjoint((*made_of_others, *older, *follow)):
+            follow.append(name)
+    behind = [name for name in plans if name in made_of_others or name in older or name in follow]
+    if not behind:
+        return
+    why = [f"{', '.join(made_of_others)}: made of {', '.join(others)}, which is not current any more"] if others else []
+    why += [f"{name}: made with other settings than {newest}, which is newer" for name, newest in older.items()]
+    why += [f"{', '.join(follow)}: made of these"] if follow else []
+    yield f"stale    {'; '.join(why)}; fasgen run stage={','.join(behind)}, with the settings of the last run, makes them again"
+
+
+def _older_settings(plans: Mapping[str, Mapping[str, Any]], since: Mapping[str, str]) -> dict[str, str]:
+    """Of what one stage makes on several lanes, what has other settings than the newest of it; with the newest's name."""
+    from fasgen.audit.compare import settings_changed
+    from fasgen.pipeline.wiring import Lanes
+    from fasgen.stages import specs
+
+    of_stage: dict[str, list[str]] = {}
+    for name, (stage, _) in Lanes(specs()).makes.items():
+        if name in plans:
+            of_stage.setdefault(stage, []).append(name)
+    found: dict[str, str] = {}
+    for names in of_stage.values():
+        newest = max(names, key=lambda name: since.get(name, ""))
+        for name in names:
+            # How many samples a call has may differ with how many there are on a lane.
+            changed = settings_changed(plans[name], plans[newest]).keys() - {"batch", "config.batch", "unit_rows"}
+            if changed:
+                found[name] = newest
+    return found
 
 
 def _line(folder: Path, added: Mapping[int, int]) -> tuple[object, ...]:
