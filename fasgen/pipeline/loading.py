@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -65,9 +66,15 @@ def open_input(task: UnitTask, spec: StageSpec) -> UnitInput:
     return UpstreamInput(task)
 
 
+def _holds_something(folder: Path) -> bool:
+    # `Path.iterdir` reads a folder to its end before it gives the first entry, and this is asked for every unit.
+    with os.scandir(folder) as entries:
+        return next(entries, None) is not None
+
+
 def _must_be_there(name: str, root: Path | RemotePath) -> None:
     try:
-        there = root.is_dir() if isinstance(root, RemotePath) else next(root.iterdir(), None) is not None
+        there = root.is_dir() if isinstance(root, RemotePath) else _holds_something(root)
     except OSError:
         there = False
     if not there:

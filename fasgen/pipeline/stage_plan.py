@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from fasgen.manifests.inputs import Inputs
@@ -72,7 +73,7 @@ class StagePlan:
         """One digest over all weights; empty without weights."""
         return weights_digest(self.weights)
 
-    @property
+    @cached_property
     def will_have(self) -> frozenset[int]:
         """Units that are there when this run is over, if it can make all that it sets out to."""
         return frozenset(self.committed) | ((self.todo | self.unsure) if self.wanted else frozenset())

@@ -125,7 +125,7 @@ def plan_stage(name: str, wiring: Wiring, given: StageInputs, *, wanted: bool, f
     barred = [stage for stage in wiring.whole if above[stage].will_have != everything]
     todo: frozenset[int] = frozenset()
     if wanted and not barred:
-        todo = frozenset(unit for unit in open_ if all(unit in above[stage].will_have for stage in wiring.stages))
+        todo = open_.intersection(*(above[stage].will_have for stage in wiring.stages))
     lacks: dict[str, int] = {}
     for stage in wiring.stages if wanted else ():
         lacking = len(open_ if stage in barred else open_ - above[stage].will_have)
