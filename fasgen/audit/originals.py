@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from fasgen.errors import StoreError
 from fasgen.manifests.images import RGB
-from fasgen.manifests.parquet import read_table
+from fasgen.manifests.parquet import concatenated, read_table
 from fasgen.manifests.products import cutter, units_of
 from fasgen.manifests.sources_file import read_sources, source_names
 from fasgen.manifests.unit import manifest_path
@@ -104,11 +104,9 @@ class Originals:
 
         if self._frames is None:
             # Rows that were tried again stand in later units, and outweigh the earlier ones.
-            parts = [
-                read_table(manifest_path(folder, unit), ("sample_id", "frame")).replace_schema_metadata(None)
-                for folder, unit in reversed(units_of(cutter(self._store)))
-            ]
-            self._frames = pa.concat_tables(parts) if parts else pa.table({"sample_id": pa.array([], pa.string())})
+            units = units_of(cutter(self._store))[::-1]
+            frames = (read_table(manifest_path(folder, unit), ("sample_id", "frame")) for folder, unit in units)
+            self._frames = concatenated(frames) if units else pa.table({"sample_id": pa.array([], pa.string())})
         place = pc.index(self._frames["sample_id"], sample_id).as_py()
         return None if place < 0 else self._frames["frame"][place].as_py()
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fasgen.audit.stage_rows import schema_of
 from fasgen.errors import FilterError, StoreError
-from fasgen.manifests.parquet import read_table
+from fasgen.manifests.parquet import concatenated, read_table
 from fasgen.manifests.plan_file import Generation, latest
 from fasgen.manifests.unit import committed_units, manifest_path
 from fasgen.selection.expression import translate, unknown
@@ -75,7 +75,7 @@ def show(store: Path, filter_sql: str | None, columns: Sequence[str] | None = No
             if left is not None and left <= 0:
                 break
     try:
-        answer = pa.concat_tables([each.replace_schema_metadata(None) for each in tables], promote_options="permissive")
+        answer = concatenated(tables, "permissive")
     except pa.ArrowException as error:
         raise FilterError(f"stages give one of the columns different types ({error}): name the columns you want") from None
     return answer.select([name for name in shown if name in answer.schema.names])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fasgen.errors import StoreError
-from fasgen.manifests.parquet import read_table
+from fasgen.manifests.parquet import concatenated, read_table
 from fasgen.manifests.plan_file import Generation, read_plan
 from fasgen.manifests.unit import committed_units, manifest_path
 
@@ -88,7 +88,6 @@ def read_stages(found: Iterable[Generation], wanted: Callable[[pa.Schema], Seque
     Raises:
         StoreError: a plan or manifest is damaged.
     """
-    import pyarrow as pa
 
     out = []
     for generation, plan in in_order(found):
@@ -97,8 +96,7 @@ def read_stages(found: Iterable[Generation], wanted: Callable[[pa.Schema], Seque
             continue
         columns = list(wanted(schema))
         units = committed_units(generation.folder)
-        parts = [read_table(manifest_path(generation.folder, unit), columns) for unit in units]
-        table = pa.concat_tables([part.replace_schema_metadata(None) for part in parts])
+        table = concatenated(read_table(manifest_path(generation.folder, unit), columns) for unit in units)
         out.append(StageRows(generation.stage, generation.folder, plan, units, table))
     return out
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,29 @@ def encode_timing(unit: int, timing: Mapping[str, float]) -> bytes:
     schema = pa.schema([("unit", pa.int32()), ("name", pa.string()), ("value", pa.float64())])
     rows = [{"unit": unit, "name": name, "value": float(value)} for name, value in timing.items()]
     return encode_table(pa.Table.from_pylist(rows, schema=schema))
+
+
+_TOGETHER = 256
+"""Tables that are taken before their rows become one block: each costs some 40 kB of its own, however few its rows."""
+
+
+def concatenated(tables: Iterable[pa.Table], promote_options: str = "none") -> pa.Table:
+    """The rows of one table or more, one after the other, without what their files' schemas say of themselves.
+
+    Args:
+        tables: given one by one, many units' tables never lie in memory beside each other.
+        promote_options: as `pyarrow.concat_tables` has it.
+
+    Raises:
+        pyarrow.ArrowInvalid: their columns are not alike, or there is none.
+    """
+    import pyarrow as pa
+
+    plain = (table.replace_schema_metadata(None) for table in tables)
+    blocks: list[pa.Table] = []
+    while group := list(islice(plain, _TOGETHER)):
+        blocks.append(pa.concat_tables(group, promote_options=promote_options).combine_chunks())
+    return pa.concat_tables(blocks, promote_options=promote_options)
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

@@ -15,7 +15,7 @@ from typing import Any
 from fasgen.errors import StoreError
 from fasgen.json_reader import parse_json
 from fasgen.manifests import atomic
-from fasgen.manifests.parquet import encode_table, read_table
+from fasgen.manifests.parquet import concatenated, encode_table, read_table
 from fasgen.manifests.schema import checked, field
 from fasgen.manifests.spare import write_twice
 from fasgen.manifests.unit import manifest_path
@@ -61,12 +61,10 @@ def read_rows(folder: Path, units: Sequence[int]) -> dict[str, Any]:
         StoreError: a unit is not committed or damaged.
     """
     import numpy as np
-    import pyarrow as pa
 
-    tables = [read_table(manifest_path(folder, unit), SOURCE) for unit in units]
-    if not tables:
+    if not units:
         return {name: np.empty(0, object) for name in SOURCE}
-    whole = pa.concat_tables(tables)
+    whole = concatenated(read_table(manifest_path(folder, unit), SOURCE) for unit in units)
     # Numbers that can be null stay objects: NumPy would make NaN of a null.
     numbers = {"unit", "row"}
     return {name: whole[name].to_numpy() if name in numbers else np.array(whole[name].to_pylist(), object) for name in SOURCE}

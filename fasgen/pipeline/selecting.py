@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fasgen.errors import FilterError, StoreError
-from fasgen.manifests.parquet import read_table
+from fasgen.manifests.parquet import concatenated, read_table
 from fasgen.manifests.schema import arrow_schema
 from fasgen.manifests.unit import manifest_path
 from fasgen.records import Column
@@ -68,7 +68,6 @@ def drawn(config: object, store: Path, source: Path, units: Sequence[int]) -> Ma
     Raises:
         StoreError: a manifest is damaged, or the protocol's rows are others by now.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not isinstance(config, Selected) or not asks(config) or not units:
@@ -77,8 +76,7 @@ def drawn(config: object, store: Path, source: Path, units: Sequence[int]) -> Ma
     known = pq.read_schema(manifest_path(source, units[0])).names
 
     def read(columns: Sequence[str]) -> pa.Table:
-        parts = [read_table(manifest_path(source, unit), list(columns)) for unit in units]
-        return pa.concat_tables([part.replace_schema_metadata(None) for part in parts])
+        return concatenated(read_table(manifest_path(source, unit), list(columns)) for unit in units)
 
     return Selector(Selection(config.where, config.protocol)).keeps(store, known, read)
 

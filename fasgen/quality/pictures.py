@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasgen.errors import StoreError
-from fasgen.manifests.parquet import read_table
+from fasgen.manifests.parquet import concatenated, read_table
 from fasgen.manifests.plan_file import Generation, latest, read_plan
 from fasgen.manifests.products import cutter, maker_of, products, units_of
 from fasgen.manifests.unit import manifest_path, member_key
@@ -73,9 +73,7 @@ def photographs(store: Path, selector: Selector) -> list[Picture]:
     known = pq.read_schema(manifest_path(*units[0])).names
 
     def read(columns: Sequence[str]) -> pa.Table:
-        import pyarrow as pa
-
-        return pa.concat_tables([read_table(manifest_path(*one), list(columns)).replace_schema_metadata(None) for one in units])
+        return concatenated(read_table(manifest_path(*one), list(columns)) for one in units)
 
     kept = selector.keeps(store, known, read)
     return [_picture(made.folder, row) for row, keep in zip(read(_COLUMNS).to_pylist(), kept, strict=True) if _is(row, keep)]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fasgen.audit.likeness.hamming import near_pairs
 from fasgen.audit.likeness.people import mean_embeddings, similar_pairs
 from fasgen.errors import StoreError
-from fasgen.manifests.parquet import read_table
+from fasgen.manifests.parquet import concatenated, read_table
 from fasgen.manifests.products import EMBEDDING, cutter, maker_of, units_of
 from fasgen.manifests.unit import manifest_path
 
@@ -201,16 +201,18 @@ def _crop_rows(store: Path) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    parts = []
-    for folder, unit in units_of(cutter(store)):
+    units = units_of(cutter(store))
+    if not units:
+        raise StoreError(f"{store}: nothing that was cut from the sources is committed yet: fasgen run")
+
+    def crops(folder: Path, unit: int) -> pa.Table:
         try:
-            part = read_table(manifest_path(folder, unit), (*COLUMNS, "status")).replace_schema_metadata(None)
-            parts.append(part.filter(pc.equal(part["status"], "ok")).select(list(COLUMNS)))
+            table = read_table(manifest_path(folder, unit), (*COLUMNS, "status"))
+            return table.filter(pc.equal(table["status"], "ok")).select(list(COLUMNS))
         except (KeyError, pa.ArrowException):
             raise StoreError(f"{folder}: was made by a version that kept no hashes: run it again with this one") from None
-    if not parts:
-        raise StoreError(f"{store}: nothing that was cut from the sources is committed yet: fasgen run")
-    return pa.concat_tables(parts)
+
+    return concatenated(crops(*one) for one in units)
 
 
 def _embeddings(store: Path, ids: list[str]) -> NDArray[np.float32] | None:
