@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fasgen.audit.shipping.lots import OURS
 from fasgen.errors import StoreError
 from fasgen.manifests import atomic, spare
 from fasgen.manifests.atomic import leftovers
 from fasgen.manifests.lock import StoreLock
+from fasgen.manifests.names import OURS
 from fasgen.manifests.plan_file import CURRENT, forget, latest, read_current, read_plan, sweep
 
 _FOLDER = re.compile(r".+-[0-9a-f]{8}")

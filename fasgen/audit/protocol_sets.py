@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from fasgen.audit.own_files import claim
 from fasgen.csv_reader import read_csv
 from fasgen.errors import ConfigError, SourceError, StoreError
 from fasgen.manifests.atomic import write_atomic
@@ -130,7 +131,7 @@ def lay(store: Path, protocol: Protocol, aliases: Mapping[str, str] | None = Non
             set's own lists, which outweigh the rules.
 
     Raises:
-        StoreError: the store has no listing, or one that is damaged.
+        StoreError: the store has no listing, or one that is damaged; or a file of another lies where one is to be written.
         SourceError: the lists cannot be used.
     """
     import pyarrow as pa
@@ -146,6 +147,8 @@ def lay(store: Path, protocol: Protocol, aliases: Mapping[str, str] | None = Non
     if "train" in rows and synthetic.train.num_rows:
         rows["train"] = pa.concat_tables([rows["train"], synthetic.train])
     made = ProtocolReport(protocol, sides, synthetic, folder)
+    for name in (REPORT, *(f"{side}.parquet" for side in rows)):
+        claim(folder / name, "move it elsewhere")
     try:
         for side, one in rows.items():
             write_atomic(folder / f"{side}.parquet", encode_table(one))

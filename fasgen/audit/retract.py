@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fasgen.audit.originals import Originals
+from fasgen.audit.own_files import own_files
 from fasgen.audit.readings import recounted
 from fasgen.audit.rewrite import exchange, restamp, rewrite, unfinished
 from fasgen.errors import StoreError
@@ -39,9 +41,6 @@ if TYPE_CHECKING:
 
 _BATCH = 10_000
 _ROLES = ("sample_id", "parent_ids", "subject", "style_subject", "reason")
-_PICTURES = ("report.html", "protocols", "identities", "duplicates.json", "quality.json")
-"""In the store's own folder, where others may have pictures (``store: .``)."""
-
 _OF_RUNS = ("*.png", "*.jpg", "*.html", "protocols", "identities", "duplicates.json")
 """In the folder of a run."""
 
@@ -224,6 +223,9 @@ def _carry_out(store: Path, tombstone: Tombstone) -> Tombstone:
     _believe(store, tombstone.stale or {})
     for path in pictures(store):
         atomic.remove(path)
+        with suppress(OSError):
+            # A folder of row sets that holds nothing else.
+            path.parent.rmdir()
     for generation in generations(store):
         plan = read_plan(generation.folder)
         if plan.get("shipped") and committed_units(generation.folder):
@@ -286,8 +288,8 @@ class _Without:
 
 def pictures(store: Path) -> list[Path]:
     """Contact sheets, reports, protocols and duplicates, which show or name anybody and are made again by what made them."""
-    of_runs = (path for folder in (store / "runs").glob("*") for pattern in _OF_RUNS for path in folder.glob(pattern))
-    return sorted([*(path for pattern in _PICTURES for path in store.glob(pattern)), *of_runs])
+    runs = (ledger.parent for ledger in (store / "runs").glob("*/ledger.jsonl"))
+    return sorted([*own_files(store), *(path for folder in runs for pattern in _OF_RUNS for path in folder.glob(pattern))])
 
 
 def left(store: Path, tombstones: list[Tombstone]) -> Iterator[tuple[Path, str]]:

@@ -38,12 +38,13 @@ def duplicates(
     Exit codes: 0 nothing leaks, 1 something is on two sides.
     """
     from fasgen.audit.likeness.duplicates import find_duplicates
+    from fasgen.audit.own_files import claim
 
     found = options.find_store(config_path, store_argument or store)
+    file = out or claim(found / "duplicates.json", "name another with --out")
     sides = _sides(found, protocol) if protocol else None
     report = find_duplicates(found, sides, distance, same_picture, same_person)
     document = report.document()
-    file = out or found / "duplicates.json"
     file.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
     click.echo(
         f"{report.rows} faces; pairs: {tally(document['counts']) or 'none'}; leaks: {tally(document['leaks']) or 'none'}"

@@ -60,16 +60,17 @@ def quality(
     """
     import json
 
+    from fasgen.audit.own_files import claim
     from fasgen.commands.device import torch_device
     from fasgen.quality.assess import assess
     from fasgen.quality.features import load_extractor
     from fasgen.selection.selection import Selection, Selector
 
     found = options.find_store(config_path, where_store or store)
+    file = out or claim(found / "quality.json", "name another with --out")
     extractor = load_extractor(network, side, scale, torch_device(device))  # type: ignore[arg-type]
     selector = Selector(Selection(where, protocol))
     result = assess(found, extractor, selector, limit=limit, draws=bootstrap, seed=seed)
-    file = out or found / "quality.json"
     file.write_text(json.dumps(result.document(), indent=1, ensure_ascii=False) + "\n", "utf-8")
     click.echo("\n".join(_told(result)))
     click.echo(f"all of it, with the nearest photograph of each spoof: {file}")

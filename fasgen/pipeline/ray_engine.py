@@ -18,7 +18,7 @@ from typing import Any
 from fasgen.errors import FasgenError
 from fasgen.pipeline.calling import DeviceLostError, one_line
 from fasgen.pipeline.engine import UnitTask
-from fasgen.pipeline.events import DEVICES, Broke, Died, Doing, Done, EngineEvent, Joined, Key, Kind, State, UnitReport
+from fasgen.pipeline.events import DEVICES, KINDS, Broke, Died, Doing, Done, EngineEvent, Joined, Key, Kind, State, UnitReport
 from fasgen.pipeline.handshake import answer
 from fasgen.pipeline.ray_connection import connect
 from fasgen.pipeline.resources import Resources, process_seconds, worker_environment
@@ -142,11 +142,12 @@ class RayEngine:
             ready, _ = ray.wait(open_, num_returns=1, timeout=timeout)
             if ready:
                 ready, _ = ray.wait(open_, num_returns=len(open_), timeout=0)
+            # One a call: its node may be found unfit, and who has come up there as well is not heard then.
+            if came := next((reference for reference in ready if reference in self._greeted), None):
+                self._meet(came)
             for reference in ready:
                 # A death takes all tasks of its worker out of the pending ones.
-                if reference in self._greeted:
-                    self._meet(reference)
-                elif reference in self._pending:
+                if reference in self._pending:
                     self._take(reference)
         elif timeout:
             time.sleep(timeout)
@@ -195,22 +196,26 @@ class RayEngine:
         except ray.exceptions.RayError as error:
             found = re.search(r"\bip[=:] ?([0-9a-f.:]+)", str(error))
             place = found[1].rstrip(".:") if found else ""
+            there = {node["NodeID"] for node in ray.nodes() if place and node["NodeManagerAddress"] == place}
+            known = bool(there & self._unfit)
             self._stumbles[kind, place] += 1
-            del self._actors[number]
-            ray.kill(actor)
-            if self._stumbles[kind, place] < STUMBLES:
-                self._hire(kind)
+            if known or self._stumbles[kind, place] < STUMBLES:
+                self._replace(number)
                 return
-            if place and self._resources.address:
-                # Nobody is hired there again, but elsewhere.
-                self._unfit |= {node["NodeID"] for node in ray.nodes() if node["NodeManagerAddress"] == place}
-                if self._rooms(kind):
-                    self._hire(kind)
+            if there and self._resources.address:
+                self._shun(there)
+                self._replace(number)
+            else:
+                del self._actors[number]
+                ray.kill(actor)
             # The last line of a traceback is the error; the rest is Ray's.
             last = [line.strip() for line in str(error).splitlines() if line.strip()][-1]
             why = f"does not start ({last}): is fasgen of the driver's version installed there, and the way to it open?"
             said = {"error": why, "node": place or "a node"}
             self._events.append(Joined(number, kind, said["node"], said))
+            return
+        if said.get("node_id") in self._unfit:
+            self._replace(number)
             return
         node, address = said["node"], said.get("address", "")
         self._stumbles[kind, address] = 0
@@ -219,18 +224,42 @@ class RayEngine:
         self._events.append(Joined(number, kind, f"{node} ({address})" if address else node, said, seconds))
 
     def dismiss(self, worker: int) -> None:
-        """End the worker; nobody is hired again on its node."""
+        """End the worker; nobody is hired again on its node, and who comes up there yet is let go without a word."""
         import ray
 
         if worker not in self._actors:
             return
-        actor, kind = self._actors.pop(worker)
-        if node := self._lives.pop(worker, ""):
-            self._unfit.add(node)
         self._pending = {reference: task for reference, task in self._pending.items() if task[0] != worker}
+        if node := self._lives.pop(worker, ""):
+            self._shun({node})
+            self._replace(worker)
+        else:
+            actor, _ = self._actors.pop(worker)
+            ray.kill(actor)
+
+    def _shun(self, nodes: set[str]) -> None:
+        """Hire nobody on these nodes any more. Who waits for room was asked for without knowing, and is asked for anew."""
+        waiting: list[Any] = []
+        for kind in KINDS:
+            coming = [reference for reference, number in self._greeted.items() if self._actors[number][1] == kind]
+            beyond = self._count(kind) - self._rooms(kind)
+            # Ray serves those first who were asked for first.
+            waiting += coming[-beyond:] if beyond > 0 else []
+        self._unfit |= nodes
+        for reference in waiting:
+            self._replace(self._greeted.pop(reference))
+
+    def _replace(self, worker: int) -> None:
+        """End a worker and ask for another."""
+        import ray
+
+        actor, kind = self._actors.pop(worker)
         ray.kill(actor)
-        if node and self._rooms(kind):
-            self._hire(kind)
+        self._hire(kind)
+
+    def _count(self, kind: Kind) -> int:
+        """Workers of ``kind`` that live or have been asked for."""
+        return sum(other == kind for _, other in self._actors.values())
 
     def _grow(self) -> None:
         """Hire more where nodes have come, once in a while."""
@@ -242,8 +271,7 @@ class RayEngine:
             if kind == "cpu":
                 # As when the run was planned: the loaders of GPU workers need cores.
                 rooms -= self._rooms("accelerator") if self._resources.gpus else 0
-            hired = sum(other == kind for _, other in self._actors.values())
-            for _ in range(min(limit, rooms) - hired):
+            for _ in range(min(limit, rooms) - self._count(kind)):
                 self._hire(kind)
 
     def _rooms(self, kind: Kind) -> int:

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import mixing
+import pyarrow as pa
 import pytest
 import toy
 
 from fasgen.audit.retract import retract, which, who
 from fasgen.audit.verify import verify
 from fasgen.errors import StoreError
-from fasgen.manifests.parquet import read_table
+from fasgen.manifests.atomic import write_atomic
+from fasgen.manifests.parquet import encode_table, read_table
 from fasgen.manifests.roster_file import roster_path
 from fasgen.manifests.sources_file import read_sources
 from fasgen.manifests.spare import settle
@@ -86,7 +88,12 @@ def test_nobody_is_left_and_the_others_keep_every_byte(store: Path) -> None:
         spoof = next(row for row in reader.rows if row["status"] == "ok" and row["parent_ids"][1] in gone.samples)
         as_style = reader.encoded(int(str(spoof["row"])), "small", int(str(spoof["variant"])))
     (store / "runs" / "one").mkdir(parents=True)
+    (store / "runs" / "one" / "ledger.jsonl").touch()
     (store / "runs" / "one" / "contact-sheet.png").write_bytes(b"everybody")
+    for file in ("protocols/some/train.parquet", "identities/mix-12345678.parquet"):
+        table = pa.table({"sample_id": ["0"], "variant": [0], "subject": [SUBJECT]})
+        write_atomic(store / file, encode_table(table))
+    (store / "protocols" / "some" / "report.json").write_text('{"protocol": "some", "family": "", "sides": {}}')
     assert has_bytes(store, [as_content]) and has_bytes(store, [as_style])
 
     done = retract(store, who(store, SUBJECT))
@@ -94,6 +101,7 @@ def test_nobody_is_left_and_the_others_keep_every_byte(store: Path) -> None:
     assert verify(store) == []
     assert not has_bytes(store, [as_content, as_style, SUBJECT.encode()])
     assert not list(store.rglob("*.png"))
+    assert not [*store.glob("protocols/*"), *store.glob("identities/*")]
     after = rows(store)
     for key, row in before.items():
         if not gone.touches(row):

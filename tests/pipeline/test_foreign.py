@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fasgen.audit.garbage import remove, unneeded
+from fasgen.audit.own_files import own_files
 from fasgen.audit.retract import retract, which
 from fasgen.audit.verify import verify
 from fasgen.cli import main
@@ -27,7 +28,8 @@ PLACES = (
     "thesis.tex", "me.png", "photos-20261127/a.png", "notes-deadbeef/00000.parquet", ".tmp-mine",
     "rows/mine.txt", "rows/8/mine.txt", "runs/mine.txt", "runs/old-run/mine.txt", "added/mine.txt", "sources/mine.txt",
     "sources/holiday/a.png", "sources/.hidden/x", "retracted/mine.txt", "align/a.png", "seen/mine.txt", "00000.tar", ".git/x",
-    "{generation}/mine.txt",
+    "{generation}/mine.txt", "report.html", "REPORT.md", "duplicates.json", "quality.json", "protocols/mine.csv",
+    "protocols/mine/train.parquet", "protocols/mine/report.json", "identities/mine.json", "runs/old-run/plot.png",
 )  # fmt: skip
 """Where others may have put something."""
 
@@ -69,9 +71,30 @@ def test_nothing_of_others_is_lost(base: tuple[SourceConfig, Path], chosen: set[
             garbage = [one for one in garbage if one.folder != first]
         remove(store, garbage)
         retract(store, which(store, "toys/000.png", [source]))
-        for command in (["status"], ["report"], ["gc", "--delete"], ["show", "status = 'ok'"]):
+        for command in (["status"], ["report"], ["gc", "--delete"], ["show", "status = 'ok'"], ["duplicates"]):
             CliRunner().invoke(main, [*command, "--store", str(store)])
         assert all(path.read_text() == f"of somebody else: {path.name}" for path in foreign)
+
+
+def test_no_run_begins_over_a_file_of_others_that_says_what_is_current(base: tuple[SourceConfig, Path], tmp_path: Path) -> None:
+    (tmp_path / "current.json").write_text("of somebody else")
+    with pytest.raises(StoreError, match=r"current\.json"):
+        toy.plan(toy.configure(base[0]), tmp_path)
+    assert (tmp_path / "current.json").read_text() == "of somebody else"
+
+
+def test_a_report_is_written_over_one_of_fasgens_alone(base: tuple[SourceConfig, Path], tmp_path: Path) -> None:
+    shutil.copytree(base[1], tmp_path / "store")
+    report = ["report", str(tmp_path / "store")]
+    assert [CliRunner().invoke(main, report).exit_code for _ in range(2)] == [0, 0]
+    for name in ("report.html", "REPORT.md"):
+        ours = (tmp_path / "store" / name).read_bytes()
+        (tmp_path / "store" / name).write_text("of somebody else")
+        told = CliRunner().invoke(main, report)
+        assert told.exit_code == 2 and f"{name}: is there, and fasgen has not written it" in told.output
+        assert (tmp_path / "store" / name).read_text() == "of somebody else"
+        (tmp_path / "store" / name).write_bytes(ours)
+    assert {path.name for path in own_files(tmp_path / "store")} == {"report.html", "REPORT.md"}
 
 
 def test_a_folder_of_pictures_is_not_taken_for_a_listing(base: tuple[SourceConfig, Path], tmp_path: Path) -> None:

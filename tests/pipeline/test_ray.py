@@ -151,6 +151,30 @@ def test_a_worker_whose_disk_hangs_is_told_from_those_that_are_still_coming(tmp_
         workers.close()
 
 
+def test_a_node_that_is_unfit_is_said_once_however_many_workers_come_up_there(tmp_path: Path) -> None:
+    import ray
+
+    # More than there is room for.
+    workers = engine(6)
+    try:
+        workers.begin(toy.terms(tmp_path))
+        first = set(workers._actors)
+        # Two are up before anybody is looked at.
+        assert len(ray.wait(list(workers._greeted), num_returns=2, timeout=120)[0]) == 2
+        (came,) = workers.wait(1)
+        assert isinstance(came, Joined)
+        workers.dismiss(came.worker)
+        waiting = set(workers._actors) - first
+        assert len(waiting) == 3, "those for whom there was no room, and the one that was let go, are asked for anew"
+        assert workers.expects("cpu") == ""
+        while first & set(workers._actors):
+            assert workers.wait(1) == []
+        ready, _ = ray.wait(list(workers._greeted), num_returns=1, timeout=2)
+        assert len(workers._greeted) == 6 and not ready, "nobody comes up on that node"
+    finally:
+        workers.close()
+
+
 def test_a_batch_is_measured_on_a_worker_of_the_cluster() -> None:
     import spinning
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fasgen.audit.own_files import claim
 from fasgen.audit.report.bundle import Bundle
 from fasgen.audit.report.facts import Facts, gather
 from fasgen.audit.report.illustrate import ACROSS, CELL, Originals, Pictures, illustrate
@@ -62,8 +63,10 @@ def write_report(store: Path, out: Path, *, budget: int = BUDGET, originals: Ori
         originals: finds the source's own picture of a sample, for examples of rejects that have no crop.
 
     Raises:
-        StoreError: nothing is committed, or a manifest is damaged.
+        StoreError: nothing is committed, a manifest is damaged, or a file of one of these names is there that is not fasgen's.
     """
+    for name in (PAGE, SHORT):
+        claim(out / name, "give a folder of its own with --out")
     samples = collect(store)
     facts = gather(store, samples)
     # Columns and text take about as much without pictures as with them, so what is left can be known before.

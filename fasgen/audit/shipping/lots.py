@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fasgen.errors import StoreError
+from fasgen.manifests.names import OURS
 from fasgen.manifests.plan_file import Generation, generations, is_as_written, latest, plan_path, read_plan
 from fasgen.manifests.report.croissant import CROISSANT
 from fasgen.manifests.report.delivery import CARD, INDEX, is_whole_card, read_index
@@ -28,14 +28,6 @@ from fasgen.manifests.unit import (
     unit_facts,
 )
 from fasgen.seen import NETWORKS
-
-OURS = re.compile(
-    r"current\.json|(?:added|attached|retracted|seen|protocols|identities)/.+|rows/\d+/(?:\d+\.(?:parquet|sha256)|seen\.bin)|sources/[^/]+/[^/]+"
-    r"|[^/]+-[0-9a-f]{8}/(?:plan(?:-\d+)?\.json|(?:roster|rosters/\d{5,})\.(?:parquet|sha256)"
-    r"|(?:index|networks|croissant)\.json|README\.md"
-    r"|\d{5,}\.(?:parquet|sha256|timing\.parquet|tar)|[^/]+-\d{6,}\.tar|\d{5,}\.zarr/.+)"
-)
-"""Names that the files of a store have; others at a target are somebody else's."""
 
 _BESIDE = ("added", "attached", "retracted", SEEN, "protocols", "identities")
 """Folders of single files: additions, cues from elsewhere, tombstones, what weights have seen, row sets, identities."""

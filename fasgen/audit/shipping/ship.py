@@ -18,12 +18,13 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from fasgen.audit.shipping.lots import OURS, Cargo, Damaged, Lot, Parcel
+from fasgen.audit.shipping.lots import Cargo, Damaged, Lot, Parcel
 from fasgen.audit.shipping.target import Target
 from fasgen.errors import StoreError
 from fasgen.json_reader import parse_json
 from fasgen.manifests.atomic import file_digest
 from fasgen.manifests.lock import StoreLock
+from fasgen.manifests.names import OURS
 from fasgen.manifests.plan_file import CURRENT, Listed, decode_current, encode_current, read_current
 from fasgen.manifests.plan_file import NAME as PLAN
 from fasgen.manifests.report.delivery import CARD, INDEX
