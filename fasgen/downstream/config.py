@@ -46,7 +46,7 @@ class DataConfig(_Frozen):
     video: str | None = Field(
         default=None,
         description="what stills are frames of, for scores by video: folder, the folder that they lie in, or a regular "
-        "expression that is searched in their path and whose match names the clip; null: stills are no frames",
+        "expression that is searched in their path and whose match names the clip; null: what their source named as video",
     )
     identities: Path | None = Field(
         default=None, description="table that `fasgen cluster` wrote: subjects of samples whose data set names none"
@@ -76,17 +76,18 @@ class DataConfig(_Frozen):
             raise ValueError(f"{video!r} is neither folder nor a regular expression: {error}") from None
         return video
 
-    def clip(self, path: str, frame: int) -> str:
+    def clip(self, path: str, frame: int, named: str = "") -> str:
         """The clip that a sample is a frame of; empty for a still that is of none.
 
         Args:
             path: inside its source.
             frame: of its video; negative for a still.
+            named: the video that its source names.
         """
         if frame >= 0:
             return path
         if self.video is None:
-            return ""
+            return named
         if self.video == "folder":
             return path.rpartition("/")[0]
         found = re.search(self.video, path)

@@ -199,7 +199,7 @@ def _known(detector: Detector, meta: Mapping[str, Any]) -> Scored:
         sample=str(meta.get("sample_id") or ""),
         label=UNKNOWN if label is None else int(label),
         score=float("nan"),
-        video=path if frame is not None else "",
+        video=str(meta.get("video") or "") if frame is None else path,
         attack_type=str(meta.get("attack_type") or ""),
         split=str(meta.get("split") or ""),
         dataset=str(meta.get("dataset") or ""),

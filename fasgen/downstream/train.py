@@ -224,7 +224,7 @@ def _figures(dev: SampleTable, values: list[float]) -> Mapping[str, float]:
 def _rows(
     table: SampleTable,
     values: list[float],
-    clip: Callable[[str, int], str],
+    clip: Callable[[str, int, str], str],
     split: str,
     method: str,
     protocol: str,
@@ -236,7 +236,7 @@ def _rows(
             sample=str(table.sample_id[i]),
             label=int(table.label[i]),
             score=value,
-            video=clip(str(table.path[i]), int(table.frame[i])),
+            video=clip(str(table.path[i]), int(table.frame[i]), str(table.video[i])),
             attack_type=str(table.attack_type[i]),
             split=split,
             dataset=str(table.dataset[i]),
