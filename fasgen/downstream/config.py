@@ -60,6 +60,10 @@ class DataConfig(_Frozen):
     cue_scale: Literal["standardised", "signed"] = Field(
         default="standardised", description="standardised: per image, as AG-FAS; signed: over the number that stands for 1"
     )
+    mask: Literal["none", "cues", "all"] = Field(
+        default="none",
+        description="what is 0 outside of the face, an ellipse by its five landmarks: nothing, the cues, or the image too",
+    )
     keep: bool = Field(default=False, description="keep decoded samples in memory as float32; for small sets")
     workers: int = Field(default=0, ge=0, description="processes that read")
     flip: float = Field(default=0.5, ge=0, le=1, description="probability of mirroring image and cues together")

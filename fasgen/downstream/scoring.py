@@ -104,7 +104,8 @@ def score_shards(detector: Detector, where: Sequence[Path], *, features: bool = 
     out, found = Scores(), list[torch.Tensor]()
     size = (detector.experiment.data.size,) * 2
     members = tuple(name for name in detector.cues if name != IMAGE)
-    decoder = SampleDecoder(members, cue_scale=detector.experiment.data.cue_scale, size=size)
+    data = detector.experiment.data
+    decoder = SampleDecoder(members, cue_scale=data.cue_scale, size=size, mask=data.mask)
     with ThreadPoolExecutor(_THREADS) as pool:
         raws = _raw(list_shards(where), out)
         while group := list(islice(raws, AT_ONCE)):

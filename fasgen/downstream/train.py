@@ -257,6 +257,9 @@ def _identity(experiment: Experiment, fold: Fold, seed: int) -> str:
         settings["data"].pop(key)
     for key in ("out", "threads", "log_every", "checkpoint_every", "sheet_every", "compile", "prefetch"):
         settings["loop"].pop(key)
+    if experiment.data.mask == "none":
+        # So runs from before there was a mask are still theirs.
+        settings["data"].pop("mask")
     settings["looks"] = experiment.scoring.looks
     if experiment.loop.schedule != "step":
         for key in ("decay_every", "decay"):
