@@ -129,8 +129,13 @@ PROVENANCE: tuple[Column, ...] = (
     Column("subject_is_pseudo", "bool", "whether the subject stands for a clip or picture: the data set does not tell people"),
     Column("shipped_box", "list<float32>", "the data set's own face box of this frame: x0, y0, x1, y1; null without", "px"),
     Column("shipped_eyes", "list<float32>", "the data set's own eye centres: left x, y, right x, y; null without", "px"),
+    Column("video", "string", "video that a still is a frame of, unique in its source; null for other stills and video files"),
 )
 """Columns that every row inherits from its source, unchanged through all one-to-one stages."""
+
+LATER = frozenset({"video"})
+"""Columns of provenance that a manifest or roster has only where one of its rows has a value: without one it has the bytes that
+it had before there was such a column. Who asks for one always gets it, null where it is not written."""
 
 PHOTOGRAPHED = "photographed"
 """The lane of what was photographed. Others are named after the stages that draw their samples from it."""

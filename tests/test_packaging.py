@@ -25,7 +25,7 @@ PACKAGE = CHECKOUT / "fasgen"
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
 NOTICE = (CHECKOUT / "NOTICE").read_text("utf-8")
 
-MODULES = {"cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "PyYAML"}
+MODULES = {"sklearn": "scikit-learn", "cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "PyYAML"}
 """Modules whose distribution has another name."""
 
 WEIGHTS_BYTES = 70_000_000
@@ -134,7 +134,7 @@ def test_every_dependency_has_a_lower_bound_and_a_constraint_above_it() -> None:
         line.lower().split("==") for line in (CHECKOUT / "constraints.txt").read_text().splitlines() if not line.startswith("#")
     )
     extras = PROJECT["optional-dependencies"]
-    for requirement in [*PROJECT["dependencies"], *extras["hdf5"], *extras["onnx"], *extras["remote"]]:
+    for requirement in [*PROJECT["dependencies"], *extras["hdf5"], *extras["onnx"], *extras["remote"], *extras["tsne"]]:
         name, lowest = requirement.split(">=")
         bound, pin = ([int(part) for part in text.split(".")] for text in (lowest, pins[name.lower()]))
         assert pin >= bound, requirement

@@ -19,7 +19,7 @@ from fasgen.sources.adapters.built_in import BUILT_IN
 from fasgen.sources.adapters.table import Published
 
 WHOLE = "all"
-_COLUMNS = ("kind", "frame_k", "subject", "subject_is_pseudo", "label", "attack_family", "split", "adapter")
+_COLUMNS = ("kind", "frame_k", "subject", "subject_is_pseudo", "label", "attack_family", "split", "video", "adapter")
 _NO_FACE = {Reason.NO_FACE, Reason.LOW_SCORE, Reason.FACE_TOO_SMALL}
 
 
@@ -30,8 +30,9 @@ class Count:
     Attributes:
         dataset: name of the source.
         split: train, dev, test, ``-`` for files without one, or `WHOLE`.
-        videos: video files.
-        pictures: stills.
+        files: video files and stills.
+        videos: video files, and videos that lie as stills.
+        pictures: stills that are frames of none.
         frames: planned rows.
         subjects: people; clips and pictures that stand for people are not counted.
         pseudo: clips and pictures that stand for people.
@@ -45,6 +46,7 @@ class Count:
 
     dataset: str
     split: str
+    files: int = 0
     videos: int = 0
     pictures: int = 0
     frames: int = 0
@@ -64,7 +66,7 @@ class Count:
         if stated is None:
             return []
         pairs = [
-            ("files", self.videos + self.pictures, stated.files),
+            ("files", self.files, stated.files),
             ("live", self.live, stated.live),
             ("spoof", self.spoof, stated.spoof),
             ("subjects", self.subjects, stated.subjects),
@@ -97,7 +99,8 @@ def _counts(name: str, table: Any, faceless: Mapping[str, Counter[str | None]] |
     counts: dict[str, Count] = {}
     people: defaultdict[str, set[str]] = defaultdict(set)
     stand_ins: defaultdict[str, set[str]] = defaultdict(set)
-    for kind, frame, subject, pseudo, label, family, split in zip(*columns[:-1], strict=True):
+    clips: defaultdict[str, set[str]] = defaultdict(set)
+    for kind, frame, subject, pseudo, label, family, split, video in zip(*columns[:-1], strict=True):
         if kind is None:
             # Somebody who was taken out of the store: a place, and nothing else.
             continue
@@ -107,8 +110,11 @@ def _counts(name: str, table: Any, faceless: Mapping[str, Counter[str | None]] |
             if subject:
                 (stand_ins if pseudo else people)[part].add(subject)
             if frame in (None, 0):
+                count.files += 1
                 count.videos += kind == "video"
-                count.pictures += kind != "video"
+                count.pictures += kind != "video" and video is None
+                if video is not None:
+                    clips[part].add(video)
                 count.live += label == "live"
                 count.spoof += label == "spoof"
                 count.unknown += label == "unknown"
@@ -119,6 +125,7 @@ def _counts(name: str, table: Any, faceless: Mapping[str, Counter[str | None]] |
     for part in sorted(counts, key=order.index):
         count = counts[part]
         count.subjects, count.pseudo = len(people[part]), len(stand_ins[part])
+        count.videos += len(clips[part])
         count.published = stated.get(part)
         if faceless is not None and name in faceless:
             lost = faceless[name]

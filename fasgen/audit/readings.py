@@ -10,7 +10,7 @@ from fasgen.errors import StoreError
 from fasgen.manifests.sources_file import folder_of, read_reading, source_names
 from fasgen.sources.reading import Reading, count
 
-_KNOWN = ("kind", "label", "attack_type", "attack_family", "split", "device", "subject", "subject_is_pseudo")
+_KNOWN = ("kind", "label", "attack_type", "attack_family", "split", "device", "subject", "subject_is_pseudo", "video")
 
 
 def readings(store: Path) -> list[Reading]:

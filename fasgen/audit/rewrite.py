@@ -154,7 +154,7 @@ def _write(folder: Path, unit: int, staging: Path, facts: UnitFacts, gone: set[t
 
 
 def _copy(old: UnitReader, writer: UnitWriter, row: Mapping[str, Scalar], own: tuple[Column, ...]) -> None:
-    identity = _identity(row, {column.name: row[column.name] for column in PROVENANCE})
+    identity = _identity(row, {column.name: row.get(column.name) for column in PROVENANCE})
     if row["status"] != Status.OK.value:
         writer.reject(identity, Reason(str(row["reason"])), str(row["detail"] or ""))
         return

@@ -17,7 +17,7 @@ from fasgen.records import PHOTOGRAPHED
 if TYPE_CHECKING:
     import pyarrow as pa
 
-COLUMNS = ("sample_id", "variant", "status", "dataset", "path", "frame", "subject", "label", "attack_type", "split")
+COLUMNS = ("sample_id", "variant", "status", "dataset", "path", "frame", "video", "subject", "label", "attack_type", "split")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,8 @@ class StageScores:
     """The rows of a store that a stage scored.
 
     Attributes:
-        table: sample_id, dataset, path, frame, subject, label, attack_type, split and ``score``, in which higher is more live.
+        table: sample_id, dataset, path, frame, video, subject, label, attack_type, split and ``score``, in which higher is more
+            live.
         sign: what was done to the column, in words.
         faces: settings of the stage that cut the faces; None where it is no longer there.
         rows: of that stage, ``planned``, ``ok`` and ``reasons``.

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fasgen.errors import StoreError
-from fasgen.manifests.parquet import concatenated, read_table
+from fasgen.manifests.parquet import concatenated, read_schema, read_table
 from fasgen.manifests.plan_file import Generation, read_plan
 from fasgen.manifests.unit import committed_units, manifest_path
 
@@ -65,17 +64,8 @@ def schema_of(folder: Path) -> pa.Schema | None:
     Raises:
         StoreError: the first manifest is damaged.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     units = committed_units(folder)
-    if not units:
-        return None
-    path = manifest_path(folder, units[0])
-    try:
-        return pq.read_schema(path)
-    except (pa.ArrowException, OSError) as error:
-        raise StoreError(f"{path}: cannot be read ({error}): run `fasgen verify`") from None
+    return read_schema(manifest_path(folder, units[0])) if units else None
 
 
 def read_stages(found: Iterable[Generation], wanted: Callable[[pa.Schema], Sequence[str]]) -> list[StageRows]:

@@ -176,7 +176,7 @@ def _check(plan: Plan, detector: Detector) -> None:
             click.echo(f"note: {name} was of version {version}: its products may differ", err=True)
 
 
-_ROW = ("sample_id", "dataset", "path", "frame", "subject", "label", "attack_type", "split", "reason", "detail")
+_ROW = ("sample_id", "dataset", "path", "frame", "video", "subject", "label", "attack_type", "split", "reason", "detail")
 
 
 def _lost(detector: Detector, store: Path, names: set[str]) -> Iterator[Scored]:
@@ -189,7 +189,7 @@ def _lost(detector: Detector, store: Path, names: set[str]) -> Iterator[Scored]:
         if row["dataset"] not in names:
             continue
         label = {"live": 1, "spoof": 0}.get(row["label"], -1)
-        video = row["path"] if row["frame"] is not None else ""
+        video = row["video"] or "" if row["frame"] is None else row["path"]
         known = Score(
             row["sample_id"],
             label,

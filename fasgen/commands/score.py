@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -14,7 +14,7 @@ from fasgen.commands import options
 
 if TYPE_CHECKING:
     from fasgen.downstream.detector import Detector
-    from fasgen.downstream.scoring import Scored
+    from fasgen.downstream.scoring import Scored, Scores
     from fasgen.seen import Seen
 
 
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT... [KEY=VALUE]...")
 @click.option("--out", type=options.FILE, default=Path("scores.csv"), show_default=True, help="Table: CSV, or .jsonl.")
 @click.option("--features", type=options.FILE, metavar="FILE", help="Also the features with ids: .npz or .safetensors.")
+@click.option("--scatter", type=options.FILE, metavar="NAME", help="Draw the features, as NAME.svg and NAME.pdf.")
+@click.option(
+    "--projection",
+    type=click.Choice(["pca", "tsne"]),
+    default="pca",
+    show_default=True,
+    help="Of --scatter: exact principal components, or t-SNE (fasgen[tsne]).",
+)
 @click.option("--store", type=options.PATH, metavar="DIR", help="Keep crops and cues that are made on the way here.")
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="Of the detector: auto, cpu, cuda:1.")
 @click.option("--strict", is_flag=True, help="Refuse where the detector has seen what is scored, or does not say.")
@@ -32,6 +40,8 @@ def score(
     inputs: Sequence[str],
     out: Path,
     features: Path | None,
+    scatter: Path | None,
+    projection: Literal["pca", "tsne"],
     store: Path | None,
     device: str,
     strict: bool,
@@ -68,7 +78,8 @@ def score(
             shards = [*shards, *made.shards]
         elif settings:
             raise click.UsageError(f"{settings[0]}: shards are scored as they are; settings are for folders and videos")
-        scores = score_shards(detector, shards, features=features is not None) if shards else None
+        wanted = features is not None or scatter is not None
+        scores = score_shards(detector, shards, features=wanted) if shards else None
     rows = [*(scores.rows if scores else ()), *lost]
     _name_leaks(detector, rows, twins, strict)
     if features is not None and scores is not None:
@@ -76,7 +87,22 @@ def score(
     _write(out, rows)
     if features is not None:
         click.echo(f"features: {features}", err=True)
+    if scatter is not None and scores is not None:
+        _draw(scatter, scores, projection, f"{detector.method}, {detector.protocol}, seed {detector.seed}")
     return 0
+
+
+def _draw(scatter: Path, scores: Scores, projection: Literal["pca", "tsne"], caption: str) -> None:
+    import numpy as np
+
+    from fasgen.downstream.scatter import Shown, draw_features
+
+    rows = [one for one in scores.rows if not one.reason]
+    shown = [Shown(one.row.sample, one.row.label, one.row.attack_type, one.row.dataset, one.variant > 0) for one in rows]
+    features = scores.features if scores.features is not None else np.empty((0, 0), np.float32)
+    scatter.parent.mkdir(parents=True, exist_ok=True)
+    draw_features(features, shown, projection, caption).write(scatter)
+    click.echo(f"features drawn: {scatter}.svg, {scatter}.pdf", err=True)
 
 
 def _sorted(inputs: Sequence[str]) -> tuple[list[Path], list[Path], list[str]]:

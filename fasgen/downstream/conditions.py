@@ -61,7 +61,7 @@ def of_frames(folds: Sequence[Fold]) -> str:
     for side in ("train", "dev", "test"):
         tables = [getattr(fold, side) for fold in folds]
         clips = [count for table in tables for count in _frames(table)]
-        stills = any((~table.synthetic & (table.frame < 0)).any() for table in tables)
+        stills = any((~table.synthetic & (table.video == "")).any() for table in tables)
         words = [f"{_range(clips)} of a clip"] if clips else []
         words += ["stills"] if stills else []
         told += [f"{side} {' and '.join(words)}"] if words else []
@@ -70,8 +70,8 @@ def of_frames(folds: Sequence[Fold]) -> str:
 
 def _frames(table: SampleTable) -> list[int]:
     """Frames of each clip."""
-    rows = ~table.synthetic & (table.frame >= 0)
-    return list(Counter(zip(table.dataset[rows], table.path[rows], strict=True)).values())
+    rows = ~table.synthetic & (table.video != "")
+    return list(Counter(zip(table.dataset[rows], table.video[rows], strict=True)).values())
 
 
 def _range(counts: Sequence[int]) -> str:

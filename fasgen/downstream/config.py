@@ -46,7 +46,7 @@ class DataConfig(_Frozen):
     video: str | None = Field(
         default=None,
         description="what stills are frames of, for scores by video: folder, the folder that they lie in, or a regular "
-        "expression that is searched in their path and whose match names the clip; null: stills are no frames",
+        "expression that is searched in their path and whose match names the clip; null: what their source named as video",
     )
     identities: Path | None = Field(
         default=None, description="table that `fasgen cluster` wrote: subjects of samples whose data set names none"
@@ -59,6 +59,10 @@ class DataConfig(_Frozen):
     )
     cue_scale: Literal["standardised", "signed"] = Field(
         default="standardised", description="standardised: per image, as AG-FAS; signed: over the number that stands for 1"
+    )
+    mask: Literal["none", "cues", "all"] = Field(
+        default="none",
+        description="what is 0 outside of the face, an ellipse by its five landmarks: nothing, the cues, or the image too",
     )
     keep: bool = Field(default=False, description="keep decoded samples in memory as float32; for small sets")
     workers: int = Field(default=0, ge=0, description="processes that read")
@@ -76,17 +80,18 @@ class DataConfig(_Frozen):
             raise ValueError(f"{video!r} is neither folder nor a regular expression: {error}") from None
         return video
 
-    def clip(self, path: str, frame: int) -> str:
+    def clip(self, path: str, frame: int, named: str = "") -> str:
         """The clip that a sample is a frame of; empty for a still that is of none.
 
         Args:
             path: inside its source.
             frame: of its video; negative for a still.
+            named: the video that its source names.
         """
         if frame >= 0:
             return path
         if self.video is None:
-            return ""
+            return named
         if self.video == "folder":
             return path.rpartition("/")[0]
         found = re.search(self.video, path)

@@ -23,6 +23,7 @@ from fasgen.reader import (
     collate,
     scale_cue,
 )
+from fasgen.reader.decode import FACE
 from fasgen.selection.selection import passing
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Shards:
         self._scale, self._workers = config.cue_scale, config.workers
         self._train = FasIndex(
             config.shards,
-            SampleDecoder((), cue_scale=config.cue_scale, size=size, augment=augment, seed=seed),
+            SampleDecoder((), cue_scale=config.cue_scale, size=size, augment=augment, seed=seed, mask=config.mask),
             keep=config.keep,
         )
         metas = [self._train.meta(number) for number in range(len(self._train))]
@@ -116,7 +117,8 @@ class Batch:
 
     def __init__(self, loaded: dict[str, Any], cues: Sequence[str], scale: CueScale, device: torch.device) -> None:
         self.image: Tensor = loaded["image"].to(device, non_blocking=True)
-        stack = [_as_cue(loaded[name], scale) if name == IMAGE else loaded[name] for name in cues]
+        face = loaded.get(FACE, 1.0)
+        stack = [_as_cue(loaded[name] * face, scale) if name == IMAGE else loaded[name] for name in cues]
         self.cue: Tensor | None = torch.cat(stack, 1).to(device) if stack else None
         self.label: Tensor = loaded["label"].to(device)
         self.meta: list[dict[str, Any]] = loaded["meta"]

@@ -100,11 +100,12 @@ def _leave_one_out(table: SampleTable, config: ProtocolConfig) -> Iterator[Fold]
 
 
 def _contiguous(table: SampleTable, config: ProtocolConfig) -> Iterator[Fold]:
-    """Neighbours by path are often one person or one video, so parts are contiguous; a synthetic sample follows its parent."""
+    """Neighbours by path are often one person, so parts are contiguous; a synthetic sample follows its parent."""
     part = np.full(len(table), -1)
     for rows in _cells(table, config.by):
-        for number, members in enumerate(np.array_split(rows, config.folds)):
-            part[members] = number
+        whole = _wholes(table, rows)
+        for number, members in enumerate(np.array_split(np.unique(whole), config.folds)):
+            part[rows[np.isin(whole, members)]] = number
     for number in range(config.folds):
         yield _fold(f"fold {number + 1} of {config.folds}", table, part == number)
 
@@ -117,6 +118,13 @@ def _cells(table: SampleTable, by: str) -> Iterator[NDArray[np.int64]]:
             rows = np.flatnonzero(real & (domains == domain) & (table.label == label))
             order = sorted(rows, key=lambda i: (_natural(str(table.path[i])), table.frame[i], table.sample_id[i]))
             yield np.array(order, np.int64)
+
+
+def _wholes(table: SampleTable, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What is never cut in two, numbered as it comes in ``rows``: a video, or a still that is of none."""
+    numbers: dict[tuple[str, str, int], int] = {}
+    names = ((table.dataset[i], table.video[i], -1 if table.video[i] else i) for i in rows.tolist())
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
 
 
 def _splits(table: SampleTable, config: ProtocolConfig) -> Iterator[Fold]:
@@ -165,16 +173,21 @@ def _with_dev(fold: Fold, config: ProtocolConfig) -> Fold:
 
 
 def _drawn(table: SampleTable, share: float) -> NDArray[np.bool_]:
-    names = [s or i for s, i in zip(table.subject, table.sample_id, strict=True)]
+    videos = [f"{dataset}/{video}" if video else "" for dataset, video in zip(table.dataset, table.video, strict=True)]
+    names = [s or v or i for s, v, i in zip(table.subject, videos, table.sample_id, strict=True)]
     return np.array([_hash(name) < share for name in names], bool)
 
 
 def _tails(table: SampleTable, config: ProtocolConfig) -> NDArray[np.bool_]:
-    """The last share of each domain and label, by path; at least one sample, and never all of them."""
+    """The last share of each domain and label, by path, and never all of it: videos whole where there is more than one."""
     out = np.zeros(len(table), bool)
     for rows in _cells(table, config.by):
         count = min(max(round(len(rows) * config.dev_share), 1), len(rows) - 1)
-        out[rows[len(rows) - count :]] = True
+        if count < 1:
+            continue
+        whole = _wholes(table, rows)
+        tail = whole >= max(whole[len(rows) - count], 1)
+        out[rows[tail] if tail.any() else rows[len(rows) - count :]] = True
     return out
 
 

@@ -151,16 +151,16 @@ def read_scores(path: Path) -> ScoreTable:
 
 
 def table_of(rows: pa.Table, where: str) -> ScoreTable:
-    """Scores of a store's rows: sample_id, label, score, dataset, path, frame, attack_type, split and subject.
+    """Scores of a store's rows: sample_id, label, score, dataset, path, frame, video, attack_type, split and subject.
 
-    Frames of one path are a video.
+    Frames of one path are a video, and so are stills of one ``video``.
 
     Raises:
         SourceError: no row has a label and a score.
     """
     found = [
         _row(
-            {**one, "sample": one["sample_id"], "video": one["path"] if one["frame"] is not None else ""},
+            {**one, "sample": one["sample_id"], "video": one["video"] if one["frame"] is None else one["path"]},
             f"{where}, {one['sample_id']}",
             number,
         )

@@ -104,7 +104,8 @@ def score_shards(detector: Detector, where: Sequence[Path], *, features: bool = 
     out, found = Scores(), list[torch.Tensor]()
     size = (detector.experiment.data.size,) * 2
     members = tuple(name for name in detector.cues if name != IMAGE)
-    decoder = SampleDecoder(members, cue_scale=detector.experiment.data.cue_scale, size=size)
+    data = detector.experiment.data
+    decoder = SampleDecoder(members, cue_scale=data.cue_scale, size=size, mask=data.mask)
     with ThreadPoolExecutor(_THREADS) as pool:
         raws = _raw(list_shards(where), out)
         while group := list(islice(raws, AT_ONCE)):
@@ -199,7 +200,7 @@ def _known(detector: Detector, meta: Mapping[str, Any]) -> Scored:
         sample=str(meta.get("sample_id") or ""),
         label=UNKNOWN if label is None else int(label),
         score=float("nan"),
-        video=path if frame is not None else "",
+        video=str(meta.get("video") or "") if frame is None else path,
         attack_type=str(meta.get("attack_type") or ""),
         split=str(meta.get("split") or ""),
         dataset=str(meta.get("dataset") or ""),

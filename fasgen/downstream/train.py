@@ -224,7 +224,7 @@ def _figures(dev: SampleTable, values: list[float]) -> Mapping[str, float]:
 def _rows(
     table: SampleTable,
     values: list[float],
-    clip: Callable[[str, int], str],
+    clip: Callable[[str, int, str], str],
     split: str,
     method: str,
     protocol: str,
@@ -236,7 +236,7 @@ def _rows(
             sample=str(table.sample_id[i]),
             label=int(table.label[i]),
             score=value,
-            video=clip(str(table.path[i]), int(table.frame[i])),
+            video=clip(str(table.path[i]), int(table.frame[i]), str(table.video[i])),
             attack_type=str(table.attack_type[i]),
             split=split,
             dataset=str(table.dataset[i]),
@@ -257,6 +257,9 @@ def _identity(experiment: Experiment, fold: Fold, seed: int) -> str:
         settings["data"].pop(key)
     for key in ("out", "threads", "log_every", "checkpoint_every", "sheet_every", "compile", "prefetch"):
         settings["loop"].pop(key)
+    if experiment.data.mask == "none":
+        # So runs from before there was a mask are still theirs.
+        settings["data"].pop("mask")
     settings["looks"] = experiment.scoring.looks
     if experiment.loop.schedule != "step":
         for key in ("decay_every", "decay"):

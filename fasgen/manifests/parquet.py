@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fasgen.errors import StoreError
+from fasgen.manifests.schema import later_fields, unneeded
 from fasgen.manifests.unit import KEY, UnitFacts
+from fasgen.records import LATER
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,7 +43,9 @@ def encode_manifest(rows: Sequence[Mapping[str, Any]], schema: pa.Schema, facts:
     """A unit's manifest; the facts go into the key-value metadata."""
     import pyarrow as pa
 
-    return encode_table(pa.Table.from_pylist(list(rows), schema=schema.with_metadata({KEY: facts.encode()})))
+    left_out = unneeded(rows)
+    written = pa.schema([one for one in schema if one.name not in left_out], {KEY: facts.encode()})
+    return encode_table(pa.Table.from_pylist(list(rows), schema=written))
 
 
 def encode_timing(unit: int, timing: Mapping[str, float]) -> bytes:
@@ -81,7 +85,7 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
     Args:
         path: the file.
-        columns: those wanted; all if ``None``.
+        columns: those wanted; all if ``None``. One of ``records.LATER`` that the file lacks is null, behind the others.
 
     Raises:
         StoreError: if it is missing or damaged.
@@ -92,8 +96,31 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     try:
         # A manifest is small: handing its columns to a pool of threads costs more than reading them.
         file = pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False)
-        return file.read(columns=list(columns) if columns else None, use_threads=False)
+        table = file.read(columns=list(columns) if columns else None, use_threads=False)
+        if columns and not LATER.isdisjoint(columns):
+            # All files of a store give the same columns in the same order, whichever of them have one that came later.
+            arrays = {name: table[name] for name in table.column_names}
+            added = {one.name: pa.nulls(file.metadata.num_rows, one.type) for one in later_fields() if one.name in columns}
+            there = {name: arrays.pop(name) for name in added if name in arrays}
+            table = pa.table(arrays | added | there)
+        return table
     except FileNotFoundError:
         raise StoreError(f"{path}: is not there: run the stage that makes it first") from None
     except (pa.ArrowException, OSError) as error:
         raise StoreError(f"{path}: cannot be read ({error}): run `fasgen verify`") from None
+
+
+def read_schema(path: Path) -> pa.Schema:
+    """A manifest's columns, those of ``records.LATER`` last, written or not.
+
+    Raises:
+        StoreError: if it is missing or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        found = pq.read_schema(path)
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(f"{path}: cannot be read ({error}): run `fasgen verify`") from None
+    return pa.schema([one for one in found if one.name not in LATER] + later_fields(), found.metadata)

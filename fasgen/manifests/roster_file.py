@@ -16,10 +16,10 @@ from fasgen.errors import StoreError
 from fasgen.json_reader import parse_json
 from fasgen.manifests import atomic
 from fasgen.manifests.parquet import concatenated, encode_table, read_table
-from fasgen.manifests.schema import checked, field
+from fasgen.manifests.schema import checked, field, unneeded
 from fasgen.manifests.spare import write_twice
 from fasgen.manifests.unit import manifest_path
-from fasgen.records import PROVENANCE, Column, Scalar
+from fasgen.records import LATER, PROVENANCE, Column, Scalar
 
 IDENTITY: tuple[Column, ...] = (
     Column("unit", "int32", "unit of the planned row"),
@@ -98,6 +98,8 @@ def write_roster(
     for index, entry in enumerate(entries):
         if set(entry) - known:
             raise StoreError(f"roster, entry {index}: unknown columns {', '.join(sorted(set(entry) - known))}")
+    left_out = unneeded(entries)
+    columns = tuple(column for column in columns if column.name not in left_out)
     arrays = [
         pa.array(
             [checked(column, entry.get(column.name), f"roster, entry {i}") for i, entry in enumerate(entries)],
@@ -226,6 +228,8 @@ def read_roster(folder: Path, unit: int) -> list[dict[str, Scalar]]:
     # Without any, the roster of the generation is what is missing.
     for path in rosters(folder) or [roster_path(folder)]:
         rows += _entries(path, unit)
+    # What a later column says of other units is nothing that this one was made from.
+    rows = [{name: value for name, value in row.items() if value is not None or name not in LATER} for row in rows]
     return sorted(rows, key=lambda entry: int(str(entry["place"])))
 
 

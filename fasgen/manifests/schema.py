@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fasgen.errors import StoreError
-from fasgen.records import PROVENANCE, Column, Scalar
+from fasgen.records import LATER, PROVENANCE, Column, Scalar
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,6 +55,21 @@ def arrow_schema(own: Sequence[Column]) -> pa.Schema:
             raise StoreError(f"column {column.name!r} is declared twice: rename the stage's own column")
         seen.add(column.name)
     return pa.schema([field(column, nullable=column.name not in REQUIRED) for column in (*COMMON, *own)])
+
+
+def unneeded(rows: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """The columns of `LATER` in which no row has a value: they are not written."""
+    left = set(LATER)
+    for row in rows:
+        left -= {name for name in left if row.get(name) is not None}
+        if not left:
+            break
+    return frozenset(left)
+
+
+def later_fields() -> list[pa.Field]:
+    """Arrow fields of the columns of `LATER`."""
+    return [field(column) for column in PROVENANCE if column.name in LATER]
 
 
 def field(column: Column, nullable: bool = True) -> pa.Field:

@@ -35,6 +35,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("container", "string", "how the pixels are held inside the file; null for a file of its own"),
     Column("marks", "string", "path of shipped boxes or eye positions; null without"),
     Column("marks_format", "string", "columns of that file"),
+    Column("video", "string", "video that a still is a frame of, unique in its source; null for other stills and video files"),
 )
 OWN = frozenset({"sample_id", "path", "size", "frame_k", "marks"})
 """Columns in which files of which the same is known differ."""

@@ -14,6 +14,7 @@ from typing import Any
 from fasgen.errors import StoreError
 from fasgen.json_reader import parse_json
 from fasgen.manifests import atomic
+from fasgen.records import LATER
 
 KEY = b"fasgen"
 """Key of the unit's facts in the manifest's key-value metadata: one canonical JSON document."""
@@ -173,7 +174,8 @@ def rows_identity(plan_hash: str, rows: Iterable[Mapping[str, Any]]) -> str:
     """What a unit is known by: SHA-256 over its plan and all that its rows say, the digests of their payload included."""
     digest = hashlib.sha256(plan_hash.encode())
     for row in rows:
-        digest.update(json.dumps(dict(row), sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii"))
+        said = {name: value for name, value in row.items() if value is not None or name not in LATER}
+        digest.update(json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii"))
     return digest.hexdigest()
 
 

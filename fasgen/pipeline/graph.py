@@ -16,7 +16,7 @@ from fasgen.manifests.plan_file import identity_hash
 from fasgen.remote.address import scheme_of
 from fasgen.remote.cache import origin
 from fasgen.remote.path import RemotePath
-from fasgen.stages.stage import StageSpec
+from fasgen.stages.stage import StageConfig, StageSpec
 
 SOURCES = "sources"
 """The name under which a stage that reads sources finds what stands for them among its upstream hashes: the store's format."""
@@ -40,7 +40,10 @@ def plain(value: object, located: Sequence[PurePath] = ()) -> Any:
     the plan hash by its digest, and where a machine keeps it must not change the hash.
     """
     if isinstance(value, BaseModel):
-        return {name: plain(getattr(value, name), located) for name in type(value).model_fields}
+        fields = type(value).model_fields
+        later = value.LATER if isinstance(value, StageConfig) else ()
+        said = (name for name in fields if name not in later or getattr(value, name) != fields[name].default)
+        return {name: plain(getattr(value, name), located) for name in said}
     if isinstance(value, Mapping):
         return {str(key): plain(item, located) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -196,7 +196,7 @@ class UpstreamInput:
         return Loaded(self._row(self._planned[position][1]), self.places[position], reject)
 
     def _row(self, stored: Mapping[str, Scalar]) -> Row:
-        provenance = {column.name: stored[column.name] for column in PROVENANCE}
+        provenance = {column.name: stored.get(column.name) for column in PROVENANCE}
         sample_id, variant = str(stored["sample_id"]), int(str(stored["variant"]))
         seed = sample_seed(self._task.run_seed, self._task.key.stage, sample_id, variant)
         parents = stored["parent_ids"]
@@ -245,7 +245,7 @@ class RosterInput:
         parents = entry["parent_ids"] if isinstance(entry["parent_ids"], list) else []
         sample_id = str(parents[0])
         seed = sample_seed(self._task.run_seed, self._task.key.stage, sample_id, variant)
-        provenance = {column.name: entry[column.name] for column in PROVENANCE}
+        provenance = {column.name: entry.get(column.name) for column in PROVENANCE}
         return Row(sample_id, number, seed, variant, tuple(map(str, parents)), provenance)
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fasgen.errors import FilterError, StoreError
-from fasgen.manifests.parquet import concatenated, read_table
+from fasgen.manifests.parquet import concatenated, read_schema, read_table
 from fasgen.manifests.schema import arrow_schema
 from fasgen.manifests.unit import manifest_path
 from fasgen.records import Column
@@ -68,12 +68,11 @@ def drawn(config: object, store: Path, source: Path, units: Sequence[int]) -> Ma
     Raises:
         StoreError: a manifest is damaged, or the protocol's rows are others by now.
     """
-    import pyarrow.parquet as pq
 
     if not isinstance(config, Selected) or not asks(config) or not units:
         return None
     _rows(config, store)
-    known = pq.read_schema(manifest_path(source, units[0])).names
+    known = read_schema(manifest_path(source, units[0])).names
 
     def read(columns: Sequence[str]) -> pa.Table:
         return concatenated(read_table(manifest_path(source, unit), list(columns)) for unit in units)

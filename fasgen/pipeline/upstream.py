@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from fasgen.errors import StoreError
+from fasgen.manifests.parquet import read_schema
 from fasgen.manifests.unit import check_manifest, manifest_path
 from fasgen.manifests.unit_reader import UnitReader
 from fasgen.pipeline.engine import UnitTask
@@ -48,10 +49,9 @@ class Upstream:
     def schema(self) -> pa.Schema:
         """The types of all columns of the upstream units."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         paths = [manifest_path(self._task.upstream[name].folder, self._task.key.unit) for name in self._readers]
-        fields = {one.name: one.type for path in reversed(paths) for one in pq.read_schema(path)}
+        fields = {one.name: one.type for path in reversed(paths) for one in read_schema(path)}
         return pa.schema(fields.items())
 
     def place(self, lane: Sequence[Reads], row: Mapping[str, Scalar]) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fasgen.errors import StoreError
-from fasgen.manifests.parquet import concatenated, read_table
+from fasgen.manifests.parquet import concatenated, read_schema, read_table
 from fasgen.manifests.plan_file import Generation, latest, read_plan
 from fasgen.manifests.products import cutter, maker_of, products, units_of
 from fasgen.manifests.unit import manifest_path, member_key
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 RGB = NDArray[np.uint8]
-_COLUMNS = ("sample_id", "unit", "row", "variant", "status", "split", "dataset", "path", "label", "domain", "parent_ids")
+_COLUMNS = (
+    *("sample_id", "unit", "row", "variant", "status", "split"),
+    *("dataset", "path", "video", "label", "domain", "parent_ids"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Picture:
         unit, row, variant: where it lies in it.
         sample: id of the photograph, or of the live face that it was made of.
         dataset: its data set.
-        file: data set and path, which frames of one video share.
+        file: data set and path, or the video that a still is a frame of: the frames of one share it.
         label: live, spoof or unknown.
         style: data set, capture device and attack type.
         parents: what it was made of, the live face first; none for a photograph.
@@ -64,13 +67,11 @@ def photographs(store: Path, selector: Selector) -> list[Picture]:
     Raises:
         StoreError: there are none, or a manifest is damaged.
     """
-    import pyarrow.parquet as pq
-
     made = cutter(store)
     units = units_of(made)
     if made is None or not units:
         raise StoreError(f"{store}: holds no crops of photographs yet: `fasgen run` makes them")
-    known = pq.read_schema(manifest_path(*units[0])).names
+    known = read_schema(manifest_path(*units[0])).names
 
     def read(columns: Sequence[str]) -> pa.Table:
         return concatenated(read_table(manifest_path(*one), list(columns)) for one in units)
@@ -121,7 +122,7 @@ def _picture(folder: Path, row: dict[str, Any]) -> Picture:
         int(row["variant"]),
         row["sample_id"],
         row["dataset"] or "",
-        f"{row['dataset']}/{row['path']}",
+        f"{row['dataset']}/{row['video'] or row['path']}",
         row["label"] or "unknown",
         row["domain"] or "",
         tuple(row["parent_ids"] or ()) if row["variant"] else (),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fasgen.json_reader import parse_json
 from fasgen.reader.augment import resize
+from fasgen.reader.face import face_mask
 from fasgen.reader.tar import RawSample, ShardError
 from fasgen.seeds import sample_seed
 
@@ -27,6 +28,11 @@ Augment = Callable[[Mapping[str, torch.Tensor], torch.Generator], dict[str, torc
 UNKNOWN = -1
 
 _BEFORE = "fasgen/1"
+
+FACE = "face"
+"""The field in which the mask of the face is."""
+
+Mask = Literal["none", "field", "cues", "all"]
 
 _MOST = 1 << 28
 """Bytes that a packed cue may hold: a picture of 6,600 x 6,600 px. More is a bomb."""
@@ -82,6 +88,8 @@ class SampleDecoder:
         augment: joint augmentation, after resizing and before scaling.
         select: JSON key to allowed values; other samples are passed over.
         seed: seed of the augmentation; with the epoch and the sample's id it fixes what is drawn.
+        mask: where the face is (`face_mask`): ``field`` adds it as ``face``, (1, H, W) in [0, 1], moved with the image;
+            ``cues`` also makes cues 0 outside of it, before they are scaled, and ``all`` the image, the middle of its range.
     """
 
     cues: tuple[str, ...] | None = None
@@ -92,6 +100,7 @@ class SampleDecoder:
     augment: Augment | None = None
     select: Mapping[str, Collection[Any]] | None = None
     seed: int = 0
+    mask: Mask = "none"
 
     def __call__(self, raw: RawSample, epoch: int = 0) -> FasSample | None:
         """Decode one sample, or None if it is not selected.
@@ -114,6 +123,8 @@ class SampleDecoder:
         moved = {name: _image(raw, f"{name}.png" if name else "png") for name in ("", *self.images)}
         moved = {name or "image": image for name, image in moved.items()}
         moved |= {name: _planes(raw, name) for name in self._named(meta, raw)}
+        if self.mask != "none":
+            moved[FACE] = face_mask(meta, *moved["image"].shape[-2:])
         if self.size is not None:
             moved = {name: resize(x, self.size) for name, x in moved.items()}
         return Decoded(raw.key, moved, {name: torch.from_numpy(_array(raw, name).copy()) for name in self.arrays}, meta)
@@ -124,6 +135,9 @@ class SampleDecoder:
         if self.augment is not None:
             generator = torch.Generator().manual_seed(sample_seed(self.seed, "reader.augment", decoded.key, epoch))
             moved = self.augment(moved, generator)
+        if self.mask in ("cues", "all"):
+            masked = (*self._named(decoded.meta), *(("image", *self.images) if self.mask == "all" else ()))
+            moved |= {name: moved[name] * moved[FACE] for name in masked}
         for name in self._named(decoded.meta):
             scale = self.cue_scale if isinstance(self.cue_scale, str) else self.cue_scale.get(name, "standardised")
             moved[name] = scale_cue(moved[name], scale, _one(decoded.meta, name))

@@ -15,7 +15,7 @@ from fasgen.reader.index import FasIndex
 
 Words = NDArray[np.object_]
 
-KEYS = ("dataset", "domain", "subject", "style_subject", "attack_type", "device", "split", "path")
+KEYS = ("dataset", "domain", "subject", "style_subject", "attack_type", "device", "split", "path", "video")
 """Columns of text; a value that is not known is an empty text."""
 
 
@@ -32,6 +32,7 @@ class SampleTable:
         brisque: (N,) float64; NaN where it was not measured.
         variant: (N,) int64, number of the variant; 0 of a photograph, whose id what is made of it shares.
         dataset, domain, subject, style_subject, attack_type, device, split, path: (N,) text; empty where unknown.
+        video: (N,) text, of a frame: the path of its video, or what the source of a still names; empty for other stills.
     """
 
     number: NDArray[np.int64]
@@ -49,6 +50,7 @@ class SampleTable:
     device: Words
     split: Words
     path: Words
+    video: Words
 
     @staticmethod
     def of(index: FasIndex) -> SampleTable:
@@ -107,6 +109,7 @@ class SampleTable:
 def _row(meta: dict[str, Any]) -> tuple[Any, ...]:
     label, frame = meta.get("label_index"), meta.get("frame")
     brisque = (meta.get("quality") or {}).get("brisque")
+    said = meta if frame is None else {**meta, "video": meta.get("path")}
     return (
         str(meta.get("sample_id", "")),
         UNKNOWN if label is None else int(label),
@@ -114,7 +117,7 @@ def _row(meta: dict[str, Any]) -> tuple[Any, ...]:
         -1 if frame is None else int(frame),
         np.nan if brisque is None else float(brisque),
         int((meta.get("synthesis") or {}).get("variant") or 0),
-        *(str(meta.get(key) or "") for key in KEYS),
+        *(str(said.get(key) or "") for key in KEYS),
     )
 
 

@@ -15,7 +15,7 @@ from fasgen.sources.words import reads_as_missing
 FIELDS = ("label", "subject", "attack_type", "device", "split")
 """What a path, a table or a default can say of a file."""
 
-DETAILS = ("attack_family", "attack_raw", "session", "lighting")
+DETAILS = ("attack_family", "attack_raw", "session", "lighting", "video")
 """What a path or a table can say besides; there are neither defaults nor maps for these."""
 
 _LABELLING = (*FIELDS, *(f"{name}_map" for name in FIELDS), "pattern", "table", "table_only")
@@ -88,9 +88,12 @@ class SourceConfig(BaseModel):
     and spoof (real, genuine, bonafide; attack, fake) and for splits (training, devel, val, testing) are understood.
     Patterns are searched in the path relative to the folder, with ``/`` between its parts and the extension kept; of
     several, the first that matches counts. Named groups are ``label``, ``subject``, ``attack_type``, ``device``, ``split``,
-    ``attack_family``, ``attack_raw``, ``session`` and ``lighting``; groups with a digit after the name are joined to it by
-    ``-``, and a group may lie inside another, so ``(?P<split>(?P<subject>train|test))_release/(?P<subject2>\d+)/`` makes
-    the subject ``train-7`` where subject numbers start anew in every split.
+    ``attack_family``, ``attack_raw``, ``session``, ``lighting`` and ``video``; groups with a digit after the name are joined
+    to it by ``-``, and a group may lie inside another, so ``(?P<split>(?P<subject>train|test))_release/(?P<subject2>\d+)/``
+    makes the subject ``train-7`` where subject numbers start anew in every split.
+
+    ``video`` is for stills that are frames of one: the path as far as the group reaches names it, so that frames in
+    ``anna/clip_3/`` and ``ben/clip_3/`` are of two by ``(?P<subject>[^/]+)/(?P<video>[^/]+)/``. A table names it in full.
 
     With an ``adapter`` that knows the data set, none of these is needed.
 
@@ -118,7 +121,7 @@ class SourceConfig(BaseModel):
     table: Place | None = Field(
         default=None,
         description="CSV or parquet file, or its address, with a column path and any of label, subject, attack_type, device, "
-        "split, attack_family, attack_raw, session, lighting",
+        "split, attack_family, attack_raw, session, lighting, video",
     )
     table_only: bool = Field(default=False, description="leave out files that the table does not list")
     label: Label = Field(default="unknown", description="label where nothing else says one")

@@ -36,6 +36,7 @@ class Labels:
     lighting: str | None = None
     subject_is_pseudo: bool = False
     licence: str | None = None
+    video: str | None = None
 
 
 def style_key(dataset: str, device: str | None, attack: str | None, label: str) -> str:
@@ -150,6 +151,7 @@ class Labeller:
             attack_raw=None if live else _printable(found.get("attack_raw")),
             session=_printable(found.get("session")),
             lighting=_printable(found.get("lighting")),
+            video=_printable(found.get("video")),
         )
 
     def _from_patterns(self, path: str) -> dict[str, str]:
@@ -160,7 +162,10 @@ class Labeller:
                 self._counted[number] += 1
                 found: dict[str, str] = {}
                 for name, field in groups:
-                    if text := match[name]:
+                    if field == "video" and match[name]:
+                        # Clips are numbered anew in each folder: what lies before the group is part of the name.
+                        found[field] = composed[: max(match.end(name), len(found.get(field, "")))]
+                    elif text := match[name]:
                         found[field] = _joined(found[field], text) if field in found else text
                 return found
         return {}

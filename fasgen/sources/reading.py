@@ -22,6 +22,8 @@ class Reading:
         rows: planned rows.
         files: files that are rows.
         videos: videos among them.
+        clips: videos that lie as stills.
+        stills: the stills of these.
         live: files.
         spoof: files by attack type; ``?`` where it is not known.
         unknown: files without a label.
@@ -38,6 +40,8 @@ class Reading:
     rows: int = 0
     files: int = 0
     videos: int = 0
+    clips: int = 0
+    stills: int = 0
     live: int = 0
     spoof: Mapping[str, int] = field(default_factory=dict)
     unknown: int = 0
@@ -52,7 +56,9 @@ class Reading:
     @property
     def counts(self) -> str:
         """The figures in one line."""
-        videos = f" ({_count(self.videos, 'video')})" if self.videos else ""
+        whole = _count(self.videos, "video") if self.videos else ""
+        of_stills = f"{_count(self.clips, 'video')} as {_count(self.stills, 'still')}" if self.clips else ""
+        videos = f" ({', '.join(filter(None, (whole, of_stills)))})" if whole or of_stills else ""
         attacks = f" ({_tally(self.spoof)})" if set(self.spoof) - {"?"} else ""
         labels = f"{self.live:,} live, {sum(self.spoof.values()):,} spoof{attacks}, {self.unknown:,} unknown"
         people = _count(self.subjects, "subject") if self.subjects or not self.pseudo else ""
@@ -102,10 +108,14 @@ def count(name: str, alike: Iterable[tuple[Mapping[str, Any], int]], **more: Any
     devices: Counter[str] = Counter()
     people: set[str] = set()
     stand_ins: set[str] = set()
-    files = videos = nobody = 0
+    clips: set[str] = set()
+    files = videos = stills = nobody = 0
     for known, number in alike:
         files += number
         videos += number if known["kind"] == "video" else 0
+        if video := known.get("video"):
+            clips.add(video)
+            stills += number
         labels[known["label"]] += number
         if known["label"] == "spoof":
             spoof[known["attack_type"] or known["attack_family"] or "?"] += number
@@ -120,6 +130,8 @@ def count(name: str, alike: Iterable[tuple[Mapping[str, Any], int]], **more: Any
         name,
         files=files,
         videos=videos,
+        clips=len(clips),
+        stills=stills,
         live=labels["live"],
         spoof=_in_order(spoof),
         unknown=labels["unknown"],

@@ -49,6 +49,8 @@ class SourceRow:
         container: how the pixels are held, for `fasgen.sources.contained`; None for a file of its own.
         marks: relative path, escaped, of shipped boxes or eye positions; None without.
         marks_format: how that file is to be read, for `fasgen.sources.marks`.
+        video: video that a still is a frame of, unique in its source; None for other stills, and for video files, which are
+            one of their own.
     """
 
     sample_id: str
@@ -74,6 +76,7 @@ class SourceRow:
     container: str | None = None
     marks: str | None = None
     marks_format: str | None = None
+    video: str | None = None
 
     def as_dict(self) -> dict[str, Scalar]:
         """The row as a plain dict, in column order."""

@@ -233,6 +233,7 @@ class _Listed:
         self._config, self._search = config, search
         self._dataset, self._licence, self._frames = config.name, config.licence, config.frames.rows
         self._alike: dict[tuple[Labels, _How, bool], dict[str, Any]] = {}
+        self._videos: dict[str, tuple[str, str, str]] = {}
 
     def add(self, path: str, size: int, stamp: int | str, labels: Labels, how: _How, marks: str | None = None) -> None:
         """Take one file, by its path as ``os`` gives it."""
@@ -240,6 +241,8 @@ class _Listed:
         key = labels, how, video
         alike = self._alike.get(key)
         if alike is None:
+            if labels.video and not video:
+                self._is_one(labels.video, labels, path)
             alike = self._alike[key] = self._made(labels, how, video)
         self.files.append(SourceFile(escape(path), size, escape(marks) if marks else None, stamp, alike))
 
@@ -261,6 +264,17 @@ class _Listed:
             odd.see("unlabelled", self.files[0].path, count=len(self.files))
         return Scan(tuple(self.files), dict(sorted(skipped.items())), odd=odd.found(), **more)
 
+    def _is_one(self, name: str, labels: Labels, path: str) -> None:
+        """Raises SourceError where the frames of a video are of two people, or live and spoof."""
+        now = labels.subject or "nobody", labels.label
+        *before, other = self._videos.setdefault(name, (*now, path))
+        if two := next((pair for pair in zip(before, now, strict=True) if pair[0] != pair[1]), None):
+            raise SourceError(
+                f"source {self._dataset}: the video {name!r} has frames of {two[0]} ({escape(other)!r}) and of {two[1]} "
+                f"({escape(path)!r}): name videos so that they differ; by a pattern, let the group reach as far as what tells "
+                "them apart"
+            )
+
     def _finds(self, pattern: re.Pattern[str]) -> bool:
         """Whether a pattern is found in the path of any file."""
         found = False
@@ -273,7 +287,9 @@ class _Listed:
         return found
 
     def _made(self, labels: Labels, how: _How, video: bool) -> dict[str, Any]:
-        return {
+        # The digest of a row covers all that stands here: where no video is named it is what it was.
+        named = {"video": labels.video} if labels.video and not video else {}
+        return named | {
             "dataset": self._dataset,
             "kind": "video" if video else "image",
             "frame_n": self._frames if video else None,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,9 +35,14 @@ NOT_CUES = frozenset({"image", "png", "json", "label", "meta", "embedding"})
 
 
 class StageConfig(BaseModel):
-    """Base of every stage's configuration: frozen, and unknown keys are errors."""
+    """Base of every stage's configuration: frozen, and unknown keys are errors.
+
+    Attributes:
+        LATER: settings that came when stores were there already: at their default they are no part of the plan hash.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    LATER: ClassVar[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ class Crop:
         device: capture device, if known.
         domain: style key, ``data set|device|attack type``.
         known: the manifest names the subject.
+        family: family of attacks over all data sets; empty where unknown and of live faces.
     """
 
     face: Face
@@ -29,6 +30,7 @@ class Crop:
     device: str | None
     domain: str
     known: bool
+    family: str = ""
 
 
 def list_crops(store: Path, rows: Selector | None = None) -> list[Crop]:
@@ -48,7 +50,8 @@ def list_crops(store: Path, rows: Selector | None = None) -> list[Crop]:
             continue
         device = None if row["device"] is None else str(row["device"])
         face = face_of(made, unit, row)
-        crops.append(Crop(face, str(row["label"]), str(row["dataset"]), device, str(row["domain"]), row["subject"] is not None))
+        origin = str(row["label"]), str(row["dataset"]), device, str(row["domain"])
+        crops.append(Crop(face, *origin, row["subject"] is not None, str(row.get("attack_family") or "")))
     if not crops:
         raise SourceError(
             f"{store}: no live or spoof crop in it"

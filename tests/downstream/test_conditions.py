@@ -50,3 +50,10 @@ def test_the_foot_lies_beside_the_scores(tmp_path: Path) -> None:
     assert conditions.beside(scores)[0].endswith("behind scores.csv, nor how many faces were not found")
     conditions.write(tmp_path, ["one", "two"])
     assert conditions.beside(scores) == ["one", "two"]
+
+
+def test_stills_of_a_named_video_are_frames_of_a_clip() -> None:
+    stills = [{"path": f"a/{k}.jpg", "video": "a", "label_index": 1, "dataset": "d"} for k in range(3)]
+    assert conditions.of_frames([Fold("f", SampleTable.of_metas(stills), table({}), table({"b.mp4": 2}), {})]) == (
+        "frames: train 3 of a clip, test 2 of a clip"
+    )

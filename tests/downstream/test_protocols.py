@@ -54,6 +54,31 @@ def test_dev_from_tails_is_the_last_of_each_domain_and_label() -> None:
     assert fold.train.synthetic.sum() == 1 and len(fold.train) + len(fold.dev) == 2 * 20 + 1 + 2 - 1 and disjoint(fold)
 
 
+@pytest.mark.parametrize("as_stills", [True, False])
+def test_no_cut_goes_through_a_video(as_stills: bool) -> None:
+    def frame(video: str, label: int, k: int) -> dict[str, Any]:
+        where = {"path": f"{video}/{k}.jpg", "video": video} if as_stills else {"path": f"{video}.mp4", "frame": k}
+        return {"sample_id": f"{video}-{k}", "label_index": label, "dataset": "d", **where}
+
+    metas = [frame(f"{label}/{n}", label, k) for label in (0, 1) for n in range(9) for k in range(1 + n % 4)]
+    table = SampleTable.of_metas(metas)
+    whole = dict(zip(table.sample_id, table.video, strict=True))
+    assert set(whole.values()) == {f"{label}/{n}{'' if as_stills else '.mp4'}" for label in (0, 1) for n in range(9)}
+    for dev_from in ("tails", "subjects"):
+        config = ProtocolConfig(kind="folds", folds=4, dev_share=0.3, dev_from=dev_from)
+        for fold in folds(table, config):
+            sides = [{whole[i] for i in ids(part)} for part in (fold.train, fold.dev, fold.test)]
+            assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+            assert len(fold.dev) and len(fold.train) + len(fold.dev) + len(fold.test) == len(metas)
+
+
+def test_the_tail_of_a_single_video_is_cut_all_the_same() -> None:
+    metas = [meta(n, label, path=f"{label}/{n}.jpg", video=str(label)) for label in (0, 1) for n in range(10)]
+    metas += [meta(n, label, "e") for label in (0, 1) for n in range(2)]
+    [fold] = folds(SampleTable.of_metas(metas), ProtocolConfig(targets=("e",), dev_share=0.2, dev_from="tails"))
+    assert len(fold.dev) == 4 and len(fold.train) == 16
+
+
 rows = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 1), st.integers(0, 5), st.booleans()), min_size=1, max_size=60)
 
 

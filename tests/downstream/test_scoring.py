@@ -86,6 +86,11 @@ def test_features_come_with_their_ids(runs: dict[str, Path], three: Path, tmp_pa
     assert found.features is not None and found.features.shape == (126, 8)
     for suffix in ("npz", "safetensors"):
         assert call(runs["ssdg"], three, "--out", tmp_path / "s.jsonl", "--features", tmp_path / f"f.{suffix}").exit_code == 0
+        assert not list(tmp_path.glob("drawn*"))
+    assert call(runs["ssdg"], three, "--out", tmp_path / "s.jsonl", "--scatter", tmp_path / "in" / "drawn.pca").exit_code == 0
+    svg = (tmp_path / "in" / "drawn.pca.svg").read_text()
+    assert svg.count("<polygon") > 126 and "ssdg, leave out c, seed 0" in svg
+    assert (tmp_path / "in" / "drawn.pca.pdf").read_bytes().startswith(b"%PDF")
     lines = [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()]
     stored = np.load(tmp_path / "f.npz")
     assert stored["sample"].tolist() == [line["sample"] for line in lines]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import Field
@@ -50,6 +50,16 @@ def digest(config: StageConfig, stage: StageSpec = DFG, name: str = "defake", **
 
 def test_the_hash_is_of_values_not_of_classes() -> None:
     assert digest(Config()) == digest(SameConfig())
+
+
+class Grown(Config):
+    LATER: ClassVar[frozenset[str]] = frozenset({"weight"})
+
+    weight: float = 1.0
+
+
+def test_a_setting_that_came_later_is_no_part_of_the_hash_at_its_default() -> None:
+    assert digest(Grown()) == digest(Config()) != digest(Grown(weight=2.0))
 
 
 def test_where_weights_lie_is_no_part_of_the_hash_but_what_they_hold_is() -> None:

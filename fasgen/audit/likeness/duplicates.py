@@ -21,7 +21,7 @@ from fasgen.manifests.unit import manifest_path
 if TYPE_CHECKING:
     import pyarrow as pa
 
-COLUMNS = ("sample_id", "dataset", "path", "frame", "subject", "label", "split", "phash", "source_sha256")
+COLUMNS = ("sample_id", "dataset", "path", "frame", "subject", "label", "split", "phash", "source_sha256", "video")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def find_duplicates(
     copies = _same_files(rows)
     pairs = [rows.pair("same file", one, other, 0, None) for one, other in copies]
     twice = {frozenset((rows.file(one), rows.file(other))) for one, other in copies}
-    found, bits = near_pairs(rows.hashes, rows.files, distance)
+    found, bits = near_pairs(rows.hashes, rows.wholes, distance)
     cosines = np.full(len(found), np.nan, np.float32)
     if vectors is not None:
         cosines = np.einsum("ij,ij->i", vectors[found[:, 0]], vectors[found[:, 1]])
@@ -151,7 +151,10 @@ class _Rows:
         ids = table["sample_id"].to_pylist()
         self.sides: list[str | None] = [sides.get(one) for one in ids] if sides is not None else table["split"].to_pylist()
         numbers: dict[str, int] = {}
-        self.files = np.array([numbers.setdefault(name, len(numbers)) for name in self._names], np.int64)
+        # Frames that lie as stills are like each other, as those of a video file are.
+        videos = zip(table["dataset"].to_pylist(), table["video"].to_pylist(), self._names, strict=True)
+        wholes = [f"{dataset}: {video}/" if video else name for dataset, video, name in videos]
+        self.wholes = np.array([numbers.setdefault(name, len(numbers)) for name in wholes], np.int64)
 
     def file(self, row: int) -> str:
         return self._names[row]
@@ -172,12 +175,12 @@ class _Rows:
 def _same_files(rows: _Rows) -> list[tuple[int, int]]:
     """A row of every file with the bytes of one before it, behind a row of that one."""
     first: dict[str, int] = {}
-    seen: set[int] = set()
+    seen: set[str] = set()
     pairs: list[tuple[int, int]] = []
     for row, digest in enumerate(rows.digests):
-        if digest is None or int(rows.files[row]) in seen:
+        if digest is None or rows.file(row) in seen:
             continue
-        seen.add(int(rows.files[row]))
+        seen.add(rows.file(row))
         original = first.setdefault(digest, row)
         if original != row:
             pairs.append((original, row))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.unit import manifest_path
+from fasgen.records import LATER
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,7 +59,9 @@ def encode_croissant(folder: Path, index: Mapping[str, Any]) -> bytes:
     """
     shards = index["shards"]
     columns = read_table(manifest_path(folder, shards[0]["unit"])).schema if shards else ()
-    return (json.dumps(_described(index, list(columns)), indent=1, sort_keys=True) + "\n").encode("ascii")
+    # What came later, not every manifest has.
+    columns = [one for one in columns if one.name not in LATER]
+    return (json.dumps(_described(index, columns), indent=1, sort_keys=True) + "\n").encode("ascii")
 
 
 def _described(index: Mapping[str, Any], columns: list[pa.Field]) -> dict[str, Any]:

@@ -159,6 +159,7 @@ class Engine:
             lighting=said["lighting"],
             subject_is_pseudo=bool(said["subject"]) and said["subject_is_pseudo"] == "true",
             licence=said["licence"] or self._licence,
+            video=said["video"],
         )
 
 

@@ -37,6 +37,7 @@ SAID = (
     "lighting",
     "split",
     "licence",
+    "video",
 )
 """What a table can say of a file. Any other name is a value for templates alone."""
 

@@ -203,8 +203,10 @@ def _narrowed(
 
 
 def clips(table: pa.Table) -> dict[str, int]:
-    """Files by label, whatever the number of their rows: what published counts count."""
-    pairs: set[tuple[str, str, str]] = set(_files(table))
+    """Files by label, whatever the number of their rows: what published counts count. A video that lies as stills is one."""
+    files = list(_files(table))
+    videos = table["video"].to_pylist() if "video" in table.column_names else [None] * len(files)
+    pairs = {(file[0], video or file[1], file[2]) for file, video in zip(files, videos, strict=True)}
     return {label: sum(one[2] == label for one in pairs) for label in ("live", "spoof")}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -26,6 +26,8 @@ class DefakeConfig(StageConfig):
     (`docs/sampling.md`); `preset=agfas` has the walk of the paper.
     """
 
+    LATER: ClassVar[frozenset[str]] = frozenset({"guidance"})
+
     weights: str = Field(
         "embedded", description="'embedded', or a folder in the diffusers layout of Stable Diffusion 1.x's shape"
     )
@@ -38,6 +40,14 @@ class DefakeConfig(StageConfig):
     calls: int = Field(10, ge=1, le=1000, description="network calls of a walk, on a grid that begins exactly at t")
     sampler: Literal["ddim", "dpmpp_2m"] = Field(
         "ddim", description="way of walking: ddim (AG-FAS), or DPM-Solver++(2M), which comes as near in fewer calls"
+    )
+    guidance: float = Field(
+        1.0,
+        ge=0,
+        le=20,
+        description="weight of the identity in each call: the prediction without it, plus so much of what it changes (Ho and "
+        "Salimans 2022, w + 1). 1: the face's own, in one pass (AG-FAS); 0: none; others take two passes a call. Other than 1 "
+        "is for weights that learnt with identities withheld (identity_drop of `fasgen train dfg`)",
     )
     spacing: Literal["even", "quadratic"] = Field(
         "even", description="strides of the grid: all alike, or shorter the nearer to the clean face"
@@ -120,8 +130,37 @@ def trained_size(config: DefakeConfig) -> int | None:
     return size * (2 ** (len(vae["block_out_channels"]) - 1) if "block_out_channels" in vae else 8)
 
 
+IDENTITY_DROP = "_identity_drop"
+"""Key of a U-Net's ``config.json``: the share of faces whose identity was withheld where it learnt. diffusers reads no key that
+begins so, and a U-Net that says nothing has always met them."""
+
+
+def identity_drop(unet: Path) -> float:
+    """What the folder of a U-Net says of the share of faces whose identity was withheld in its training, 0 to 1."""
+    try:
+        found = json.loads((unet / "config.json").read_text("utf-8")).get(IDENTITY_DROP, 0.0)
+        return min(max(float(found), 0.0), 1.0)
+    except (OSError, ValueError, TypeError, AttributeError):
+        # Weights that cannot be read are refused where they are loaded.
+        return 0.0
+
+
+def unguided(config: DefakeConfig) -> str:
+    """Why these weights cannot be guided as ``guidance`` asks; empty where they can."""
+    drop = identity_drop(unet_folder(config))
+    if config.guidance == 1 or 0 < drop < 1:
+        return ""
+    why = "have never learnt without an identity" if not drop else "know no identity that they could be guided by"
+    return (
+        f"defake.guidance={config.guidance:g}: these weights {why}; leave it at 1, or give defake.weights that "
+        "`fasgen train dfg` made with a share as identity_drop"
+    )
+
+
 def refusal(config: DefakeConfig, others: Mapping[str, Any]) -> str:
     """Why the crops of this run cannot be de-faked by these weights; empty where they can."""
+    if wrong := unguided(config):
+        return wrong
     size = getattr(others.get("align"), "size", None)
     return "" if size is None else wrong_size((size, size), trained_size(config), "defake", "weights", config)
 
@@ -151,7 +190,7 @@ SPEC = StageSpec(
         Column("residual_energy_face", "float32", "mean square of the residual inside the face ellipse", "levels^2", "spoof"),
         Column("t", "int32", "noise level from which the face was to be made anew", "[0, 1000]"),
         Column("start", "int32", "time step at which the walk began; null for t = 0", "[0, 999]"),
-        Column("calls", "int32", "network calls of each draw"),
+        Column("calls", "int32", "network calls of each draw; of a guided one each is two passes"),
         Column("draws", "int32", "noise draws whose mean the reconstruction is"),
         Column("draw_deviation", "float32", "mean standard deviation over the draws; null for one draw", "levels"),
     ),

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from fasgen.errors import WeightsError
 from fasgen.stages.defake.autoencoder import PatchAutoencoder
-from fasgen.stages.defake.tokens import LearnedTokens, PaddedTokens, identity_tokens
+from fasgen.stages.defake.config import IDENTITY_DROP, identity_drop
+from fasgen.stages.defake.tokens import LearnedTokens, PaddedTokens, identity_tokens, withheld
 from fasgen.stages.denoising.grids import agfas_grid
 from fasgen.stages.denoising.samplers import Sampler, advance, walk_table
 from fasgen.stages.denoising.schedule import Prediction, abar_schedule, noised
@@ -139,10 +140,12 @@ class DFG(nn.Module):
         unet: noise predictor with cross-attention.
         tokens: identity tokens to condition tokens.
         scheduler: noise schedule, as in ``scheduler_config.json``.
+        drop: share of faces whose identity was withheld where the U-Net learnt; of 1 it is always.
     """
 
-    def __init__(self, latents: Latents, unet: Any, tokens: nn.Module, scheduler: dict[str, Any]) -> None:
+    def __init__(self, latents: Latents, unet: Any, tokens: nn.Module, scheduler: dict[str, Any], drop: float = 0.0) -> None:
         super().__init__()
+        self.drop = drop
         self.latents, self.unet, self.tokens = latents, unet, tokens
         self.train_steps = int(scheduler["num_train_timesteps"])
         self.abar = abar_schedule(
@@ -189,7 +192,7 @@ class DFG(nn.Module):
                 f"and no projection/ is there"
             )
         scheduler = read_config(folder / "scheduler") if (folder / "scheduler").is_dir() else SCHEDULER
-        return cls(latents, network, tokens, scheduler)
+        return cls(latents, network, tokens, scheduler, identity_drop(unet or folder / "unet"))
 
     def paper_grid(self, t: int, steps: int) -> list[int]:
         """Time steps of AG-FAS's grid; see `fasgen.stages.denoising.grids.agfas_grid`."""
@@ -203,9 +206,27 @@ class DFG(nn.Module):
         """One network call: (B, C, h, w), (B,) or scalar time, (B, 49, width) to (B, C, h, w)."""
         return cast(Tensor, self.unet(z_t, t, encoder_hidden_states=condition, return_dict=False)[0])
 
-    def step(self, z_t: Tensor, before: Tensor, t: Tensor, condition: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """One step of a walk, the network's call and the move; see `fasgen.stages.denoising.samplers.advance`."""
-        output = self.predict(z_t.to(condition.dtype), t, condition)
+    def step(
+        self,
+        z_t: Tensor,
+        before: Tensor,
+        t: Tensor,
+        condition: Tensor,
+        weights: Tensor,
+        nothing: Tensor | None = None,
+        guidance: float = 1.0,
+    ) -> tuple[Tensor, Tensor]:
+        """One step of a walk, the network's call and the move; see `fasgen.stages.denoising.samplers.advance`.
+
+        With ``nothing``, the condition of no identity, both predictions are made, and the one without it is moved ``guidance``
+        times as far as to the other (Ho and Salimans 2022, Eq. 6, w + 1). Velocity and clean latents are linear in the noise at
+        a given z_t, so that it is the same whatever is predicted.
+        """
+        z = z_t.to(condition.dtype)
+        output = self.predict(z, t, condition)
+        if nothing is not None:
+            without = self.predict(z, t, nothing).float()
+            output = without + guidance * (output.float() - without)
         return advance(z_t, before, output, weights)
 
     def _walk(self, points: Sequence[int], sampler: Sampler, batch: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:
@@ -220,7 +241,13 @@ class DFG(nn.Module):
         return self._walks[key]
 
     def reconstruct(
-        self, x: Tensor, identity_map: Tensor, eps: Tensor, points: Sequence[int], sampler: Sampler = "ddim"
+        self,
+        x: Tensor,
+        identity_map: Tensor,
+        eps: Tensor,
+        points: Sequence[int],
+        sampler: Sampler = "ddim",
+        guidance: float = 1.0,
     ) -> Tensor:
         """AG-FAS's inference: encode, noise to the first grid point, walk back under the face's own identity, decode.
 
@@ -232,12 +259,18 @@ class DFG(nn.Module):
             eps: (B K, C, H / f, W / f) standard normal, the K draws of a face one after the other.
             points: descending time steps; none: the autoencoder alone.
             sampler: way of walking.
+            guidance: weight of the identity; 1: its own prediction alone, 0: that without it.
 
         Returns:
             (B K, 3, H, W) in [-1, 1].
         """
         draws = len(eps) // len(x)
-        condition = self.tokens(identity_tokens(identity_map)).repeat_interleave(draws, 0)
+        tokens = identity_tokens(identity_map)
+        if self.drop == 1 or guidance == 0:
+            tokens = withheld(tokens)
+        condition = self.tokens(tokens).repeat_interleave(draws, 0)
+        nothing = self.tokens(withheld(tokens)).repeat_interleave(draws, 0) if guidance not in (0.0, 1.0) else None
+        guided = () if nothing is None else (nothing, guidance)
         z = self._encode(x).repeat_interleave(draws, 0)
         dtype = z.dtype
         if points:
@@ -245,7 +278,7 @@ class DFG(nn.Module):
             z = noised(z.float(), eps.to(z.device, torch.float32), abar).contiguous(memory_format=torch.channels_last)
             before = torch.zeros_like(z)
             for t, weights in self._walk(points, sampler, len(z), z.device):
-                z, before = self._step(z, before, t, condition, weights)
+                z, before = self._step(z, before, t, condition, weights, *guided)
         return self._decode(z.to(dtype))
 
     def save(self, folder: Path, scheduler: dict[str, Any] | None = None) -> None:
@@ -267,5 +300,9 @@ class DFG(nn.Module):
         (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
         for path in folder.glob("*/config.json"):
             # Where a part came from is no part of what it is: digests must not depend on it, nor tell paths to others.
-            kept = {key: value for key, value in json.loads(path.read_text()).items() if key != "_name_or_path"}
+            kept = {
+                key: value for key, value in json.loads(path.read_text()).items() if key not in ("_name_or_path", IDENTITY_DROP)
+            }
+            if self.drop and path.parent.name == "unet":
+                kept[IDENTITY_DROP] = self.drop
             path.write_text(json.dumps(kept, indent=2) + "\n")

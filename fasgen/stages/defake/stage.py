@@ -16,7 +16,7 @@ from fasgen.records import Reason
 from fasgen.seeds import normal_noise, sample_seed
 from fasgen.stages.batching import Fetched, in_slots, resolve_dtype, signed, to_device
 from fasgen.stages.compiled import compiled
-from fasgen.stages.defake.config import DefakeConfig, model_folder, trained_size, unet_folder
+from fasgen.stages.defake.config import DefakeConfig, model_folder, trained_size, unet_folder, unguided
 from fasgen.stages.defake.cue import crop_points, face_ellipses, residuals, statistics, sums
 from fasgen.stages.defake.model import DFG
 from fasgen.stages.denoising.grids import exact_grid
@@ -34,10 +34,12 @@ class Defake:
 
     Raises:
         WeightsError: if the weights are missing, unsafe or do not fit each other.
-        ConfigError: if the device lacks what ``dtype`` asks for.
+        ConfigError: if the device lacks what ``dtype`` asks for, or the weights cannot be guided.
     """
 
     def __init__(self, config: DefakeConfig, device: torch.device) -> None:
+        if wrong := unguided(config):
+            raise ConfigError(wrong)
         self.config, self.device, self.batch = config, device, batch_size(config)
         self.dtype = resolve_dtype("bf16" if config.dtype == "fp8" else config.dtype, device)
         dfg = DFG.load(model_folder(config), unet_folder(config)).to(device, self.dtype)
@@ -90,7 +92,7 @@ class Defake:
         x = x.contiguous(memory_format=torch.channels_last)
         identity_map = to_device(maps, self.device).to(self.dtype)
         noise = to_device(eps, self.device).flatten(0, 1)
-        y: Tensor = self.dfg.reconstruct(x, identity_map, noise, self.points, self.config.sampler)
+        y: Tensor = self.dfg.reconstruct(x, identity_map, noise, self.points, self.config.sampler, self.config.guidance)
         y = ((y[..., :height, :width].float() + 1) * 127.5).permute(0, 2, 3, 1)
         y = y.reshape(-1, draws, *y.shape[1:])
         mean = y.mean(1) if draws > 1 else y[:, 0]

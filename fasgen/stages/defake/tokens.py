@@ -14,6 +14,11 @@ def identity_tokens(identity_map: Tensor) -> Tensor:
     return identity_map.flatten(2).transpose(1, 2)
 
 
+def withheld(tokens: Tensor, where: Tensor | None = None) -> Tensor:
+    """Tokens (B, 49, C) of no identity, zeros before they are padded or projected: all, or those ``where`` (B,) is true."""
+    return torch.zeros_like(tokens) if where is None else tokens.masked_fill(where[:, None, None], 0.0)
+
+
 class PaddedTokens(nn.Module):
     """Zeros after the identity channels, up to the width of the cross-attention (AG-FAS).
 

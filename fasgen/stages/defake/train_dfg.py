@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from fasgen.errors import ConfigError
 from fasgen.seeds import normal_noise, sample_seed
 from fasgen.stages.defake.model import DFG, SCHEDULER
+from fasgen.stages.defake.tokens import withheld
 from fasgen.stages.defake.train_encoding import Encoder
 from fasgen.stages.defake.train_start import autoencoder_folder
 from fasgen.stages.defake.train_start import start as start_from
@@ -25,7 +26,7 @@ from fasgen.stages.denoising.grids import exact_grid
 from fasgen.stages.denoising.schedule import noised, target
 from fasgen.stages.identify.config import weights_path
 from fasgen.stages.identify.load import load as load_identity
-from fasgen.training.draws import coins, strata
+from fasgen.training.draws import chance, coins, strata
 from fasgen.training.faces import Epochs, as_input, counted, list_faces, load_faces
 from fasgen.training.learnt import learnt
 from fasgen.training.residency import Bank, fits, sent
@@ -43,6 +44,7 @@ class Batch(NamedTuple):
         tokens: identity tokens (B, 49, 512) in half precision, with latents.
         eps: noise (B, C, h, w).
         t: time steps (B,).
+        nameless: (B,) of which faces the identity is withheld; None where it never is.
     """
 
     seen: Tensor
@@ -50,6 +52,7 @@ class Batch(NamedTuple):
     tokens: Tensor | None
     eps: Tensor
     t: Tensor
+    nameless: Tensor | None = None
 
 
 class Denoiser(nn.Module):
@@ -102,7 +105,7 @@ class DFGTask:
             unet.enable_gradient_checkpointing()
         self.encoder = Encoder(latents, load_identity(weights_path(config.identity), config.identity_depth), device)
         self.module: nn.Module = Denoiser(unet, tokens)
-        self.dfg = DFG(latents, unet, tokens, SCHEDULER | {"prediction_type": config.prediction})
+        self.dfg = DFG(latents, unet, tokens, SCHEDULER | {"prediction_type": config.prediction}, config.identity_drop)
         self.abar = self.dfg.abar.float().to(device)
         self.latent = (int(unet.config.in_channels), size // latents.factor, size // latents.factor)
         self.faces = load_faces(train, size, config.out)
@@ -131,9 +134,10 @@ class DFGTask:
             drawn = coins(config.seed, step, rank, self.device)[1]
             eps = torch.randn((len(index), *self.latent), generator=drawn, device=self.device)
             t = (strata(len(index), drawn) * config.t_max).long().clamp(max=config.t_max - 1)
+            nameless = chance(len(index), config.identity_drop, drawn) if config.identity_drop else None
             seen = mirrored * len(self.faces) + index if config.cache else index
             rows = [bank.take(seen) for bank in self.banks]
-            yield Batch(rows[0], sent(mirrored, self.device), rows[1] if config.cache else None, eps, t)
+            yield Batch(rows[0], sent(mirrored, self.device), rows[1] if config.cache else None, eps, t, nameless)
 
     def parts(self, batch: Batch) -> Sequence[Batch]:
         """The batch in as many equal parts as gradients are accumulated over; each sample's loss is its own."""
@@ -147,6 +151,8 @@ class DFGTask:
             z_0, tokens = self.encoder(batch.seen, batch.mirrored)
         else:
             z_0, tokens = batch.seen.float(), batch.tokens.float()
+        if batch.nameless is not None:
+            tokens = withheld(tokens, batch.nameless)
         abar_t = self.abar[batch.t][:, None, None, None]
         z_t = noised(z_0, batch.eps, abar_t).contiguous(memory_format=torch.channels_last)
         output = module(z_t, batch.t, tokens)

@@ -55,6 +55,13 @@ class DFGTraining(StoreTraining):
     prediction: Literal["epsilon", "v_prediction", "sample"] = Field(
         "epsilon", description="what the network predicts: noise, velocity or clean latents"
     )
+    identity_drop: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of faces whose identity is withheld, drawn anew at each step: a share makes a generator whose walks "
+        "may be guided (Ho and Salimans 2022; defake.guidance), 1 one without identity (an ablation of AG-FAS)",
+    )
     t_max: int = Field(1000, ge=1, le=1000, description="noise levels above it are never trained")
     min_snr: float = Field(
         0.0, ge=0, description="cap of the signal-to-noise weight (Hang et al. 2023); 0 leaves the loss plain"

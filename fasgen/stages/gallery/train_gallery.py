@@ -38,6 +38,7 @@ class Gallery:
         groups: pictures of one group are alike in style to the last parameter: guides come from the target's group.
         subjects: who it is.
         live: whether it is a live face.
+        families: family of the attack; empty where unknown, and of live faces.
         lives: by number of a spoof picture, the live pictures of the same person that it may be made from.
         faces: what the pictures are of, or were simulated from.
         left_out: rows of stores that were not chosen: how many, by why.
@@ -48,6 +49,7 @@ class Gallery:
     groups: list[str] = field(default_factory=list)
     subjects: list[str] = field(default_factory=list)
     live: list[bool] = field(default_factory=list)
+    families: list[str] = field(default_factory=list)
     lives: dict[int, list[int]] = field(default_factory=dict)
     faces: list[Face] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
@@ -55,14 +57,23 @@ class Gallery:
     def __len__(self) -> int:
         return len(self.styles)
 
-    def add(self, images: Tensor, styles: Sequence[str], groups: Sequence[str], subjects: Sequence[str], live: bool) -> int:
-        """Add pictures and return the number of the first."""
+    def add(
+        self,
+        images: Tensor,
+        styles: Sequence[str],
+        groups: Sequence[str],
+        subjects: Sequence[str],
+        live: bool,
+        families: Sequence[str] = (),
+    ) -> int:
+        """Add pictures and return the number of the first; without ``families`` none is known."""
         first = len(self)
         self.parts.append(images)
         self.styles += styles
         self.groups += groups
         self.subjects += subjects
         self.live += [live] * len(images)
+        self.families += families or [""] * len(images)
         return first
 
     def partners(self) -> dict[str, list[int]]:
@@ -168,7 +179,8 @@ def add_real(gallery: Gallery, crops: Sequence[Crop], size: int, out: Path | Non
         images = load_faces([c.face for c in chosen], size, out)
         gallery.faces += [c.face for c in chosen]
         domains = [c.domain for c in chosen]
-        first = gallery.add(images, domains, domains, [c.face.subject for c in chosen], label == "live")
+        subjects, families = [c.face.subject for c in chosen], [c.family for c in chosen]
+        first = gallery.add(images, domains, domains, subjects, label == "live", families)
         for index, crop in enumerate(chosen, first):
             if not crop.known:
                 continue

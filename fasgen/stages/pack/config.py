@@ -87,7 +87,7 @@ class PackConfig(Selected):
 SPEC = StageSpec(
     name="pack",
     summary="accepted samples into WebDataset shards: image, cues, JSON of labels and provenance",
-    version=6,
+    version=7,
     reads=(
         Reads("score", columns=QUALITY, lanes=(PHOTOGRAPHED,)),
         Reads("screen", columns=SCREENED, lanes=("synth",)),

@@ -39,10 +39,15 @@ _REGIONS: dict[str, Region] = {
 }
 
 
-def region_of(attack: str) -> Region:
-    """The region of an attack type or family by a word in its name; prints, replays and what is unknown are additive."""
-    name = attack.lower()
-    return next((region for word, region in _REGIONS.items() if word in name), "whole")
+def region_of(attack: str, family: str | None = None) -> Region:
+    """The region of an attack; prints, replays and what is unknown are additive.
+
+    Args:
+        attack: its type, in which a word says it where nobody knows the family.
+        family: as `fasgen.sources.adapters.table.Family` lists them; of parts of a face the type says which.
+    """
+    name = attack.lower() if family in (None, "", "partial", "other") else str(family)
+    return next((region for word, region in _REGIONS.items() if word in name), "face" if family == "partial" else "whole")
 
 
 def _frame(points: NDArray[np.float64], y: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:

@@ -141,7 +141,7 @@ class Draws:
             [self._points(number, bool(flip[k, i]), size) for i, number in enumerate(numbers)]
             for k, numbers in enumerate((live, spoof))
         ]
-        regions = [region_of(gallery.styles[index].rpartition("|")[2]) for index in spoof]
+        regions = [region_of(gallery.styles[index].rpartition("|")[2], gallery.families[index]) for index in spoof]
         depth = np.stack([pseudo_depth(p, size, size) for p in points[0]])
         masks = np.stack([untouched(region, p, size, size) for region, p in zip(regions, points[1], strict=True)])
         known = [bool(lives) and gallery.exact(index) for lives, index in zip(parents, spoof, strict=True)]

@@ -36,6 +36,9 @@ def test_real_crops_are_paired_by_data_set_subject_and_device(tmp_path: Path) ->
         "d/cid (d, device phone)": "no live crop",
         "(no subject named)": "1 crops that cannot be paired",
     }
+    assert set(train.families) == {"", "print"} and all(
+        (family == "") == live for family, live in zip(train.families, train.live, strict=True)
+    )
     # Without a live face they still show their style.
     assert train.styles.count("d|phone|print") == 2 + 2 + 2
     assert {"d/eve"} == set(held.subjects) and "d/eve" not in train.subjects

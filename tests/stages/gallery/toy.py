@@ -56,7 +56,7 @@ def crop_store(store: Path, size: int) -> Path:
             attack = "print" if label == "spoof" else None
             provenance = {
                 "dataset": "d", "path": f"{i}.png", "label": label, "subject": subject, "device": device,
-                "attack_type": attack, "domain": f"d|{device}|{attack or label}",
+                "attack_type": attack, "domain": f"d|{device}|{attack or label}", "attack_family": attack,
             }  # fmt: skip
             row = Row(f"{i:016x}", i, 0, 0, (), provenance)
             writer.ok(row, images={"crop": picture(100 + i, size)}, arrays={}, files={}, values={})

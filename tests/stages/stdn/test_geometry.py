@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
+from fasgen.sources.adapters.table import Family
 from fasgen.stages.align.template import target
 from fasgen.stages.stdn.geometry import mirrored, pseudo_depth, region_of, untouched
 
@@ -35,6 +38,25 @@ def test_depth_follows_the_face() -> None:
 )  # fmt: skip
 def test_regions_by_attack(attack: str, region: str) -> None:
     assert region_of(attack) == region
+
+
+@pytest.mark.parametrize(
+    ("attack", "family", "region"),
+    [
+        ("Silicone", "mask_flexible", "face"), ("drawn-marks", "makeup", "face"), ("unmasked", "print", "whole"),
+        ("2_75", "mask_flexible", "face"), ("upper", "glasses", "eyes"), ("Partial_Mouth", "partial", "mouth"),
+        ("cheek", "partial", "face"), ("funny-eye", "", "eyes"), ("a mask of a kind", "other", "face"),
+        ("tablet", None, "whole"),
+    ],
+)  # fmt: skip
+def test_regions_by_family_before_words(attack: str, family: str | None, region: str) -> None:
+    assert region_of(attack, family) == region
+
+
+def test_every_family_has_its_region() -> None:
+    found = {family: region_of("", family) for family in get_args(Family)}
+    additive = {"print", "cut_print", "replay", "other"}
+    assert {family for family, region in found.items() if region == "whole"} == additive and found["glasses"] == "eyes"
 
 
 def test_regions_by_landmarks() -> None:

@@ -163,7 +163,10 @@ def test_a_batch_says_what_its_attacks_replace_and_who_they_show() -> None:
     assert torch.equal(batch.parent[0], first) and torch.equal(batch.parent[1], first.flip(-1))
     assert batch.depth.shape == (2, 1, 32, 32) and float(batch.depth.max()) == 1
     unknown = draws.batch([0], [3], flip[:, :1], torch.Generator())
-    assert unknown.has_parent.tolist() == [False]
+    assert unknown.has_parent.tolist() == [False] and unknown.additive.tolist() == [True]
+    # Whatever a type is called, its family says what it replaces.
+    draws.gallery.families[3] = "mask_flexible"
+    assert not draws.batch([0], [3], flip[:, :1], torch.Generator()).additive.any()
 
 
 def test_live_faces_come_from_where_the_spoofs_come_from() -> None:
