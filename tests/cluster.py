@@ -4,21 +4,27 @@
 its own, starts Ray in them and runs the example portraits: once without Ray, and then in each of `CASES`. Every case has to end
 as ``docs/clusters.md`` says, within `LIMIT` seconds, with the bytes of the run without Ray. ``--only NAME`` runs some.
 
-``--units N`` says instead what the driver spends on so many units of a stage that does nearly nothing, in processor time, which
-others on the machine change little, and in memory.
+``--kills N`` kills nodes, workers and drivers of runs on one store instead, at moments that ``--seed`` draws: nodes come back,
+the command is given again. It ends byte-identical to the run without Ray.
+
+``--units N ...`` says instead what the driver spends on so many units of a stage that does nearly nothing, in processor time,
+which others on the machine change little, and in memory.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -27,12 +33,23 @@ sys.path.insert(0, str(Path(__file__).parent / "pipeline"))
 
 import toy
 
-from tests.soak import PORTRAITS, QUICK, content, family
+from fasgen.audit.verify import verify
+from fasgen.manifests.ledger import read_ledger
+from tests.soak import KINDS, PORTRAITS, QUICK, content, family, spoofs, unmake
 
 ROOT = Path(__file__).parent.parent
 PORT = 6379
 LIMIT = 300.0
 """Seconds in which a case has to be over, on two cores that others use as well."""
+
+PAUSE = (1.0, 12.0)
+"""Seconds between two kills, at least and at most."""
+
+QUIET = 900.0
+"""Seconds from one kill to the next, or from the last to the end, at most."""
+
+HEADS = 0.1
+"""Share of the head among the nodes that are killed."""
 
 _HOLDER = """
 import sys, time, ray
@@ -143,18 +160,22 @@ class Cluster:
                 [*prefix, *command], stdout=out, stderr=out, env=self._environment, start_new_session=True, cwd=ROOT
             )
 
-    def start(self, node: int, mounts: Mapping[Path, Path] | None = None) -> None:
-        """Start Ray on a node, which must come up."""
+    def launch(self, node: int, mounts: Mapping[Path, Path] | None = None) -> Path:
+        """Start Ray on a node, and wait for nothing; where it says what it does."""
         where = ["--head", f"--port={PORT}"] if node == 0 else [f"--address={self.address(0)}:{PORT}"]
         ray = [sys.executable, "-m", "ray.scripts.scripts", "start", *where, f"--node-ip-address={self.address(node)}"]
         ray += ["--num-cpus=1", "--num-gpus=0", "--object-store-memory=80000000", "--block"]
         ray += ["--include-dashboard=false", f"--temp-dir={self._short}/{node}"] if node == 0 else []
         told = f"node-{node}-{time.monotonic_ns()}"
         self.nodes[node] = self.inside(node, *ray, mounts=mounts, told=told)
-        deadline = time.monotonic() + 180
-        while "Ray runtime started" not in (self.folder / told).read_text("utf-8", "replace"):
+        return self.folder / told
+
+    def start(self, node: int, mounts: Mapping[Path, Path] | None = None) -> None:
+        """Start Ray on a node, which must come up."""
+        told, deadline = self.launch(node, mounts), time.monotonic() + 180
+        while "Ray runtime started" not in (said := told.read_text("utf-8", "replace")):
             if self.nodes[node].poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"node {node} does not come up: {(self.folder / told).read_text('utf-8', 'replace')[-2000:]}")
+                raise SystemExit(f"node {node} does not come up: {said[-2000:]}")
             time.sleep(0.2)
 
     def kill(self, node: int) -> None:
@@ -421,13 +442,18 @@ CASES: Mapping[str, Callable[[Case], None]] = {
 }
 
 
+def without_ray(folder: Path, settings: tuple[str, ...]) -> dict[str, str]:
+    """The run without Ray, into a store ``reference``, and its content."""
+    began, store = time.monotonic(), folder / "reference"
+    command = [sys.executable, "-m", "fasgen", "run", *arguments(store, settings), "--engine", "local"]
+    subprocess.run([*command, "--cpus", "1"], capture_output=True, cwd=ROOT, check=True)
+    print(f"without Ray: {units(store)} units, {time.monotonic() - began:.0f} s", flush=True)
+    return content(store)
+
+
 def check(folder: Path, settings: tuple[str, ...], names: list[str]) -> None:
     """The run without Ray, and the cases of these names."""
-    began = time.monotonic()
-    command = [sys.executable, "-m", "fasgen", "run", *arguments(folder / "reference", settings), "--engine", "local"]
-    subprocess.run([*command, "--cpus", "1"], capture_output=True, cwd=ROOT, check=True)
-    wanted = content(folder / "reference")
-    print(f"without Ray: {units(folder / 'reference')} units, {time.monotonic() - began:.0f} s", flush=True)
+    wanted = without_ray(folder, settings)
     with Cluster(folder) as cluster:
         for name in names:
             began = time.monotonic()
@@ -439,20 +465,85 @@ def check(folder: Path, settings: tuple[str, ...], names: list[str]) -> None:
             print(f"{name}: as it should be, {time.monotonic() - began:.0f} s with the nodes' start", flush=True)
 
 
-def many(folder: Path, count: int) -> None:
+def strike(cluster: Cluster, run: subprocess.Popen[bytes], draw: random.Random) -> str:
+    """Kill a node, a worker or the driver; of which kind it was, or nothing where no worker is there."""
+    kind = draw.choice(KINDS)
+    if kind == "driver":
+        run.kill()
+    elif kind == "worker":
+        found = [process for node in cluster.nodes for process in cluster.pids(node, "ray::_Actor")]
+        if not found:
+            return ""
+        with suppress(OSError):
+            os.kill(draw.choice(found), signal.SIGKILL)
+    elif draw.random() < HEADS:
+        # Nothing of a cluster is left without its head; the driver is there as well.
+        kind = "head"
+        for node in sorted(cluster.nodes):
+            cluster.kill(node)
+    else:
+        cluster.kill(draw.randint(1, cluster.last))
+    return kind
+
+
+def soak(cluster: Cluster, wanted: Mapping[str, str], settings: tuple[str, ...], kills: int, seed: int) -> Counter[str]:
+    """Kill at random until there were so many kills, finish, and compare every byte; how many there were of each kind."""
+    folder, store, began = cluster.folder, cluster.folder / "disturbed" / "store", time.monotonic()
+    print(f"{len(wanted)} files; kills by seed {seed}", flush=True)
+    draw, tally, said, starts, code = random.Random(seed), Counter[str](), "", 0, -1
+    while tally.total() < kills or code:
+        cluster.up()
+        run, starts = cluster.run(store, settings), starts + 1
+        until = time.monotonic() + QUIET
+        while (code := run.poll()) is None:
+            assert time.monotonic() < until, f"not over after {QUIET:.0f} s:\n{said[-3000:]}"
+            if tally.total() < kills:
+                with suppress(subprocess.TimeoutExpired):
+                    run.wait(draw.uniform(*PAUSE))
+                    continue
+                if kind := strike(cluster, run, draw):
+                    tally[kind] += 1
+                    until = time.monotonic() + QUIET
+            for node in range(1, cluster.last + 1):
+                if node in cluster.nodes and cluster.nodes[node].poll() is not None:
+                    cluster.kill(node)
+                # What was killed comes back, and joins in its own time; or with the head, before the next run.
+                if node not in cluster.nodes and 0 in cluster.nodes:
+                    cluster.launch(node)
+            time.sleep(0.1)
+        said = (folder / "said").read_text("utf-8", "replace")
+        assert code in {0, -signal.SIGKILL} and "Traceback" not in said, f"code {code}:\n{said[-3000:]}"
+        if not code and tally.total() < kills:
+            unmake(store)
+        told = ", ".join(f"{count} {kind}" for kind, count in sorted(tally.items()))
+        print(f"{time.monotonic() - began:5.0f} s: start {starts} ended with {code}; kills: {told}", flush=True)
+    different, findings = differences(wanted, store), verify(store)
+    assert not different and not findings, f"{len(different)} files differ: {different[:5]}; verify: {findings[:5]}"
+    digest = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
+    ledgers = (event for path in (store / "runs").glob("*/ledger.jsonl") for event in read_ledger(path.parent))
+    again = sum(len(event["units"]) for event in ledgers if event["event"] == "died")
+    print(f"{tally.total()} kills, {starts} starts; {again} units given out again for a worker that died", flush=True)
+    print(f"identical: {len(wanted)} files, {digest}; verify has nothing to say; {time.monotonic() - began:.0f} s", flush=True)
+    return tally
+
+
+def many(folder: Path, counts: list[int]) -> None:
     """Say what the driver spends on so many units, one picture each, on three nodes."""
-    faces = folder / "faces"
-    toy.make_source(faces, 1)
-    data = (faces / "000.png").read_bytes()
-    for number in range(1, count):
-        (faces / f"{number:06d}.png").write_bytes(data)
+    toy.make_source(folder / "one", 1)
+    data = (folder / "one" / "000.png").read_bytes()
     with Cluster(folder) as cluster:
         cluster.up()
         path = f"{ROOT}:{ROOT / 'tests' / 'pipeline'}"
-        command = [sys.executable, "-c", _MANY, str(folder / "store"), str(faces), f"{cluster.address(0)}:{PORT}", path]
-        run = cluster.inside(0, "env", f"PYTHONPATH={path}", *command, told="said")
-        run.wait()
-        print((folder / "said").read_text("utf-8", "replace").strip()[-2000:], flush=True)
+        for count in counts:
+            faces, store = folder / f"faces-{count}", folder / f"store-{count}"
+            faces.mkdir()
+            for number in range(count):
+                (faces / f"{number:06d}.png").write_bytes(data)
+            command = [sys.executable, "-c", _MANY, str(store), str(faces), f"{cluster.address(0)}:{PORT}", path]
+            cluster.inside(0, "env", f"PYTHONPATH={path}", *command, told="said").wait()
+            print((folder / "said").read_text("utf-8", "replace").strip()[-2000:], flush=True)
+            shutil.rmtree(faces)
+            shutil.rmtree(store, ignore_errors=True)
 
 
 def main() -> None:
@@ -460,11 +551,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=CASES, action="append", help="the cases to run; all of them if none is named")
     parser.add_argument("settings", nargs="*", help="settings of the run, KEY=VALUE or stage=NAME")
-    parser.add_argument("--units", type=int, help="measure what the driver spends on so many units instead")
+    parser.add_argument("--kills", type=int, help="kill nodes, workers and drivers so many times instead")
+    parser.add_argument("--seed", type=int, default=0, help="of those kills")
+    parser.add_argument("--units", type=int, nargs="+", help="measure what the driver spends on so many units instead")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if given.units:
             many(Path(folder), given.units)
+        elif given.kills:
+            wanted = without_ray(Path(folder), tuple(given.settings))
+            print(f"{spoofs(Path(folder) / 'reference')} spoofs", flush=True)
+            with Cluster(Path(folder)) as cluster:
+                soak(cluster, wanted, tuple(given.settings), given.kills, given.seed)
         else:
             check(Path(folder), tuple(given.settings), given.only or list(CASES))
 

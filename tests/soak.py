@@ -97,6 +97,25 @@ def sweep(known: set[int]) -> None:
             continue
 
 
+def unmake(store: Path) -> None:
+    """Where a run has finished before all kills were done: the half that was made last is to be made once more."""
+    last = sorted(store.glob("*-????????/?????.parquet"), key=lambda path: path.stat().st_mtime_ns)
+    for path in last[-max(1, len(last) // 2) :]:
+        path.unlink()
+
+
+def spoofs(store: Path) -> int:
+    """Spoofs that a store holds.
+
+    Raises:
+        SystemExit: there are none: the stages with a roster would go untested.
+    """
+    found = sum(unit_summary(made, unit).ok for made in store.glob("synth-*") for unit in committed_units(made))
+    if not found:
+        raise SystemExit("the undisturbed run made no spoofs: the stages with a roster would go untested")
+    return found
+
+
 def soak(source: Path, folder: Path, kills: int, seed: int, settings: tuple[str, ...]) -> Counter[str]:
     """Kill until there were ``kills``, finish, compare; how many of each kind."""
     began = time.perf_counter()
@@ -106,12 +125,8 @@ def soak(source: Path, folder: Path, kills: int, seed: int, settings: tuple[str,
         said = told.read_text("utf-8", "replace")[-2000:]
         raise SystemExit(f"the undisturbed run ended with code {undisturbed.returncode}: {said}")
     alone = time.perf_counter() - began
-    spoofs = sum(
-        unit_summary(made, unit).ok for made in (folder / "reference").glob("synth-*") for unit in committed_units(made)
-    )
-    if not spoofs and "synth.variants=0" not in settings:
-        raise SystemExit("the undisturbed run made no spoofs: the stages with a roster would go untested")
-    print(f"undisturbed: {alone:.0f} s, {len(content(folder / 'reference'))} files, {spoofs} spoofs", flush=True)
+    made = 0 if "synth.variants=0" in settings else spoofs(folder / "reference")
+    print(f"undisturbed: {alone:.0f} s, {len(content(folder / 'reference'))} files, {made} spoofs", flush=True)
     draw, tally, starts, store = random.Random(seed), Counter[str](), 0, folder / "disturbed"
     process: subprocess.Popen[bytes] | None = None
     known: set[int] = set()
@@ -142,10 +157,7 @@ def soak(source: Path, folder: Path, kills: int, seed: int, settings: tuple[str,
         if code == 0 and done:
             break
         if code == 0:
-            # Finished before all kills were done: what was made last is made once more.
-            last = sorted(store.glob("*-????????/?????.parquet"), key=lambda path: path.stat().st_mtime_ns)
-            for path in last[-max(1, len(last) // 2) :]:
-                path.unlink()
+            unmake(store)
     print(f"{sum(tally.values())} kills ({', '.join(f'{n} {kind}' for kind, n in tally.items())}), {starts} starts", flush=True)
     reference, disturbed = content(folder / "reference"), content(store)
     different = sorted(name for name in reference.keys() | disturbed.keys() if reference.get(name) != disturbed.get(name))

@@ -1,4 +1,4 @@
-"""The short form of `make cluster`: a node that does not see the store, in network namespaces."""
+"""The short form of `make cluster`: in network namespaces, a node that does not see the store, and kills."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fasgen.cli import main
-from tests.cluster import CASES, Case, Cluster, arguments, differences
+from tests.cluster import CASES, Case, Cluster, arguments, differences, soak
 from tests.soak import content
 
 SETTINGS = ("stage=align",)
@@ -34,9 +34,13 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     made.__exit__()
 
 
-def test_a_node_that_does_not_see_the_store_is_dismissed_by_name(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_node_that_does_not_see_the_store_is_dismissed_by_name_and_no_kill_changes_a_byte(
+    cluster: Cluster, tmp_path: Path
+) -> None:
     with pytest.raises(SystemExit, match=r"^0$"):
         main(["run", *arguments(tmp_path / "reference", SETTINGS), "--engine", "local", "--cpus", "1"])
     store = tmp_path / "diskless" / "store"
     CASES["diskless"](Case(cluster, store, SETTINGS))
-    assert differences(content(tmp_path / "reference"), store) == []
+    wanted = content(tmp_path / "reference")
+    assert differences(wanted, store) == []
+    assert soak(cluster, wanted, SETTINGS, kills=2, seed=1).total() == 2
