@@ -1,4 +1,4 @@
-"""The tables of docs/experiments.md, written between its marks from the scores in out/tables: no figure is typed.
+"""The tables of docs/experiments.md, written between its marks from the scores in out/tables and out/sets: no figure is typed.
 
     python examples/experiments/document.py [--check]
     python examples/experiments/document.py --variants-without difffas FILE
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 TABLES = ROOT / "out" / "tables"
+SETS = ROOT / "out" / "sets" / "tables"
+DRAWS = 1000
 DOCUMENT = ROOT / "docs" / "experiments.md"
 MARK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -55,6 +57,48 @@ def tables(name: str) -> dict[str, str]:
     out[f"{name}/seeds"] = markdown(paired(found))
     against = controlled(found)
     return out | ({f"{name}/control": markdown(against)} if len(against) > 1 else {})
+
+
+def sets() -> dict[str, str]:
+    """Of three data sets against each other: both readings of each method over all cuts, and each cut with intervals.
+
+    An interval is that of the first seed: 95 %, over people.
+    """
+    from dataclasses import replace
+
+    from fasgen.downstream.evaluate import Settings, evaluate, trials
+    from fasgen.downstream.scores import read_scores
+    from fasgen.downstream.summary import HEADER, summary_rows
+
+    plain = Settings("frame", bootstrap=0)
+    by_family: dict[str, list[Evaluation]] = {}
+    for path in sorted(SETS.glob("*.parquet")):
+        for trial in trials(read_scores(path)):
+            found = evaluate(trial, plain if trial.seed != "0" else replace(plain, bootstrap=DRAWS))
+            by_family.setdefault(found.family, []).append(found)
+    out = {}
+    for family, found in by_family.items():
+        name = f"sets/{family.split()[0]}"
+        out[f"{name}/summary"] = markdown([HEADER, *summary_rows(found)])
+        rows = [
+            [
+                "method, tested",
+                "live",
+                "spoof",
+                *(f"{title} {at}" for title in ("HTER", "AUC") for at in ("realistic", "interval", "idealised")),
+            ]
+        ]
+        for method, protocol in dict.fromkeys((one.method, one.protocol) for one in found):
+            runs = [one for one in found if (one.method, one.protocol) == (method, protocol)]
+            first = next(one for one in runs if one.seed == "0")
+            cells = [f"{method}, {protocol.partition('/')[2]}", str(first.live), str(first.spoof)]
+            for figure in ("hter", "auc"):
+                low, high = first.intervals[figure]
+                real, ideal = ([100 * getattr(one, at).values[figure] for one in runs] for at in ("realistic", "idealised"))
+                cells += [spread(real), f"{100 * low:.1f} to {100 * high:.1f}", spread(ideal)]
+            rows.append(cells)
+        out[f"{name}/cuts"] = markdown(rows)
+    return out
 
 
 def paired(found: Sequence[Evaluation]) -> list[list[str]]:
@@ -171,7 +215,7 @@ def main(arguments: Sequence[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     text = DOCUMENT.read_text("utf-8")
-    found: dict[str, str] = {}
+    found: dict[str, str] = sets() if SETS.is_dir() else {}
     for name, file, make in (
         ("replay-lodo", "scores.csv", partial(tables, "replay-lodo")),
         ("celeba-folds", "scores.csv", partial(tables, "celeba-folds")),

@@ -4,12 +4,13 @@
 #   examples/experiments/tables.sh DATA [STEP]...      from the root of the repository
 #
 # Steps, by default all in this order: physical, cues, difffas, identities (generations of the store, under names that they are read
-# by), replay-lodo, celeba-folds (runs), augment, augment-difffas, document. Experiments leave the variants on DiffFAS's spoofs out
-# while out/tables/difffas is missing. PYTHON names the interpreter. All of it takes about an hour of two cores.
+# by), replay-lodo, celeba-folds (runs), augment, augment-difffas, sets-store, sets (three data sets against each other), document.
+# Experiments leave the variants on DiffFAS's spoofs out while out/tables/difffas is missing. PYTHON names the interpreter. All but
+# sets take about an hour of two cores.
 set -eu
 data=${1:?usage: examples/experiments/tables.sh DATA [STEP]...}
 shift
-[ $# -gt 0 ] || set -- physical cues difffas identities replay-lodo celeba-folds augment augment-difffas document
+[ $# -gt 0 ] || set -- physical cues difffas identities replay-lodo celeba-folds augment augment-difffas sets-store sets document
 python=${PYTHON:-python}
 here=examples/experiments
 out=out/tables
@@ -22,6 +23,16 @@ store() {
         "sources.1.path=$data/celeba_spoof_dev" "$@" > $out/$name.log
     pack=$(awk '$1 == "shards" { $1 = ""; sub(/^ +/, ""); found = $0 } END { print found }' $out/$name.log)
     ln -sfn "store/$(basename "$pack")" $out/$name
+}
+
+# set_store NAME [KEY=VALUE]...: the same of three data sets, linked as out/sets/NAME.
+set_store() {
+    name=$1
+    shift
+    "$python" -m fasgen run --config $here/sets-store.yaml --engine local "sources.0.path=$data/nuaa" \
+        "sources.1.path=$data/celeba_spoof_dev" "sources.2.path=$data/replay_domains" "$@" > out/sets/$name.log
+    pack=$(awk '$1 == "shards" { $1 = ""; sub(/^ +/, ""); found = $0 } END { print found }' out/sets/$name.log)
+    ln -sfn "store/$(basename "$pack")" out/sets/$name
 }
 
 # experiment NAME: every variant, but those whose shards are not there.
@@ -60,6 +71,14 @@ for step; do
         replay-lodo | celeba-folds) experiment "$step" ;;
         augment) FASGEN_DATA=$data "$python" -m bench.quality augment --method physical --seeds 5 --out $out/augment ;;
         augment-difffas) FASGEN_DATA=$data "$python" -m bench.quality augment --method difffas --seeds 5 --out $out/augment ;;
+        sets-store)
+            mkdir -p out/sets
+            set_store cues
+            for method in physical difffas; do
+                set_store $method stage=pack synth.variants=1 synth.method=$method lgsc.enabled=false stdn.enabled=false 'pack.cues=[]'
+            done
+            ;;
+        sets) "$python" $here/sets.py ;;
         document) "$python" $here/document.py ;;
         *)
             echo "no step is called $step" >&2
