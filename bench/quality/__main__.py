@@ -14,7 +14,7 @@ import torch
 import yaml
 from pydantic import ValidationError
 
-from bench.quality import augment, calls, carry, cue_map, probe, synthesis
+from bench.quality import appearance, augment, calls, carry, cue_map, probe, synthesis, unseen
 from bench.quality import identity as faces
 from bench.quality.generator import Settings
 from bench.quality.live import LiveSet
@@ -28,7 +28,7 @@ from fasgen.stages.stdn.stage import Stdn
 from fasgen.stages.synth.config import SynthConfig
 from fasgen.stages.synth.difffas.style_encoder import StyleEncoder
 
-WHAT = ("identity", "probe", "carry", "calls", "synthesis", "augment", "lgsc", "stdn", "all")
+WHAT = ("identity", "probe", "appearance", "carry", "unseen", "calls", "synthesis", "augment", "lgsc", "stdn", "all")
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
@@ -57,18 +57,21 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--teacher", type=click.Path(path_type=Path), default=None, help="identity: independent face recogniser, ONNX")
 @click.option("--teacher-node", default="665", show_default=True, help="identity: its embedding's name in the graph")
 @click.option("--style-judge", type=FOLDER, default=None, help="synthesis: style encoder that the model was not trained with")
-@click.option("--synth-weights", default="embedded", show_default=True, help="carry, synthesis, augment: DiffFAS's weights")
-@click.option("--synth-t", type=int, nargs=2, default=None, help="carry, synthesis, augment: range of the strength t")
-@click.option("--synth-gamma", type=float, nargs=2, default=None, help="carry, synthesis, augment: range of the guidance gamma")
-@click.option("--synth-steps", type=int, default=None, help="carry, synthesis, augment: network calls")
+@click.option("--synth-weights", default="embedded", show_default=True, help="all of synth: DiffFAS's weights")
+@click.option("--synth-t", type=int, nargs=2, default=None, help="all of synth: range of the strength t")
+@click.option("--synth-gamma", type=float, nargs=2, default=None, help="all of synth: range of the guidance gamma")
+@click.option("--synth-steps", type=int, default=None, help="all of synth: network calls")
 @click.option(
     "--synth-sampler",
     type=click.Choice(["ddim", "dpmpp_2m", "ddpm"]),
     default=None,
-    help="carry, synthesis, augment: way of walking",
+    help="all of synth: way of walking",
 )
 @click.option(
-    "--synth-guided", type=click.FloatRange(0, 1), default=None, help="carry, synthesis, augment: guided share of the calls"
+    "--synth-guided",
+    type=click.FloatRange(0, 1),
+    default=None,
+    help="all of synth: guided share of the calls",
 )
 @click.option("--lgsc-weights", default="embedded", show_default=True, help="carry, lgsc: the generator's weights")
 @click.option("--stdn-weights", default="embedded", show_default=True, help="carry, stdn: the generator's weights")
@@ -130,6 +133,8 @@ def main(
             print(faces.text(found), end="\n\n", flush=True)
         if what in ("probe", "all"):
             print(probe.text(probe.measure(data, out, settings, limit=limit, generator=not no_generator)), flush=True)
+        if what in ("appearance", "all"):
+            print(appearance.text(appearance.measure(data, out, synth.physical, device)), end="\n\n", flush=True)
         if what in ("carry", "all"):
             networks = carry.Networks(
                 settings,
@@ -138,6 +143,8 @@ def main(
                 synth,
             )
             print(carry.text(carry.measure(data, out, networks)), end="\n\n", flush=True)
+        if what in ("unseen", "all"):
+            print(unseen.text(unseen.measure(data, out, synth, device)), end="\n\n", flush=True)
         if what in ("calls", "all"):
             print(calls.text(calls.measure(data, out, settings, timed=not untimed)), end="\n\n", flush=True)
         if what in ("synthesis", "all"):

@@ -32,7 +32,21 @@ from bench.quality.maps import Maps
 from bench.quality.metrics import auc
 from bench.quality.probe import AUTOENCODER, LOW_PASS, low_pass
 from bench.quality.strangers import Strangers, strangers
-from bench.quality.trials import IMAGE, PROTOCOLS, C, Compared, Lent, Split, compare, judge, one_set_out, pairs, table
+from bench.quality.trials import (
+    IMAGE,
+    PROTOCOLS,
+    C,
+    Compared,
+    Lent,
+    Split,
+    certain,
+    compare,
+    judge,
+    one_set_out,
+    pairs,
+    restricted,
+    table,
+)
 from fasgen.seen import read_seen
 from fasgen.stages.defake.config import model_folder as defake_folder
 from fasgen.stages.lgsc.config import LgscConfig
@@ -41,9 +55,13 @@ from fasgen.stages.stdn.config import StdnConfig
 from fasgen.stages.stdn.config import weights_folder as stdn_folder
 from fasgen.stages.synth.config import SynthConfig, model_folder
 
+FROZEN = "frozen"
 RESIDUAL, CHANGE = "residual", "change of features"
 LGSC, STDN = "LGSC's map", "STDN+'s traces"
 FOLDS = 5
+
+SHOWN = ("d1", "d2", "d3", "d5", "d6")
+"""Groups that STDN+'s embedded weights learnt from, as the model card says: wherever one is tested its traces are flattered."""
 
 CUES: dict[str, Callable[[Walks], NDArray[np.int16]]] = {
     RESIDUAL: lambda walks: walks.residual(),
@@ -102,14 +120,23 @@ def measure(data: Path, out: Path, networks: Networks) -> dict[str, Any]:
         "groups": len(np.unique(faces.groups)),
         "seen": known(networks),
         "cues": {},
+        "cues, new to STDN+": {},
+        "certain": {},
     }
     maps = Maps(networks.lgsc, networks.stdn, faces, out, settings.device)
-    extractors: dict[str, Extractor] = {"frozen": frozen, "light": features}
+    extractors: dict[str, Extractor] = {FROZEN: frozen, "light": features}
     for kind, extract in extractors.items():
         seen = cue_sets(extract, walks, maps)
         for protocol, splits in PROTOCOLS.items():
-            found = compare({name: judge(splits(faces), own, faces) for name, own in seen.items()}, faces)
-            report["cues"][f"{kind}, {protocol}"] = _rows(found)
+            trials = {name: judge(splits(faces), own, faces) for name, own in seen.items()}
+            report["cues"][f"{kind}, {protocol}"] = _rows(compare(trials, faces))
+            if kind == FROZEN:
+                new = ~np.isin(faces.groups, SHOWN)
+                unmet = {name: restricted(own, new) for name, own in trials.items()}
+                report["cues, new to STDN+"][protocol] = _rows(compare(unmet, faces))
+                report["certain"][protocol] = {
+                    name: asdict(certain(own, trials[IMAGE], faces)) for name, own in trials.items() if name != IMAGE
+                }
     lenders = Lenders(data, out, networks.synth, faces, settings.device)
     plain = frozen(faces.images)
     report["strangers"] = len(lenders.live)
@@ -233,6 +260,16 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
     yield from (f"{name}: its weights have seen {seen}" for name, seen in report["seen"].items())
     yield ""
     yield from table(report["cues"])
+    yield ""
+    yield f"On what STDN+ was not shown, without {', '.join(SHOWN)}:"
+    yield ""
+    yield from table(report["cues, new to STDN+"])
+    yield ""
+    yield f"| parts that gain beyond doubt, or lose, of all | {' | '.join(report['certain'])} |"
+    yield f"| --- |{' --- |' * len(report['certain'])}"
+    for name in next(iter(report["certain"].values())):
+        counted = (rows[name] for rows in report["certain"].values())
+        yield f"| {name} | {' | '.join('{above}, {below}, {parts}'.format(**one) for one in counted)} |"
     yield ""
     yield f"Spoofs of {report['strangers']} strangers:"
     for name, rows in report["spoofs"].items():

@@ -23,6 +23,7 @@ from bench.quality.trials import (
     Lent,
     Split,
     Trial,
+    certain,
     compare,
     judge,
     mean_area,
@@ -30,6 +31,7 @@ from bench.quality.trials import (
     one_set_out,
     pairs,
     resampled,
+    restricted,
 )
 from fasgen.errors import SourceError
 from fasgen.stages.defake.config import DefakeConfig
@@ -147,6 +149,29 @@ def test_a_gain_is_judged_draw_by_draw() -> None:
     assert (found["same"].gain, found["same"].gain_low, found["same"].gain_high) == (0, 0, 0)
     assert found["better"].gain_low > 0.2 and found[IMAGE].low < found[IMAGE].area < found[IMAGE].high
     assert set(found["better"].by_trial) == {"d1", "d2", "photographs", "webcam"}
+
+
+def test_trials_may_be_read_on_some_faces_alone() -> None:
+    who = faces()
+    trials = judge(pairs(who), features(who), who)
+    chosen = who.groups != "d1"
+    kept = restricted(trials, chosen & (who.sets != "webcam"))
+    assert [trial.name for trial in kept] == [trial.name for trial in trials if not trial.name.endswith("to webcam")]
+    for trial in kept:
+        (whole,) = (other for other in trials if other.name == trial.name)
+        own = np.isin(whole.tested, trial.tested)
+        assert chosen[trial.tested].all() and np.array_equal(whole.scores[own], trial.scores)
+        assert own.sum() == (chosen[whole.tested] & (who.sets[whole.tested] != "webcam")).sum()
+
+
+def test_gains_are_counted_where_they_are_beyond_doubt() -> None:
+    who = faces()
+    plain, told = features(who), features(who)
+    told[:, 0] += 8 * who.spoof
+    base, better = judge(one_group_out(who), plain, who), judge(one_group_out(who), told, who)
+    up, down, same = certain(better, base, who, 100), certain(base, better, who, 100), certain(base, base, who, 100)
+    assert (up.above, up.below, up.parts) == (4, 0, 4) and (down.above, down.below) == (0, 4)
+    assert (same.above, same.below) == (0, 0)
 
 
 def test_no_walk_costs_more_than_the_papers() -> None:

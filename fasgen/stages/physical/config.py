@@ -3,6 +3,9 @@
 A sample's parameters are drawn uniformly from these ranges. Strengths of zero leave the picture as it is. Lengths are in px of
 the picture that is made, or in shares of its shorter side; a screen of pitch p therefore has side / p lines across the face
 crop, whatever the size. Angles are in degrees, positive clockwise as the picture is seen.
+
+The defaults follow what real attacks were measured to change in light, colours, contrast, detail and raster
+(docs/carrying-over.md).
 """
 
 from __future__ import annotations
@@ -43,6 +46,7 @@ Fold = Annotated[float, Field(ge=0, le=60)]
 Pitch = Annotated[float, Field(ge=0.2, le=16)]
 Blur = Annotated[float, Field(ge=0, le=8)]
 Gain = Annotated[float, Field(ge=0, le=0.25)]
+Cast = Annotated[float, Field(ge=-0.25, le=0.25)]
 Ink = Annotated[float, Field(ge=1, le=4)]
 Periods = Annotated[float, Field(gt=0, le=64)]
 Stops = Annotated[float, Field(ge=-6, le=3)]
@@ -71,19 +75,25 @@ class PaperConfig(Section):
     gamut: tuple[Share, Share] = Field(
         (0.35, 0.9), description="how far the inks are from ideal block dyes: 0 prints every colour, 1 has process inks"
     )
+    print_gamma: tuple[Signed, Signed] = Field((-0.2, 0.7), description="exponent of the print's tone curve above sRGB's 2.2")
     dot_gain: tuple[Gain, Gain] = Field((0.0, 0.07), description="coverage that a dot of one half gains")
-    ink_limit: tuple[Ink, Ink] = Field((2.4, 3.2), description="highest sum of the four inks' coverages; 4 limits nothing")
+    cyan: tuple[Cast, Cast] = Field(
+        (-0.1, 0.1), description="what a cyan dot of one half gains beyond that: greys take its cast"
+    )
+    magenta: tuple[Cast, Cast] = Field((-0.1, 0.1), description="the same of magenta")
+    yellow: tuple[Cast, Cast] = Field((-0.1, 0.1), description="the same of yellow")
+    ink_limit: tuple[Ink, Ink] = Field((3.0, 3.8), description="highest sum of the four inks' coverages; 4 limits nothing")
     haze: tuple[Share, Share] = Field(
-        (0.005, 0.03), description="light that the surface returns where it should be black, share of paper white"
+        (0.0, 0.012), description="light that the surface returns where it should be black, share of paper white"
     )
     screen: tuple[Share, Share] = Field(
-        (0.35, 0.85), description="contrast of the halftone dots; 0 is continuous tone, 1 is ink or no ink"
+        (0.0, 0.5), description="contrast of the halftone dots; 0 is continuous tone, 1 is ink or no ink"
     )
-    screen_pitch: tuple[Pitch, Pitch] = Field((1.0, 2.2), description="distance of halftone dots, px")
+    screen_pitch: tuple[Pitch, Pitch] = Field((0.6, 1.6), description="distance of halftone dots, px")
     screen_angle: tuple[Angle, Angle] = Field(
         (-4.0, 4.0), description="turn of all four screens beyond 15 (C), 75 (M), 0 (Y) and 45 (K), degrees"
     )
-    spread: tuple[Blur, Blur] = Field((0.1, 0.4), description="spread of ink in the paper, standard deviation, px")
+    spread: tuple[Blur, Blur] = Field((0.1, 0.8), description="spread of ink in the paper, standard deviation, px")
     paper_tint: tuple[Signed, Signed] = Field((-0.5, 0.7), description="colour of the paper: -1 bluish, 0 white, 1 yellowish")
     paper_texture: tuple[Share, Share] = Field((0.01, 0.03), description="standard deviation of the paper's reflectance")
     tilt_x: tuple[Tilt, Tilt] = Field((-8.0, 8.0), description="turn of the sheet about its upright axis, degrees")
@@ -104,7 +114,7 @@ class PaperConfig(Section):
     margin_side: tuple[Share, Share] = Field((0.0, 1.0), description="which edge: left, top, right, bottom by quarters")
     shade: tuple[Share, Share] = Field((0.05, 0.3), description="fall of the light across the picture")
     light_angle: tuple[Angle, Angle] = Field((0.0, 360.0), description="where the light comes from, degrees")
-    glare: tuple[Share, Share] = Field((0.0, 0.08), description="mirrored light at the highlight's middle, share of white")
+    glare: tuple[Share, Share] = Field((0.0, 0.03), description="mirrored light at the highlight's middle, share of white")
     glare_size: tuple[Size, Size] = Field(
         (0.25, 0.6), description="standard deviation of the highlight on a flat sheet; bending narrows it; share"
     )
@@ -136,21 +146,21 @@ class DisplayConfig(Section):
     pitch: tuple[Pitch, Pitch] = Field((0.5, 0.9), description="distance of the screen's pixels, px")
     turn: tuple[Tilt, Tilt] = Field((-4.0, 4.0), description="turn of the screen's grid against the camera's, degrees")
     grid: tuple[Share, Share] = Field((0.5, 1.0), description="contrast of the pixel grid; 0 is a screen without pixels")
-    display_gamma: tuple[Signed, Signed] = Field((-0.15, 0.35), description="exponent of the screen above sRGB's 2.2")
-    leak: tuple[Share, Share] = Field((0.005, 0.03), description="light of a black pixel, share of white")
-    ambient: tuple[Share, Share] = Field((0.0, 0.05), description="room light that the glass returns, share of white")
+    display_gamma: tuple[Signed, Signed] = Field((-0.2, 0.7), description="exponent of the screen above sRGB's 2.2")
+    leak: tuple[Share, Share] = Field((0.0, 0.01), description="light of a black pixel, share of white")
+    ambient: tuple[Share, Share] = Field((0.0, 0.015), description="room light that the glass returns, share of white")
     temperature: tuple[Signed, Signed] = Field((0.0, 0.7), description="white point: -1 warm, 0 neutral, 1 cold")
     saturation: tuple[Signed, Signed] = Field((-0.2, 0.25), description="colourfulness less that of the photograph")
     falloff: tuple[Share, Share] = Field((0.02, 0.2), description="loss of light towards the far side")
     falloff_angle: tuple[Angle, Angle] = Field((0.0, 360.0), description="direction of the far side, degrees")
-    wash: tuple[Share, Share] = Field((0.0, 0.1), description="loss of contrast with the viewing angle at the far side")
+    wash: tuple[Share, Share] = Field((0.0, 0.04), description="loss of contrast with the viewing angle at the far side")
     band: tuple[Share, Share] = Field((0.03, 0.12), description="depth of the dark bands before the exposure averages them")
     band_chance: Share = Field(0.5, description="probability of bands")
     band_count: tuple[Periods, Periods] = Field((1.5, 8.0), description="periods of the backlight in the picture's height")
     band_duty: tuple[Share, Share] = Field((0.4, 0.8), description="share of a period in which the backlight is on")
     band_open: tuple[Size, Size] = Field((0.2, 0.8), description="exposure time of a row, share of a period")
     band_phase: tuple[Share, Share] = Field((0.0, 1.0), description="where the first band begins, share of a period")
-    reflection: tuple[Share, Share] = Field((0.04, 0.25), description="brightness of what the glass mirrors, share of white")
+    reflection: tuple[Share, Share] = Field((0.02, 0.15), description="brightness of what the glass mirrors, share of white")
     reflection_chance: Share = Field(0.5, description="probability of a mirrored window or lamp")
     reflection_size: tuple[Size, Size] = Field((0.2, 0.6), description="its width, share of the shorter side")
     reflection_blur: tuple[Size, Size] = Field((0.02, 0.08), description="its softness, share of the shorter side")
@@ -162,21 +172,27 @@ class DisplayConfig(Section):
     bezel: tuple[Share, Share] = Field((0.03, 0.1), description="black frame in view, share of the shorter side")
     bezel_chance: Share = Field(0.0, description="probability that the screen's frame is in view")
     bezel_side: tuple[Share, Share] = Field((0.0, 1.0), description="which side: left, top, right, bottom by quarters")
-    softness: tuple[Blur, Blur] = Field((0.0, 0.8), description="blur of the video that is shown, standard deviation, px")
+    softness: tuple[Blur, Blur] = Field((0.0, 1.4), description="blur of the video that is shown, standard deviation, px")
     video_quality: tuple[Quality, Quality] = Field((55, 95), description="JPEG quality of what is shown; 0 is uncompressed")
 
 
 class CameraConfig(Section):
     """The camera that takes the attack."""
 
-    defocus: tuple[Blur, Blur] = Field((0.1, 0.45), description="blur of the lens, standard deviation, px")
-    exposure: tuple[Stops, Stops] = Field((-0.8, 0.7), description="exposure beyond the right one, stops")
-    warmth: tuple[Signed, Signed] = Field((-0.45, 0.45), description="white balance: -1 blue, 0 right, 1 orange")
-    greenness: tuple[Signed, Signed] = Field((-0.25, 0.25), description="white balance: -1 magenta, 0 right, 1 green")
-    noise: tuple[Share, Share] = Field((0.003, 0.015), description="standard deviation of the noise at white, share of white")
+    defocus: tuple[Blur, Blur] = Field((0.0, 0.2), description="blur of the lens, standard deviation, px")
+    exposure: tuple[Stops, Stops] = Field((-1.4, 0.9), description="exposure beyond the right one, stops")
+    warmth: tuple[Signed, Signed] = Field((-1.0, 0.0), description="white balance: -1 blue, 0 right, 1 orange")
+    greenness: tuple[Signed, Signed] = Field((-0.4, 0.4), description="white balance: -1 magenta, 0 right, 1 green")
+    noise: tuple[Share, Share] = Field((0.002, 0.01), description="standard deviation of the noise at white, share of white")
     noise_grain: tuple[Blur, Blur] = Field((0.3, 0.7), description="correlation of the noise, standard deviation, px")
+    shake: tuple[Blur, Blur] = Field((0.8, 3.0), description="how far the hand moves during the exposure, px")
+    shake_chance: Share = Field(0.25, description="probability that it moves")
+    shake_angle: tuple[Angle, Angle] = Field((0.0, 180.0), description="direction in which it moves, degrees")
+    contrast: tuple[Share, Share] = Field(
+        (0.0, 0.8), description="how far the camera's tone curve bends to an S; the photograph has been through one already"
+    )
     chroma_blur: tuple[Blur, Blur] = Field(
-        (0.5, 1.8), description="smoothing of the colour differences, as cameras do against coloured noise and moire, px"
+        (0.8, 3.0), description="smoothing of the colour differences, as cameras do against coloured noise and moire, px"
     )
     sharpen: tuple[Share, Share] = Field((0.0, 0.5), description="edge sharpening by the camera")
     jpeg: tuple[Quality, Quality] = Field((65, 96), description="JPEG quality; 0 is uncompressed")
@@ -188,21 +204,21 @@ def _paper(**ranges: object) -> PaperConfig:
 
 def _glossy() -> PaperConfig:
     return _paper(
-        gamut=(0.3, 0.65), dot_gain=(0.0, 0.03), ink_limit=(3.0, 4.0), haze=(0.004, 0.02), screen=(0.0, 0.0),
-        spread=(0.1, 0.4), paper_tint=(-0.5, 0.2), paper_texture=(0.0, 0.005), bend=(0.0, 20.0), fold_chance=0.0,
+        gamut=(0.3, 0.65), dot_gain=(0.0, 0.03), ink_limit=(3.0, 4.0), haze=(0.0, 0.008), screen=(0.0, 0.0),
+        spread=(0.1, 0.6), paper_tint=(-0.5, 0.2), paper_texture=(0.0, 0.005), bend=(0.0, 20.0), fold_chance=0.0,
         waviness=(0.015, 0.05), glare=(0.3, 0.9), glare_size=(0.05, 0.16), glare_x=(0.1, 0.9), glare_y=(0.1, 0.85),
     )  # fmt: skip
 
 
 def _bent() -> PaperConfig:
     return _paper(
-        bend=(42.0, 68.0), fold_chance=0.25, waviness=(0.01, 0.04), shade=(0.3, 0.65), glare=(0.1, 0.4),
-        glare_size=(0.1, 0.3), glare_x=(0.2, 0.8), screen=(0.1, 0.4),
+        bend=(42.0, 68.0), fold_chance=0.25, waviness=(0.01, 0.04), shade=(0.3, 0.65), glare=(0.0, 0.2),
+        glare_size=(0.1, 0.3), glare_x=(0.2, 0.8), screen=(0.0, 0.4),
     )  # fmt: skip
 
 
 def _cut() -> PaperConfig:
-    return _paper(bend=(5.0, 35.0), margin_chance=0.0, screen=(0.2, 0.7), glare=(0.0, 0.25), fold_chance=0.05)
+    return _paper(bend=(5.0, 35.0), margin_chance=0.0, screen=(0.0, 0.5), glare=(0.0, 0.1), fold_chance=0.05)
 
 
 def _display(**ranges: object) -> DisplayConfig:
@@ -211,22 +227,22 @@ def _display(**ranges: object) -> DisplayConfig:
 
 def _phone() -> DisplayConfig:
     return _display(
-        layout="pentile", pitch=(0.42, 0.58), grid=(0.4, 0.9), leak=(0.0, 0.004), ambient=(0.0, 0.03),
-        display_gamma=(-0.1, 0.2), temperature=(0.2, 0.9), saturation=(0.05, 0.45), reflection_chance=0.6, band_chance=0.6,
+        layout="pentile", pitch=(0.35, 0.58), leak=(0.0, 0.002), ambient=(0.0, 0.01),
+        temperature=(0.2, 1.0), saturation=(-0.25, 0.25), reflection_chance=0.6, band_chance=0.6,
     )  # fmt: skip
 
 
 def _tablet() -> DisplayConfig:
     return _display(
-        pitch=(0.75, 1.05), grid=(0.3, 0.75), leak=(0.01, 0.04), temperature=(-0.5, 0.3), ambient=(0.02, 0.08),
+        pitch=(0.45, 0.95), temperature=(-0.2, 0.8), ambient=(0.0, 0.025),
         reflection_chance=0.8, band_chance=0.25, falloff=(0.02, 0.12),
     )  # fmt: skip
 
 
 def _laptop() -> DisplayConfig:
     return _display(
-        pitch=(1.05, 2.1), grid=(0.25, 0.75), leak=(0.02, 0.07), temperature=(0.1, 0.8), saturation=(-0.4, 0.0),
-        display_gamma=(-0.3, 0.2), falloff=(0.1, 0.45), wash=(0.05, 0.3), reflection_chance=0.15, band_chance=0.6,
+        pitch=(0.6, 1.1), leak=(0.002, 0.02), temperature=(0.1, 0.8), saturation=(-0.4, 0.0),
+        falloff=(0.1, 0.45), wash=(0.0, 0.1), reflection_chance=0.15, band_chance=0.6,
     )  # fmt: skip
 
 
@@ -241,7 +257,7 @@ class PhysicalConfig(BaseModel):
     cut_out: PaperConfig = Field(default_factory=_cut, description="the print that is cut out")
     cut: CutConfig = Field(default_factory=lambda: CutConfig.model_validate({}), description="how it is cut out")
     replay_phone: DisplayConfig = Field(default_factory=_phone, description="video on a phone: fine grid, deep black, glass")
-    replay_tablet: DisplayConfig = Field(default_factory=_tablet, description="video on a tablet: reflections, warm white")
+    replay_tablet: DisplayConfig = Field(default_factory=_tablet, description="video on a tablet: reflections")
     replay_laptop: DisplayConfig = Field(
         default_factory=_laptop, description="video on a laptop: coarse grid, lifted black, viewing angle"
     )

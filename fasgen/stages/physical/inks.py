@@ -4,7 +4,8 @@ An ink of coverage a lets light of channel j pass as 1 - a alpha_j, alpha_j bein
 over each other multiply (Demichel's equations for independent screens, with Neugebauer primaries that are the products of their
 inks). Ideal block dyes absorb one channel each; real ones absorb some of the others too, cyan most of all, which is why greens
 and blues come out duller. Greys stay grey: for every grey the three coverages that print it are solved for, as a printer's
-calibration does.
+calibration does; what an ink of the three spreads more or less than it was calibrated for tints them (the midtone spread of
+ISO 12647).
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ def _solved(step: int) -> Plane:
     return inks.astype(np.float32)
 
 
-def separate(light: Plane, gamut: float, dot_gain: float, limit: float) -> list[Plane]:
+def separate(
+    light: Plane, gamut: float, dot_gain: float, limit: float, casts: Sequence[float] = (0.0, 0.0, 0.0)
+) -> list[Plane]:
     """Coverages of cyan, magenta, yellow and black, [0, 1].
 
     Args:
@@ -63,6 +66,7 @@ def separate(light: Plane, gamut: float, dot_gain: float, limit: float) -> list[
         gamut: 0 for block dyes, 1 for process inks.
         dot_gain: what a dot of one half gains, 0 to 0.25: a + 4 gain a (1 - a).
         limit: highest sum of the coverages.
+        casts: what a dot of one half of cyan, magenta and yellow gains beyond that; the sum is kept within 0.25 of 0.
     """
     alpha = absorption(gamut)
     curves = grey_curves(gamut)
@@ -77,9 +81,10 @@ def separate(light: Plane, gamut: float, dot_gain: float, limit: float) -> list[
         rest += 0.5
         inks.append(np.take(curves[channel], rest.astype(np.int32), mode="clip"))
     inks.append(black)
-    if dot_gain:
-        for ink in inks:
-            ink += np.float32(4 * dot_gain) * ink * (1 - ink)
+    for ink, cast in zip(inks, (*casts, 0.0), strict=True):
+        # Beyond a quarter the curve would leave [0, 1].
+        if gain := min(max(dot_gain + cast, -0.25), 0.25):
+            ink += np.float32(4 * gain) * ink * (1 - ink)
     if limit < 4:
         colour = inks[0] + inks[1] + inks[2]
         scale = np.minimum(1, (np.float32(limit) - inks[3]) / np.maximum(colour, np.float32(1e-6)))

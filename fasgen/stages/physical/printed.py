@@ -54,7 +54,8 @@ def photographed_print(image: RGB, view: sheet.View, p: Mapping[str, float], cut
 
 def _reflectance(image: RGB, surface: sheet.Surface, p: Mapping[str, float], texture: int) -> Plane:
     """What inks leave of white light at every px."""
-    inks = separate(decode(image), p["gamut"], p["dot_gain"], p["ink_limit"])
+    wanted, casts = decode(image, p["print_gamma"]), (p["cyan"], p["magenta"], p["yellow"])
+    inks = separate(wanted, p["gamut"], p["dot_gain"], p["ink_limit"], casts)
     if p["margin"]:
         paper.keep_margin(inks, p["margin"], p["margin_side"])
     if p["fold"]:

@@ -217,7 +217,7 @@ REMEDIES: dict[Reason | None, str] = {
 SPEC = StageSpec(
     name="synth",
     summary="spoof faces of live people: DiffFAS in the style of a guide, its traces by STDN+, or a physical simulation",
-    version=4,
+    version=5,
     reads=(Reads("align", images=("crop",), columns=("landmarks", "transform")),),
     config=SynthConfig,
     factory="fasgen.stages.synth.stage:build",

@@ -46,9 +46,17 @@ def test_solid_inks_absorb_as_the_table_says() -> None:
 
 
 @settings(max_examples=40)
-@given(st.tuples(*[st.floats(0, 1)] * 3), st.floats(0, 1), st.floats(0, 0.25), st.floats(1, 4))
-def test_coverages_keep_their_bounds(colour: tuple[float, float, float], gamut: float, gain: float, limit: float) -> None:
-    inks = separate(np.broadcast_to(np.array(colour, np.float32), (1, 1, 3)).copy(), gamut, gain, limit)
+@given(
+    st.tuples(*[st.floats(0, 1)] * 3),
+    st.floats(0, 1),
+    st.floats(0, 0.25),
+    st.floats(1, 4),
+    st.tuples(*[st.floats(-0.25, 0.25)] * 3),
+)
+def test_coverages_keep_their_bounds(
+    colour: tuple[float, float, float], gamut: float, gain: float, limit: float, casts: tuple[float, float, float]
+) -> None:
+    inks = separate(np.broadcast_to(np.array(colour, np.float32), (1, 1, 3)).copy(), gamut, gain, limit, casts)
     assert all(ink.min() >= -1e-6 and ink.max() <= 1 + 1e-5 for ink in inks)
     assert sum(float(ink.max()) for ink in inks) <= limit + 1e-4
 
@@ -58,3 +66,12 @@ def test_dots_of_one_half_gain_what_is_asked() -> None:
     before, after = separate(light, 0.0, 0.0, 4.0), separate(light, 0.0, 0.1, 4.0)
     for first, second in zip(before, after, strict=True):
         assert second - first == pytest.approx(0.4 * first * (1 - first), abs=1e-5)
+
+
+@pytest.mark.parametrize("own", range(3))
+def test_an_ink_that_spreads_more_takes_its_own_light_from_greys(own: int) -> None:
+    light = np.full((1, 1, 3), 0.5, np.float32)
+    casts = [0.1 if ink == own else 0.0 for ink in range(3)]
+    even, tinted = printed(separate(light, 0.0, 0.0, 4.0), 0.0)[0, 0], printed(separate(light, 0.0, 0.0, 4.0, casts), 0.0)[0, 0]
+    lost = even - tinted
+    assert lost[own] > 0.05 and np.delete(lost, own) == pytest.approx([0, 0], abs=1e-6)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
 from fasgen.stages.physical import cut, paper
-from fasgen.stages.physical.camera import Camera
+from fasgen.stages.physical.camera import Camera, s_curve, smear
 from fasgen.stages.physical.display import colours, compressed, emitted, shown
 from fasgen.stages.physical.randomness import STREAMS, grained, stream, white
 from fasgen.stages.physical.reflection import mirrored
@@ -16,7 +18,7 @@ from tests.stages.physical.pictures import picture
 
 
 def camera(**values: float) -> Camera:
-    nothing = dict.fromkeys(("exposure", "warmth", "greenness", "noise", "noise_grain", "chroma_blur", "sharpen", "jpeg"), 0.0)
+    nothing = dict.fromkeys((field.name for field in fields(Camera)), 0.0)
     return Camera(**{**nothing, **values})  # type: ignore[arg-type]
 
 
@@ -154,6 +156,30 @@ def test_noise_grows_with_the_light() -> None:
 
     assert deviation(0.5) == pytest.approx(0.05 * np.sqrt(0.5 * (1 - 0.35**2) + 0.35**2), rel=0.05)
     assert deviation(0.2) < deviation(0.5)
+
+
+@pytest.mark.parametrize("length", [0.4, 1.0, 3.0, 7.9])
+@pytest.mark.parametrize("angle", [0.0, 30.0, 90.0, 135.0])
+def test_a_hand_that_moves_smears_along_its_way(length: float, angle: float) -> None:
+    kernel = smear(length, angle)
+    y, x = np.mgrid[: len(kernel), : len(kernel)] - len(kernel) // 2
+    along = x * np.cos(np.radians(angle)) + y * np.sin(np.radians(angle))
+    across = y * np.cos(np.radians(angle)) - x * np.sin(np.radians(angle))
+    assert kernel.min() >= 0 and kernel.sum() == pytest.approx(1, abs=1e-5)
+    assert (kernel * along).sum() == pytest.approx(0, abs=1e-5) and (kernel * across).sum() == pytest.approx(0, abs=1e-5)
+    # An even movement has the variance of its length squared over 12; the grid of the kernel adds less than a quarter.
+    assert -0.02 < (kernel * along**2).sum() - length**2 / 12 < 0.26 and (kernel * across**2).sum() < 0.26
+    light = np.full((32, 32, 3), 0.3, np.float32)
+    moved = camera(shake=length, shake_angle=angle).take(light, stream(0, "noise"))
+    assert np.array_equal(moved, camera().take(light, stream(0, "noise")))
+
+
+def test_a_tone_curve_bends_to_an_s() -> None:
+    curve = s_curve(0.8).astype(int)
+    assert (curve[0], curve[255]) == (0, 255) and abs(curve[128] - 128) <= 1 and (np.diff(curve) >= 0).all()
+    # The slope in the middle is 1 + strength / 2.
+    assert (curve[138] - curve[118]) / 20 == pytest.approx(1.4, abs=0.06)
+    assert np.array_equal(s_curve(0.0), np.arange(256))
 
 
 def test_colour_is_smoothed_and_luminance_kept() -> None:
