@@ -23,6 +23,7 @@ from fasgen.commands.experiment import experiment
 from fasgen.commands.gc import gc
 from fasgen.commands.ingest import ingest
 from fasgen.commands.models import models
+from fasgen.commands.paper import paper
 from fasgen.commands.plan import plan
 from fasgen.commands.protocol import protocol
 from fasgen.commands.quality import quality
@@ -137,6 +138,7 @@ for _command in (
     retract,
     train,
     experiment,
+    paper,
     score,
     gc,
     evaluate,

@@ -120,7 +120,14 @@ def find_lists(protocol: Protocol, sources: Sequence[SourceConfig], aliases: Map
     return next((found for place in places if (found := lists_in(place, protocol.name))), None)
 
 
-def lay(store: Path, protocol: Protocol, aliases: Mapping[str, str] | None = None, lists: Path | None = None) -> ProtocolReport:
+def lay(
+    store: Path,
+    protocol: Protocol,
+    aliases: Mapping[str, str] | None = None,
+    lists: Path | None = None,
+    *,
+    photographs: bool = False,
+) -> ProtocolReport:
     """Lay a protocol over a store and write its row sets: ``<side>.parquet`` and ``report.json``.
 
     Args:
@@ -129,6 +136,7 @@ def lay(store: Path, protocol: Protocol, aliases: Mapping[str, str] | None = Non
         aliases: by data set of the protocol, the name of the source that is it.
         lists: a CSV file with columns ``name`` (path or file name, extension optional) and ``split``; or the folder of the data
             set's own lists, which outweigh the rules.
+        photographs: leave out what was synthesised, so that the rows stay the same whatever is made of them.
 
     Raises:
         StoreError: the store has no listing, or one that is damaged; or a file of another lies where one is to be written.
@@ -141,7 +149,7 @@ def lay(store: Path, protocol: Protocol, aliases: Mapping[str, str] | None = Non
     if lists is not None and official is None:
         table = _with_splits(table, lists)
     sides = select(protocol, table, official)
-    synthetic = _synthetic(store, sides)
+    synthetic = _synthetic(() if photographs else _made(store), sides)
     folder = store / FOLDER / protocol.name
     rows = {side: _kept(one) for side, one in sides.rows.items()}
     if "train" in rows and synthetic.train.num_rows:
@@ -228,7 +236,7 @@ def _stem(path: str) -> str:
     return str(pure.with_suffix("")) if pure.suffix else str(pure)
 
 
-def _synthetic(store: Path, sides: Sides) -> Synthetic:
+def _synthetic(made: Iterable[dict[str, Any]], sides: Sides) -> Synthetic:
     """Place what was synthesised by the people it was made from: parents, subject and lender of the style."""
     import pyarrow as pa
 
@@ -242,7 +250,7 @@ def _synthetic(store: Path, sides: Sides) -> Synthetic:
     placed: dict[tuple[str, int], dict[str, Any]] = {}
     mixed: dict[str, tuple[str, ...]] = {}
     elsewhere = 0
-    for row in _made(store):
+    for row in made:
         key = (row["sample_id"], row["variant"])
         if key in placed:
             continue

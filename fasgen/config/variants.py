@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,9 +50,6 @@ def load_variants(model: type[M], path: Path, overrides: Sequence[str] = ()) -> 
     out: dict[str, M] = {}
     for name, changes in variants.items():
         tree = merge(anchor(merge(common, changes or {}), shape, path.parent), above)
-        preset = tree.pop("preset", None)
-        if preset is not None:
-            tree = _above(detection(preset), tree, f"{path}: variant {name}")
 
         def origin(key: Key, name: str = str(name)) -> str:
             for place in (("variants", name, *key), key):
@@ -60,13 +57,32 @@ def load_variants(model: type[M], path: Path, overrides: Sequence[str] = ()) -> 
                     return f"{document.name}, line {document.lines[place]}"
             return "command line" if key and str(key[0]) in above else document.name
 
-        try:
-            out[str(name)] = model.model_validate_json(json.dumps(tree), strict=True)
-        except ValidationError as error:
-            raise ConfigError(complain(model, error, origin)) from None
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"{path}: variant {name}: {error}") from error
+        out[str(name)] = settle(model, tree, f"{path}: variant {name}", origin)
     return out
+
+
+def settle(model: type[M], tree: Mapping[str, Any], where: str, origin: Callable[[Key], str]) -> M:
+    """One configuration of a tree whose paths are absolute, over the preset that its key ``preset`` names.
+
+    Args:
+        model: what it is.
+        tree: the settings.
+        where: what to call it in messages.
+        origin: where a key was written.
+
+    Raises:
+        ConfigError: a value is unknown, of the wrong type or out of range, or the preset asks for something.
+    """
+    tree = dict(tree)
+    preset = tree.pop("preset", None)
+    if preset is not None:
+        tree = _above(detection(preset), tree, where)
+    try:
+        return model.model_validate_json(json.dumps(tree), strict=True)
+    except ValidationError as error:
+        raise ConfigError(complain(model, error, origin)) from None
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def _above(preset: Document, tree: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ Form = Literal["text", "csv", "latex"]
 
 POLARITY = "label 1 is live, 0 is spoof; a higher score is more live; accepted as live is what scores at least the threshold"
 
-_TITLES = {"auc": "AUC", "eer": "EER", "hter": "HTER", "apcer": "APCER", "bpcer": "BPCER", "acer": "ACER"}
+TITLES = {"auc": "AUC", "eer": "EER", "hter": "HTER", "apcer": "APCER", "bpcer": "BPCER", "acer": "ACER"}
 _ESCAPES = {c: f"\\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _ESCAPES |= {"±": r"$\pm$", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
 
@@ -71,7 +71,7 @@ def build(evaluations: Sequence[Evaluation], layout: Layout, conditions: Sequenc
         return _full(evaluations, f"All rates in %; {caption}; {settings.interval_words()}.", foot)
     if layout == "summary":
         return Table(f"HTER and AUC in %, {caption}; {CAPTION}.", HEADER, tuple(summary_rows(evaluations)), 1, foot)
-    seeds = max(len(group) for group in _grouped(evaluations).values())
+    seeds = max(len(group) for group in grouped(evaluations).values())
     spread = f"; mean ± standard deviation over up to {seeds} seeds" if seeds > 1 else ""
     if layout == "cross":
         protocols = list(dict.fromkeys(e.protocol for e in evaluations))
@@ -117,7 +117,7 @@ def _sentences(table: Table) -> list[str]:
 def _full(evaluations: Sequence[Evaluation], caption: str, foot: tuple[str, ...]) -> Table:
     kinds = list(dict.fromkeys(kind for e in evaluations for kind in e.realistic.apcer_of))
     settings = evaluations[0].settings
-    titles = _TITLES | {
+    titles = TITLES | {
         "tpr_at_fpr": f"TPR live@FPR={settings.fpr:.3g}",
         "tdr_at_fdr": f"TDR spoof@FDR={settings.fdr:.3g}",
     }
@@ -138,8 +138,8 @@ def _full(evaluations: Sequence[Evaluation], caption: str, foot: tuple[str, ...]
         about = (e.protocol, e.method, e.seed, str(e.live), str(e.spoof))
         rows.append((*about, *cells(e.realistic, e), *cells(e.idealised)))
     blank = [""] * (2 if stepped else 1)
-    for family, method, folds in _families(evaluations):
-        over = [[_over_folds(folds, name, at) for name in figures] for at in ("realistic", "idealised")]
+    for family, method, folds in families(evaluations):
+        over = [[over_folds(folds, name, at) for name in figures] for at in ("realistic", "idealised")]
         rows.append((f"{family}, {len(folds)} folds", method, "", "", "", *blank, *over[0], *blank, *over[1]))
     return Table(caption, tuple(header), tuple(rows), 3, foot)
 
@@ -151,12 +151,12 @@ def figure(reading: Reading, name: str) -> float:
 
 
 def _cross(evaluations: Sequence[Evaluation], protocols: Sequence[str], caption: str, foot: tuple[str, ...]) -> Table:
-    groups = _grouped(evaluations)
+    groups = grouped(evaluations)
     pairs = [(name, at) for name in ("hter", "auc") for at in ("realistic", "idealised")]
-    header = ["method", *(f"{p} {_TITLES[name]} {at}" for p in (*protocols, "mean") for name, at in pairs)]
+    header = ["method", *(f"{p} {TITLES[name]} {at}" for p in (*protocols, "mean") for name, at in pairs)]
     rows = []
     for method in dict.fromkeys(e.method for e in evaluations):
-        cells = [_over_seeds(groups.get((p, method), ()), name, at) for p in protocols for name, at in pairs]
+        cells = [over_seeds(groups.get((p, method), ()), name, at) for p in protocols for name, at in pairs]
         for name, at in pairs:
             means = [_mean(groups[p, method], name, at) for p in protocols if (p, method) in groups]
             cells.append(_percent(mean(means)) if len(means) == len(protocols) else "-")
@@ -166,36 +166,36 @@ def _cross(evaluations: Sequence[Evaluation], protocols: Sequence[str], caption:
 
 def _intra(evaluations: Sequence[Evaluation], caption: str, foot: tuple[str, ...]) -> Table:
     pairs = [(name, at) for name in ("apcer", "bpcer", "acer") for at in ("realistic", "idealised")]
-    groups = _grouped(evaluations)
-    rows = [(p, m, *(_over_seeds(group, name, at) for name, at in pairs)) for (p, m), group in groups.items()]
-    for family, method, folds in _families(evaluations):
-        rows.append((f"{family}, {len(folds)} folds", method, *(_over_folds(folds, name, at) for name, at in pairs)))
-    return Table(caption, ("protocol", "method", *(f"{_TITLES[name]} {at}" for name, at in pairs)), tuple(rows), 2, foot)
+    groups = grouped(evaluations)
+    rows = [(p, m, *(over_seeds(group, name, at) for name, at in pairs)) for (p, m), group in groups.items()]
+    for family, method, folds in families(evaluations):
+        rows.append((f"{family}, {len(folds)} folds", method, *(over_folds(folds, name, at) for name, at in pairs)))
+    return Table(caption, ("protocol", "method", *(f"{TITLES[name]} {at}" for name, at in pairs)), tuple(rows), 2, foot)
 
 
-def _families(evaluations: Sequence[Evaluation]) -> list[tuple[str, str, list[Sequence[Evaluation]]]]:
+def families(evaluations: Sequence[Evaluation]) -> list[tuple[str, str, list[Sequence[Evaluation]]]]:
     """Of each protocol with several folds, and each method: its runs, fold by fold."""
     out: dict[tuple[str, str], list[Sequence[Evaluation]]] = {}
-    for (_, method), group in _grouped(evaluations).items():
+    for (_, method), group in grouped(evaluations).items():
         if family := group[0].family:
             out.setdefault((family, method), []).append(group)
     return [(family, method, folds) for (family, method), folds in out.items() if len(folds) > 1]
 
 
-def _over_folds(folds: Sequence[Sequence[Evaluation]], name: str, at: str) -> str:
+def over_folds(folds: Sequence[Sequence[Evaluation]], name: str, at: str) -> str:
     """Mean and deviation over those folds that have the figure, of each the mean over seeds."""
     means = [value for group in folds if not math.isnan(value := _mean(group, name, at))]
     return f"{_percent(mean(means))} ± {_percent(stdev(means))}" if len(means) > 1 else "-"
 
 
-def _grouped(evaluations: Sequence[Evaluation]) -> dict[tuple[str, str], list[Evaluation]]:
+def grouped(evaluations: Sequence[Evaluation]) -> dict[tuple[str, str], list[Evaluation]]:
     groups: dict[tuple[str, str], list[Evaluation]] = {}
     for e in evaluations:
         groups.setdefault((e.protocol, e.method), []).append(e)
     return groups
 
 
-def _over_seeds(group: Sequence[Evaluation], name: str, at: str) -> str:
+def over_seeds(group: Sequence[Evaluation], name: str, at: str) -> str:
     values = [figure(getattr(e, at), name) for e in group]
     if not values:
         return "-"

@@ -53,6 +53,7 @@ def lay_by_hand(store: Path, name: str, sides: dict[str, list[str]], family: str
     for side, people in sides.items():
         ids = sorted(one for person in people for one in of(person))
         who = pa.array([f"toy/{person}" for one in ids for person in people if one in of(person)], pa.string())
-        table = pa.table({"sample_id": ids, "variant": pa.array([0] * len(ids), pa.int32()), "subject": who})
+        columns = {"sample_id": ids, "variant": pa.array([0] * len(ids), pa.int32()), "subject": who}
+        table = pa.table(columns | {"dataset": pa.array(["toy"] * len(ids), pa.string())})
         write_atomic(folder / f"{side}.parquet", encode_table(table))
     write_atomic(folder / "report.json", canonical_json({"protocol": name, "family": family}) + b"\n")

@@ -1,0 +1,116 @@
+"""Data sets in miniature with faces in them: the names that their authors give, a few people, two frames a clip.
+
+A portrait stands for several people, each of another tint; attacks have the levels of a bad print or a screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+PORTRAITS = Path(__file__).parents[2] / "examples" / "portraits"
+FACES = ("barack_obama_2009", "charles_barkla", "eileen_collins", "grace_hopper_1984", "joe_biden_2010")
+SIDE = 160
+FRAMES = 2
+
+Picture = NDArray[np.uint8]
+Clip = tuple[str, int, int]
+"""Path, person, and kind of attack; 0 is live."""
+
+
+@cache
+def _portrait(name: str) -> Picture:
+    """BGR, its longer side ``SIDE`` px."""
+    image = cv2.imread(str(PORTRAITS / f"{name}.jpg"))
+    assert image is not None
+    scale = SIDE / max(image.shape[:2])
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    # Codecs want even sides.
+    return np.ascontiguousarray(small[: small.shape[0] // 2 * 2, : small.shape[1] // 2 * 2]).astype(np.uint8)
+
+
+def face(person: int, attack: int) -> Picture:
+    """The picture of a person, live or attacked."""
+    image = _portrait(FACES[person % len(FACES)]).astype(np.float32)
+    image *= 1 - 0.04 * (person // len(FACES) % 5) * np.array([1, 0, 0.5], np.float32)
+    if attack:
+        image = cv2.GaussianBlur(image, (0, 0), 0.6 + 0.2 * (attack % 3)) * 0.85 + 12 * (1 + attack % 2)
+        image[:: 3 + attack % 2] *= 0.8
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+@cache
+def _video(extension: str, person: int, attack: int) -> bytes:
+    import tempfile
+
+    image = face(person, attack)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"clip.{extension}"
+        codec = {"avi": "MJPG", "mp4": "mp4v", "mov": "mp4v"}[extension]
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), 10, (image.shape[1], image.shape[0]))
+        for index in range(FRAMES):
+            writer.write(np.clip(image.astype(np.int16) + 2 * index, 0, 255).astype(np.uint8))
+        writer.release()
+        return path.read_bytes()
+
+
+def _casia() -> Iterator[Clip]:
+    for folder, people in (("train_release", range(1, 4)), ("test_release", range(1, 4))):
+        for person in people:
+            who = person + (3 if folder == "test_release" else 0)
+            for stem, attack in (("1", 0), ("3", 1), ("5", 2), ("7", 3)):
+                yield f"{folder}/{person}/{stem}.avi", who, attack
+
+
+def _replay() -> Iterator[Clip]:
+    for number, (folder, who) in enumerate([("train", 1), ("train", 2), ("devel", 3), ("devel", 4), ("test", 5), ("test", 6)]):
+        client = f"client{who:03}"
+        for take in (1, 2):
+            yield f"{folder}/real/{client}_session01_webcam_authenticate_controlled_{take}.mov", 10 + number, 0
+        attack = f"{folder}/attack/fixed/attack_{{}}_{client}_session01_{{}}_controlled.mov"
+        yield attack.format("print", "highdef_photo"), 10 + number, 1
+        yield attack.format("mobile", "mobile_video"), 10 + number, 4
+
+
+def _msu() -> Iterator[Clip]:
+    for who in (1, 2, 3, 5, 6, 7):
+        yield f"scene01/real/real_client{who:03}_laptop_SD_scene01.mov", 20 + who, 0
+        yield f"scene01/attack/attack_client{who:03}_laptop_SD_printed_photo_scene01.mov", 20 + who, 1
+        yield f"scene01/attack/attack_client{who:03}_laptop_SD_iphone_video_scene01.mov", 20 + who, 4
+
+
+def _oulu() -> Iterator[Clip]:
+    for folder, people in (("Train_files", (1, 2)), ("Dev_files", (21, 22)), ("Test_files", (36, 37))):
+        for who in people:
+            for session in (1, 3):
+                for phone in (1, 2):
+                    for kind in (1, 2, 3, 4, 5):
+                        yield f"{folder}/{phone}_{session}_{who:02}_{kind}.avi", 30 + who, 0 if kind == 1 else kind
+
+
+_FURTHER: dict[str, dict[str, str]] = {
+    "msu-mfsd": {"train_sub_list.txt": "01\n02\n03\n", "test_sub_list.txt": "05\n06\n07\n"},
+}
+SETS: dict[str, Callable[[], Iterator[Clip]]] = {
+    "casia-fasd": _casia,
+    "replay-attack": _replay,
+    "msu-mfsd": _msu,
+    "oulu-npu": _oulu,
+}
+
+
+def make(root: Path, *names: str) -> Path:
+    """Write data sets below ``root``, each into a folder of its name."""
+    for name in names:
+        for path, person, attack in SETS[name]():
+            place = root / name / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(_video(place.suffix[1:], person, attack))
+        for path, text in _FURTHER.get(name, {}).items():
+            (root / name / path).write_text(text)
+    return root
