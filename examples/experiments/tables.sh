@@ -74,8 +74,10 @@ for step; do
         sets-store)
             mkdir -p out/sets
             set_store cues
+            # Of these the images alone are read, so that one call will do for residuals.
             for method in physical difffas; do
-                set_store $method stage=pack synth.variants=1 synth.method=$method lgsc.enabled=false stdn.enabled=false 'pack.cues=[]'
+                set_store $method stage=pack synth.variants=1 synth.method=$method defake.calls=1 lgsc.enabled=false \
+                    stdn.enabled=false 'pack.cues=[]'
             done
             ;;
         sets) "$python" $here/sets.py ;;

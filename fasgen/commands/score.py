@@ -151,7 +151,9 @@ def _other_settings(detector: Detector, shards: Path) -> list[str]:
         own = detector.made.get(one["stage"])
         if own is None or one["stage"] == "pack":
             continue
-        keys = [key for key in own["config"] if key != "batch" and own["config"][key] != one["config"].get(key)]
+        mine, theirs = own["config"], one["config"]
+        # A setting that is not told has its default.
+        keys = [key for key in {**mine, **theirs} if key != "batch" and mine.get(key) != theirs.get(key)]
         keys += ["its weights"] * (own["weights"] != one["weights"]) + ["its version"] * (own["version"] != one["version"])
         if keys:
             found.append(f"{shards}: {one['stage']} has other settings than where the detector learnt: {', '.join(keys)}")

@@ -39,7 +39,8 @@ def commit(store: Path, stage: str, faces: tuple[Face, ...], **parts: Any) -> No
     write_plan(folder, {"stage": stage, "lanes": ["photographed"], **made})
     with UnitWriter(folder, 0, plan_hash="h", weights="w", **parts) as writer:
         for number, (dataset, path, subject, split, code, digest, vector) in enumerate(faces):
-            known = {"dataset": dataset, "path": path, "subject": subject, "split": split, "label": "live"}
+            video = path.rpartition("/")[0] or None
+            known = {"dataset": dataset, "path": path, "subject": subject, "split": split, "label": "live", "video": video}
             row = Row(f"{number:016x}", number, 1, 0, (), known)
             if stage == "align":
                 writer.ok(row, files={"png": b"x"}, values={"phash": code, "source_sha256": digest})
@@ -73,6 +74,20 @@ def test_files_pictures_and_people(known: Path) -> None:
     near = report.pairs[1]
     assert near.distance == 2 and near.similarity == pytest.approx(0.9949, abs=1e-3)
     assert report.document()["leaks"] == {"near picture": 1, "same file": 1, "same person": 1}
+
+
+def test_frames_of_a_video_that_lies_as_stills_are_no_copies_of_each_other(tmp_path: Path) -> None:
+    code = 0xFF00FF00FF00FF00
+    frames: list[Face] = [("a", f"clip/{k}.png", "a/1", "train", code ^ k, f"d{k}", X) for k in range(3)]
+    other: list[Face] = [
+        ("a", "other/0.png", "a/2", "test", code, "d9", Y),
+        ("b", "clip/0.png", "b/1", "test", code ^ 4, "d0", Y),
+    ]
+    commit(tmp_path, "align", (*frames, *other), columns=HASHES, arrays={})
+    found = {(pair.kind, pair.one, pair.other) for pair in find_duplicates(tmp_path).pairs}
+    assert ("same file", "a: clip/0.png", "b: clip/0.png") in found
+    assert not any(one.startswith("a: clip") and other.startswith("a: clip") for _, one, other in found)
+    assert ("near picture", "a: clip/0.png", "a: other/0.png") in found
 
 
 def test_without_embeddings_nothing_is_confirmed(store: Path) -> None:
