@@ -73,9 +73,12 @@ _MANY = """
 import json, resource, sys, time
 from pathlib import Path
 import toy
+from fasgen.manifests.ledger import Ledger, read_ledger
 from fasgen.pipeline.plan import build_plan
+from fasgen.pipeline.progress import Silent
 from fasgen.pipeline.ray_engine import RayEngine
 from fasgen.pipeline.resources import Resources
+from fasgen.pipeline.run import run
 from fasgen.sources.config import Limits, SourceConfig
 
 store, faces, address, path = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
@@ -84,10 +87,12 @@ resources = Resources(0, 3, address=address)
 began = time.perf_counter(), time.process_time()
 made = build_plan(toy.configure(source, unit_rows=1), ["shrink"], store, resources=resources, targets=toy.TARGETS)
 planned = time.perf_counter(), time.process_time()
-result, pages, _ = toy.go(made, lambda: RayEngine(resources, environment={"PYTHONPATH": path}))
+with Ledger(store, "many") as ledger:
+    result = run(made, lambda: RayEngine(resources, environment={"PYTHONPATH": path}), Silent(), ledger)
 ended = time.perf_counter(), time.process_time()
+nodes = {one["node"] for one in read_ledger(ledger.folder) if one["event"] == "joined"}
 print(json.dumps({
-    "outcome": result.outcome, "units": result.units, "nodes": len({one["node"] for one in pages.of("joined")}),
+    "outcome": result.outcome, "units": result.units, "nodes": len(nodes),
     "plan_cpu_ms": 1000 * (planned[1] - began[1]) / result.units, "run_cpu_ms": 1000 * (ended[1] - planned[1]) / result.units,
     "wall_ms": 1000 * (ended[0] - planned[0]) / result.units, "peak_mb": result.peak_driver / 1e6,
 }))
