@@ -1,6 +1,6 @@
 """How attacks look beside live faces of the same people: light, colours, contrast, detail, raster; real and simulated.
 
-The ranges of the simulation (`fasgen.stages.physical.config`) are set by these statistics, and by nothing that a probe says.
+The ranges of the simulation's ``MEASURED`` styles (`fasgen.stages.physical.config`) are set by these statistics.
 Real attacks are compared with the live faces of the same person, mean with mean, so that the place where both were taken counts
 and the person does not; a simulated one with the very face that it is made of.
 """
@@ -79,8 +79,11 @@ def raster(plane: NDArray[np.float32]) -> float:
     """
     high = plane - cv2.GaussianBlur(plane, (0, 0), 3)
     window = np.outer(np.hanning(plane.shape[0]), np.hanning(plane.shape[1]))
-    power = np.abs(np.fft.fft2(high * window)) ** 2
-    y, x = np.fft.fftfreq(plane.shape[0])[:, None], np.fft.fftfreq(plane.shape[1])[None, :]
+    power = np.fft.fftshift(np.abs(np.fft.fft2(high * window)) ** 2)
+    # Neighbours are averaged: of so many frequencies of noise alone, some one stands high.
+    power = cv2.GaussianBlur(power, (0, 0), 0.8)
+    y = np.fft.fftshift(np.fft.fftfreq(plane.shape[0]))[:, None]
+    x = np.fft.fftshift(np.fft.fftfreq(plane.shape[1]))[None, :]
     radius = np.hypot(y, x)
     ring = np.rint(radius * min(plane.shape) / 4).astype(int)
     median = np.array([np.median(power[ring == k]) if (ring == k).any() else 1.0 for k in range(ring.max() + 1)])

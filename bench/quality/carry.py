@@ -152,7 +152,7 @@ def cue_sets(extract: Extractor, walks: Walks, maps: Maps) -> dict[str, Floats]:
     own = {name: extract(make(walks)) for name, make in CUES.items()}
     own |= {CHANGE: extract(walks.reconstruction()) - plain, LGSC: extract(maps.lgsc()), STDN: extract(maps.stdn())}
     found = {IMAGE: plain} | {f"{IMAGE} + {name}": np.concatenate([plain, one], 1) for name, one in own.items()}
-    for others in ((CHANGE,), (LGSC,), (STDN,), (LGSC, STDN)):
+    for others in ((AUTOENCODER,), (CHANGE,), (AUTOENCODER, CHANGE), (LGSC,), (STDN,), (LGSC, STDN)):
         name = " + ".join((IMAGE, RESIDUAL, *others))
         found[name] = np.concatenate([plain, own[RESIDUAL], *(own[other] for other in others)], 1)
     return found
