@@ -18,7 +18,7 @@ BENCH_PIP := $(BENCH_VENV)/bin/python -m pip install --disable-pip-version-check
 PEERS := $(BENCH_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run browser loaders test format lint types bounds bench soak fuzz cluster clean
+.PHONY: help run browser loaders test format lint types bounds bench soak fuzz papers cluster clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,10 @@ soak: $(READY) ## kill driver, workers and Ray's node process of a run at 40 ran
 MUTATIONS ?= 2000
 fuzz: $(READY) ## mutated pictures, films, configurations, stores, models and shards
 	$(BIN)/python -m tests.fuzz --count $(MUTATIONS)
+
+TABLES ?=
+papers: $(READY) ## all files of examples/papers from end to end on miniatures of the data sets, or some: TABLES='stdn-siw lgsc-oulu'
+	$(BIN)/python -m tests.chains.every $(TABLES)
 
 CASES ?=
 cluster: $(READY) ## three Ray nodes in network namespaces (needs root) and all that can happen to them, or some: CASES='killed joined'

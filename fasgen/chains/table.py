@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from fasgen import __version__
+from fasgen.audit.protocol_sets import find_protocols
 from fasgen.chains.config import Chain, fold_name
 from fasgen.chains.outcome import SCORES, is_done, read_outcome, score_file
 from fasgen.chains.run import Result
@@ -24,6 +25,7 @@ from fasgen.downstream.scores import Score, ScoreTable, read_scores
 from fasgen.downstream.tables import POLARITY, TITLES, families, grouped, over_folds, over_seeds
 from fasgen.manifests.atomic import write_atomic
 from fasgen.selection.row_sets import row_set
+from fasgen.sources.protocols import FAMILIES
 
 Told = Callable[[str, str], str]
 """From a figure's name and a reading to a cell."""
@@ -79,9 +81,11 @@ def write_table(chain: Chain, result: Result) -> PaperTable | None:
 def build(chain: Chain, evaluations: Sequence[Evaluation], foot: Iterable[str] = ()) -> PaperTable:
     """Rows by protocol and method, then those over all folds of a protocol, then each attack's APCER."""
     kinds = list(dict.fromkeys(kind for one in evaluations for kind in one.realistic.apcer_of))
+    settings = evaluations[0].settings
     per_attack = [f"apcer:{kind}" for kind in kinds] if len(kinds) > 1 else []
     names = [*chain.figures, *per_attack]
-    titles = [*(TITLES.get(name, name) for name in chain.figures), *(f"APCER {kind}" for kind in kinds if per_attack)]
+    rates = {"tpr_at_fpr": f"TPR at FPR {settings.fpr:.1%}", "tdr_at_fdr": f"TDR at FDR {settings.fdr:.1%}"}
+    titles = [*((TITLES | rates)[name] for name in chain.figures), *(f"APCER {kind}" for kind in kinds if per_attack)]
     header = ["protocol", "method"]
     for name, title in zip(names, titles, strict=True):
         header += [title, f"{title} idealised", *([f"{title} paper"] if name in chain.figures else [])]
@@ -96,7 +100,7 @@ def build(chain: Chain, evaluations: Sequence[Evaluation], foot: Iterable[str] =
     ]
     paper = chain.paper
     said = [
-        f"all figures in %, {evaluations[0].settings.words()}",
+        f"all figures in %, {settings.words()}",
         POLARITY,
         "the columns without a word are realistic; the paper's stand beside idealised ones, which is how papers report",
         f"paper: {'; '.join(filter(None, (paper.title, paper.where)))}" if paper.title else "",
@@ -117,14 +121,16 @@ def _row(names: Sequence[str], cells: Sequence[str], told: Told, published: Mapp
 
 def _published(chain: Chain) -> dict[tuple[str, str], dict[str, str]]:
     """Figures of the paper as cells, by what the table calls a fold, or a family of them, and by method."""
-    called = {one.name: fold_name(one) for one in chain.folds()}
     return {
-        (called.get(protocol, protocol), method): {
-            name: f"{v:.2f}" if isinstance(v, float | int) else v for name, v in told.items()
-        }
+        (_folded(protocol), method): {name: f"{v:.2f}" if isinstance(v, float | int) else v for name, v in told.items()}
         for protocol, methods in chain.paper.figures.items()
         for method, told in methods.items()
     }
+
+
+def _folded(name: str) -> str:
+    """A fold as the table calls it, however it was named; a family stays what it is."""
+    return name if name in FAMILIES else fold_name(find_protocols(name)[0])
 
 
 def _scores(chain: Chain, result: Result) -> tuple[list[Score], list[str], list[str]]:

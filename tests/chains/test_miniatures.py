@@ -28,7 +28,7 @@ SHAPE = (
     "classifier_stem: 4, classifier_widths: [4, 4, 4, 4]"
 )
 TINY = (
-    *("settings.align.size=64", "data.casia-fasd.frames=1", "data.replay-attack.frames=1", "weights.imagenet=embedded"),
+    *("settings.align.size=64", "data.casia-fasd.frames=1", "data.replay-attack.frames=1", "weights.resnet18=embedded"),
     f"settings.train.lgsc={{faces: {{size: 64}}, patch: 48, batch: 4, steps: 3, warmup: 0, checkpoint_every: 1, {SHAPE}}}",
 )
 

@@ -60,7 +60,9 @@ class DiffFASTraining(GalleryTraining):
     pairs: PairsConfig = Field(PairsConfig(), description="real pairs")
     transfer: TransferConfig = Field(TransferConfig(), description="styles on faces that have no spoof of their own")
     style_encoder: Path | None = Field(None, description="folder of the trained style encoder; required")
-    identity: str = Field("embedded", description="identity network that measures samples: 'embedded', a path, or 'none'")
+    identity: Literal["none"] | str = Field(
+        "embedded", description="identity network that measures samples: 'embedded', a path, or 'none'"
+    )
     init: Path | None = Field(None, description="U-Net folder to start from, whose shape is then used; none: from scratch")
     blend: Path | None = Field(
         None,
