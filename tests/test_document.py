@@ -121,7 +121,8 @@ def test_every_table_of_the_document_is_marked(document: ModuleType) -> None:
     names = [match[2] for match in document.MARK.finditer((ROOT / "docs" / "experiments.md").read_text("utf-8"))]
     experiments = [f"{name}/{table}" for name in ("replay-lodo", "celeba-folds") for table in TABLES]
     augment = [f"{name}/{table}" for name in ("augment", "augment-difffas") for table in ("replays", "photographs")]
-    assert sorted(names) == sorted([*experiments, "replay-lodo/hter", *augment])
+    sets = ["sets/one/summary", "sets/one/cuts", "sets/pairs/summary"]
+    assert sorted(names) == sorted([*experiments, "replay-lodo/hter", *augment, *sets])
 
 
 def faces(made: bool = False) -> SampleTable:
