@@ -353,7 +353,7 @@ def preempted(case: Case) -> None:
         case.cluster.kill(node)
         case.cluster.start(node)
     case.over()
-    print(f"  workers that came: {len(events(case.store, 'joined'))}, that died: {len(events(case.store, 'lost'))}", flush=True)
+    print(f"  workers that came: {len(events(case.store, 'joined'))}, that died: {len(events(case.store, 'died'))}", flush=True)
 
 
 def diskless(case: Case) -> None:

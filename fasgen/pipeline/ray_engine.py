@@ -196,13 +196,14 @@ class RayEngine:
         except ray.exceptions.RayError as error:
             found = re.search(r"\bip[=:] ?([0-9a-f.:]+)", str(error))
             place = found[1].rstrip(".:") if found else ""
-            there = {node["NodeID"] for node in ray.nodes() if place and node["NodeManagerAddress"] == place}
-            known = bool(there & self._unfit)
+            # One that has come back there under another id is looked at anew.
+            there = {node["NodeID"] for node in ray.nodes() if node["Alive"] and node["NodeManagerAddress"] == place}
+            known = bool(there) and there <= self._unfit
             self._stumbles[kind, place] += 1
             if known or self._stumbles[kind, place] < STUMBLES:
                 self._replace(number)
                 return
-            if there and self._resources.address:
+            if place and self._resources.address:
                 self._shun(there)
                 self._replace(number)
             else:
