@@ -138,7 +138,7 @@ def measure(
     report["physical"] = figures(judge, Pairs(pairs.live, pairs.guide, keys, pairs.names, pairs.subjects), spoofs)
     out.mkdir(parents=True, exist_ok=True)
     shown = spread(len(made), 48)
-    save_sheet(out / "synthesis.png", [_signed(x[shown]) for x in (pairs.live, pairs.guide, made, spoofs)], across=3)
+    save_sheet(out / "synthesis.png", [signed(x[shown]) for x in (pairs.live, pairs.guide, made, spoofs)], across=3)
     few = _only(pairs, np.isin(np.arange(len(made)), spread(len(made), SWEPT)))
     report["by_t"] = sweep(judge, config, few, device, [("t", (t, t)) for t in LEVELS])
     report["by_gamma"] = sweep(judge, config, few, device, [("gamma", (g, g)) for g in GAMMAS])
@@ -353,5 +353,6 @@ def _parts(images: Images) -> list[Images]:
     return [images[i : i + 64] for i in range(0, len(images), 64)]
 
 
-def _signed(images: Images) -> torch.Tensor:
+def signed(images: Images) -> torch.Tensor:
+    """Pictures (N, H, W, 3) uint8 as (N, 3, H, W) in [-1, 1]."""
     return torch.from_numpy(images.astype(np.float32) / 127.5 - 1).permute(0, 3, 1, 2)

@@ -4,13 +4,14 @@ The judge is another than the model's own encoder, and knows the sets: logistic 
 live faces and the attacks of every set, each domain of replays a style of its own, and live faces of the strangers that spoofs
 are made of. Half of each style's people teach it (half of the pictures, in their order, where there is one person), the other
 half are guides, so that no spoof is recognised by the picture it was made after. How often it names the style of the guides
-is the ceiling; how often it sees that style in the untouched live face, the floor.
+is the ceiling; how often it sees that style in the untouched live face, the floor. It is asked among all styles, and among
+attacks alone, as spoofs of strangers' faces may keep the look of their own source.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,12 @@ from bench.quality.live import WILD, live_faces, spread
 from bench.quality.metrics import text_table
 from bench.quality.probe import LISTINGS, aligned
 from bench.quality.strangers import place
-from bench.quality.synthesis import Judge, Pairs, synthesise
+from bench.quality.synthesis import Judge, Pairs, signed, synthesise
 from bench.quality.trials import C
 from fasgen.seeds import sample_seed
 from fasgen.stages.synth.config import SynthConfig
 from fasgen.stages.synth.stage import Diffusion
+from fasgen.training.sheet import save_sheet
 
 COUNT = 100
 """Live faces that are given a style, styles taking turns."""
@@ -63,22 +65,29 @@ def measure(data: Path, out: Path, config: SynthConfig, device: str = "cpu", cou
     pairs = _pairs(found.crops[::2], found.names[::2], found.subjects[::2], {key: guides[key] for key in new})
     made = synthesise(stage, pairs)
     of = np.array(pairs.style)
-    seen, ceiling, floor = (judge.named(pictures) == of for pictures in (made, pairs.guide, pairs.live))
+    attacks = tuple(guides)
+    among = {"style": judge.styles, "attack": attacks}
+    shares = {
+        f"{kind}{name}": judge.named(pictures, styles) == of
+        for kind, styles in among.items()
+        for name, pictures in (("", made), (" of guides", pairs.guide), (" of untouched", pairs.live))
+    }
+    called, times = np.unique(judge.named(made, judge.styles), return_counts=True)
     embed = Judge(stage, None, None).networks["embedded network"]
     live, guide, spoof = (embed(pictures) for pictures in (pairs.live, pairs.guide, made))
     kept = (spoof * live).sum(1) > (spoof * guide).sum(1)
+    save_sheet(out / "unseen.png", [signed(pictures[:36]) for pictures in (pairs.live, pairs.guide, made)], across=4)
     report = {
         "faces": len(made),
         "classes": len(judge.styles),
         "t": config.t,
         "gamma": config.gamma,
+        "called": dict(zip(called.tolist(), times.tolist(), strict=True)),
         "rows": {
             name: {
                 "count": int(own.sum()),
-                "style": float(seen[own].mean()),
-                "guides": float(ceiling[own].mean()),
-                "untouched": float(floor[own].mean()),
                 "parent": float(kept[own].mean()),
+                **{share: float(right[own].mean()) for share, right in shares.items()},
             }
             for name, own in {"all": np.ones(len(of), np.bool_), **{key: of == key for key in new}}.items()
         },
@@ -109,9 +118,11 @@ class Styles:
         self._probe = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=5000, class_weight="balanced"))
         self._probe.fit(seen, names)
 
-    def named(self, pictures: NDArray[np.uint8]) -> NDArray[np.str_]:
-        """The most probable style (N,) of pictures (N, H, W, 3)."""
-        found: NDArray[np.str_] = self._probe.predict(self._extract(pictures))
+    def named(self, pictures: NDArray[np.uint8], among: Sequence[str]) -> NDArray[np.str_]:
+        """The most probable of some styles (N,) of pictures (N, H, W, 3)."""
+        classes = self._probe.classes_
+        scores = np.where(np.isin(classes, list(among)), self._probe.decision_function(self._extract(pictures)), -np.inf)
+        found: NDArray[np.str_] = classes[scores.argmax(1)]
         return found
 
 
@@ -147,8 +158,10 @@ def _pairs(
 
 def text(report: Mapping[str, Any]) -> str:
     """The report as text."""
-    rows = [["style", "n", "style seen", "in guides", "in untouched faces", "nearer to parent"]]
+    told = [key for key in next(iter(report["rows"].values())) if key != "count"]
+    rows = [["", "n", *told]]
     for name, row in report["rows"].items():
-        shares = (f"{row[key]:.2f}" for key in ("style", "guides", "untouched", "parent"))
-        rows.append([name, str(row["count"]), *shares])
-    return f"{report['faces']} faces, {report['classes']} styles, t {report['t']}, gamma {report['gamma']}\n{text_table(rows)}"
+        rows.append([name, str(row["count"]), *(f"{row[key]:.2f}" for key in told)])
+    called = ", ".join(f"{name} {times}" for name, times in sorted(report["called"].items(), key=lambda item: -item[1]))
+    head = f"{report['faces']} faces, {report['classes']} styles, t {report['t']}, gamma {report['gamma']}"
+    return f"{head}; spoofs are called {called}\n{text_table(rows)}"

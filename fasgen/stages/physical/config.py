@@ -27,11 +27,16 @@ STYLES: tuple[str, ...] = (
     "print_poster",
     "replay_oled",
     "replay_monitor",
+    "colour_jitter",
+    "moire",
 )
-"""Attack instruments that can be simulated."""
+"""Attack instruments that can be simulated; the last two are plain clues of a print and of a replay (SPSC)."""
 
 MEASURED = ("print_inkjet", "print_poster", "replay_oled", "replay_monitor")
 """Those whose ranges follow measurements of real attacks; a camera of their own takes them, ``recapture``."""
+
+PLAIN = ("colour_jitter", "moire")
+"""Those that are one operation on levels, without inks, glass or a camera."""
 
 ATTACK_TYPE: dict[str, Literal["print", "cut_print", "replay"]] = {
     "print": "print",
@@ -45,6 +50,8 @@ ATTACK_TYPE: dict[str, Literal["print", "cut_print", "replay"]] = {
     "print_poster": "print",
     "replay_oled": "replay",
     "replay_monitor": "replay",
+    "colour_jitter": "print",
+    "moire": "replay",
 }
 """Style to the family of attacks it belongs to."""
 
@@ -207,6 +214,37 @@ class CameraConfig(Section):
     jpeg: tuple[Quality, Quality] = Field((65, 96), description="JPEG quality; 0 is uncompressed")
 
 
+class JitterConfig(Section):
+    """Colours bent as prints bend them, without a printer: the colour jitter of simulated physical spoofing clues."""
+
+    red_gamma: tuple[Signed, Signed] = Field((-0.3, 0.5), description="exponent of the red levels above 1")
+    green_gamma: tuple[Signed, Signed] = Field((-0.3, 0.5), description="the same of green")
+    blue_gamma: tuple[Signed, Signed] = Field((-0.3, 0.5), description="the same of blue")
+    red_gain: tuple[Signed, Signed] = Field((-0.25, 0.1), description="what red levels gain, share")
+    green_gain: tuple[Signed, Signed] = Field((-0.25, 0.1), description="the same of green")
+    blue_gain: tuple[Signed, Signed] = Field((-0.25, 0.1), description="the same of blue")
+    colour: tuple[Signed, Signed] = Field((-0.6, 0.3), description="colourfulness less that of the photograph")
+    black: tuple[Share, Share] = Field((0.0, 0.15), description="level of what was black")
+    white: tuple[Share, Share] = Field((0.0, 0.2), description="level that what was white loses")
+    softness: tuple[Blur, Blur] = Field((0.2, 1.0), description="blur, standard deviation, px")
+
+
+class MoireConfig(Section):
+    """Gratings over the picture, without a screen: the moire pattern of simulated physical spoofing clues."""
+
+    moire: tuple[Share, Share] = Field((0.04, 0.16), description="contrast of the pattern")
+    moire_pitch: tuple[Pitch, Pitch] = Field((2.2, 6.0), description="period of the two gratings, px")
+    moire_stretch: tuple[Share, Share] = Field(
+        (0.0, 0.15), description="share by which one's period is longer than the other's"
+    )
+    moire_angle: tuple[Angle, Angle] = Field((0.0, 180.0), description="direction across the lines, degrees")
+    moire_turn: tuple[Tilt, Tilt] = Field((-12.0, 12.0), description="turn of one grating against the other, degrees")
+    red_gain: tuple[Signed, Signed] = Field((-0.15, 0.15), description="what red levels gain, share")
+    green_gain: tuple[Signed, Signed] = Field((-0.15, 0.15), description="the same of green")
+    blue_gain: tuple[Signed, Signed] = Field((-0.15, 0.15), description="the same of blue")
+    softness: tuple[Blur, Blur] = Field((0.2, 1.0), description="blur, standard deviation, px")
+
+
 def _paper(**ranges: object) -> PaperConfig:
     return PaperConfig.model_validate(ranges)
 
@@ -323,6 +361,12 @@ class PhysicalConfig(BaseModel):
     print_poster: PaperConfig = Field(default_factory=_poster, description="photograph on a poster: no dots, a little gloss")
     replay_oled: DisplayConfig = Field(default_factory=_oled, description="video on a phone, cold white, moire")
     replay_monitor: DisplayConfig = Field(default_factory=_monitor, description="video on a monitor or tablet, moire")
+    colour_jitter: JitterConfig = Field(
+        default_factory=lambda: JitterConfig.model_validate({}), description="a print by its colours alone"
+    )
+    moire: MoireConfig = Field(
+        default_factory=lambda: MoireConfig.model_validate({}), description="a replay by a moire pattern alone"
+    )
     camera: CameraConfig = Field(
         default_factory=lambda: CameraConfig.model_validate({}), description="the camera that takes the attack"
     )
@@ -349,6 +393,8 @@ class PhysicalConfig(BaseModel):
     def sections(self, style: str) -> tuple[Section, ...]:
         """The sections whose parameters ``style`` has, in the order in which they are drawn."""
         own: Section = getattr(self, style)
+        if style in PLAIN:
+            return (own,)
         if style in MEASURED:
             return own, self.recapture
         return (own, self.cut, self.camera) if style == "cut_out" else (own, self.camera)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fasgen.stages.physical.tone import Plane
 
-STREAMS = ("screen", "grid", "waves", "paper", "cut", "wall", "reflection", "noise")
+STREAMS = ("screen", "grid", "waves", "paper", "cut", "wall", "reflection", "noise", "moire")
 """Effects that draw fields. A new one goes to the end: the place is part of the stream's key."""
 
 

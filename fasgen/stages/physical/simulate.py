@@ -15,7 +15,8 @@ import numpy as np
 
 from fasgen.errors import ConfigError
 from fasgen.stages.physical.camera import Camera
-from fasgen.stages.physical.config import ATTACK_TYPE, STYLES, PhysicalConfig
+from fasgen.stages.physical.clues import crossed, jittered
+from fasgen.stages.physical.config import ATTACK_TYPE, PLAIN, STYLES, PhysicalConfig
 from fasgen.stages.physical.printed import photographed_print
 from fasgen.stages.physical.randomness import stream
 from fasgen.stages.physical.replayed import filmed_display
@@ -103,6 +104,8 @@ def apply(image: RGB, style: str, parameters: Mapping[str, Value]) -> RGB:
     p = {name: float(value) for name, value in parameters.items() if not isinstance(value, str)}
     with _one_thread():
         image = np.ascontiguousarray(image)
+        if style in PLAIN:
+            return jittered(image, p) if style == "colour_jitter" else crossed(image, view, p)
         if ATTACK_TYPE[style] == "replay":
             light = filmed_display(image, view, p, str(parameters["layout"]))
         else:

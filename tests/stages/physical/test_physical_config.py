@@ -6,14 +6,25 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from fasgen.stages.physical.config import ATTACK_TYPE, STYLES, CameraConfig, DisplayConfig, PaperConfig, PhysicalConfig
+from fasgen.stages.physical.config import (
+    ATTACK_TYPE,
+    PLAIN,
+    STYLES,
+    CameraConfig,
+    DisplayConfig,
+    JitterConfig,
+    MoireConfig,
+    PaperConfig,
+    PhysicalConfig,
+)
 
 
 def test_every_style_has_a_section_and_a_family() -> None:
     config = PhysicalConfig()
     assert set(ATTACK_TYPE) == set(STYLES)
     assert set(ATTACK_TYPE.values()) == {"print", "cut_print", "replay"}
-    for style in STYLES:
+    assert {type(config.sections(style)[0]) for style in PLAIN} == {JitterConfig, MoireConfig}
+    for style in set(STYLES) - set(PLAIN):
         kind = DisplayConfig if ATTACK_TYPE[style] == "replay" else PaperConfig
         assert isinstance(config.sections(style)[0], kind)
         assert isinstance(config.sections(style)[-1], CameraConfig)
