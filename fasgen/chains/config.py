@@ -177,11 +177,11 @@ def _places(told: Tree, chain: Tree, where: Path) -> Tree:
     """
     if other := sorted(set(told) - {"data", "weights"}):
         raise ConfigError(f"{where}: {other[0]!r} is no place: a file of places has data and weights, by name")
-    out: Tree = {}
-    for part in ("data", EXTRA):
-        out[part] = {name: one for name, one in (told.get("data") or {}).items() if name in (chain.get(part) or {})}
-    out["weights"] = {name: one for name, one in (told.get("weights") or {}).items() if name in (chain.get("weights") or {})}
-    return out
+    said = {"data": told.get("data"), EXTRA: told.get("data"), "weights": told.get("weights")}
+    return {
+        part: {name: one for name, one in (places or {}).items() if one and name in (chain.get(part) or {})}
+        for part, places in said.items()
+    }
 
 
 def _anchored(tree: Mapping[str, Any], folder: Path) -> Tree:

@@ -81,6 +81,15 @@ def test_what_is_not_there_is_named_at_once(places: Path, tmp_path: Path) -> Non
         load_chain(FILES[0], (), tmp_path / "places.yaml")
 
 
+def test_places_say_where_what_is_asked_for_lies_and_no_more(places: Path, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "places.yaml").write_text("data: {oulu-npu: here, siw: elsewhere, msu-mfsd: null}\nweights: {resnet18: null}")
+    given = [f"weights.resnet18={tmp_path / 'here'}"]
+    chain = load_chain(FOLDER / "lgsc-oulu.yaml", given, tmp_path / "places.yaml")
+    assert chain.data == {"oulu-npu": {"frames": 10, "path": str(tmp_path / "here")}}, "beside the file that says it"
+    assert chain.weights == {"resnet18": str(tmp_path / "here")} and chain.out == ROOT / "out" / "papers" / "lgsc-oulu"
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
