@@ -28,8 +28,8 @@ def jittered(image: RGB, p: Mapping[str, float]) -> RGB:
         p: parameters named as in ``JitterConfig``.
     """
     levels = image.astype(np.float32) / 255
-    levels **= np.float32([1 + p[f"{name}_gamma"] for name in CHANNELS])
-    levels *= np.float32([1 + p[f"{name}_gain"] for name in CHANNELS])
+    levels **= np.array([1 + p[f"{name}_gamma"] for name in CHANNELS], np.float32)
+    levels *= np.array([1 + p[f"{name}_gain"] for name in CHANNELS], np.float32)
     grey = levels.mean(-1, keepdims=True)
     levels = grey + (levels - grey) * np.float32(1 + p["colour"])
     low, high = p["black"], 1 - p["white"]
@@ -52,7 +52,7 @@ def crossed(image: RGB, view: View, p: Mapping[str, float]) -> RGB:
         pitch = p["moire_pitch"] * (1 + side * p["moire_stretch"])
         along = x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle))
         pattern *= np.sin(np.float32(2 * np.pi / pitch) * along[..., None] + rng.uniform(0, 2 * np.pi, 3).astype(np.float32))
-    casts = np.float32([1 + p[f"{name}_gain"] for name in CHANNELS])
+    casts = np.array([1 + p[f"{name}_gain"] for name in CHANNELS], np.float32)
     return _finished(image.astype(np.float32) / 255 * (1 + np.float32(p["moire"]) * pattern) * casts, p)
 
 
