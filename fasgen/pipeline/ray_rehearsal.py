@@ -32,7 +32,9 @@ def rehearse(job: Rehearsal, model: str, *, gpus: int = 1, environment: dict[str
     try:
         measured: dict[int, float] = ray.get(reference, timeout=LIMIT)
     except ray.exceptions.RayError as error:
-        ray.cancel(reference, force=True)
+        if isinstance(error, ray.exceptions.GetTimeoutError):
+            # What has failed already is not cancelled: where its last word comes after that, Ray ends the driver.
+            ray.cancel(reference, force=True)
         raise ResourceError(one_line(getattr(error, "cause", None) or error)) from error
     if not measured:
         raise ResourceError("not even the smallest batch fits into memory")

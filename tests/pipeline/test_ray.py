@@ -175,14 +175,19 @@ def test_a_node_that_is_unfit_is_said_once_however_many_workers_come_up_there(tm
         workers.close()
 
 
-def test_a_batch_is_measured_on_a_worker_of_the_cluster() -> None:
+def test_a_batch_is_measured_on_a_worker_of_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
     import spinning
+
+    cancelled: list[object] = []
+    monkeypatch.setattr(ray, "cancel", lambda reference, **_: cancelled.append(reference))
 
     path = os.pathsep.join((HERE, str(Path.cwd()), os.environ.get("PYTHONPATH", "")))
     job = Rehearsal("spinning:SPIN", spinning.SpinConfig(), 24)
     assert sorted(rehearse(job, "Fake GPU", gpus=0, environment={"PYTHONPATH": path})) == [16, 32, 64]
     with pytest.raises(ResourceError, match="no such weights"):
         rehearse(job, "Fake GPU", gpus=0, environment={"PYTHONPATH": path, "SPIN_FAILS": "1"})
+    assert not cancelled, "Ray ends a driver that cancels what has failed before its last word has come"
 
 
 def with_a_bad_one(source: SourceConfig, folder: Path) -> SourceConfig:
