@@ -46,11 +46,12 @@ def _all(small: bool) -> Iterator[Case]:
         return defake(f"eager, batch {batch}", part, batch=batch, compile="off", details=details, **once)
 
     yield defake(f"compiled, batch {main}", "defake", details=True)
+    yield synth("compiled", details=True)
+    # Three runs, the longest of all: what comes behind it may find no time left.
     units = {"units": 2, "rows": 4} if small else {"units": 3, "rows": 256}
     for how in ("on", "off") if small else ("on",):
         name = f"store to store, {'compiled' if how == 'on' else 'eager'}, batch {main}"
         yield Case(name, "store", "bench.gpu.store:store", {"batch": main, "compile": how, **units}, 150)
-    yield synth("compiled", details=True)
     yield eager(main)
     yield synth("eager", compile="off", **once)
     yield Case("training, DFG of 112 px", "training", "bench.gpu.training:training", {"batch": 4 if small else 256}, 90)

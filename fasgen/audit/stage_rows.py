@@ -78,7 +78,6 @@ def read_stages(found: Iterable[Generation], wanted: Callable[[pa.Schema], Seque
     Raises:
         StoreError: a plan or manifest is damaged.
     """
-
     out = []
     for generation, plan in in_order(found):
         schema = schema_of(generation.folder)

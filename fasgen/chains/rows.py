@@ -83,5 +83,6 @@ def tested(store: Path, protocol: str) -> Target:
 
 def fingerprint(path: Path) -> str:
     """Of files of others: names, sizes and times of change, without reading them."""
+    whole = path if path.is_dir() else path.parent
     files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path] if path.is_file() else []
-    return digest([[one.name, one.stat().st_size, one.stat().st_mtime_ns] for one in files])
+    return digest([[one.relative_to(whole).as_posix(), one.stat().st_size, one.stat().st_mtime_ns] for one in files])

@@ -68,8 +68,10 @@ def _cut(chain: Chain, means: Means, say: Say, launch: Launch, *, extra: bool) -
     log = chain.out / "steps" / ("crops-extra.log" if extra else "crops.log")
     lock = Held(log.with_suffix(".lock"))
     try:
-        while not lock.take():
-            time.sleep(POLL)
+        if not lock.take():
+            say("waiting: faces are being cut by a command of a chain that was killed")
+            while not lock.take():
+                time.sleep(POLL)
         job = launch(making.crops_command(chain, means, extra=extra), log, visible(means.gpus), lock.number)
         try:
             while (code := job.poll()) is None:

@@ -22,6 +22,7 @@ from fasgen.config.root import Config
 from fasgen.config.variants import settle
 from fasgen.downstream.config import Experiment
 from fasgen.errors import ConfigError
+from fasgen.selection.row_sets import FOLDER, REPORT
 from fasgen.sources.protocols import Protocol
 from fasgen.stages import specs
 from fasgen.stages.settings import Selected, merge
@@ -147,7 +148,7 @@ def plan(chain: Chain, *, foretell: bool = False) -> Graph:
 
 def is_ready(chain: Chain) -> bool:
     """Whether rows can be looked at: something was cut, and every fold was laid over it."""
-    laid = all((chain.store / "protocols" / one.name / "report.json").is_file() for one in chain.folds())
+    laid = all((chain.store / FOLDER / one.name / REPORT).is_file() for one in chain.folds())
     return has_crops(chain.store) and laid and (not chain.extra or has_crops(chain.extra_store))
 
 

@@ -1,4 +1,4 @@
-"""A rehearsal on a GPU of a cluster, as a task of its own."""
+"""A rehearsal on a GPU of a cluster, in a process of its own."""
 
 from __future__ import annotations
 
@@ -25,23 +25,24 @@ def rehearse(job: Rehearsal, model: str, *, gpus: int = 1, environment: dict[str
     import ray
 
     variables = {**worker_environment(job.threads), **(environment or {})}
-    options: dict[str, Any] = {"num_gpus": gpus, "max_retries": 0, "max_calls": 1, "runtime_env": {"env_vars": variables}}
+    options: dict[str, Any] = {"num_cpus": 1, "num_gpus": gpus, "runtime_env": {"env_vars": variables}}
     if gpus and f"accelerator_type:{model}" in ray.cluster_resources():
         options["accelerator_type"] = model
-    reference = ray.remote(**options)(_rates).remote(job, "cuda" if gpus else "cpu")
+    # An actor, since it can be killed at any moment: a task that is cancelled while its answer is on the way ends the driver.
+    actor = ray.remote(**options)(_Rehearsing).remote()
     try:
-        measured: dict[int, float] = ray.get(reference, timeout=LIMIT)
+        measured: dict[int, float] = ray.get(actor.rates.remote(job, "cuda" if gpus else "cpu"), timeout=LIMIT)
     except ray.exceptions.RayError as error:
-        if isinstance(error, ray.exceptions.GetTimeoutError):
-            # What has failed already is not cancelled: where its last word comes after that, Ray ends the driver.
-            ray.cancel(reference, force=True)
         raise ResourceError(one_line(getattr(error, "cause", None) or error)) from error
+    finally:
+        ray.kill(actor)
     if not measured:
         raise ResourceError("not even the smallest batch fits into memory")
     return measured
 
 
-def _rates(job: Rehearsal, device: str) -> dict[int, float]:
-    import torch
+class _Rehearsing:
+    def rates(self, job: Rehearsal, device: str) -> dict[int, float]:
+        import torch
 
-    return dict(rates(job, torch.device(device)))
+        return dict(rates(job, torch.device(device)))

@@ -11,6 +11,7 @@ import toy
 
 from fasgen.errors import ResourceError
 from fasgen.manifests.unit_reader import UnitReader
+from fasgen.pipeline import ray_rehearsal
 from fasgen.pipeline.events import Doing, Done, Joined, Key, State
 from fasgen.pipeline.local_engine import LocalEngine
 from fasgen.pipeline.options import RunOptions
@@ -175,19 +176,30 @@ def test_a_node_that_is_unfit_is_said_once_however_many_workers_come_up_there(tm
         workers.close()
 
 
-def test_a_batch_is_measured_on_a_worker_of_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    import ray
+def rehearsed(**environment: str) -> dict[int, float]:
     import spinning
-
-    cancelled: list[object] = []
-    monkeypatch.setattr(ray, "cancel", lambda reference, **_: cancelled.append(reference))
 
     path = os.pathsep.join((HERE, str(Path.cwd()), os.environ.get("PYTHONPATH", "")))
     job = Rehearsal("spinning:SPIN", spinning.SpinConfig(), 24)
-    assert sorted(rehearse(job, "Fake GPU", gpus=0, environment={"PYTHONPATH": path})) == [16, 32, 64]
+    return rehearse(job, "Fake GPU", gpus=0, environment={"PYTHONPATH": path, **environment})
+
+
+def test_a_batch_is_measured_on_a_worker_of_the_cluster() -> None:
+    assert sorted(rehearsed()) == [16, 32, 64]
     with pytest.raises(ResourceError, match="no such weights"):
-        rehearse(job, "Fake GPU", gpus=0, environment={"PYTHONPATH": path, "SPIN_FAILS": "1"})
-    assert not cancelled, "Ray ends a driver that cancels what has failed before its last word has come"
+        rehearsed(SPIN_FAILS="1")
+
+
+@pytest.mark.parametrize("seconds", [0.0, 4.0])
+def test_a_measurement_that_takes_too_long_is_ended_and_the_next_one_runs(
+    monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """Before its process is there, and about when it has an answer."""
+    with monkeypatch.context() as patch:
+        patch.setattr(ray_rehearsal, "LIMIT", seconds)
+        with pytest.raises(ResourceError):
+            rehearsed(SPIN_FAILS="1")
+    assert rehearsed()
 
 
 def with_a_bad_one(source: SourceConfig, folder: Path) -> SourceConfig:
