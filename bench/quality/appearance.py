@@ -8,7 +8,7 @@ and the person does not; a simulated one with the very face that it is made of.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.quality.live import live_faces
-from bench.quality.photometric import photometric
 from bench.quality.strangers import Strangers, strangers
 from fasgen.seeds import sample_seed
 from fasgen.stages.physical.config import STYLES, PhysicalConfig
@@ -120,8 +119,9 @@ def measure(data: Path, out: Path, config: PhysicalConfig, device: str = "cpu") 
     changes = {f"attacks, {name}": by_person(real, faces, faces.sets == name) for name in np.unique(faces.sets).tolist()}
     found = live_faces("wild", data, out, subjects=(), limit=COUNT)
     before = traits(found.crops)
-    for name, make in _makers(config).items():
-        made = [make(one, sample_seed(0, name, who)) for one, who in zip(found.crops, found.names, strict=True)]
+    for name in STYLES:
+        pairs = zip(found.crops, found.names, strict=True)
+        made = [simulate(one, name, sample_seed(0, name, who), config).image for one, who in pairs]
         changes[name] = traits(np.stack(made)) - before
     report = {
         name: dict(zip(TRAITS, np.percentile(change, QUANTILES, axis=0).T.tolist(), strict=True))
@@ -129,13 +129,6 @@ def measure(data: Path, out: Path, config: PhysicalConfig, device: str = "cpu") 
     }
     (out / "appearance.json").write_text(json.dumps(report, indent=2) + "\n")
     return report
-
-
-def _makers(config: PhysicalConfig) -> dict[str, Callable[[Images, int], Images]]:
-    def style(name: str) -> Callable[[Images, int], Images]:
-        return lambda image, seed: simulate(image, name, seed, config).image
-
-    return {name: style(name) for name in STYLES} | {"photometric": photometric}
 
 
 def text(report: Mapping[str, Mapping[str, Any]]) -> str:

@@ -177,7 +177,7 @@ def spoof_table(extract: Extractor, plain: Floats, faces: Strangers, lenders: Le
         return of
 
     named = {kind: (kind,) for kind in lenders.kinds}
-    named |= {" + ".join(several): several for several in (lenders.ours, lenders.kinds)}
+    named[" + ".join(lenders.ours)] = lenders.ours
     report: dict[str, Any] = {}
     for protocol, splits in (("one set out", one_set_out(faces)), ("pairs of sets", pairs(faces))):
         trials = {

@@ -14,12 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from bench.quality.live import WILD, live_faces
-from bench.quality.photometric import photometric
 from bench.quality.strangers import Strangers
 from bench.quality.synthesis import Pairs, synthesise
 from fasgen.manifests.weights import digest_weights
 from fasgen.seeds import sample_seed
-from fasgen.stages.physical.config import STYLES
+from fasgen.stages.physical.config import PLAIN, STYLES
 from fasgen.stages.physical.simulate import simulate
 from fasgen.stages.synth.config import SynthConfig, model_folder
 from fasgen.stages.synth.stage import Diffusion
@@ -28,6 +27,7 @@ Images = NDArray[np.uint8]
 
 COUNT = 400
 DIFFFAS, SIMULATION, PHOTOMETRIC = "DiffFAS", "simulation", "photometric"
+"""Kinds of spoofs. The last is the control that needs no knowledge of attacks: the simulation's plain styles alone."""
 _SAVED = 64
 """Spoofs after which those made are kept: DiffFAS takes a second each on a CPU core."""
 
@@ -80,9 +80,8 @@ class Lenders:
 
     def _without_guide(self, kind: str, i: int) -> Images:
         seed = sample_seed(0, f"lent {kind}", self._names[i])
-        if kind == PHOTOMETRIC:
-            return photometric(self.live[i], seed)
-        return simulate(self.live[i], STYLES[i % len(STYLES)], seed, self._config.physical).image
+        styles = PLAIN if kind == PHOTOMETRIC else STYLES
+        return simulate(self.live[i], styles[i % len(styles)], seed, self._config.physical).image
 
     def _diffused(self, source: str) -> Images:
         if source in self._made:

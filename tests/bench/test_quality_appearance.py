@@ -50,6 +50,6 @@ def test_every_style_stands_beside_the_attacks(tmp_path: Path, monkeypatch: pyte
     live = LiveFaces(faces, ("a", "b", "c", "d"), np.array(list("abcd")))
     monkeypatch.setattr(appearance, "live_faces", lambda *_, **__: live)
     report = appearance.measure(tmp_path, tmp_path, PhysicalConfig())
-    assert set(report) == {"attacks, webcam", *STYLES, "photometric"} and (tmp_path / "appearance.json").is_file()
+    assert set(report) == {"attacks, webcam", *STYLES} and (tmp_path / "appearance.json").is_file()
     assert all(low <= middle <= high for row in report.values() for low, middle, high in row.values())
     assert len(appearance.text(report).splitlines()) == 2 + len(report)
