@@ -41,6 +41,7 @@ class GeneratorConfig:
         fold: px folded into channels, each way, before the first convolution and back after the last; 1 in the paper.
         mask_bias: initial bias of P's logit; below 0, so that P begins small.
         alpha0: weight of the traces in the score, as tuned on held-out faces; 100 in the paper.
+        smooth: take out of the output what repeats every ``fold`` px, as `evened` does.
     """
 
     size: int = 256
@@ -51,6 +52,7 @@ class GeneratorConfig:
     fold: int = 1
     mask_bias: float = -4.0
     alpha0: float = 100.0
+    smooth: bool = False
 
     def __post_init__(self) -> None:
         if len(self.widths) != 3 or len(self.blocks) != 3 or min(self.stem, self.depth_width, *self.widths) < 1:
@@ -108,6 +110,22 @@ def resized(x: Tensor, side: int) -> Tensor:
     return F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False)
 
 
+def evened(x: Tensor, fold: int) -> Tensor:
+    """(B, C, S, S) without what repeats every ``fold`` px, each way: a window of that length, twice, so that nothing moves.
+
+    Unfolding gives each of the fold's places filters of its own, whose least difference is a grid over the whole picture
+    (Odena et al. 2016). It has the period of the fold, and this the zeros at that frequency and its multiples.
+    """
+    if fold == 1:
+        return x
+    window = torch.ones(fold, dtype=x.dtype, device=x.device)
+    taps = F.conv1d(window.reshape(1, 1, -1), window.reshape(1, 1, -1), padding=fold - 1) / fold**2
+    channels = x.shape[1]
+    x = F.pad(x, (fold - 1,) * 4, mode="reflect")
+    x = F.conv2d(x, taps.reshape(1, 1, 1, -1).expand(channels, -1, -1, -1), groups=channels)
+    return F.conv2d(x, taps.reshape(1, 1, -1, 1).expand(channels, -1, -1, -1), groups=channels)
+
+
 class Generator(nn.Module):
     """Faces in, traces and depth out.
 
@@ -154,6 +172,8 @@ class Generator(nn.Module):
             risen = level(x)
             x = torch.cat([risen, skip], 1)
         out = F.pixel_shuffle(self.last(x), fold).float()
+        if self.config.smooth:
+            out = evened(out, fold)
         colour, content, texture, mask, filling = torch.split(out, [3, 3, 3, 1, 3], 1)
         traces = Traces(torch.tanh(colour), torch.tanh(content), torch.tanh(texture), mask.sigmoid(), filling.sigmoid())
         seen = zip(self.attention, (*features[1:], risen), strict=True)

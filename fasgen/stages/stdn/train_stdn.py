@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fasgen.errors import ConfigError
+from fasgen.errors import ConfigError, WeightsError
 from fasgen.stages.gallery.train_gallery import counted, load_galleries
 from fasgen.stages.stdn.bands import cuts, low
 from fasgen.stages.stdn.discriminators import Discriminators
@@ -34,6 +34,7 @@ from fasgen.stages.stdn.traces import Traces, additive, hierarchy, live_of, spoo
 from fasgen.stages.stdn.train_faces import Batch, Draws, Landmarks
 from fasgen.stages.stdn.training_config import StdnTraining
 from fasgen.stages.stdn.warp import warp
+from fasgen.training.average import average
 from fasgen.training.draws import chance, coins
 from fasgen.training.faces import Epochs
 from fasgen.training.learnt import learnt
@@ -74,6 +75,7 @@ class StdnTask:
     Raises:
         SourceError: if live faces or spoofs are missing.
         ConfigError: if the generator cannot have the configured shape.
+        WeightsError: if a generator to go on from, or to blend with, is of another.
     """
 
     traced = True
@@ -89,11 +91,16 @@ class StdnTask:
                 config.depth_width,
                 config.fold,
                 config.mask_bias,
+                smooth=config.smooth,
             )
         except ValueError as error:
             raise ConfigError(f"the generator's settings do not fit each other: {error}") from error
+        generator = Generator(shape)
+        if config.init is not None:
+            generator.load_state_dict(_partner(config.init, shape, "init").state_dict())
+        self.blend = None if config.blend is None else _partner(config.blend, shape, "blend")
         parts: dict[str, nn.Module] = {
-            "generator": Generator(shape),
+            "generator": generator,
             "discriminators": Discriminators(config.faces.size, config.discriminator_width),
         }
         self.module: nn.Module = nn.ModuleDict(parts)
@@ -105,7 +112,7 @@ class StdnTask:
         train, held = load_galleries(config)
         self.counted = counted(train, held)
         # The weight of its score is chosen on those that are held out.
-        self.seen = learnt("stdn", [*train.faces, *held.faces], config, {})
+        self.seen = learnt("stdn", [*train.faces, *held.faces], config, {"start": config.init, "blend": config.blend})
         detect = config.landmarks == "detected"
         self.draws = Draws(train, Landmarks(config.template, config.faces.size, detect), device)
         self.held = Draws(held, Landmarks(config.template, config.faces.size, detect), device) if len(held) else None
@@ -264,6 +271,8 @@ class StdnTask:
         """Write the generator, with the weight of the score that held-out faces chose; discriminators end with the training."""
         generator = module.get_submodule("generator")
         assert isinstance(generator, Generator)
+        if self.blend is not None:
+            average(generator, self.blend)
         generator.config = replace(generator.config, alpha0=self.alpha0)
         generator.save(folder / "generator")
 
@@ -271,6 +280,14 @@ class StdnTask:
 def parts_of(module: nn.Module) -> tuple[nn.Module, nn.Module]:
     """Generator and discriminators of what is trained."""
     return module.get_submodule("generator"), module.get_submodule("discriminators")
+
+
+def _partner(folder: Path, shape: GeneratorConfig, setting: str) -> Generator:
+    """A trained generator of the shape ``shape``, whatever becomes of its output and its score."""
+    other = Generator.load(folder)
+    if replace(other.config, smooth=shape.smooth, alpha0=shape.alpha0, mask_bias=shape.mask_bias) != shape:
+        raise WeightsError(f"{setting}: {folder}: is a generator of another shape: {other.config}, not {shape}")
+    return other
 
 
 def pair_loss(counterparts: tuple[Tensor, Tensor, Tensor], batch: Batch) -> Tensor:

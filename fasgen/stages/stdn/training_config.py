@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -31,7 +32,19 @@ class StdnTraining(GalleryTraining):
     blocks: tuple[int, int, int] = Field((1, 2, 6), description="further convolutions at each of them")
     depth_width: int = Field(64, ge=4, description="channels of the depth head")
     fold: int = Field(1, ge=1, le=4, description="px folded into channels, each way, at both ends; 1 as in the paper")
+    smooth: bool = Field(
+        False,
+        description="take out of the generator's output what repeats every fold px, a grid that unfolding leaves",
+    )
     mask_bias: float = Field(-4.0, description="initial logit of the mask P, so that it begins small")
+    init: Path | None = Field(
+        None, description="folder of a generator of the same shape to go on from, smooth or not; none: from scratch"
+    )
+    blend: Path | None = Field(
+        None,
+        description="folder of a generator, usually that of init, of which the finished one is the mean with what was learnt "
+        "since (Wortsman et al. 2022)",
+    )
     discriminator_width: int = Field(64, ge=4, description="channels of the discriminators' first layers")
     discriminator_rate: float = Field(0.5, gt=0, description="learning rate of the discriminators, of the generator's")
     regularise_live: float = Field(10.0, ge=0, description="weight of the square of traces of live faces (L_R)")

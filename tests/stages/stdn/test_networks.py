@@ -9,7 +9,7 @@ import torch
 
 from fasgen.errors import WeightsError
 from fasgen.stages.stdn.discriminators import Discriminators, sides
-from fasgen.stages.stdn.generator import Generator, GeneratorConfig
+from fasgen.stages.stdn.generator import Generator, GeneratorConfig, evened
 from fasgen.stages.stdn.training_config import StdnTraining
 
 from . import tiny
@@ -54,6 +54,36 @@ def test_outputs_stay_in_their_ranges(changes: dict[str, int]) -> None:
         assert float(part.min()) < 0 < float(part.max())
     for part in (traces.P, traces.I_P, depth):
         assert float(part.min()) >= 0 and float(part.max()) <= 1
+
+
+@pytest.mark.parametrize("fold", [1, 2, 3, 4])
+def test_what_repeats_with_the_fold_is_taken_out_and_nothing_moves(fold: int) -> None:
+    coin = torch.Generator().manual_seed(fold)
+    tile = torch.randn(2, 3, fold, fold, generator=coin)
+    mean = tile.mean((2, 3), keepdim=True)
+    inside = slice(fold - 1, -(fold - 1) or None)
+    made = evened(tile.tile(1, 1, 24 // fold, 24 // fold), fold)
+    assert torch.allclose(made[..., inside, inside], mean.expand_as(made[..., inside, inside]), atol=1e-6)
+    if fold == 2:
+        assert torch.allclose(made, mean.expand_as(made), atol=1e-6), "up to the border, too"
+    ramp = torch.arange(24.0).expand(1, 1, 24, 24) + 3 * torch.arange(24.0)[:, None]
+    assert torch.allclose(evened(ramp, fold)[..., inside, inside], ramp[..., inside, inside], atol=1e-4)
+
+
+def test_a_smooth_generator_has_no_grid_and_takes_the_tensors_of_one_that_has() -> None:
+    rough = tiny.generator(loud=4.0, fold=2)
+    smooth = Generator(GeneratorConfig(**(tiny.GENERATOR | {"fold": 2, "smooth": True}))).eval()
+    smooth.load_state_dict(rough.state_dict())
+    grey = torch.full((1, 3, 256, 256), 0.5)
+
+    def grid(network: Generator) -> float:
+        with torch.no_grad():
+            # Far from the border, where nothing but the place within the fold differs.
+            middle = network(grey).traces.T[..., 120:136, 120:136]
+        places = torch.stack([middle[..., row::2, column::2].mean((2, 3)) for row in (0, 1) for column in (0, 1)])
+        return float((places.amax(0) - places.amin(0)).max())
+
+    assert grid(rough) > 0.01 and grid(smooth) < 0.05 * grid(rough)
 
 
 def test_traces_and_mask_begin_small() -> None:

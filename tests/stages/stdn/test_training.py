@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fasgen.errors import ConfigError, SourceError
+from fasgen.errors import ConfigError, SourceError, WeightsError
 from fasgen.stages.gallery import train_simulation
 from fasgen.stages.gallery.train_gallery import Gallery
 from fasgen.stages.stdn.generator import Generator
@@ -195,6 +195,26 @@ def test_spoofs_are_drawn_evenly_over_styles() -> None:
     drawn = [draws.spoof(coin) for _ in range(300)]
     assert set(drawn) == {2, 3, 4, 5}
     assert all(70 < count < 130 for count in (drawn.count(2), drawn.count(5), drawn.count(3) + drawn.count(4))), "three styles"
+
+
+def test_a_generator_goes_on_from_another_and_is_blended_with_it(faces: Path, tmp_path: Path) -> None:
+    before = tiny.generator(fold=2, alpha0=3.0)
+    before.save(tmp_path / "before")
+    config = settings(faces, tmp_path / "out", fold=2, smooth=True, init=tmp_path / "before")
+    task = StdnTask(config, CPU)
+    made = task.module.get_submodule("generator")
+    assert isinstance(made, Generator) and made.config.smooth
+    assert all(torch.equal(value, before.state_dict()[key]) for key, value in made.state_dict().items())
+    assert set(task.seen.parents) == {"start"}
+    blended = StdnTask(config.model_copy(update={"blend": tmp_path / "before"}), CPU)
+    with torch.no_grad():
+        blended.module.get_parameter("generator.last.bias").add_(1)
+    blended.export(blended.module, tmp_path / "blended")
+    mean = Generator.load(tmp_path / "blended" / "generator")
+    assert mean.config.smooth and torch.allclose(mean.last.bias, before.last.bias + 0.5)
+    assert torch.allclose(mean.last.weight, before.last.weight)
+    with pytest.raises(WeightsError, match=r"init: .*before: is a generator of another shape"):
+        StdnTask(config.model_copy(update={"fold": 1}), CPU)
 
 
 def test_real_spoofs_alone_suffice(tmp_path: Path) -> None:
