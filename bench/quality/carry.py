@@ -6,7 +6,8 @@ frozen ones of ImageNet (`bench.quality.backbone`), and for comparison of cues t
 
 *Cues* stand beside the image in one probe. *Synthetic spoofs* (`bench.quality.lenders`) are made of live faces of strangers,
 and stand with these beside the faces that a probe learns from, or in their place; where they have guides, these are attacks
-that the probe may learn from. What weights have seen of the sets is said with the figures, from their own records.
+that the probe may learn from. What weights have met of the sets is said with the figures, from their own records
+(`bench.quality.shown`), and every row is read once more on what none of its networks has met.
 
 *Traces*: how well the same features tell synthetic spoofs from the attacks that guided them, and reconstructions of live faces
 from live faces, on people that the probe has not met. A generator that leaves none is at one half.
@@ -31,6 +32,7 @@ from bench.quality.lenders import DIFFFAS, Lenders
 from bench.quality.maps import Maps
 from bench.quality.metrics import auc
 from bench.quality.probe import AUTOENCODER, LOW_PASS, low_pass
+from bench.quality.shown import shown, told
 from bench.quality.strangers import Strangers, strangers
 from bench.quality.trials import (
     IMAGE,
@@ -38,7 +40,10 @@ from bench.quality.trials import (
     C,
     Compared,
     Lent,
+    Part,
     Split,
+    Trial,
+    by_part,
     certain,
     compare,
     judge,
@@ -47,7 +52,6 @@ from bench.quality.trials import (
     restricted,
     table,
 )
-from fasgen.seen import read_seen
 from fasgen.stages.defake.config import model_folder as defake_folder
 from fasgen.stages.lgsc.config import LgscConfig
 from fasgen.stages.lgsc.config import weights_folder as lgsc_folder
@@ -60,8 +64,8 @@ RESIDUAL, CHANGE = "residual", "change of features"
 LGSC, STDN = "LGSC's map", "STDN+'s traces"
 FOLDS = 5
 
-SHOWN = ("d1", "d2", "d3", "d5", "d6")
-"""Groups that STDN+'s embedded weights learnt from, as the model card says: wherever one is tested its traces are flattered."""
+BEST = f"{IMAGE} + {RESIDUAL} + {STDN}"
+"""What is shown part by part."""
 
 CUES: dict[str, Callable[[Walks], NDArray[np.int16]]] = {
     RESIDUAL: lambda walks: walks.residual(),
@@ -89,6 +93,21 @@ class Networks:
     lgsc: LgscConfig
     stdn: StdnConfig
     synth: SynthConfig
+
+    def weights(self) -> dict[str, Path]:
+        """Folders by the name of what is made with them."""
+        return {
+            RESIDUAL: defake_folder(self.settings.defake),
+            LGSC: lgsc_folder(self.lgsc.weights),
+            STDN: stdn_folder(self.stdn.weights),
+            DIFFFAS: model_folder(self.synth.weights),
+        }
+
+    def behind(self, name: str) -> list[Path]:
+        """Folders of the weights behind a row of a table, which names them, as its parts between plus signs or by itself."""
+        made = {AUTOENCODER: RESIDUAL, CHANGE: RESIDUAL}
+        weights = self.weights()
+        return [weights[kind] for kind in dict.fromkeys(made.get(part, part) for part in name.split(" + ")) if kind in weights]
 
 
 def with_cue(extract: Extractor, plain: Floats, cue: NDArray[Any]) -> Floats:
@@ -118,10 +137,10 @@ def measure(data: Path, out: Path, networks: Networks) -> dict[str, Any]:
         "faces": len(faces.names),
         "people": len(np.unique(faces.people)),
         "groups": len(np.unique(faces.groups)),
-        "seen": known(networks),
+        "seen": {name: told(folder, faces) for name, folder in networks.weights().items()},
         "cues": {},
-        "cues, new to STDN+": {},
-        "certain": {},
+        "cues, on what was not met": {},
+        "parts": {},
     }
     maps = Maps(networks.lgsc, networks.stdn, faces, out, settings.device)
     extractors: dict[str, Extractor] = {FROZEN: frozen, "light": features}
@@ -131,16 +150,20 @@ def measure(data: Path, out: Path, networks: Networks) -> dict[str, Any]:
             trials = {name: judge(splits(faces), own, faces) for name, own in seen.items()}
             report["cues"][f"{kind}, {protocol}"] = _rows(compare(trials, faces))
             if kind == FROZEN:
-                new = ~np.isin(faces.groups, SHOWN)
-                unmet = {name: restricted(own, new) for name, own in trials.items()}
-                report["cues, new to STDN+"][protocol] = _rows(compare(unmet, faces))
-                report["certain"][protocol] = {
-                    name: asdict(certain(own, trials[IMAGE], faces)) for name, own in trials.items() if name != IMAGE
+                report["cues, on what was not met"][protocol] = unmet(trials, networks, faces)
+                report["parts"][protocol] = {
+                    name: [asdict(part) for part in by_part(own, trials[IMAGE], faces)]
+                    for name, own in trials.items()
+                    if name != IMAGE
                 }
     lenders = Lenders(data, out, networks.synth, faces, settings.device)
     plain = frozen(faces.images)
     report["strangers"] = len(lenders.live)
-    report["spoofs"] = spoof_table(frozen, plain, faces, lenders)
+    report["spoofs"] = spoof_table(frozen, plain, faces, lenders, networks)
+    report["fixed"] = {
+        name: fixed_share(made[faces.spoof & ~shown(networks.behind(name), faces)])
+        for name, made in ((LGSC, maps.lgsc()), (STDN, maps.stdn()))
+    }
     report["traces"] = traces(frozen, plain, walks, lenders)
     (out / "carry.json").write_text(json.dumps(report, indent=2) + "\n")
     return report
@@ -158,12 +181,39 @@ def cue_sets(extract: Extractor, walks: Walks, maps: Maps) -> dict[str, Floats]:
     return found
 
 
-def spoof_table(extract: Extractor, plain: Floats, faces: Strangers, lenders: Lenders) -> dict[str, Any]:
+def unmet(
+    trials: Mapping[str, list[Trial]], networks: Networks, faces: Strangers, base: str = IMAGE
+) -> dict[str, dict[str, Any]]:
+    """Every row but the base once more, on the faces that none of the networks behind it has met.
+
+    Returns:
+        by row, as of `compare` on these faces alone, with their number (``faces``) and the area of the base there (``base``).
+    """
+    found: dict[str, dict[str, Any]] = {}
+    kinds = {name: ~shown(networks.behind(name), faces) for name in trials if name != base}
+    for chosen in {new.tobytes(): new for new in kinds.values()}.values():
+        rows = [base, *(name for name, new in kinds.items() if np.array_equal(new, chosen))]
+        compared = _rows(compare({name: restricted(trials[name], chosen) for name in rows}, faces, base))
+        found |= {name: compared[name] | {"faces": int(chosen.sum()), "base": compared[base]["area"]} for name in rows[1:]}
+    return {name: found[name] for name in kinds}
+
+
+def fixed_share(maps: NDArray[Any]) -> float:
+    """Share of the energy of maps (N, H, W, 3) that is the same in all of them, the square of their mean: 1 is one pattern,
+    whatever is seen."""
+    values = maps.astype(np.float32)
+    return float(np.square(values.mean(0)).mean() / np.square(values).mean())
+
+
+def spoof_table(
+    extract: Extractor, plain: Floats, faces: Strangers, lenders: Lenders, networks: Networks
+) -> dict[str, dict[str, Any]]:
     """Synthetic spoofs beside what a probe learns from, and in its place, each over its base.
 
     Returns:
-        by protocol, rows as of `compare`. Beside real faces the base is these alone, and strangers' live faces without spoofs
-        are a row of their own; alone, there is no base, and gains are over the first kind.
+        by protocol, rows as of `compare`, with what `unmet` says of them where there is a base. Beside real faces the base is
+        these alone, and strangers' live faces without spoofs are a row of their own; alone, there is no base, and gains are
+        over the first kind.
     """
     live = extract(lenders.live)
 
@@ -178,7 +228,7 @@ def spoof_table(extract: Extractor, plain: Floats, faces: Strangers, lenders: Le
 
     named = {kind: (kind,) for kind in lenders.kinds}
     named[" + ".join(lenders.ours)] = lenders.ours
-    report: dict[str, Any] = {}
+    report: dict[str, dict[str, Any]] = {}
     for protocol, splits in (("one set out", one_set_out(faces)), ("pairs of sets", pairs(faces))):
         trials = {
             "real attacks": judge(splits, plain, faces),
@@ -186,6 +236,7 @@ def spoof_table(extract: Extractor, plain: Floats, faces: Strangers, lenders: Le
         }
         trials |= {f"real + {name}": judge(splits, plain, faces, lend=lend(*own)) for name, own in named.items()}
         report[f"beside, {protocol}"] = _rows(compare(trials, faces, base="real attacks"))
+        report[f"beside, {protocol}, on what was not met"] = unmet(trials, networks, faces, "real attacks")
     trials = {name: judge(one_set_out(faces), plain, faces, lend=lend(*own), alone=True) for name, own in named.items()}
     report["alone, each set"] = _rows(compare(trials, faces, base=next(iter(named))))
     return report
@@ -202,10 +253,12 @@ def traces(extract: Extractor, plain: Floats, walks: Walks, lenders: Lenders) ->
     }
     for source in np.unique(faces.sets).tolist():
         attacks = faces.spoof & (faces.sets == source)
-        spoofs = extract(lenders.spoofs(DIFFFAS, (source,)))
-        found[f"{DIFFFAS}, guides of {source}, from these guides' set"] = _told(
-            plain[attacks], faces.people[attacks], spoofs, lenders.people
+        found[f"strangers' live faces from attacks of {source}"] = _told(
+            plain[attacks], faces.people[attacks], extract(lenders.live), lenders.people
         )
+        for kind in lenders.ours:
+            spoofs = extract(lenders.spoofs(kind, (source,)))
+            found[f"{kind} from attacks of {source}"] = _told(plain[attacks], faces.people[attacks], spoofs, lenders.people)
     return found
 
 
@@ -227,19 +280,18 @@ def _told(first: Floats, first_people: NDArray[np.str_], second: Floats, second_
     return float(np.mean(areas))
 
 
-def known(networks: Networks) -> dict[str, str]:
-    """What the weights say that they have seen."""
-    folders = {
-        RESIDUAL: defake_folder(networks.settings.defake),
-        LGSC: lgsc_folder(networks.lgsc.weights),
-        STDN: stdn_folder(networks.stdn.weights),
-        DIFFFAS: model_folder(networks.synth.weights),
-    }
-    found = {}
-    for name, folder in folders.items():
-        seen = read_seen(folder)
-        found[name] = "not known" if seen is None else f"{', '.join(seen.datasets)} ({', '.join(seen.attack_types)})"
-    return found
+def _unmet_lines(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:
+    """Rows of what `unmet` found: each on faces of its own."""
+    heads = (f"{name}: base | with it | gain" for name in found)
+    yield f"| on what none of a row's networks has met | faces | {' | '.join(heads)} |"
+    yield f"| --- | --- |{' --- | --- | --- |' * len(found)}"
+    for name, first in next(iter(found.values())).items():
+        cells = [str(first["faces"])]
+        for column in found.values():
+            one = column[name]
+            gain = f"{one['gain']:+.3f} ({one['gain_low']:+.3f} to {one['gain_high']:+.3f})"
+            cells += [f"{one['base']:.3f}", f"{one['area']:.3f}", gain]
+        yield f"| {name} | {' | '.join(cells)} |"
 
 
 def _rows(found: Mapping[str, Compared]) -> dict[str, Any]:
@@ -261,20 +313,34 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield from table(report["cues"])
     yield ""
-    yield f"On what STDN+ was not shown, without {', '.join(SHOWN)}:"
+    yield from _unmet_lines(report["cues, on what was not met"])
     yield ""
-    yield from table(report["cues, new to STDN+"])
+    parts = {
+        protocol: {name: [Part(**one) for one in some] for name, some in rows.items()}
+        for protocol, rows in report["parts"].items()
+    }
+    yield f"| parts that gain beyond doubt, or lose, of all | {' | '.join(parts)} |"
+    yield f"| --- |{' --- |' * len(parts)}"
+    for name in next(iter(parts.values())):
+        counted = (certain(rows[name]) for rows in parts.values())
+        yield f"| {name} | {' | '.join(f'{above}, {below}, {all_}' for above, below, all_ in counted)} |"
     yield ""
-    yield f"| parts that gain beyond doubt, or lose, of all | {' | '.join(report['certain'])} |"
-    yield f"| --- |{' --- |' * len(report['certain'])}"
-    for name in next(iter(report["certain"].values())):
-        counted = (rows[name] for rows in report["certain"].values())
-        yield f"| {name} | {' | '.join('{above}, {below}, {parts}'.format(**one) for one in counted)} |"
+    yield f"| {BEST}, part by part | people | faces | image | at most to gain | gain | least that is told from 0 |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    for protocol, rows in parts.items():
+        for one in rows[BEST]:
+            gain = f"{one.gain:+.3f} ({one.low:+.3f} to {one.high:+.3f})"
+            cells = (one.people, one.faces, f"{one.base:.3f}", f"{1 - one.base:.3f}", gain, f"{one.least:.3f}")
+            yield f"| {protocol}: {one.name} | {' | '.join(map(str, cells))} |"
+    yield ""
+    yield "| share of attacks' maps that is the same in all, weights not having met them | |"
+    yield "| --- | --- |"
+    yield from (f"| {name} | {share:.3f} |" for name, share in report["fixed"].items())
     yield ""
     yield f"Spoofs of {report['strangers']} strangers:"
     for name, rows in report["spoofs"].items():
         yield ""
-        yield from table({name: rows}, "learnt from")
+        yield from _unmet_lines({name: rows}) if "not met" in name else table({name: rows}, "learnt from")
     yield ""
     yield "| told by features, people not met | area |"
     yield "| --- | --- |"

@@ -26,8 +26,10 @@ from fasgen.stages.synth.stage import Diffusion
 Images = NDArray[np.uint8]
 
 COUNT = 400
-DIFFFAS, SIMULATION, PHOTOMETRIC = "DiffFAS", "simulation", "photometric"
-"""Kinds of spoofs. The last is the control that needs no knowledge of attacks: the simulation's plain styles alone."""
+DIFFFAS, SIMULATION, PHOTOMETRIC, THRICE = "DiffFAS", "simulation", "photometric", "simulation, three each"
+"""Kinds of spoofs. Photometric is the control that needs no knowledge of attacks: the simulation's plain styles alone. The last
+asks what the amount does: three spoofs of each stranger, in three styles."""
+EACH = 3
 _SAVED = 64
 """Spoofs after which those made are kept: DiffFAS takes a second each on a CPU core."""
 
@@ -50,7 +52,7 @@ class Lenders:
         count: how many strangers.
     """
 
-    kinds = (DIFFFAS, SIMULATION, PHOTOMETRIC)
+    kinds = (DIFFFAS, SIMULATION, PHOTOMETRIC, THRICE)
     ours = (DIFFFAS, SIMULATION)
 
     def __init__(self, data: Path, out: Path, config: SynthConfig, faces: Strangers, device: str, count: int = COUNT) -> None:
@@ -63,7 +65,7 @@ class Lenders:
         self._made: dict[str, Images] = {}
 
     def spoofs(self, kind: str, sources: Sequence[str]) -> Images:
-        """One spoof (M, H, W, 3) of each stranger.
+        """One spoof (M, H, W, 3) of each stranger, or three, all strangers after each other.
 
         Args:
             kind: of spoof.
@@ -71,17 +73,21 @@ class Lenders:
         """
         if kind != DIFFFAS:
             if kind not in self._made:
-                self._made[kind] = np.stack([self._without_guide(kind, i) for i in range(len(self.live))])
+                turns = EACH if kind == THRICE else 1
+                made = [self._without_guide(kind, i, turn) for turn in range(turns) for i in range(len(self.live))]
+                self._made[kind] = np.stack(made)
             return self._made[kind]
         ordered = sorted(sources)
         each = [self._diffused(source) for source in ordered]
         turns = np.arange(len(self.live)) % len(ordered)
         return np.stack([each[turn][i] for i, turn in enumerate(turns)])
 
-    def _without_guide(self, kind: str, i: int) -> Images:
-        seed = sample_seed(0, f"lent {kind}", self._names[i])
+    def _without_guide(self, kind: str, i: int, turn: int) -> Images:
+        # The first of three is the one.
+        told = f"lent {SIMULATION if kind == THRICE else kind}" + (f" {turn}" if turn else "")
         styles = PLAIN if kind == PHOTOMETRIC else STYLES
-        return simulate(self.live[i], styles[i % len(styles)], seed, self._config.physical).image
+        style = styles[(i + turn * (len(styles) // EACH)) % len(styles)]
+        return simulate(self.live[i], style, sample_seed(0, told, self._names[i]), self._config.physical).image
 
     def _diffused(self, source: str) -> Images:
         if source in self._made:

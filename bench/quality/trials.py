@@ -6,7 +6,8 @@
 
 The area under the ROC curve is taken in every test part by itself, and averaged. Its interval is a bootstrap over people: they
 are drawn again within each set, as many as there are, and a part counts as often as its people were drawn. What is gained is
-judged draw by draw, so that the parts' own ease or difficulty cancels; `certain` counts the parts that gain beyond doubt.
+judged draw by draw, so that the parts' own ease or difficulty cancels; `by_part` says it of each part, and what gain could be
+seen there at all.
 """
 
 from __future__ import annotations
@@ -209,22 +210,41 @@ def restricted(trials: Sequence[Trial], chosen: NDArray[np.bool_]) -> list[Trial
 
 
 @dataclass(frozen=True)
-class Certain:
-    """In how many parts a gain's 95 % interval lies above 0, in how many below, and of how many parts."""
+class Part:
+    """What one part says by itself, its people drawn again.
 
-    above: int
-    below: int
-    parts: int
+    Attributes:
+        name: of the part.
+        people, faces: in it.
+        base: area of what gains are over; no gain is above 1 less this.
+        gain: in area.
+        low, high: 95 % interval of the gain.
+    """
+
+    name: str
+    people: int
+    faces: int
+    base: float
+    gain: float
+    low: float
+    high: float
+
+    @property
+    def least(self) -> float:
+        """The least gain that is told from 0 here: as far as the interval reaches below its middle."""
+        return self.gain - self.low
 
 
-def certain(trials: Sequence[Trial], base: Sequence[Trial], faces: Strangers, draws: int = DRAWS, seed: int = SEED) -> Certain:
-    """Part by part, whether it gains over ``base`` beyond doubt.
+def by_part(
+    trials: Sequence[Trial], base: Sequence[Trial], faces: Strangers, draws: int = DRAWS, seed: int = SEED
+) -> list[Part]:
+    """Part by part, the gain over ``base`` and how sure it is.
 
     People of a part are drawn again; where it shows one alone, that person's pictures are, the live ones and the attacks by
     themselves: such an interval says nothing of other people.
     """
     rng = np.random.Generator(np.random.Philox(key=seed))
-    above = below = 0
+    found = []
     for trial, other in zip(trials, base, strict=True):
         people, spoof = faces.people[trial.tested], faces.spoof[trial.tested]
         known = np.unique(people)
@@ -241,9 +261,15 @@ def certain(trials: Sequence[Trial], base: Sequence[Trial], faces: Strangers, dr
             if attack.any() and not attack.all():
                 one, two = trial.scores[drawn], other.scores[drawn]
                 gains.append(auc(one[attack], one[~attack]) - auc(two[attack], two[~attack]))
-        low, high = _interval(np.array(gains))
-        above, below = above + (low > 0), below + (high < 0)
-    return Certain(above, below, len(trials))
+        before = mean_area([other], faces.spoof)
+        gain = mean_area([trial], faces.spoof) - before
+        found.append(Part(trial.name, len(known), len(spoof), before, gain, *_interval(np.array(gains))))
+    return found
+
+
+def certain(parts: Sequence[Part]) -> tuple[int, int, int]:
+    """In how many parts the interval lies above 0, in how many below, and of how many parts."""
+    return sum(part.low > 0 for part in parts), sum(part.high < 0 for part in parts), len(parts)
 
 
 def _interval(values: NDArray[Any]) -> tuple[float, float]:

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bench.quality import lenders
 from bench.quality.calls import COST, PAPER, grid_of_walks
+from bench.quality.carry import CHANGE, LGSC, RESIDUAL, STDN, Networks, fixed_share, unmet
 from bench.quality.crops import Crops
 from bench.quality.draws import Walks
 from bench.quality.generator import Generator, Settings
+from bench.quality.lenders import DIFFFAS
 from bench.quality.live import LiveFaces
 from bench.quality.maps import Maps
+from bench.quality.shown import shown, told
 from bench.quality.strangers import EACH, Strangers, place
 from bench.quality.synthesis import Pairs
 from bench.quality.trials import (
@@ -23,6 +27,7 @@ from bench.quality.trials import (
     Lent,
     Split,
     Trial,
+    by_part,
     certain,
     compare,
     judge,
@@ -34,6 +39,7 @@ from bench.quality.trials import (
     restricted,
 )
 from fasgen.errors import SourceError
+from fasgen.seen import Seen, digest, encode
 from fasgen.stages.defake.config import DefakeConfig
 from fasgen.stages.lgsc.config import LgscConfig
 from fasgen.stages.stdn.config import StdnConfig
@@ -169,9 +175,71 @@ def test_gains_are_counted_where_they_are_beyond_doubt() -> None:
     plain, told = features(who), features(who)
     told[:, 0] += 8 * who.spoof
     base, better = judge(one_group_out(who), plain, who), judge(one_group_out(who), told, who)
-    up, down, same = certain(better, base, who, 100), certain(base, better, who, 100), certain(base, base, who, 100)
-    assert (up.above, up.below, up.parts) == (4, 0, 4) and (down.above, down.below) == (0, 4)
-    assert (same.above, same.below) == (0, 0)
+    up, down, same = (by_part(one, two, who, 100) for one, two in ((better, base), (base, better), (base, base)))
+    assert (certain(up), certain(down), certain(same)) == ((4, 0, 4), (0, 4, 4), (0, 0, 4))
+    assert [part.name for part in up] == ["d1", "d2", "photographs", "webcam"] and [part.people for part in up] == [1, 1, 8, 2]
+    for one, two, none in zip(up, down, same, strict=True):
+        assert one.gain == -two.gain and 0.3 < one.gain <= 1 - one.base and none.least == 0
+        assert one.low <= one.gain <= one.high and one.least == one.gain - one.low
+
+
+def test_who_was_met_is_what_the_records_say(tmp_path: Path) -> None:
+    who = faces()
+
+    def record(name: str, **seen: Any) -> Path:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "seen.json").write_bytes(encode(Seen("t", **seen)))
+        return tmp_path / name
+
+    def met(*weights: Path) -> set[str]:
+        return set(np.unique(who.groups[shown(weights, who)]))
+
+    strangers = record("strangers", datasets=("LFW",))
+    all_replays = record("all", datasets=("replay",))
+    # d8 shows the person of d1.
+    one = record("one", datasets=("replay",), subjects=frozenset({digest("replay/d8")}))
+    child = record("child", datasets=("LFW",), parents={"start": Seen("t", ("CelebA-Spoof",))})
+    assert met(strangers) == set() and met(all_replays) == {"d1", "d2"} and met(one) == {"d1"}
+    assert met(child, one) == {"photographs", "d1"}
+    (tmp_path / "silent").mkdir()
+    assert met(tmp_path / "silent") == {"d1", "d2", "photographs", "webcam"}
+    assert told(child, who) == "LFW (); of these faces photographs"
+
+
+def test_the_embedded_weights_say_whom_they_met() -> None:
+    names = [f"replay_domains/d{number}/{kind}/0.jpg" for number in range(1, 17) for kind in ("live", "spoof")]
+    names += ["nuaa/live/a/0.jpg", "celeba_spoof_dev/live/0.jpg"]
+    who = Strangers.of([crops_of(names)])
+    networks = Networks(Settings(DefakeConfig()), LgscConfig(), StdnConfig(), SynthConfig())
+    told_by = {name: set(np.unique(who.groups[shown([folder], who)])) for name, folder in networks.weights().items()}
+    domains = set(np.unique(who.groups)) - {"webcam", "photographs"}
+    assert told_by[RESIDUAL] == set() and told_by[LGSC] == domains - {"d4"}
+    assert told_by[STDN] == {"d1", "d2", "d3", "d4", "d5", "d6"}
+    assert told_by[DIFFFAS] == {"photographs", "d1", "d2", "d3", "d5", "d6"}
+    assert len(networks.behind(f"image + {RESIDUAL} + {STDN}")) == 2 and networks.behind(f"real + {DIFFFAS} + simulation")
+    assert networks.behind(f"image + {CHANGE}") == networks.behind(f"image + {RESIDUAL}")
+
+
+def test_a_row_is_read_again_on_what_its_networks_did_not_meet() -> None:
+    who = faces()
+    networks = Networks(Settings(DefakeConfig()), LgscConfig(), StdnConfig(), SynthConfig())
+    plain, better = features(who), features(who)
+    better[:, 0] += 8 * who.spoof
+    made = {IMAGE: plain, f"{IMAGE} + {RESIDUAL}": better, f"{IMAGE} + {STDN}": better}
+    trials = {name: judge(one_set_out(who), seen, who) for name, seen in made.items()}
+    found = unmet(trials, networks, who)
+    assert list(found) == list(made)[1:]
+    whole, part = found.values()
+    # Both people of the replays, d1 and d2, were met.
+    assert whole["faces"] == len(who.names) and part["faces"] == int((who.sets != "replays").sum())
+    assert set(whole["by_trial"]) - set(part["by_trial"]) == {"replays"}
+    assert whole["base"] == mean_area(trials[IMAGE], who.spoof)
+
+
+def test_the_share_of_maps_that_is_the_same_in_all() -> None:
+    pattern = np.random.default_rng(0).normal(0, 100, (1, 4, 4, 3)).astype(np.int16)
+    assert fixed_share(np.repeat(pattern, 5, 0)) == pytest.approx(1)
+    assert fixed_share(np.concatenate([pattern, -pattern])) == 0
 
 
 def test_no_walk_costs_more_than_the_papers() -> None:
@@ -233,11 +301,13 @@ def test_spoofs_take_their_guides_from_the_sets_that_may_be_learnt_from(
     count = len(rendered)
     np.testing.assert_array_equal(again.spoofs(lenders.DIFFFAS, ("webcam", "replays")), made)
     assert len(rendered) == count
-    for kind in (lenders.SIMULATION, lenders.PHOTOMETRIC):
+    for kind in (lenders.SIMULATION, lenders.PHOTOMETRIC, lenders.THRICE):
         spoofs = lent.spoofs(kind, ("webcam",))
-        assert spoofs.shape == crops.shape and spoofs.dtype == np.uint8
-        assert all((one != face).any() for one, face in zip(spoofs, crops, strict=True))
+        each = 3 if kind == lenders.THRICE else 1
+        assert spoofs.shape == (each * len(crops), *crops.shape[1:]) and spoofs.dtype == np.uint8
+        assert all((one != face).any() for one, face in zip(spoofs, np.tile(crops, (each, 1, 1, 1)), strict=True))
         np.testing.assert_array_equal(again.spoofs(kind, ("replays",)), spoofs)
+    np.testing.assert_array_equal(lent.spoofs(lenders.THRICE, ())[: len(crops)], lent.spoofs(lenders.SIMULATION, ()))
 
 
 def test_a_cue_map_is_that_of_its_stage(tmp_path: Path) -> None:

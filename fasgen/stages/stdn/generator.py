@@ -24,6 +24,8 @@ SPREAD = 0.02
 """Deviation of initial weights."""
 CHANNELS = 13
 """Of the output: B, C, T, P, I_P."""
+_BLURRED = 6
+"""The first of them, B and C, count only below n1 and n2."""
 _HALVED = 8
 """By how much F3 is smaller than the folded image."""
 
@@ -41,7 +43,7 @@ class GeneratorConfig:
         fold: px folded into channels, each way, before the first convolution and back after the last; 1 in the paper.
         mask_bias: initial bias of P's logit; below 0, so that P begins small.
         alpha0: weight of the traces in the score, as tuned on held-out faces; 100 in the paper.
-        smooth: take out of the output what repeats every ``fold`` px, as `evened` does.
+        smooth: take out of T, P and I_P what repeats every ``fold`` px, as `evened` does; B and C are low-passed anyway.
     """
 
     size: int = 256
@@ -173,7 +175,7 @@ class Generator(nn.Module):
             x = torch.cat([risen, skip], 1)
         out = F.pixel_shuffle(self.last(x), fold).float()
         if self.config.smooth:
-            out = evened(out, fold)
+            out = torch.cat([out[:, :_BLURRED], evened(out[:, _BLURRED:], fold)], 1)
         colour, content, texture, mask, filling = torch.split(out, [3, 3, 3, 1, 3], 1)
         traces = Traces(torch.tanh(colour), torch.tanh(content), torch.tanh(texture), mask.sigmoid(), filling.sigmoid())
         seen = zip(self.attention, (*features[1:], risen), strict=True)

@@ -34,7 +34,7 @@ class StdnTraining(GalleryTraining):
     fold: int = Field(1, ge=1, le=4, description="px folded into channels, each way, at both ends; 1 as in the paper")
     smooth: bool = Field(
         False,
-        description="take out of the generator's output what repeats every fold px, a grid that unfolding leaves",
+        description="take out of the traces T, P and I_P what repeats every fold px, a grid that unfolding leaves",
     )
     mask_bias: float = Field(-4.0, description="initial logit of the mask P, so that it begins small")
     init: Path | None = Field(
