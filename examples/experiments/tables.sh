@@ -74,10 +74,12 @@ for step; do
         sets-store)
             mkdir -p out/sets
             set_store cues
-            # Of these the images alone are read, so that one call will do for residuals.
-            for method in physical difffas; do
-                set_store $method stage=pack synth.variants=1 synth.method=$method defake.calls=1 lgsc.enabled=false \
-                    stdn.enabled=false 'pack.cues=[]'
+            # Of these the images alone are read, so that one call will do for residuals. DiffFAS takes guides of the face's own
+            # set, so that each spoof may train wherever that set does, and styles that its weights do not know too.
+            spoofs="stage=pack synth.variants=1 defake.calls=1 lgsc.enabled=false stdn.enabled=false pack.cues=[]"
+            set_store physical $spoofs synth.method=physical
+            for set in webcam photographs replay; do
+                set_store difffas-$set $spoofs synth.method=difffas synth.unseen=mark "synth.where=dataset = '$set'"
             done
             ;;
         sets) "$python" $here/sets.py ;;
