@@ -51,7 +51,6 @@ DIFFFAS = (
 )
 LOOP = "detector.loop={steps: 2, batch: 12, warmup: 0}"
 SCORING = "detector.scoring={bootstrap: 0, looks: 1}"
-WALK = ("settings.defake.steps=5", "settings.defake.any_size=true")
 TINY: dict[str, tuple[str, ...]] = {
     "agfas": (
         *("settings.identify={weights: embedded, depth: null}", "settings.score.identity_weights=embedded"),
@@ -60,13 +59,13 @@ TINY: dict[str, tuple[str, ...]] = {
         *("detector.model.pretrained=null", "detector.model.cue_pretrained=null"),
     ),
     "difffas": (
-        *(*WALK, "settings.synth.steps=2", f"settings.train.style={STYLE}", f"settings.train.difffas={DIFFFAS}"),
+        *("settings.synth.steps=2", f"settings.train.style={STYLE}", f"settings.train.difffas={DIFFFAS}"),
         *("settings.screen.on_fail=mark", LOOP, SCORING, "detector.data.size=64"),
         "detector.model={backbone: mobilevit-xxs, embedding: 8, pretrained: null}",
     ),
     "lgsc": (f"settings.train.lgsc={LGSC}", SCORING),
     "dlif": (
-        *(*WALK, "detector.loop={steps: 2, warmup: 0}", SCORING, "detector.data.size=32"),
+        *("detector.loop={steps: 2, warmup: 0}", SCORING, "detector.data.size=32"),
         *("detector.model={backbone: resnet18-tiny, embedding: 8}", "detector.dlif={subjects: 1, live: 1, spoof: 1}"),
     ),
     "stdn": (f"settings.train.stdn={STDN}", SCORING),
