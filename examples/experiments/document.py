@@ -1,10 +1,8 @@
-"""The tables of docs/experiments.md, written between its marks from the scores in out/tables and out/sets: no figure is typed.
+"""The tables of docs/experiments.md, written between its marks from the scores in out/sets and out/augment: no figure is typed.
 
     python examples/experiments/document.py [--check]
-    python examples/experiments/document.py --variants-without difffas FILE
 
-The first fills the document, or says that it is not what the scores give; the second lists the variants of an experiment that
-read no shards of that name, a line each.
+Fills the document, or says that it is not what the scores give.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-TABLES = ROOT / "out" / "tables"
+AUGMENT = ROOT / "out" / "augment"
 SETS = ROOT / "out" / "sets" / "tables"
 DRAWS = 1000
 DOCUMENT = ROOT / "docs" / "experiments.md"
@@ -35,28 +33,6 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     lines.insert(1, "| --- |" + " ---: |" * (len(rows[0]) - 1))
     return "\n".join(lines) + "\n"
-
-
-def tables(name: str) -> dict[str, str]:
-    """Of the experiment ``name``: the summary, and AUC and HTER of each fold."""
-    from fasgen.downstream.evaluate import Settings, evaluate_all, trials
-    from fasgen.downstream.scores import read_scores
-    from fasgen.downstream.summary import HEADER, summary_rows
-
-    found = evaluate_all(trials(read_scores(TABLES / name / "scores.csv")), Settings("frame", bootstrap=0))
-    out = {f"{name}/summary": markdown([HEADER, *summary_rows(found)])}
-    folds = list(dict.fromkeys(one.protocol for one in found))
-    for figure in ("auc", "hter"):
-        rows = [["method", *(re.sub(r"^leave out replay/| of \d+$", "", fold) for fold in folds)]]
-        for method in dict.fromkeys(one.method for one in found):
-            runs = [
-                [100 * e.realistic.values[figure] for e in found if (e.method, e.protocol) == (method, fold)] for fold in folds
-            ]
-            rows.append([method, *(spread(values) for values in runs)])
-        out[f"{name}/{figure}"] = markdown(rows)
-    out[f"{name}/seeds"] = markdown(paired(found))
-    against = controlled(found)
-    return out | ({f"{name}/control": markdown(against)} if len(against) > 1 else {})
 
 
 def sets() -> dict[str, str]:
@@ -101,50 +77,9 @@ def sets() -> dict[str, str]:
     return out
 
 
-def paired(found: Sequence[Evaluation]) -> list[list[str]]:
-    """AUC of each seed over the folds, and Student's t of the gains over seeds: their mean by their standard error."""
-    seeds = list(dict.fromkeys(one.seed for one in found))
-    methods = list(dict.fromkeys(one.method for one in found))
-    rows = [["method", *(f"AUC, seed {seed}" for seed in seeds), "t of HTER gain", "t of AUC gain"]]
-
-    def over_folds(method: str, figure: str) -> list[float]:
-        return [100 * mean(e.realistic.values[figure] for e in found if (e.method, e.seed) == (method, seed)) for seed in seeds]
-
-    means = {(figure, method): over_folds(method, figure) for figure in ("hter", "auc") for method in methods}
-    for method in methods:
-        hter, auc = (
-            [sign * (new - old) for new, old in zip(means[figure, method], means[figure, methods[0]], strict=True)]
-            for figure, sign in (("hter", -1), ("auc", 1))
-        )
-        compared = ["-", "-"] if method == methods[0] else [student(hter), student(auc)]
-        rows.append([method, *(f"{value:.2f}" for value in means["auc", method]), *compared])
-    return rows
-
-
-def controlled(found: Sequence[Evaluation]) -> list[list[str]]:
-    """What a cue gains on the same network with the image twice: figures as in the summary, t as by seeds."""
-    from fasgen.downstream.summary import summary_rows
-
-    rows = [["method", "HTER gain", "folds won", "t", "AUC gain", "folds won", "t"]]
-    for network in ("two branches", "OA-Net"):
-        control = [one for one in found if one.method == f"image twice, {network}"]
-        cues = [one for one in found if re.fullmatch(f"image and .+, {network}", one.method)]
-        if control and cues:
-            figures, gains = summary_rows(control + cues)[1:], paired(control + cues)[2:]
-            rows += [[f[0], *f[-4:-2], t[-2], *f[-2:], t[-1]] for f, t in zip(figures, gains, strict=True)]
-    return rows
-
-
-def student(gains: Sequence[float]) -> str:
-    """Mean by standard error; nothing where all are the same."""
-    if len(gains) < 2 or stdev(gains) == 0:
-        return "-"
-    return f"{mean(gains) / (stdev(gains) / len(gains) ** 0.5):+.2f}"
-
-
 def augment(method: str = "physical") -> dict[str, str]:
     """What synthetic spoofs are worth beside all of the real ones: figures, and the relative change of HTER."""
-    report = json.loads((TABLES / "augment" / f"augment-{method}.json").read_text("utf-8"))
+    report = json.loads((AUGMENT / f"augment-{method}.json").read_text("utf-8"))
     name = "augment" if method == "physical" else f"augment-{method}"
     out = {}
     for protocol, found in report.items():
@@ -203,29 +138,20 @@ def fill(text: str, found: dict[str, str]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    if arguments[:1] == ["--variants-without"] and len(arguments) == 3:
-        from fasgen.config.variants import load_variants
-        from fasgen.downstream.config import Experiment
-
-        for name, one in load_variants(Experiment, Path(arguments[2])).items():
-            if arguments[1] not in {folder.name for folder in one.data.shards}:
-                print(name)
-        return 0
     if [*arguments] not in ([], ["--check"]):
         print(__doc__, file=sys.stderr)
         return 2
     text = DOCUMENT.read_text("utf-8")
-    found: dict[str, str] = sets() if SETS.is_dir() else {}
-    for name, file, make in (
-        ("replay-lodo", "scores.csv", partial(tables, "replay-lodo")),
-        ("celeba-folds", "scores.csv", partial(tables, "celeba-folds")),
-        ("augment", "augment-physical.json", augment),
-        ("augment", "augment-difffas.json", partial(augment, "difffas")),
+    found: dict[str, str] = {}
+    for place, make in (
+        (SETS, sets),
+        (AUGMENT / "augment-physical.json", augment),
+        (AUGMENT / "augment-difffas.json", partial(augment, "difffas")),
     ):
-        if (TABLES / name / file).is_file():
+        if place.exists():
             found |= make()
         else:
-            print(f"{TABLES / name / file} is not there: its tables stay as they are", file=sys.stderr)
+            print(f"{place} is not there: its tables stay as they are", file=sys.stderr)
     new = fill(text, found)
     if arguments and new != text:
         print(f"{DOCUMENT}: is not what the scores give; run {Path(__file__).name}", file=sys.stderr)

@@ -35,6 +35,7 @@ SIDE, BATCH, DEVIATION = 224, 16, 48.0 / 128.0
 
 STEPS, FACES, LOOKS, RATE, DECAY = 200, 64, 5, 1e-3, 0.1
 IMAGE = "image"
+DIFFFAS = ("difffas-webcam", "difffas-photographs", "difffas-replay")
 METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "image": ((IMAGE,), ()),
     "residual": (("residual",), ()),
@@ -45,8 +46,8 @@ METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "image and traces": ((IMAGE, "stdn"), ()),
     "image and all three": ((IMAGE, "residual", "lgsc", "stdn"), ()),
     "image, half of the spoofs simulated": ((IMAGE,), ("physical",)),
-    "image, half of the spoofs by DiffFAS": ((IMAGE,), ("difffas",)),
-    "image, half of the spoofs by both": ((IMAGE,), ("physical", "difffas")),
+    "image, half of the spoofs by DiffFAS": ((IMAGE,), DIFFFAS),
+    "image, half of the spoofs by both": ((IMAGE,), ("physical", *DIFFFAS)),
 }
 """Inputs of the head, and the stores whose synthetic spoofs take half of a batch's places for spoofs."""
 
@@ -54,18 +55,19 @@ Key = tuple[str, int]
 Features = Mapping[Key, NDArray[np.float32]]
 
 
-def features(shards: Path, name: str, keep: Path) -> Features:
-    """Features (1280,) of the image or a cue of all samples of a delivery, by sample and variant."""
-    path = keep / f"features-{shards.resolve().name}-{name}.npz"
+def features(shards: Path, name: str, keep: Path, *, synthetic: bool = False) -> Features:
+    """Features (1280,) of the image or a cue of all photographs of a delivery, or of what was made, by sample and variant."""
+    path = keep / f"features-{shards.resolve().name}-{name}{'-synthetic' if synthetic else ''}.npz"
     if not path.exists():
         cues = () if name == IMAGE else (name,)
         index = FasIndex(shards, SampleDecoder(cues, cue_scale="standardised", size=(SIDE, SIDE)))
+        wanted = np.flatnonzero(SampleTable.of(index).synthetic == synthetic).tolist()
         network = imagenet_network().eval().to(memory_format=torch.channels_last)
         keys: list[Key] = []
         rows: list[torch.Tensor] = []
         with torch.inference_mode():
-            for first in range(0, len(index), BATCH):
-                samples = [index[number] for number in range(first, min(first + BATCH, len(index)))]
+            for first in range(0, len(wanted), BATCH):
+                samples = [index[number] for number in wanted[first : first + BATCH]]
                 x = collate(samples)[name]
                 x = x if name == IMAGE else (DEVIATION * x).clamp(-1, 1)
                 rows.append(network(x.contiguous(memory_format=torch.channels_last)))
@@ -158,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Every method over all cuts and seeds."""
     root = Path(__file__).resolve().parents[2] / "out" / "sets"
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--store", type=Path, default=root, help="folder with the packs cues, physical and difffas")
+    parser.add_argument("--store", type=Path, default=root, help="folder with the packs cues, physical and difffas-*")
     parser.add_argument("--out", type=Path, default=root / "tables", help="folder of features and scores")
     parser.add_argument("--seeds", type=int, default=5)
     told = parser.parse_args(arguments)
@@ -185,7 +187,7 @@ def with_synthetic(
     """The synthetic spoofs of some deliveries beside all photographs, told apart by variants of their own."""
     tables, found = [table], dict(inputs[0])
     for number, store in enumerate(stores):
-        more, seen = SampleTable.of(FasIndex(store)), features(store, IMAGE, keep)
+        more, seen = SampleTable.of(FasIndex(store)), features(store, IMAGE, keep, synthetic=True)
         more = more.take(more.synthetic)
         moved = more.variant + 100 * number
         found |= {

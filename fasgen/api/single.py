@@ -11,6 +11,7 @@ import numpy as np
 
 from fasgen.errors import ConfigError
 from fasgen.manifests.images import encode_png
+from fasgen.pipeline.selecting import asks
 from fasgen.pipeline.wiring import Lanes, wire
 from fasgen.records import PHOTOGRAPHED, PROVENANCE, Scalar
 from fasgen.seeds import sample_seed
@@ -54,6 +55,8 @@ class AppliedStage:
         self._order = [one for one in wired if one in _needed(name, self._lanes)]
         sections = {one: self._section(one) for one in self._order}
         for one, section in sections.items():
+            if asks(section):
+                raise ConfigError(f"{one}: where and protocol choose rows of a store, and pictures are none: leave them out")
             if why := self._specs[one].refusal(section, sections):
                 raise ConfigError(why)
         self.name, self._device = name, device

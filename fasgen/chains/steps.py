@@ -139,10 +139,16 @@ def plan(chain: Chain, *, foretell: bool = False) -> Graph:
     graph = Graph(exact=not foretell)
     rows = Rows()
     whole = "" if foretell else rows.crops(chain.store)
+    cells = []
     for protocol in chain.folds():
         sides = digest("asked", protocol.name) if foretell else fold_digest(chain.store, protocol.name)
         for name, method in chain.methods.items():
-            _Fold(chain, protocol, name, method, graph, asked if foretell else rows.learnt, digest(whole, sides)).cell()
+            cells.append(_Fold(chain, protocol, name, method, graph, asked if foretell else rows.learnt, digest(whole, sides)))
+    # Which rows a stage makes hangs on who shares its weights, and that on all folds.
+    for one in cells:
+        one.learn()
+    for one in cells:
+        one.cell()
     return graph
 
 
@@ -174,17 +180,35 @@ class _Fold:
             step = self._detect(make)
         self.graph.cells.append(Cell(self.name, self.protocol, step, column))
 
+    def learn(self) -> None:
+        """Add the trainings behind what is made."""
+        self._parents(_checked(self._run_tree(), None, self._where()).model_dump(mode="json", exclude=_LOCAL), "settings")
+
     def _tree(self) -> Tree:
-        """The configuration of this fold; every stage that takes some rows only takes those of the fold."""
         tree = merge(self.chain.settings, self.method.settings)
-        for stage, spec in specs().items():
-            if issubclass(spec.config, Selected):
-                tree[stage] = {"protocol": self.protocol.name, **(tree.get(stage) or {})}
         tree["store"], tree["sources"] = str(self.chain.store), self.chain.sources()
         return tree
 
+    def _run_tree(self) -> Tree:
+        return {key: value for key, value in self._tree().items() if key != "train"}
+
+    def _chosen(self) -> Tree:
+        """The configuration of this fold: stages take its rows only, where no other fold could use what they make.
+
+        What is drawn and what is shipped is of a fold in any case. A cue is where its weights are; by weights that several
+        folds share, or that come from elsewhere, it is made of all rows once, for all of them.
+        """
+        tree = self._run_tree()
+        for stage, spec in specs().items():
+            if not issubclass(spec.config, Selected):
+                continue
+            behind = [self._keys[name] for name in references(tree.get(stage)) if name in self._keys]
+            if spec.roster or spec.shipped or any(self.graph.used[key] == [self.protocol.name] for key in behind):
+                tree[stage] = {"protocol": self.protocol.name, **(tree.get(stage) or {})}
+        return tree
+
     def _make(self) -> str:
-        tree = {key: value for key, value in self._tree().items() if key != "train"}
+        tree = self._chosen()
         config = _checked(tree, None, self._where())
         dumped = config.model_dump(mode="json", exclude=_LOCAL)
         parents = self._parents(dumped, "settings")

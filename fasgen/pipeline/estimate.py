@@ -31,6 +31,7 @@ from fasgen.pipeline.plan import Plan
 from fasgen.pipeline.resources import domain
 from fasgen.pipeline.roster import Foreseen, draw_roster, foresee
 from fasgen.pipeline.schedule import Assign
+from fasgen.pipeline.selecting import on_sides
 from fasgen.pipeline.stage_plan import StagePlan
 from fasgen.pipeline.worker import Worker
 
@@ -220,7 +221,7 @@ def estimate(plan: Plan, *, probing: bool = True) -> list[Estimate]:
             else:
                 notes[seen.stage] = "no row reached it"
     drawn = {
-        name: foresee(stage.spec.roster, stage.config, plan.seed, plan.listing)
+        name: foresee(stage.spec.roster, stage.config, plan.seed, plan.listing, plan.store)
         for name, stage in plan.stages.items()
         if stage.spec.roster and stage.todo
     }
@@ -363,11 +364,23 @@ def _rows(
         else:
             enters = {u: float(plan.listing.rows_of(u)) for u in plan.listing.numbers}
         photographs = {u: float(plan.listing.rows_of(u)) for u in plan.listing.numbers}
+        # Of committed units the rows that were not taken are in the rates; of a probe, which takes all, they are not.
+        if name not in rates or rates[name].basis == "probe":
+            enters = _taken(plan, stage, enters)
         of_primary = places[primaries[0]] if primaries else photographs
         places[name] = {u: drawn[name].entries.get(u, 0.0) for u in photographs} if name in drawn else of_primary
         passes = rates[name].passes if name in rates else 1.0
         passing[name] = {u: float(stage.committed[u].ok) if u in stage.committed else enters[u] * passes for u in enters}
         yield stage, {unit: (enters[unit], places[name][unit]) for unit in sorted(stage.todo)}
+
+
+def _taken(plan: Plan, stage: StagePlan, enters: dict[int, float]) -> dict[int, float]:
+    """By unit, the rows that a stage's protocol takes of those that come: of photographs, which were there when it was laid."""
+    alone = len(stage.wiring.primaries) == 1 and _is_of_photographs(plan, stage)
+    kept = on_sides(stage.config, plan.store, plan.listing) if alone else None
+    if kept is None:
+        return enters
+    return {unit: min(count, float(kept[slice(*plan.listing.cut[unit])].sum())) for unit, count in enters.items()}
 
 
 def _builds(plan: Plan, rates: Mapping[str, _Rates]) -> dict[str, list[float]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from fasgen.errors import ConfigError, StoreError
 from fasgen.manifests.added_file import Added, again, read_added, write_added
@@ -25,9 +26,12 @@ from fasgen.pipeline.listing import Listing
 from fasgen.pipeline.resources import Resources, claim, domain_digest, machine
 from fasgen.pipeline.roster import draw_roster, extend_roster
 from fasgen.pipeline.schedule import Assign, StageWork
+from fasgen.pipeline.selecting import asks, on_sides
 from fasgen.pipeline.stage_plan import StagePlan, kernels_measured
 from fasgen.pipeline.stage_planning import RunConfig, StageInputs, fits, plan_stage
 from fasgen.pipeline.wiring import Lanes, wire, with_ancestors
+from fasgen.records import Reason
+from fasgen.selection.row_sets import SIDES, TRAIN
 from fasgen.stages import STAGES
 from fasgen.stages.stage import StageSpec
 
@@ -101,6 +105,8 @@ class Plan:
                     f"{stage.name}: {lacking} of {stage.units} units wait for {upstream}, which has committed {there}; "
                     f"make the rest with: fasgen run stage={upstream}, or leave --only out"
                 )
+            if said := self._chosen(stage):
+                notes.append(said)
             begun = stage.begun()
             # Of a cluster its workers say it, when they come.
             here = not self.resources.address
@@ -115,6 +121,22 @@ class Plan:
                     f"now may differ in the last bits from the {len(stage.committed)} units that are there"
                 )
         return notes
+
+    def _chosen(self, stage: StagePlan) -> str:
+        """Which rows a stage that takes some only takes; empty for one that takes all, or has nothing to do."""
+        config: Any = stage.config
+        if not (asks(config) and stage.todo | stage.unsure):
+            return ""
+        taken = []
+        draws = stage.spec.roster is not None
+        kept = on_sides(config, self.store, self.listing, (TRAIN,) if draws else SIDES)
+        if kept is not None:
+            side = "on the train side " if draws else ""
+            taken.append(f"the {int(kept.sum()):,} of {len(kept):,} rows of the sources that are {side}of {config.protocol}")
+        if config.where:
+            taken.append(f"what passes {config.where}")
+        others = "nothing is drawn of others" if draws else f"others are rows with the reason {Reason.NOT_SELECTED.value}"
+        return f"{stage.name}: takes {', and of them '.join(taken)}; {others}"
 
     def write(self) -> None:
         """Write the listing, and ``plan.json`` of every stage that this run makes or reads.

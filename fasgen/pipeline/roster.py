@@ -13,8 +13,9 @@ from fasgen.manifests.parquet import read_table
 from fasgen.manifests.roster_file import SOURCE, entries_besides, firsts, read_rows, roster_path, write_roster
 from fasgen.pipeline.graph import resolve
 from fasgen.pipeline.listing import Listing
-from fasgen.pipeline.selecting import drawn
+from fasgen.pipeline.selecting import drawn, on_sides
 from fasgen.records import Scalar
+from fasgen.selection.row_sets import TRAIN
 from fasgen.selection.selection import Mask
 from fasgen.stages.stage import Roster, StageConfig
 
@@ -82,13 +83,18 @@ class Foreseen:
     scale: float = 1.0
 
 
-def foresee(roster: Roster, config: StageConfig, seed: int, rows: Listing) -> Foreseen:
-    """What a roster would hold, from what the sources alone say of their rows."""
+def foresee(roster: Roster, config: StageConfig, seed: int, rows: Listing, store: Path | None = None) -> Foreseen:
+    """What a roster would hold, from what the sources alone say of their rows.
+
+    Of a filter nothing is known before the rows that it asks of are made: all are taken to pass it.
+    """
     import numpy as np
 
-    total = len(rows.rows)
-    chosen = np.unique(np.linspace(0, total - 1, min(total, FORESEEN)).round().astype(int)).tolist()
-    scale = total / len(chosen)
+    kept = on_sides(config, store, rows, (TRAIN,)) if store else None
+    there = np.arange(len(rows.rows)) if kept is None else np.flatnonzero(kept)
+    total = len(there)
+    chosen = there[np.unique(np.linspace(0, total - 1, min(total, FORESEEN)).round().astype(int))].tolist() if total else []
+    scale = total / len(chosen) if chosen else 1.0
     starts = {start: unit for unit, (start, _) in rows.cut.items()}
     firsts = sorted(starts)
     table: dict[str, list[Any]] = {name: [] for name in SOURCE}

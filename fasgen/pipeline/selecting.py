@@ -8,17 +8,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fasgen.errors import FilterError, StoreError
 from fasgen.manifests.parquet import concatenated, read_schema, read_table
 from fasgen.manifests.schema import arrow_schema
 from fasgen.manifests.unit import manifest_path
 from fasgen.records import Column
-from fasgen.selection.row_sets import TRAIN, RowSet, row_set
+from fasgen.selection.row_sets import SIDES, TRAIN, RowSet, row_set
 from fasgen.selection.selection import Mask, Selection, Selector, passing
 from fasgen.stages.settings import Selected
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from fasgen.pipeline.listing import Listing
 
 
 def asks(config: object) -> bool:
@@ -78,6 +82,19 @@ def drawn(config: object, store: Path, source: Path, units: Sequence[int]) -> Ma
         return concatenated(read_table(manifest_path(source, unit), list(columns)) for unit in units)
 
     return Selector(Selection(config.where, config.protocol)).keeps(store, known, read)
+
+
+def on_sides(config: object, store: Path, listing: Listing, sides: Sequence[str] = SIDES) -> Mask | None:
+    """(N,) which rows of the sources a stage's protocol has on some of its sides; None where it asks for none.
+
+    Raises:
+        StoreError: the protocol's rows are others by now.
+    """
+    rows = _rows(config, store) if isinstance(config, Selected) else None
+    if rows is None:
+        return None
+    known = np.array([int(sample, 16) for side in sides for sample, _ in rows.sides[side]], np.uint64)
+    return np.isin(listing.ids, known)
 
 
 def refused(config: object, store: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> dict[tuple[str, int], str]:

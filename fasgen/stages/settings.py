@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from fasgen.records import Reason
 from fasgen.stages.stage import StageConfig
 
 AUTO_BATCH = 16
@@ -43,6 +44,15 @@ class Selected(StageConfig):
     rows: str | None = Field(
         None, description="digest of the rows of that protocol, which is found when a run is planned; stays null"
     )
+
+
+CHOICE = frozenset(Selected.model_fields)
+"""The settings by which rows are chosen."""
+
+
+def few_rows(stage: str) -> dict[Reason | None, str]:
+    """What to do where a stage kept little, since its settings choose few rows."""
+    return {Reason.NOT_SELECTED: f"{stage}.where and {stage}.protocol choose few rows"}
 
 
 def wrong_size(sides: tuple[int, int], trained: int | None, stage: str, key: str, config: Any) -> str:

@@ -116,6 +116,8 @@ def test_a_stage_that_is_off_is_on_when_it_is_asked_for_and_others_are_refused(p
             fasgen.stage(name)
     with pytest.raises(ConfigError, match="did you mean defake"):
         fasgen.stage("defak")
+    with pytest.raises(ConfigError, match="lgsc: where and protocol choose rows of a store"):
+        fasgen.stage("lgsc", where="label = 'live'")
     with pytest.raises(ConfigError, match="trained on"):
         fasgen.stage("defake", config={"align": {"size": 96}})
     with pytest.raises(ConfigError, match="picture 0 is no array"):

@@ -13,14 +13,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 from click.testing import CliRunner
 
+from fasgen.chains import run
 from fasgen.chains.config import load_chain
 from fasgen.cli import main as fasgen
 from fasgen.config.document import read_document
 from tests.chains import miniature
+from tests.chains.within import here
 
 FOLDER = Path(__file__).parents[2] / "examples" / "papers"
 SMALL = 64
@@ -47,7 +51,6 @@ DIFFFAS = (
 )
 LOOP = "detector.loop={steps: 2, batch: 12, warmup: 0}"
 SCORING = "detector.scoring={bootstrap: 0, looks: 1}"
-WALK = ("settings.defake.steps=5", "settings.defake.any_size=true")
 TINY: dict[str, tuple[str, ...]] = {
     "agfas": (
         *("settings.identify={weights: embedded, depth: null}", "settings.score.identity_weights=embedded"),
@@ -56,17 +59,21 @@ TINY: dict[str, tuple[str, ...]] = {
         *("detector.model.pretrained=null", "detector.model.cue_pretrained=null"),
     ),
     "difffas": (
-        *(*WALK, "settings.synth.steps=2", f"settings.train.style={STYLE}", f"settings.train.difffas={DIFFFAS}"),
+        *("settings.synth.steps=2", f"settings.train.style={STYLE}", f"settings.train.difffas={DIFFFAS}"),
         *("settings.screen.on_fail=mark", LOOP, SCORING, "detector.data.size=64"),
         "detector.model={backbone: mobilevit-xxs, embedding: 8, pretrained: null}",
     ),
     "lgsc": (f"settings.train.lgsc={LGSC}", SCORING),
     "dlif": (
-        *(*WALK, "detector.loop={steps: 2, warmup: 0}", SCORING, "detector.data.size=32"),
+        *("detector.loop={steps: 2, warmup: 0}", SCORING, "detector.data.size=32"),
         *("detector.model={backbone: resnet18-tiny, embedding: 8}", "detector.dlif={subjects: 1, live: 1, spoof: 1}"),
     ),
     "stdn": (f"settings.train.stdn={STDN}", SCORING),
 }
+LISTS = {"wmca": miniature.wmca_list, "siw-m": miniature.siw_m_list}
+"""Data sets whose lists alone say who trains."""
+
+MEANS = ("--engine", "local", "--gpus", "0", "--cpus", "1")
 PATCHED = {"lgsc-oulu", "lgsc-siw", "lgsc-casia-replay", "lgsc-losses"}
 """Files whose networks learn from patches."""
 
@@ -78,9 +85,10 @@ def tiny(path: Path, sets: Path, out: Path) -> list[str]:
     places += [f"data.{name}.frames=2" for name, one in asked["data"].items() if one]
     places += [f"extra.{name}.path={sets / name}" for name in asked.get("extra", {})]
     places += [f"weights.{name}=embedded" for name in asked.get("weights", {})]
-    if "wmca" in asked["data"]:
-        (sets / "wmca.csv").write_text(miniature.wmca_list())
-        places += [f"lists.{name}={sets / 'wmca.csv'}" for name in asked["protocols"]]
+    for name, written in LISTS.items():
+        if name in asked["data"]:
+            (sets / f"{name}.csv").write_text(written())
+            places += [f"lists.{protocol}={sets / name}.csv" for protocol in asked["protocols"] if protocol != name]
     patch = ["settings.train.lgsc.patch=48"] if path.stem in PATCHED else []
     size = f"settings.align.size={SMALL}"
     return [
@@ -122,9 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if given.names and path.stem not in given.names:
                 continue
             begun, settings = time.monotonic(), tiny(path, sets, folder)
-            done = CliRunner().invoke(
-                fasgen, ["paper", str(path), *settings, "--engine", "local", "--gpus", "0", "--cpus", "1"]
-            )
+            with patch.object(run, "run", partial(run.run, launch=here)):
+                done = CliRunner().invoke(fasgen, ["paper", str(path), *settings, *MEANS])
             lacking = holes(path, settings) if done.exit_code == 0 else done.output.splitlines()[-8:]
             bad += bool(lacking)
             print(f"{path.stem}: {'; '.join(lacking) or 'whole'}, {time.monotonic() - begun:.0f} s", flush=True)

@@ -92,6 +92,10 @@ def _oulu() -> Iterator[Clip]:
                 for phone in (1, 2):
                     for kind in (1, 2, 3, 4, 5):
                         yield f"{folder}/{phone}_{session}_{who:02}_{kind}.avi", 30 + who, 0 if kind == 1 else kind
+    # Every phone is tested in a fold of protocols 3 and 4.
+    for phone in (3, 4, 5, 6):
+        for kind in (1, 3, 5):
+            yield f"Test_files/{phone}_3_36_{kind}.avi", 66, 0 if kind == 1 else kind
 
 
 def _siw() -> Iterator[Clip]:
@@ -115,6 +119,12 @@ def _siw_m() -> Iterator[Clip]:
     for kind, (folder, stem) in enumerate(folders.items()):
         for number in (1, 2):
             yield f"{folder}/{stem}_{number}.mov", 2 * kind + number, 1 + kind
+
+
+def siw_m_list() -> str:
+    """The lists of SiW-M, which alone say which attacks train where all kinds are known, as a CSV."""
+    sides = {path: "train" if path.rpartition("_")[2] == "1.mov" or "/Train/" in path else "test" for path, _, _ in _siw_m()}
+    return "name,split\n" + "".join(f"{path},{side}\n" for path, side in sides.items())
 
 
 def _ffhq() -> Iterator[Clip]:

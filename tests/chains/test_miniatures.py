@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from fasgen.chains.config import Chain, load_chain
 from fasgen.chains.making import Means
@@ -16,11 +15,11 @@ from fasgen.chains.rows import tested as target_of
 from fasgen.chains.run import Result, run
 from fasgen.chains.steps import plan
 from fasgen.chains.table import write_table
-from fasgen.cli import main
 from fasgen.errors import FasgenError
 from fasgen.seen import read_seen
 from fasgen.training.learner import Learner
 from tests.chains.miniature import make
+from tests.chains.within import Done, here
 
 FILE = Path(__file__).parents[2] / "examples" / "papers" / "lgsc-casia-replay.yaml"
 SHAPE = (
@@ -31,27 +30,6 @@ TINY = (
     *("settings.align.size=64", "data.casia-fasd.frames=1", "data.replay-attack.frames=1", "weights.resnet18=embedded"),
     f"settings.train.lgsc={{faces: {{size: 64}}, patch: 48, batch: 4, steps: 3, warmup: 0, checkpoint_every: 1, {SHAPE}}}",
 )
-
-
-class Done:
-    """A command that is over."""
-
-    def __init__(self, code: int) -> None:
-        self._code = code
-
-    def poll(self) -> int:
-        return self._code
-
-
-def here(arguments: Sequence[str], log: Path, devices: Sequence[str], held: int) -> Done:
-    """A command within this process, to its end."""
-    done = CliRunner().invoke(main, list(arguments))
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a") as told:
-        told.write(done.output)
-        if done.exception and not isinstance(done.exception, SystemExit):
-            told.write(f"{done.exception!r}\n")
-    return Done(done.exit_code)
 
 
 @pytest.fixture(scope="module")

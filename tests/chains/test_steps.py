@@ -47,6 +47,16 @@ def test_folds_with_the_same_rows_share_their_trainings(laid: Path) -> None:
     assert counted(foretold)["dfg"] == 6 and not foretold.exact, "at most so many, before rows are known"
 
 
+def test_cues_by_weights_of_one_fold_are_made_of_its_rows_and_shared_ones_once_of_all(laid: Path) -> None:
+    graph = plan(chain(laid))
+    makes = {step.fold: step.settings for step in graph.steps.values() if step.kind == "make"}
+    for fold, made in makes.items():
+        assert made["pack"]["protocol"] == made["synth"]["protocol"] == fold, "what is shipped is of a fold in any case"
+        alone = None if fold in ("oulu-3-1", "oulu-3-5", "oulu-3-6") else fold
+        assert made["defake"].get("protocol") == made["lgsc"].get("protocol") == alone
+        assert "protocol" not in made.get("stdn", {}), "whose weights come from elsewhere"
+
+
 def test_what_a_training_does_not_learn_from_moves_nothing(laid: Path) -> None:
     before = plan(chain(laid))
     live = {**TRAIN["dfg"], "where": "label = 'live'"}

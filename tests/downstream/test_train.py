@@ -300,14 +300,6 @@ def test_what_cannot_be_drawn_is_refused_before_anything_is_trained(three: Path,
         run(few)
 
 
-@pytest.mark.parametrize("name", ["replay-lodo", "celeba-folds"])
-def test_the_experiments_of_the_documentation_are_read(name: str) -> None:
-    found = load_variants(Experiment, Path(__file__).resolve().parents[2] / "examples" / "experiments" / f"{name}.yaml")
-    assert {one.seeds for one in found.values()} == {(0, 1, 2, 3, 4)} and next(iter(found)) == "image"
-    assert {one.scoring.threshold for one in found.values()} == {"dev-eer"}
-    assert all(one.protocol.dev_from == "tails" and one.protocol.dev_share == 0.2 for one in found.values())
-
-
 def test_the_example_is_read() -> None:
     path = Path(__file__).resolve().parents[2] / "examples" / "experiment.yaml"
     found = load_variants(Experiment, path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
@@ -15,13 +15,14 @@ from fasgen.manifests.atomic import write_atomic
 from fasgen.manifests.parquet import encode_table, read_table
 from fasgen.manifests.roster_file import roster_path
 from fasgen.manifests.unit import canonical_json, committed_units, manifest_path
+from fasgen.pipeline.estimate import estimate
 from fasgen.pipeline.outcome import Outcome
 from fasgen.pipeline.plan import Plan, build_plan
 from fasgen.pipeline.resources import Resources
 from fasgen.pipeline.roster import draw_roster
 from fasgen.pipeline.selecting import with_rows
 from fasgen.sources.config import SourceConfig
-from fasgen.stages.settings import Selected
+from fasgen.stages.settings import CHOICE, Selected
 from fasgen.stages.stage import StageConfig
 from fasgen.stages.synth.config import ROSTER, SynthConfig
 from tests.leaks.toy import PEOPLE, lay_by_hand, of, split_store
@@ -135,6 +136,54 @@ def test_filters_see_the_columns_of_what_a_stage_reads(source: SourceConfig, sto
     # What reads no such column of a sample cannot let it pass: here, of what was made.
     assert {row["sample_id"] for row in rows if row["status"] == "ok"} <= bright
     assert {row["sample_id"] in bright and not row["variant"] for row in rows if row["reason"] != "not_selected"} == {True}
+
+
+class Chosen(Selected):
+    """Settings of a stage that makes a cue."""
+
+    LATER: ClassVar[frozenset[str]] = CHOICE
+
+    strength: float = 3.0
+
+
+def test_a_cue_is_made_of_the_rows_of_a_protocol_and_the_others_say_so(
+    source: SourceConfig, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = plan(source, store, ("noisy",))
+    assert plan(source, store, ("noisy",), noisy=Chosen()).stages["noisy"].folder == whole.stages["noisy"].folder, "as before"
+    there = sides(store)
+    taken = there["train"] | there["dev"] | there["test"]
+    seen: list[str] = []
+    made = toy.Noisy.one
+
+    def one(self: Any, sample: Any) -> Any:
+        seen.append(sample.sample_id)
+        return made(self, sample)
+
+    monkeypatch.setattr(toy.Noisy, "one", one)
+    chosen = plan(source, store, ("noisy",), noisy=Chosen(protocol="toy-1"))
+    (note,) = [line for line in chosen.notes() if line.startswith("noisy")]
+    total = len(chosen.listing.rows)
+    assert note == (
+        f"noisy: takes the {len(taken)} of {total} rows of the sources that are of toy-1; others are rows with the reason "
+        "not_selected"
+    )
+    (foreseen,) = estimate(chosen)
+    assert foreseen.rows == len(taken), "what is foretold is what the chosen rows cost"
+    seen.clear()
+    go(chosen)
+    assert set(seen) == taken, "of the others nothing is made"
+    everything = rows_of(whole.stages["noisy"].folder)
+    rows = {row["sample_id"]: row for row in rows_of(chosen.stages["noisy"].folder)}
+    assert rows.keys() == {row["sample_id"] for row in everything}, "and none is missing"
+    for row in everything:
+        mine = rows[row["sample_id"]]
+        if row["sample_id"] in taken:
+            assert (mine["status"], mine["payload_digest"]) == (row["status"], row["payload_digest"]), "the very same"
+        else:
+            assert (mine["status"], mine["reason"]) == ("filtered", "not_selected")
+            assert mine["detail"] == "is not among the rows of toy-1"
+    assert not [one for one in verify(store) if one.severity == "error"]
 
 
 def test_what_chooses_nothing_that_is_known_is_refused_when_it_is_planned(source: SourceConfig, store: Path) -> None:

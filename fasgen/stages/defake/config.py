@@ -13,20 +13,20 @@ from fasgen.records import Column, Reason
 from fasgen.remote.cache import located
 from fasgen.remote.setting import Place
 from fasgen.stages.compiled import Setting
-from fasgen.stages.settings import AUTO_BATCH, Batch, batch_size, wrong_size
-from fasgen.stages.stage import PICTURE, ArrayField, Cue, Reads, StageConfig, StageSpec
+from fasgen.stages.settings import AUTO_BATCH, CHOICE, Batch, Selected, batch_size, few_rows, wrong_size
+from fasgen.stages.stage import PICTURE, ArrayField, Cue, Reads, StageSpec
 from fasgen.stages.weights import embedded
 
 
-class DefakeConfig(StageConfig):
-    """How the real version of each face is made (AG-FAS III-B).
+class DefakeConfig(Selected):
+    """How the real version of each face is made (AG-FAS III-B), and of which.
 
     By default the mean of four walks of ten calls, which costs about what the one walk of 41 of the paper does. Beside the
     image, its cue told attacks better where a detector was trained on one data set and tested on another, and as well elsewhere
     (`docs/sampling.md`); `preset=agfas` has the walk of the paper.
     """
 
-    LATER: ClassVar[frozenset[str]] = frozenset({"guidance"})
+    LATER: ClassVar[frozenset[str]] = frozenset({"guidance"}) | CHOICE
 
     weights: str = Field(
         "embedded", description="'embedded', or a folder in the diffusers layout of Stable Diffusion 1.x's shape"
@@ -213,5 +213,8 @@ SPEC = StageSpec(
     synthetic=lambda config: {"reconstruction": "compositeWithTrainedAlgorithmicMedia"},
     refusal=refusal,
     rehearse="fasgen.stages.defake.stage:rehearse",
-    remedies={Reason.NOT_FINITE: "the network gives no finite numbers: set defake.dtype=fp32, or give other defake.weights"},
+    remedies={
+        Reason.NOT_FINITE: "the network gives no finite numbers: set defake.dtype=fp32, or give other defake.weights",
+        **few_rows("defake"),
+    },
 )

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from fasgen.marks import Term
 from fasgen.records import Column, Reason
 from fasgen.remote.cache import located
-from fasgen.stages.stage import PICTURE, Cue, Reads, StageConfig, StageSpec
+from fasgen.stages.settings import CHOICE, Selected, few_rows
+from fasgen.stages.stage import PICTURE, Cue, Reads, StageSpec
 from fasgen.stages.weights import embedded
 
 FULL = 32767
 """The integer that stands for 1."""
 
 
-class LgscConfig(StageConfig):
-    """Which network draws the spoof cue map of a face (LGSC)."""
+class LgscConfig(Selected):
+    """Which network draws the spoof cue map of a face (LGSC), and of which faces."""
+
+    LATER: ClassVar[frozenset[str]] = CHOICE
 
     enabled: bool = Field(False, description="false leaves the stage out of runs, and its cue out of the shards")
     weights: str = Field("embedded", description="'embedded', or a folder that `fasgen train lgsc` wrote")
@@ -65,5 +68,8 @@ SPEC = StageSpec(
     device="accelerator",
     off=lambda config: not config.enabled,
     synthetic=lambda config: _TERMS,
-    remedies={Reason.NOT_FINITE: "the network gives no finite numbers: set lgsc.dtype=fp32, or give other lgsc.weights"},
+    remedies={
+        Reason.NOT_FINITE: "the network gives no finite numbers: set lgsc.dtype=fp32, or give other lgsc.weights",
+        **few_rows("lgsc"),
+    },
 )

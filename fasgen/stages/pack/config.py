@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from fasgen.records import MADE_BY, PHOTOGRAPHED, Column, Reason
-from fasgen.stages.settings import Selected
+from fasgen.stages.settings import Selected, few_rows
 from fasgen.stages.stage import PICTURE, Reads, StageSpec
 
 Label = Literal["live", "spoof", "unknown"]
@@ -115,7 +115,7 @@ SPEC = StageSpec(
     shipped=True,
     gathers=lambda config: config.cues,
     remedies={
-        Reason.NOT_SELECTED: "pack.where and pack.protocol choose few rows",
+        **few_rows("pack"),
         Reason.LABEL: "pack.labels leaves out the labels that most rows have",
         Reason.LICENCE: "pack.licences matches the licences of few sources: `licence` of a source says what it is",
     },

@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from fasgen.records import Column, Reason
 from fasgen.remote.cache import located
-from fasgen.stages.settings import wrong_size
-from fasgen.stages.stage import PICTURE, ArrayField, Cue, Reads, StageConfig, StageSpec
+from fasgen.stages.settings import CHOICE, Selected, few_rows, wrong_size
+from fasgen.stages.stage import PICTURE, ArrayField, Cue, Reads, StageSpec
 from fasgen.stages.weights import embedded
 
 STEPS_A_LEVEL = 32
 """Traces are stored in 1/32 of an 8-bit level: T_A reaches 3 x 255 levels, which then fits 16 bits."""
 
 
-class StdnConfig(StageConfig):
-    """How faces are taken apart into a live face and spoof traces (STDN+)."""
+class StdnConfig(Selected):
+    """How faces are taken apart into a live face and spoof traces (STDN+), and which."""
+
+    LATER: ClassVar[frozenset[str]] = CHOICE
 
     enabled: bool = Field(False, description="false leaves the stage out of runs, and its cue out of the shards")
     weights: str = Field("embedded", description="'embedded', or a folder that `fasgen train stdn` wrote")
@@ -100,5 +102,8 @@ SPEC = StageSpec(
     off=lambda config: not config.enabled,
     synthetic=lambda config: {"live_counterpart": "compositeWithTrainedAlgorithmicMedia"},
     refusal=refusal,
-    remedies={Reason.NOT_FINITE: "the network gives no finite numbers: set stdn.dtype=fp32, or give other stdn.weights"},
+    remedies={
+        Reason.NOT_FINITE: "the network gives no finite numbers: set stdn.dtype=fp32, or give other stdn.weights",
+        **few_rows("stdn"),
+    },
 )

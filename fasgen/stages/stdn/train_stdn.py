@@ -115,7 +115,9 @@ class StdnTask:
         self.seen = learnt("stdn", [*train.faces, *held.faces], config, {"start": config.init, "blend": config.blend})
         detect = config.landmarks == "detected"
         self.draws = Draws(train, Landmarks(config.template, config.faces.size, detect), device)
-        self.held = Draws(held, Landmarks(config.template, config.faces.size, detect), device) if len(held) else None
+        # Where people are held out who are all live, or all spoofs, there is nothing to tell apart.
+        both = any(held.live) and not all(held.live)
+        self.held = Draws(held, Landmarks(config.template, config.faces.size, detect), device) if both else None
         self.epochs = Epochs(len(self.draws.live), config.batch // 2, config.seed)
         self.made: Made | None = None
         self.alpha0 = shape.alpha0

@@ -21,6 +21,7 @@ from fasgen.stages.stdn.train_stdn import StdnTask, area
 from fasgen.stages.stdn.training_config import StdnTraining
 from fasgen.training.config import trainings
 from fasgen.training.loop import train
+from tests.leaks.toy import split_store
 from tests.stages.gallery.toy import crop_store, faces_folder, picture, toy_physical
 
 from . import tiny
@@ -46,6 +47,15 @@ def settings(folder: Path | None, out: Path, **changes: Any) -> StdnTraining:
         **{key: value for key, value in tiny.GENERATOR.items() if key != "size"},
     }  # fmt: skip
     return StdnTraining.model_validate(values | changes)
+
+
+@pytest.mark.parametrize("left", ["live", "spoof"])
+def test_people_held_out_of_whom_there_is_one_kind_alone_stop_no_training(tmp_path: Path, left: str) -> None:
+    store = split_store(tmp_path / "store")
+    pairs = {"path": store, "holdout": ["toy/eve"]}
+    config = settings(None, tmp_path / "out", pairs=pairs, splits=[], where=f"label = '{left}' or subject <> 'toy/eve'")
+    task = StdnTask(config, CPU)
+    assert task.counted["held out"] == 2 and task.held is None
 
 
 def points(out: Path) -> list[dict[str, float]]:
