@@ -71,7 +71,7 @@ TINY: dict[str, tuple[str, ...]] = {
     "stdn": (f"settings.train.stdn={STDN}", SCORING),
 }
 LISTS = {"wmca": miniature.wmca_list, "siw-m": miniature.siw_m_list}
-"""Data sets whose lists alone say who trains."""
+"""Data sets whose lists alone say who trains; a protocol of a data set's own name goes by its folders."""
 
 MEANS = ("--engine", "local", "--gpus", "0", "--cpus", "1")
 PATCHED = {"lgsc-oulu", "lgsc-siw", "lgsc-casia-replay", "lgsc-losses"}
@@ -124,11 +124,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"there is no {', '.join(sorted(unknown))}")
     with tempfile.TemporaryDirectory() as passing:
         folder = given.folder or Path(passing)
-        sets = miniature.make(folder / "sets", *miniature.SETS)
-        bad = 0
-        for path in files:
-            if given.names and path.stem not in given.names:
-                continue
+        chosen = [path for path in files if not given.names or path.stem in given.names]
+        asked = [read_document(path).data for path in chosen]
+        wanted = {name for one in asked for name in (*one["data"], *one.get("extra", {}))}
+        sets, bad = miniature.make(folder / "sets", *sorted(wanted)), 0
+        for path in chosen:
             begun, settings = time.monotonic(), tiny(path, sets, folder)
             with patch.object(run, "run", partial(run.run, launch=here)):
                 done = CliRunner().invoke(fasgen, ["paper", str(path), *settings, *MEANS])
