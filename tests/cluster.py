@@ -35,10 +35,9 @@ import toy
 
 from fasgen.audit.verify import verify
 from fasgen.manifests.ledger import read_ledger
-from tests.soak import KINDS, PORTRAITS, QUICK, content, family, spoofs, unmake
+from tests.nodes import PORT, ROOT, Cluster
+from tests.soak import KINDS, PORTRAITS, QUICK, content, spoofs, unmake
 
-ROOT = Path(__file__).parent.parent
-PORT = 6379
 LIMIT = 300.0
 """Seconds in which a case has to be over, on two cores that others use as well."""
 
@@ -100,129 +99,6 @@ print(json.dumps({
 """A run of a toy stage, and what its driver spent."""
 
 
-class Cluster:
-    """Namespaces on a bridge; the first has the head and the driver.
-
-    Args:
-        folder: for Ray's files and what is said.
-        count: how many there are.
-    """
-
-    def __init__(self, folder: Path, count: int = 3) -> None:
-        self.last = count - 1
-        self.folder, self._mark = folder, f"fg{os.getpid() % 100000}"
-        # Ray's sockets have short names only.
-        self._short = Path(tempfile.mkdtemp(prefix="fg", dir="/tmp"))
-        self.nodes: dict[int, subprocess.Popen[bytes]] = {}
-        self._changed = False
-        self._environment = os.environ | {
-            "PYTHONPATH": str(ROOT),
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN": "0123456789abcdef0123456789abcdef",
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "OMP_NUM_THREADS": "1",
-            # A node that is gone is noticed in seconds.
-            "RAY_health_check_period_ms": "1000",
-            "RAY_health_check_failure_threshold": "3",
-        }
-
-    def address(self, node: int) -> str:
-        """The address of a node."""
-        return f"10.213.{os.getpid() % 250}.{node + 1}"
-
-    def __enter__(self) -> Cluster:
-        _ip("link", "add", self._mark, "type", "bridge")
-        _ip("link", "set", self._mark, "up")
-        for node in range(self.last + 1):
-            space, inner, outer = f"{self._mark}n{node}", f"{self._mark}i{node}", f"{self._mark}o{node}"
-            _ip("netns", "add", space)
-            _ip("link", "add", outer, "type", "veth", "peer", "name", inner)
-            _ip("link", "set", outer, "master", self._mark, "up")
-            _ip("link", "set", inner, "netns", space)
-            _ip("-n", space, "addr", "add", f"{self.address(node)}/24", "dev", inner)
-            _ip("-n", space, "link", "set", inner, "up")
-            _ip("-n", space, "link", "set", "lo", "up")
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        for node in list(self.nodes):
-            self.kill(node)
-        for node in range(self.last + 1):
-            with suppress(subprocess.CalledProcessError):
-                _ip("netns", "del", f"{self._mark}n{node}")
-        with suppress(subprocess.CalledProcessError):
-            _ip("link", "del", self._mark)
-        shutil.rmtree(self._short, ignore_errors=True)
-
-    def inside(self, node: int, *command: str, mounts: Mapping[Path, Path] | None = None, told: str) -> subprocess.Popen[bytes]:
-        """Start a command on a node; ``mounts``: what it sees in the place of what others see there."""
-        prefix = ["ip", "netns", "exec", f"{self._mark}n{node}"]
-        for place, other in (mounts or {}).items():
-            mount = 'mount --bind "$0" "$1" && shift && exec "$@"'
-            prefix += ["unshare", "-m", "sh", "-c", mount, str(other), str(place)]
-        with (self.folder / told).open("wb") as out:
-            return subprocess.Popen(
-                [*prefix, *command], stdout=out, stderr=out, env=self._environment, start_new_session=True, cwd=ROOT
-            )
-
-    def launch(self, node: int, mounts: Mapping[Path, Path] | None = None) -> Path:
-        """Start Ray on a node, and wait for nothing; where it says what it does."""
-        where = ["--head", f"--port={PORT}"] if node == 0 else [f"--address={self.address(0)}:{PORT}"]
-        ray = [sys.executable, "-m", "ray.scripts.scripts", "start", *where, f"--node-ip-address={self.address(node)}"]
-        ray += ["--num-cpus=1", "--num-gpus=0", "--object-store-memory=80000000", "--block"]
-        ray += ["--include-dashboard=false", f"--temp-dir={self._short}/{node}"] if node == 0 else []
-        told = f"node-{node}-{time.monotonic_ns()}"
-        self.nodes[node] = self.inside(node, *ray, mounts=mounts, told=told)
-        return self.folder / told
-
-    def start(self, node: int, mounts: Mapping[Path, Path] | None = None) -> None:
-        """Start Ray on a node, which must come up."""
-        told, deadline = self.launch(node, mounts), time.monotonic() + 180
-        while "Ray runtime started" not in (said := told.read_text("utf-8", "replace")):
-            if self.nodes[node].poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"node {node} does not come up: {said[-2000:]}")
-            time.sleep(0.2)
-
-    def kill(self, node: int) -> None:
-        """End all that runs on a node, at once."""
-        process = self.nodes.pop(node)
-        for one in family(process.pid):
-            with suppress(OSError):
-                os.kill(one, signal.SIGKILL)
-        process.wait()
-        for one in self.pids(node, ""):
-            with suppress(OSError):
-                os.kill(one, signal.SIGKILL)
-
-    def up(self, mounts: Mapping[Path, Path] | None = None) -> None:
-        """Have all nodes, the last one with ``mounts`` of its own; one that has such already is started anew."""
-        if self.last in self.nodes and (mounts or self._changed):
-            self.kill(self.last)
-        for node in range(self.last + 1):
-            if node not in self.nodes:
-                self.start(node, mounts if node == self.last else None)
-        self._changed = bool(mounts)
-
-    def run(self, store: Path, settings: tuple[str, ...], *options: str) -> subprocess.Popen[bytes]:
-        """Start the command on the head's node."""
-        command = [sys.executable, "-m", "fasgen", "run", *arguments(store, settings), *options]
-        return self.inside(0, *command, f"--address={self.address(0)}:{PORT}", told="said")
-
-    def pids(self, node: int, word: str) -> list[int]:
-        """Processes on a node that have a word on their command line."""
-        told = subprocess.run(["ip", "netns", "pids", f"{self._mark}n{node}"], capture_output=True, text=True, check=False)
-        found = []
-        for one in map(int, told.stdout.split()):
-            with suppress(OSError):
-                if word.encode() in (Path("/proc") / str(one) / "cmdline").read_bytes():
-                    found.append(one)
-        return found
-
-
-def _ip(*given: str) -> None:
-    subprocess.run(["ip", *given], check=True, capture_output=True)
-
-
 def arguments(store: Path, settings: tuple[str, ...]) -> list[str]:
     """What the command is given, whatever its engine."""
     faces = json.dumps([{"name": "faces", "path": str(PORTRAITS), "label": "live"}])
@@ -267,7 +143,7 @@ class Case:
 
     def run(self, *options: str) -> None:
         """Start the command; nobody waits for it."""
-        self._process = self.cluster.run(self.store, self._settings, *options)
+        self._process = self.cluster.run(*arguments(self.store, self._settings), *options)
 
     def until(self, what: Callable[[], bool]) -> None:
         """Wait until something is so; the run may not be over before."""
@@ -498,7 +374,7 @@ def soak(cluster: Cluster, wanted: Mapping[str, str], settings: tuple[str, ...],
     draw, tally, said, starts, code = random.Random(seed), Counter[str](), "", 0, -1
     while tally.total() < kills or code:
         cluster.up()
-        run, starts = cluster.run(store, settings), starts + 1
+        run, starts = cluster.run(*arguments(store, settings)), starts + 1
         until = time.monotonic() + QUIET
         while (code := run.poll()) is None:
             assert time.monotonic() < until, f"not over after {QUIET:.0f} s:\n{said[-3000:]}"

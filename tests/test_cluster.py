@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from fasgen.cli import main
-from tests.cluster import CASES, Case, Cluster, arguments, differences, soak
+from tests.cluster import CASES, Case, arguments, differences, soak
+from tests.nodes import Cluster
 from tests.soak import content
 
 SETTINGS = ("stage=align",)

@@ -15,7 +15,7 @@ import yaml
 DOCUMENT = Path(__file__).parents[1] / "docs" / "clusters.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 
-SBATCH = {"nodes", "ntasks-per-node", "gpus-per-node", "cpus-per-task", "signal", "requeue"}
+SBATCH = {"nodes", "ntasks-per-node", "gpus-per-node", "cpus-per-task", "time", "signal", "requeue", "open-mode"}
 """Those of sbatch's options that are meant; none is spelt in another way there."""
 
 

@@ -11,9 +11,31 @@ from pathlib import Path
 from fasgen.errors import StoreError
 from fasgen.json_reader import parse_json
 from fasgen.manifests.atomic import write_atomic
+from fasgen.seen import NAME as SEEN
+
+FOLDER = "attached"
+"""Below a store; a folder for each cue is in it."""
+
+ORIGIN = "origin.json"
 
 GONE = ""
 """In place of a name that was taken out; the digest stays, by which the cue's plan goes on."""
+
+
+def is_origin(content: bytes) -> bool:
+    """Whether these are the bytes of an ``origin.json`` that fasgen wrote."""
+    try:
+        return str(parse_json(content)["format"]).startswith("fasgen-attached/")
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def attached_files(store: Path) -> Iterator[Path]:
+    """What fasgen noted of cues from elsewhere: of each its list of files and their folder, and last what the cue is."""
+    for origin in sorted((store / FOLDER).glob(f"*/{ORIGIN}")):
+        if origin.is_file() and is_origin(origin.read_bytes()):
+            names = ("files.json", "root.txt", SEEN, ORIGIN)
+            yield from (path for name in names if (path := origin.with_name(name)).is_file())
 
 
 def named(store: Path, touched: Callable[[str], bool]) -> Iterator[tuple[Path, int]]:
@@ -22,7 +44,7 @@ def named(store: Path, touched: Callable[[str], bool]) -> Iterator[tuple[Path, i
     Raises:
         StoreError: a list is damaged.
     """
-    for path in sorted(store.glob("attached/*/files.json")):
+    for path in sorted(store.glob(f"{FOLDER}/*/files.json")):
         count = sum(touched(sample) and name != GONE for sample, (name, _) in _read(path).items())
         if count:
             yield path, count

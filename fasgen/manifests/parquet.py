@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,11 +81,11 @@ def concatenated(tables: Iterable[pa.Table], promote_options: str = "none") -> p
     return pa.concat_tables(blocks, promote_options=promote_options)
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+def read_table(path: Path | BytesIO, columns: Sequence[str] | None = None) -> pa.Table:
     """A parquet file's table, page checksums verified.
 
     Args:
-        path: the file.
+        path: the file, or its bytes.
         columns: those wanted; all if ``None``. One of ``records.LATER`` that the file lacks is null, behind the others.
 
     Raises:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fasgen.audit.own_files import beside, strange
 from fasgen.errors import StoreError
 from fasgen.manifests.names import OURS
 from fasgen.manifests.plan_file import Generation, generations, is_as_written, latest, plan_path, read_plan
 from fasgen.manifests.report.croissant import CROISSANT
 from fasgen.manifests.report.delivery import CARD, INDEX, is_whole_card, read_index
 from fasgen.manifests.roster_file import rosters
-from fasgen.manifests.seen_file import FOLDER as SEEN
 from fasgen.manifests.sources_file import LISTING, source_names
 from fasgen.manifests.spare import FOLDER
 from fasgen.manifests.tombstones import read_tombstones
@@ -28,9 +28,6 @@ from fasgen.manifests.unit import (
     unit_facts,
 )
 from fasgen.seen import NETWORKS
-
-_BESIDE = ("added", "attached", "retracted", SEEN, "protocols", "identities")
-"""Folders of single files: additions, cues from elsewhere, tombstones, what weights have seen, row sets, identities."""
 
 
 class Parcel(NamedTuple):
@@ -104,20 +101,20 @@ class Cargo:
     def rows(self) -> Iterator[Lot]:
         """The records of which row lies where: they tell this store from others."""
         for path in sorted((self.store / "rows").glob("*/*.parquet")):
-            yield from self._with_digest(path)
+            if OURS.fullmatch(self._name(path)):
+                yield from self._with_digest(path)
 
     def before(self) -> Iterator[Lot]:
         """What stands above the generations: listings, additions, tombstones, what weights have seen."""
         if self.shards:
             return
         for path in sorted((self.store / "rows").glob("*/seen.bin")):
-            yield self._single(path)
+            if OURS.fullmatch(self._name(path)):
+                yield self._single(path)
         for name in source_names(self.store):
             yield from self._listing(self.store / "sources" / name)
-        for folder in _BESIDE:
-            for path in sorted((self.store / folder).rglob("*")):
-                if path.is_file() and not path.is_symlink() and not path.name.startswith("."):
-                    yield self._single(path)
+        for path in beside(self.store):
+            yield self._single(path)
 
     def units(self, made: Generation) -> Iterator[Lot]:
         """The committed units of a generation, and before them what they follow."""
@@ -138,7 +135,8 @@ class Cargo:
                     yield self._single(folder / name, data)
                 else:
                     self._refuse(folder / name)
-        numbers = sorted(int(path.stem.rpartition("-")[2]) for path in folder.glob("plan-*.json"))
+        plans = (path for path in folder.glob("plan-*.json") if OURS.fullmatch(self._name(path)))
+        numbers = sorted(int(path.stem.rpartition("-")[2]) for path in plans)
         for first in (*numbers, 0):
             if is_as_written(folder, first):
                 yield self._single(plan_path(folder, first))
@@ -153,6 +151,9 @@ class Cargo:
             "believed.json": "a note that spares a plan some looking",
         }
         found = [(name, why) for name, why in reasons.items() if (self.store / name).exists()]
+        if not self.shards and (others := [self._name(path) for path in strange(self.store)]):
+            more = f" and {len(others) - 1} more" if others[1:] else ""
+            found.append((f"{others[0]}{more}", "not as fasgen writes them: somebody else's, or damaged"))
         if self.shards:
             kept = {made.folder for made in self.generations}
             others = [made.folder.name for made in generations(self.store) if made.folder not in kept]

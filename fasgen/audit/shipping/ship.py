@@ -18,17 +18,21 @@ from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+from fasgen.audit.own_files import holds_own
 from fasgen.audit.shipping.lots import Cargo, Damaged, Lot, Parcel
 from fasgen.audit.shipping.target import Target
 from fasgen.errors import StoreError
 from fasgen.json_reader import parse_json
 from fasgen.manifests.atomic import file_digest
+from fasgen.manifests.attached_files import FOLDER as ATTACHED
+from fasgen.manifests.attached_files import ORIGIN, is_origin
 from fasgen.manifests.lock import StoreLock
 from fasgen.manifests.names import OURS
 from fasgen.manifests.plan_file import CURRENT, Listed, decode_current, encode_current, read_current
 from fasgen.manifests.plan_file import NAME as PLAN
 from fasgen.manifests.report.delivery import CARD, INDEX
 from fasgen.manifests.spare import FOLDER
+from fasgen.selection.row_sets import FOLDER as ROW_SETS
 
 _LOCK = "runs/driver.lock"
 _GROUP = re.compile(r"sources/[^/]+/|[^/]+/\d{5,}\.zarr/")
@@ -319,12 +323,22 @@ class _Voyage:
             return
         # Where something is damaged here, what the target has of it is kept.
         torn = self._torn()
-        more = [name for name in self._there if name not in self._known and name != CURRENT and OURS.fullmatch(name)]
+        more = [name for name in self._there if name not in self._known and name != CURRENT and self._is_own(name)]
         self._done.more = sorted(name for name in more if name.partition("/")[0] not in torn)
         if delete:
             for name in self._in_order_of_removal():
                 self._target.remove(name)
             self._done.removed = len(self._done.more)
+
+    def _is_own(self, name: str) -> bool:
+        """Whether a file at the target is one of a store, and not somebody else's under such a name."""
+        folder, _, last = name.rpartition("/")
+        if not OURS.fullmatch(name):
+            return False
+        if name.startswith(f"{ROW_SETS}/"):
+            return holds_own(last, self._target.read(name))
+        origin = f"{folder}/{ORIGIN}"
+        return not name.startswith(f"{ATTACHED}/") or (origin in self._there and is_origin(self._target.read(origin)))
 
     def _in_order_of_removal(self) -> list[str]:
         """Plans first, those of what is made of others before the others': without its plan, a generation is gone at once."""

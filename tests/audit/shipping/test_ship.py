@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import toy
 from click.testing import CliRunner
@@ -18,6 +19,7 @@ from fasgen.audit.verify import verify
 from fasgen.cli import main
 from fasgen.errors import StoreError
 from fasgen.manifests.lock import StoreLock
+from fasgen.manifests.parquet import encode_table
 from fasgen.manifests.plan_file import read_current
 from fasgen.manifests.tombstones import Tombstone, write_tombstone
 from fasgen.manifests.unit import committed_units
@@ -120,6 +122,49 @@ def test_what_is_there_is_not_sent_again_and_what_is_too_much_goes_when_asked(
     assert (tmp_path / "there" / "mine.txt").read_text() == "mine"
     (tmp_path / "there" / "mine.txt").unlink()
     assert files(tmp_path / "there") == files(tmp_path / "late")
+
+
+def test_files_of_others_in_folders_that_are_called_alike_are_neither_sent_nor_removed(
+    stores: tuple[Path, Path], tmp_path: Path
+) -> None:
+    store, there = tmp_path / "store", tmp_path / "there"
+    shutil.copytree(stores[0], store)
+    rows = encode_table(pa.table({"sample_id": ["a"], "variant": [0], "subject": ["anna"]}))
+    own = {
+        "protocols/oulu-1/report.json": b'{"protocol": "oulu-1", "family": "oulu", "sides": {}}',
+        "protocols/oulu-1/train.parquet": rows,
+        "identities/identify-0123abcd.json": b"{}",
+        "attached/depth/files.json": b"{}",
+        "attached/depth/origin.json": b'{"format": "fasgen-attached/1"}',
+        f"seen/{'0' * 64}.json": b"{}",
+    }
+    foreign = {
+        "protocols/minutes.txt": b"of a meeting",
+        "protocols/oulu-1/notes.txt": b"x",
+        "protocols/mine/train.parquet": encode_table(pa.table({"face": ["a"]})),
+        "protocols/mine/report.json": b"{}",
+        "identities/passport.png": b"x",
+        "attached/letters/files.json": b"{}",
+        "attached/letters/origin.json": b'{"format": "letters"}',
+        "attached/depth/face.npy": b"x",
+        "seen/places.json": b"{}",
+        "added/guests.txt": b"x",
+        "retracted/claims.txt": b"x",
+        "rows/boats/0.parquet": b"x",
+    }
+    for name, data in (own | foreign).items():
+        (store / name).parent.mkdir(parents=True, exist_ok=True)
+        (store / name).write_bytes(data)
+    done = ship(store, Folder(there))
+    assert not done.damaged and foreign.keys().isdisjoint(files(there)) and own.items() <= files(there).items()
+    assert done.left_out[-1][0] == "added/guests.txt and 10 more", "rows/ is looked through for records alone"
+    for name, data in foreign.items():
+        (there / name).parent.mkdir(parents=True, exist_ok=True)
+        (there / name).write_bytes(data)
+    for name in own:
+        (store / name).unlink()
+    assert ship(store, Folder(there), delete=True).more == sorted(own)
+    assert foreign.items() <= files(there).items() and own.keys().isdisjoint(files(there))
 
 
 def test_shards_alone_are_what_trainers_read(stores: tuple[Path, Path], tmp_path: Path) -> None:
