@@ -20,6 +20,8 @@ def pytest_collection_finish() -> None:
     """Spare the collector what was imported: a worker asks it before it builds a stage, which was most of a toy run."""
     gc.collect()
     gc.freeze()
+    # The tracer of torch makes containers by the million, few of them in circles.
+    gc.set_threshold(50_000, 10, 10)
 
 
 @pytest.fixture(scope="session", autouse=True)
