@@ -164,7 +164,10 @@ class Worker:
             self._doing = State(task.key, "building")
             self._aloft.wait()
             with clock.phase("build"):
-                self._held = None
+                if self._held is not None:
+                    self._held = None
+                    # Networks lie in circles; what was the last stage's must be gone before the next one's is there.
+                    gc.collect()
                 self._held = task.plan_hash, task.batch, self._built(task, spec)
         self._doing = State(task.key, "computing")
         return self._held[2]
@@ -172,7 +175,6 @@ class Worker:
     def _built(self, task: UnitTask, spec: StageSpec) -> Stage:
         import torch
 
-        gc.collect()
         if self._accelerator:
             torch.cuda.empty_cache()
             torch.backends.cudnn.deterministic = True
