@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,15 @@ def test_each_stage_has_the_whole_budget_and_is_named(source: SourceConfig, tmp_
     assert toy.go(again, LocalEngine(again.resources), RunOptions(Budget(max_failed=3)))[0].outcome is Outcome.FINISHED
 
 
+@pytest.fixture
+def hearing() -> Iterator[None]:
+    """A hang-up counts for children, who would inherit that it is ignored from tests that run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hearing")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_polite_kill_is_a_first_ctrl_c(source: SourceConfig, tmp_path: Path, number: signal.Signals) -> None:
     program = (
@@ -287,6 +297,7 @@ def test_a_polite_kill_while_ray_comes_up_is_an_interrupt(source: SourceConfig, 
     assert process.returncode in {7, 130}
 
 
+@pytest.mark.usefixtures("hearing")
 @pytest.mark.parametrize("engine", ["local", "ray"])
 def test_a_terminal_that_hangs_up_is_a_first_ctrl_c(source: SourceConfig, tmp_path: Path, engine: str) -> None:
     program = (
