@@ -93,7 +93,7 @@ fuzz: $(READY) ## mutated pictures, films, configurations, stores, models and sh
 
 TABLES ?=
 papers: $(READY) ## all files of examples/papers from end to end on miniatures of the data sets, or some: TABLES='stdn-siw lgsc-oulu'
-	$(BIN)/python -m tests.chains.every $(TABLES)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.chains.every $(TABLES)
 
 CASES ?=
 cluster: $(READY) ## three Ray nodes in network namespaces (needs root) and all that can happen to them, or some: CASES='killed joined'
