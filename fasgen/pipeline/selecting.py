@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,24 +46,24 @@ def _digest(rows: RowSet) -> str:
     return hashlib.sha256(json.dumps(sides, sort_keys=True).encode()).hexdigest()
 
 
-def check_filter(stage: str, config: object, columns: Iterable[Column]) -> None:
+def check_filter(stage: str, config: object, asked: Mapping[str, Sequence[Column]]) -> None:
     """Refuse a filter before anything is made.
 
     Args:
         stage: whose it is.
         config: its configuration.
-        columns: of the stages whose rows it is asked of.
+        asked: columns of the stages whose rows it is asked of, by their names.
 
     Raises:
         FilterError: it is none, or names a column that they do not have.
     """
     if not isinstance(config, Selected) or not config.where:
         return
-    own = {column.name: column for column in reversed(list(columns))}
+    own = {column.name: column for columns in reversed(list(asked.values())) for column in columns}
     try:
         passing(arrow_schema(list(own.values())).empty_table(), config.where)
     except FilterError as error:
-        raise FilterError(f"{stage}.where: {error}") from None
+        raise FilterError(f"{stage}.where is asked of the rows of {' and '.join(asked)}: {error}") from None
 
 
 def drawn(config: object, store: Path, source: Path, units: Sequence[int]) -> Mask | None:

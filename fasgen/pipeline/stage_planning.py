@@ -90,7 +90,7 @@ def plan_stage(name: str, wiring: Wiring, given: StageInputs, *, wanted: bool, f
     base: StageSpec = resolve(target)
     own: Any = section(base, given.config, store)
     spec = base.of(own)
-    check_filter(wiring.stage, own, (column for stage in wiring.stages for column in above[stage].spec.columns))
+    check_filter(wiring.stage, own, {stage: above[stage].spec.columns for stage in wiring.stages})
     weights = digest_weights(spec.weights(own))
     upstream = {stage: above[stage].plan_hash for stage in wiring.stages} or {SOURCES: FORMAT}
 

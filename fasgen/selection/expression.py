@@ -152,8 +152,8 @@ class _Calls:
 def unknown(name: str, known: Sequence[str]) -> FilterError:
     """The error for a column that no manifest has."""
     near = get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return FilterError(f"no manifest has a column {name!r}{hint} Columns: {', '.join(known)}")
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return FilterError(f"there is no column {name!r}{hint} Columns: {', '.join(known)}")
 
 
 def _check_place(text: str, kind: str, token: str, last: tuple[str, str], before: tuple[str, str]) -> None:

@@ -209,7 +209,7 @@ def test_a_column_of_one_stage_is_null_in_the_others(tmp_path: Path) -> None:
 
 
 def test_unknown_columns_name_the_nearest(store: Path) -> None:
-    with pytest.raises(FilterError, match=r"no manifest has a column 'brisk'; did you mean 'brisque'\?"):
+    with pytest.raises(FilterError, match=r"there is no column 'brisk'; did you mean 'brisque'\?"):
         show(store, "brisk > 3")
     with pytest.raises(FilterError, match=r"did you mean 'status'\?"):
         show(store, None, ["statsu"])

@@ -187,7 +187,7 @@ def test_a_cue_is_made_of_the_rows_of_a_protocol_and_the_others_say_so(
 
 
 def test_what_chooses_nothing_that_is_known_is_refused_when_it_is_planned(source: SourceConfig, store: Path) -> None:
-    with pytest.raises(FilterError, match=r"mix\.where: no manifest has a column 'meen'"):
+    with pytest.raises(FilterError, match=r"mix\.where is asked of the rows of .*: there is no column 'meen'"):
         plan(source, store, mix=mixing.MixConfig(where="meen > 3"))
     with pytest.raises(FilterError, match=r"collect\.where"):
         plan(source, store, collect=Selected(where="mean >"))
