@@ -28,7 +28,7 @@ $(READY): pyproject.toml constraints.txt tests/references.txt Makefile
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing fasgen and its dependencies into $(VENV) (once, some minutes)"
 	# torch comes first and alone: which build it is (CPU or CUDA) has to be settled before a dependency can ask for another one.
-	# What torch needs comes with the rest: an index for torch alone may not have the versions that are pinned.
+	# What torch needs comes with the rest, from the usual index, which has every version that is pinned.
 	$(PIP) $(if $(TORCH_INDEX),--no-deps --index-url $(TORCH_INDEX)) -c constraints.txt torch
 	$(PIP) -c constraints.txt -e '.[dev]'
 	$(PIP) --no-deps -r tests/references.txt
