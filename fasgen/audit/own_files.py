@@ -12,6 +12,7 @@ from fasgen.errors import StoreError
 from fasgen.json_reader import parse_json
 from fasgen.manifests.attached_files import FOLDER as ATTACHED
 from fasgen.manifests.attached_files import attached_files
+from fasgen.manifests.names import OURS
 from fasgen.manifests.parquet import read_table
 from fasgen.manifests.seen_file import FOLDER as SEEN
 from fasgen.selection.row_sets import FOLDER, REPORT, SIDES
@@ -26,13 +27,8 @@ _KEYS = {
     REPORT: {"protocol", "family", "sides"},
 }
 _ROWS = ("sample_id", "variant", "subject")
-_NAMED = {
-    "identities": re.compile(r".+-[0-9a-f]{8}\.(?:parquet|json)"),
-    "added": re.compile(r"[0-9a-f]{8}\.json"),
-    "retracted": re.compile(r"[0-9a-f]{64}\.json"),
-    SEEN: re.compile(r"[0-9a-f]{64}\.json"),
-}
-"""By folder, names that a generation or a digest is in, as in nobody else's: such a file is known even when it is damaged."""
+_NAMED = ("added", "identities", "retracted", SEEN)
+"""Folders of files with a generation or a digest in their names, as in nobody else's: known even when they are damaged."""
 
 
 def is_own(path: Path) -> bool:
@@ -102,4 +98,4 @@ def _row_sets(store: Path) -> Iterator[Path]:
 
 
 def _named(store: Path, folder: str) -> Iterator[Path]:
-    yield from (path for path in sorted((store / folder).glob("*")) if _NAMED[folder].fullmatch(path.name))
+    yield from (path for path in sorted((store / folder).glob("*")) if OURS.fullmatch(f"{folder}/{path.name}"))
