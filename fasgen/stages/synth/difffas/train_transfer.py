@@ -3,8 +3,9 @@
 DiffFAS learns from pairs alone (Eq. 7), so a style that was only ever photographed of five people is only ever asked for on
 those five. Here any live face meets a guide of any style. There is no target; instead the frozen style encoder must see the
 guide's style in the clean image, its features must have the guide's means and deviations (the style loss of Huang and Belongie
-2017, with this encoder for its VGG), the image's bands must have the guide's energies, and the person must stay. The bands keep
-the encoder from being pleased by noise that no camera makes.
+2017, with this encoder for its VGG), the image's bands and tones must be the guide's, and the person must stay. The bands keep
+the encoder from being pleased by noise that no camera makes, the tones from leaving out a cast that its classes do not need.
+Guides of styles that it does not know ask for all but its verdict.
 """
 
 from __future__ import annotations
@@ -30,8 +31,12 @@ FIRST = 0.8
 SHIFT = 4
 """Pixels by which the encoder's view is moved at most: a style that lives at one exact place is none."""
 
-BANDS = 4
-"""Octaves in which energies are compared."""
+BANDS = 5
+"""Octaves in which energies are compared; all that is coarser is one band more."""
+TONE = 0.25
+"""Difference of mean colours that counts as much as a band whose deviation is off by a factor of e; images are in [-1, 1]."""
+UNKNOWN = -100
+"""Label of a style that the encoder does not know, which a cross-entropy leaves out."""
 LEAST = 2 / 255 / 12**0.5
 """Deviation that rounding to 8 bits leaves in a flat image."""
 
@@ -47,7 +52,7 @@ class Strangers(NamedTuple):
     Attributes:
         live: (B, 3, S, S) in [-1, 1].
         guide: (B, 3, S, S) in [-1, 1].
-        label: (B,) numbers of the guides' styles.
+        label: (B,) numbers of the guides' styles, `UNKNOWN` for what the encoder does not know.
         first: (B,) levels at which samples start from the live face.
         first_eps: (B, 3, S, S) noise at that level.
         t: (B,) levels, 1 to T.
@@ -81,12 +86,13 @@ class Meetings:
         for index, (style, live) in enumerate(zip(gallery.styles, gallery.live, strict=True)):
             if live:
                 lives[style].append(index)
-            elif style in styles:
+            else:
                 guides[style].append(index)
         sources = [lives[name] for name in sorted(lives)]
         self._sources, self._pooled = Lists(sources), Lists([[i for source in sources for i in source]])
         self._guides = Lists([guides[name] for name in sorted(guides)])
-        self._labels = torch.tensor([styles.index(name) for name in sorted(guides)], dtype=torch.int64)
+        known = {name: number for number, name in enumerate(styles)}
+        self._labels = torch.tensor([known.get(name, UNKNOWN) for name in sorted(guides)], dtype=torch.int64)
 
     def some(self) -> bool:
         """Whether there are live faces and guides."""
@@ -170,7 +176,7 @@ def transfer_loss(
     z_0 = clean(torch.where(starts, strangers.live, made), strangers.eps, strangers.t)
     seen: Style = encoder(moved(z_0, strangers.moves))
     found = {
-        "style": F.cross_entropy(seen.logits.float(), strangers.label, reduction="none"),
+        "style": F.cross_entropy(seen.logits.float(), strangers.label, ignore_index=UNKNOWN, reduction="none"),
         "statistics": statistics_loss(seen.features, style),
         "bands": bands_loss(z_0, strangers.guide),
     }
@@ -196,7 +202,9 @@ def statistics_loss(features: Sequence[Tensor], wanted: Sequence[Tensor]) -> Ten
 
 
 def bands_loss(x: Tensor, wanted: Tensor) -> Tensor:
-    """Mean square of log-ratios of the deviations of `BANDS` bands, one octave each, of brightness and two opponent colours.
+    """Mean square of what bands and tones are off by, in brightness and two opponent colours.
+
+    Log-ratios of the deviations of `BANDS` octaves and of what is coarser; differences of means, in units of `TONE`.
 
     Args:
         x: (B, 3, H, W) in [-1, 1].
@@ -205,21 +213,23 @@ def bands_loss(x: Tensor, wanted: Tensor) -> Tensor:
     Returns:
         (B,).
     """
-    ratios = (_bands(x) / _bands(wanted)).log()
-    return ratios.square().mean(1)
+    (bands, tones), (other, aims) = _bands(x), _bands(wanted)
+    return torch.cat([(bands / other).log(), (tones - aims) / TONE], 1).square().mean(1)
 
 
-def _bands(x: Tensor) -> Tensor:
-    """(B, 3 BANDS) deviations, not below one 8-bit level's rounding error."""
+def _bands(x: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, 3 (BANDS + 1)) deviations, not below one 8-bit level's rounding error, and (B, 3) means."""
     red, green, blue = x.float().unbind(1)
     x = torch.stack([(red + green + blue) / 3, red - green, blue - (red + green) / 2], 1)
-    found = []
+    means = x.mean((2, 3), keepdim=True)
+    parts = []
     for _ in range(BANDS):
         coarse = F.avg_pool2d(x, 2, ceil_mode=True)
-        fine = x - F.interpolate(coarse, x.shape[2:], mode="nearest")
-        found.append((fine.square().mean((2, 3)) + LEAST**2).sqrt())
+        parts.append(x - F.interpolate(coarse, x.shape[2:], mode="nearest"))
         x = coarse
-    return torch.cat(found, 1)
+    parts.append(x - means)
+    found = [(part.square().mean((2, 3)) + LEAST**2).sqrt() for part in parts]
+    return torch.cat(found, 1), means.flatten(1)
 
 
 def _deviation(x: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ class TransferConfig(BaseModel):
     )
     style: float = Field(default=0.2, ge=0, description="weight of the style encoder's cross-entropy")
     statistics: float = Field(default=0.5, ge=0, description="weight of its features' means and deviations")
-    bands: float = Field(default=0.3, ge=0, description="weight of the energies of the image's frequency bands")
+    bands: float = Field(default=0.3, ge=0, description="weight of the energies of the image's bands and of its mean colours")
     identity: float = Field(
         default=0.5, ge=0, description="weight of the identity that is lost; needs identity other than none"
     )
