@@ -192,7 +192,7 @@ def kept(data: Path, out: Path, name: str, pictures: Any) -> Crops:
     path = out / f"{name}-reflect.npz"
     if not path.exists():
         # These pictures end close to the face: black corners would be the most telling part of their style.
-        align(data, pictures(data), "cpu", name, border="reflect", detect_side=640).save(path)
+        align(data, pictures(data), "cpu", name, detect_side=640).save(path)
     return Crops.load(path)
 
 

@@ -65,7 +65,7 @@ def similarity(source: Points, destination: Points) -> Matrix:
     return np.column_stack([linear, destination.mean(0) - linear @ source.mean(0)])
 
 
-def cut(image: RGB, transform: Matrix, size: int, border: Literal["black", "reflect"] = "black") -> RGB:
+def cut(image: RGB, transform: Matrix, size: int, border: Literal["black", "reflect"]) -> RGB:
     """The crop of ``size`` px that a similarity transform cuts out of an image, free of aliasing.
 
     Where the crop is smaller than what it shows, n x n points a pixel are interpolated, at most one source pixel apart, and

@@ -86,6 +86,14 @@ def blank(shade: int) -> RGB:
     return np.full((200, 240, 3), shade, np.uint8)
 
 
+def test_a_picture_that_ends_at_the_face_has_no_black_corners_unless_asked_for() -> None:
+    image = np.full((112, 90, 3), 180, np.uint8)
+    tight = face(ARCFACE * 112 - (11, 0))
+    mirrored, black = (only(stage_that_sees(tight, **values), image).images["crop"] for values in ({}, {"border": "black"}))
+    assert mirrored.min() == 180
+    assert black[:, :10].max() == 0 and black[:, 12:100].min() == 180
+
+
 def stage_that_sees_in(faces: dict[int, Faces], **values: Any) -> Align:
     """Sees by the shade of a blank image."""
     stage = Align(config(**values), CPU)

@@ -62,21 +62,21 @@ def test_points_that_fix_no_transform_are_refused(points: np.ndarray) -> None:
 
 def test_identity_cuts_the_pixels_as_they_are() -> None:
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    np.testing.assert_array_equal(cut(image, np.eye(2, 3), 64), image)
+    np.testing.assert_array_equal(cut(image, np.eye(2, 3), 64, "black"), image)
 
 
 def test_whole_factors_are_exact_averages() -> None:
     image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
     third = np.array([[1 / 3, 0, (1 / 3 - 1) / 2], [0, 1 / 3, (1 / 3 - 1) / 2]])
     mean = image.reshape(32, 3, 32, 3, 3).mean((1, 3))
-    assert np.abs(cut(image, third, 32).astype(float) - mean).max() <= 1
+    assert np.abs(cut(image, third, 32, "black").astype(float) - mean).max() <= 1
 
 
 def test_fine_stripes_become_grey_not_moire() -> None:
     stripes = np.zeros((700, 700, 3), np.uint8)
     stripes[:, ::2] = 255
     matrix = np.array([[0.15, 0, 0], [0, 0.15, 0]])
-    grey = cut(stripes, matrix, 100)[5:-5, 5:-5]
+    grey = cut(stripes, matrix, 100, "black")[5:-5, 5:-5]
     naive = cv2.warpAffine(stripes, matrix, (100, 100), flags=cv2.INTER_LINEAR)[5:-5, 5:-5]
     assert grey.std() < 12
     assert naive.std() > 3 * grey.std()
@@ -85,5 +85,5 @@ def test_fine_stripes_become_grey_not_moire() -> None:
 def test_borders() -> None:
     image = np.full((20, 20, 3), 200, np.uint8)
     shifted = np.array([[1.0, 0, 10], [0, 1.0, 0]])
-    assert cut(image, shifted, 20)[:, :9].max() == 0
+    assert cut(image, shifted, 20, "black")[:, :9].max() == 0
     assert cut(image, shifted, 20, "reflect").min() == 200
