@@ -4,7 +4,8 @@ Sampling needs the backward map: for each pixel of the target face, where to rea
 triangulated, with values ``source - target``; Eqs. 15 and 16 print the other direction.
 
 A face mesh brings its triangles with it, which are true to the face where a turned head hides a part of it: what is seen of the
-target, its nearest triangle, says where to read. Around it the mesh's rim and the border are triangulated.
+target, its nearest triangle, says where to read. Around it, and where the source hides what the target shows, the offset goes
+on smoothly, down to none at the border.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from fasgen.stages.facemesh.topology import five, topology
 from fasgen.stages.stdn.raster import cover
+from fasgen.stages.stdn.spread import spread
 
 Points = NDArray[np.float64]
 FIVE = 5
@@ -25,19 +27,14 @@ FIVE = 5
 QUARTERS = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
 _NEAR = 1e-3
 """Px; points nearer to another are left out."""
-_MARGIN = 0.5
-"""Around a mesh, how far outside of the picture the border lies: crops are so tight that faces reach over theirs."""
+_LEAST = 0.25
+"""Area in the source of what is seen in the target, of its area there, below which it is not read: the source hides it, or
+shows it from the side, and few of its pixels would be smeared over many."""
 
 
-def anchors(height: int, width: int, margin: float = 0.0) -> Points:
-    """The 16 points of the border that stay where they are: corners first, then quarter points, (16, 2) x, y in px.
-
-    Args:
-        height: of the picture.
-        width: of the picture.
-        margin: how far outside of the picture they lie, in its sides.
-    """
-    x, y = ((side - 1) * ((1 + 2 * margin) * QUARTERS - margin) for side in (width, height))
+def anchors(height: int, width: int) -> Points:
+    """The 16 points of the border that stay where they are: corners first, then quarter points, (16, 2) x, y in px."""
+    x, y = QUARTERS * (width - 1), QUARTERS * (height - 1)
     corners = [(x[0], y[0]), (x[-1], y[0]), (x[-1], y[-1]), (x[0], y[-1])]
     level = [(value, edge) for edge in (y[0], y[-1]) for value in x[1:-1]]
     upright = [(edge, value) for edge in (x[0], x[-1]) for value in y[1:-1]]
@@ -92,53 +89,53 @@ def backward_offset(source: Points, target: Points, height: int, width: int) -> 
     """Where each pixel of the target reads in the source, less where it lies itself: piecewise linear over triangles.
 
     Args:
-        source: landmarks of the face that is read: a mesh (468, 3), or any (N, 2), x, y in px.
-        target: the same landmarks of the face that is made. Where one of both is a mesh and the other the five points of align,
-            five are taken of both.
+        source: landmarks of the face that is read, x, y in px: a mesh (468, 3), or any (N, 2).
+        target: the same landmarks of the face that is made; points outside of the image are left out. Where one of both is a
+            mesh and the other the five points of align, five are taken of both.
         height: of both, px.
         width: of both, px.
 
     Returns:
-        (2, height, width): x and y offset, px; exactly 0 where the points agree, and, unless both are meshes, on the border.
+        (2, height, width): x and y offset, px; exactly 0 where the points agree, and on the border where no mesh reaches it.
     """
     if len(source) != len(target):
         source, target = (points if len(points) == FIVE else five(points) for points in (source, target))
-    out = np.zeros((2, height, width), np.float32)
-    if target.shape[1] == 2:
-        return _filled(out, source, target, 0.0)
-    known = topology()
-    moved = source[:, :2] - target[:, :2]
-    _filled(out, source[known.oval, :2], target[known.oval, :2], _MARGIN)
-    seen = cover(target[:, :2], known.triangles, target[:, 2], height, width)
-    out.reshape(2, -1)[:, seen.pixels] = seen.of(moved).T
-    return out
-
-
-def _filled(out: NDArray[np.float32], source: Points, target: Points, margin: float) -> NDArray[np.float32]:
-    """``out`` with the offset over the triangulation of landmarks and border; those beyond the border are left out."""
-    height, width = out.shape[1:]
-    border = anchors(height, width, margin)
-    inside = ((target > border[0]) & (target < border[2]) & np.isfinite(target) & np.isfinite(source)).all(1)
+    if target.shape[1] > 2:
+        return _mesh_offset(source, target, height, width)
+    border = anchors(height, width)
+    inside = ((target > 0) & (target < (width - 1, height - 1)) & np.isfinite(target) & np.isfinite(source)).all(1)
     kept: list[int] = []
     for index in np.flatnonzero(inside):
         others = np.concatenate([border, target[kept]])
         if (np.abs(others - target[index]).max(1) > _NEAR).all():
             kept.append(int(index))
     values = np.concatenate([np.zeros_like(border), source[kept] - target[kept]])
-    if kept and values.any():
-        points = np.concatenate([border, target[kept]])
-        for triangle in delaunay(points):
-            _fill(out, points[triangle], values[triangle])
+    out = np.zeros((2, height, width), np.float32)
+    if not kept or not values.any():
+        return out
+    points = np.concatenate([border, target[kept]])
+    for triangle in delaunay(points):
+        _fill(out, points[triangle], values[triangle])
     return out
+
+
+def _mesh_offset(source: Points, target: Points, height: int, width: int) -> NDArray[np.float32]:
+    """`backward_offset` of meshes."""
+    moved = source[:, :2] - target[:, :2]
+    if not moved.any():
+        return np.zeros((2, height, width), np.float32)
+    seen = cover(target[:, :2], topology().triangles, target[:, 2], height, width)
+    there, here = (_area(points[:, :2], *seen.corners.T) for points in (source, target))
+    read = there / here >= _LEAST
+    out, known = np.zeros((2, height * width)), np.zeros(height * width, np.bool_)
+    out[:, seen.pixels[read]] = seen.of(moved)[read].T
+    known[seen.pixels[read]] = True
+    return spread(out.reshape(2, height, width), known.reshape(height, width)).astype(np.float32)
 
 
 def _fill(out: NDArray[np.float32], corners: Points, values: Points) -> None:
     """Write one triangle's linear interpolation into the pixels that it covers."""
-    height, width = out.shape[1:]
-    x0, y0 = np.maximum(np.ceil(corners.min(0) - 1e-9), 0).astype(int)
-    x1, y1 = np.minimum(np.floor(corners.max(0) + 1e-9), (width - 1, height - 1)).astype(int)
-    if x1 < x0 or y1 < y0:
-        return
+    (x0, y0), (x1, y1) = np.ceil(corners.min(0) - 1e-9).astype(int), np.floor(corners.max(0) + 1e-9).astype(int)
     y, x = np.mgrid[y0 : y1 + 1, x0 : x1 + 1]
     (ax, ay), (bx, by), (cx, cy) = corners
     whole = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
