@@ -31,11 +31,15 @@ def spread(values: Floats, known: NDArray[np.bool_]) -> Floats:
         means = _sums(np.pad(values * known, ((0, 0), *beyond))) / np.maximum(some, 1)
         coarse = spread(means, some[0] > 0)
         values = np.where(known, values, coarse.repeat(2, 1).repeat(2, 2)[:, :height, :width])
+    framed = np.pad(values, ((0, 0), (1, 1), (1, 1)))
+    inner, free = framed[:, 1:-1, 1:-1], ~known
     for _ in range(_SWEEPS):
-        near = np.pad(values, ((0, 0), (1, 1), (1, 1)))
-        mean = (near[:, :-2, 1:-1] + near[:, 2:, 1:-1] + near[:, 1:-1, :-2] + near[:, 1:-1, 2:]) / 4
-        values = np.where(known, values, mean)
-    return np.asarray(values)
+        mean = framed[:, :-2, 1:-1] + framed[:, 2:, 1:-1]
+        mean += framed[:, 1:-1, :-2]
+        mean += framed[:, 1:-1, 2:]
+        mean /= 4
+        np.copyto(inner, mean, where=free)
+    return inner
 
 
 def _sums(x: Floats) -> Floats:
