@@ -167,9 +167,12 @@ class Draws:
         """
         gallery = self.gallery
         parents = [gallery.lives.get(index, []) for index in spoof]
-        chosen = [known[_below(len(known), coin)] if known else live[0] for known in parents]
+        chosen = [lives[_below(len(lives), coin)] if lives else live[0] for lives in parents]
         size = gallery.parts[0].shape[-1]
-        found = self.landmarks.of([*live, *spoof], gallery.take)
+        known = [bool(lives) and gallery.exact(index) for lives, index in zip(parents, spoof, strict=True)]
+        # What was simulated from a face has its landmarks, however little of it is seen.
+        shown = [face if same else index for face, same, index in zip(chosen, known, spoof, strict=True)]
+        found = self.landmarks.of([*live, *shown], gallery.take)
         turned = [
             mirrored(points, size) if mirror else points for points, mirror in zip(found, flip.ravel().tolist(), strict=True)
         ]
@@ -177,7 +180,6 @@ class Draws:
         regions = [region_of(gallery.styles[index].rpartition("|")[2], gallery.families[index]) for index in spoof]
         depth = np.stack([pseudo_depth(p, size, size) for p in points[0]])
         masks = np.stack([untouched(region, p, size, size) for region, p in zip(regions, points[1], strict=True)])
-        known = [bool(lives) and gallery.exact(index) for lives, index in zip(parents, spoof, strict=True)]
         sides = self._sent(torch.from_numpy(flip))
         pictures = [
             _unit(self._bank.take(torch.tensor(numbers)), sides[min(k, 1)]) for k, numbers in enumerate((live, spoof, chosen))

@@ -282,7 +282,7 @@ def test_landmarks_are_found_in_a_portrait(tmp_path: Path) -> None:
 
 
 def test_a_batch_follows_the_meshes_and_says_how_many_have_one(faces: Path, tmp_path: Path) -> None:
-    """One live face has a mesh, its spoofs have not: depth is the mesh's, the warp is by five points."""
+    """Depth is the mesh's; the warp is by five points where one of both has no mesh; what was simulated has its face's mesh."""
     task = StdnTask(settings(faces, tmp_path, landmarks="dense"), CPU)
     batch = next(task.batches(0, 0, 1))
     assert not batch.dense.any(), "toy pictures show no face"
@@ -290,13 +290,14 @@ def test_a_batch_follows_the_meshes_and_says_how_many_have_one(faces: Path, tmp_
     assert float(noted["dense"]) == 0
     draws = Draws(gallery(), Landmarks("arcface", 32, "template"))
     face = (mesh() + 0.5) * (32 / 112, 32 / 112, 32 / 112) - 0.5
-    places = {0: face, 2: tiny.POINTS, 1: face * (0.9, 1, 1) + (1, 0, 0), 5: face}
+    places = {0: face, 1: face * (0.9, 1, 1) + (1, 0, 0), 3: tiny.POINTS, 5: face}
     draws.landmarks.of = lambda numbers, pictures: [places[number] for number in numbers]  # type: ignore[method-assign]
-    made = draws.batch([0, 1], [2, 5], np.zeros((2, 2), np.bool_), torch.Generator())
-    assert made.dense.tolist() == [True, True, False, True]
+    made = draws.batch([0, 1, 1], [3, 5, 2], np.zeros((2, 3), np.bool_), torch.Generator())
+    assert made.dense.tolist() == [True, True, True, False, True, True]
     np.testing.assert_array_equal(made.depth[0, 0], pseudo_depth(face, 32, 32))
     np.testing.assert_array_equal(made.offset[0], backward_offset(tiny.POINTS, five(face), 32, 32))
-    np.testing.assert_array_equal(made.offset[1], backward_offset(face, places[1], 32, 32))
+    for row in (1, 2):
+        np.testing.assert_array_equal(made.offset[row], backward_offset(face, places[1], 32, 32))
     np.testing.assert_array_equal(made.untouched[1, 0], untouched("face", face, 32, 32))
 
 
