@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -22,7 +22,9 @@ from fasgen.stages.align.boxes import Faces
 from fasgen.stages.align.config import AlignConfig
 from fasgen.stages.align.stage import Align, detector, found
 from fasgen.stages.defake.config import DefakeConfig
+from fasgen.stages.defake.cue import crop_points
 from fasgen.stages.defake.stage import Defake
+from fasgen.stages.facemesh.finder import FaceMesh
 from fasgen.stages.gallery import train_simulation
 from fasgen.stages.identify.config import IdentifyConfig
 from fasgen.stages.identify.stage import Identify
@@ -352,3 +354,15 @@ def test_detectors_find_the_same_faces(name: str) -> None:
         assert len(sure[0]) == len(sure[1]) > 0, path.name
         assert matched(*sure) < 1, path.name
         assert np.abs(np.sort(sure[0].scores) - np.sort(sure[1].scores)).max() < 0.01
+
+
+@pytest.mark.usefixtures("tf32")
+def test_meshes_are_those_of_the_cpu(samples: list[Sample]) -> None:
+    """Within 1 px of 112, also where convolutions are summed in TF32."""
+    images = torch.from_numpy(np.stack([sample.images["crop"] for sample in samples])).permute(0, 3, 1, 2) / 255
+    points: list[NDArray[np.float64] | None] = [
+        crop_points(*(cast(list[float], sample.values[name]) for name in ("landmarks", "transform"))) for sample in samples
+    ]
+    for one, other in zip(FaceMesh(CUDA)(images.to(CUDA), points), FaceMesh(CPU)(images, points), strict=True):
+        assert one is not None and other is not None
+        assert np.abs(one - other).max() < 1

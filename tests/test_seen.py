@@ -94,7 +94,7 @@ def test_networks_of_a_delivery_come_back(tmp_path: Path) -> None:
 
 def test_every_network_that_comes_with_it_says_what_it_has_seen() -> None:
     folders = [path for path in (Path(fasgen.__file__).parent / "weights").iterdir() if path.is_dir()]
-    assert len(folders) == 8
+    assert len(folders) == 9
     for folder in folders:
         seen = read_seen(folder)
         assert seen is not None and seen.datasets and seen.samples is None, folder.name

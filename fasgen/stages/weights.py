@@ -13,7 +13,8 @@ def embedded(name: str) -> Path:
     """Folder of embedded weights.
 
     Args:
-        name: ``identity``, ``dfg``, ``difffas``, ``lgsc``, ``stdn``, ``retinaface``, ``mtcnn`` or ``brisque``.
+        name: ``identity``, ``dfg``, ``difffas``, ``lgsc``, ``stdn``, ``retinaface``, ``mtcnn``, ``facemesh``
+            or ``brisque``.
 
     Raises:
         WeightsError: if this installation lacks them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,13 +16,18 @@ from fasgen.errors import ConfigError, SourceError
 from fasgen.stages.align.config import AlignConfig
 from fasgen.stages.align.stage import detector
 from fasgen.stages.align.template import TEMPLATES, target
+from fasgen.stages.facemesh.finder import FaceMesh
 from fasgen.stages.gallery.train_gallery import Gallery
 from fasgen.stages.stdn.geometry import mirrored, pseudo_depth, region_of, untouched
-from fasgen.stages.stdn.warp import offsets
+from fasgen.stages.stdn.training_config import Source
+from fasgen.stages.stdn.warp import FIVE, offsets
 from fasgen.training.draws import CPU
 from fasgen.training.residency import sent
 
 Points = NDArray[np.float64]
+
+_AT_ONCE = 8
+"""Pictures that are looked at in one call; always as many, so that a mesh does not hang on what was known before."""
 
 
 class Batch(NamedTuple):
@@ -37,6 +42,7 @@ class Batch(NamedTuple):
         additive: (N,) true for attacks that replace nothing.
         parent: (N, 3, S, S), the live face that the spoof was made of or shows, mirrored with it.
         has_parent: (N,) where it was made of it, pixel by pixel.
+        dense: (2 N,) whose landmarks are a mesh; live faces, then spoofs.
     """
 
     live: Tensor
@@ -47,39 +53,65 @@ class Batch(NamedTuple):
     additive: Tensor
     parent: Tensor
     has_parent: Tensor
+    dense: Tensor
 
 
 class Landmarks:
-    """Five points of each picture of a gallery, found when they are first asked for.
+    """Landmarks of each picture of a gallery, found when they are first asked for.
+
+    A mesh is looked for where the template has the face. Where the network sees none there, and where none is wanted, align's
+    RetinaFace looks for five points; where it finds no face either, the template stands in.
 
     Args:
         template: name; its points stand for faces that are not found.
         size: of the crops, px.
-        detect: look for faces; else the template is taken for all.
+        source: what is looked for.
+        device: where meshes are found.
 
     Raises:
         ConfigError: no such template.
     """
 
-    def __init__(self, template: str, size: int, detect: bool) -> None:
+    def __init__(self, template: str, size: int, source: Source, device: torch.device = CPU) -> None:
         if template not in TEMPLATES:
             raise ConfigError(f"template: no template {template!r}; known are {', '.join(TEMPLATES)}")
-        self._template = target(template, size)
-        self._look = detector(AlignConfig.model_validate({}), torch.device("cpu")) if detect else None
-        self._known: dict[int, Points] = {}
+        self._template, self._device = target(template, size), device
+        self._look = None if source == "template" else detector(AlignConfig.model_validate({}), CPU)
+        self._mesh = FaceMesh(device) if source == "dense" else None
+        self._known: dict[int, NDArray[np.float32]] = {}
 
-    def of(self, number: int, picture: Callable[[], Tensor]) -> Points:
-        """(5, 2) px of picture ``number``, (3, S, S) uint8, which is asked for only if it is to be looked at."""
+    def of(self, numbers: Sequence[int], pictures: Callable[[Tensor], Tensor]) -> list[Points]:
+        """A mesh (468, 3) or five points (5, 2), in px, of each picture.
+
+        Args:
+            numbers: of the pictures.
+            pictures: gives those of some numbers, (N, 3, S, S) uint8; asked only for what has not been looked at.
+        """
         if self._look is None:
-            return self._template
-        if number not in self._known:
-            levels = picture()
-            faces = self._look(np.ascontiguousarray(levels.permute(1, 2, 0).numpy()))
-            found = faces.landmarks[faces.largest()].astype(np.float64) if len(faces) else self._template
-            # Another face at the border of a crop is not the one that it was cut for.
-            far = np.abs(found - self._template).max() > 0.25 * levels.shape[-1]
-            self._known[number] = self._template if far else found
-        return self._known[number]
+            return [self._template] * len(numbers)
+        new = sorted({number for number in numbers if number not in self._known})
+        for first in range(0, len(new), _AT_ONCE):
+            some = new[first : first + _AT_ONCE]
+            levels = pictures(torch.tensor(some))
+            for number, picture, mesh in zip(some, levels, self._meshes(levels), strict=False):
+                self._known[number] = (self._detected(picture) if mesh is None else mesh).astype(np.float32)
+        return [self._known[number].astype(np.float64) for number in numbers]
+
+    def _meshes(self, levels: Tensor) -> list[Points | None]:
+        if self._mesh is None:
+            return [None] * len(levels)
+        slots = torch.zeros(_AT_ONCE, *levels.shape[1:], dtype=levels.dtype)
+        slots[: len(levels)] = levels
+        where = [self._template if slot < len(levels) else None for slot in range(_AT_ONCE)]
+        return self._mesh(sent(slots, self._device).to(torch.float32) / 255, where)
+
+    def _detected(self, levels: Tensor) -> Points:
+        assert self._look is not None
+        faces = self._look(np.ascontiguousarray(levels.permute(1, 2, 0).numpy()))
+        found = faces.landmarks[faces.largest()].astype(np.float64) if len(faces) else self._template
+        # Another face at the border of a crop is not the one that it was cut for.
+        far = np.abs(found - self._template).max() > 0.25 * levels.shape[-1]
+        return self._template if far else found
 
 
 class Draws:
@@ -135,20 +167,22 @@ class Draws:
         """
         gallery = self.gallery
         parents = [gallery.lives.get(index, []) for index in spoof]
-        chosen = [known[_below(len(known), coin)] if known else live[0] for known in parents]
+        chosen = [lives[_below(len(lives), coin)] if lives else live[0] for lives in parents]
         size = gallery.parts[0].shape[-1]
-        points = [
-            [self._points(number, bool(flip[k, i]), size) for i, number in enumerate(numbers)]
-            for k, numbers in enumerate((live, spoof))
+        known = [bool(lives) and gallery.exact(index) for lives, index in zip(parents, spoof, strict=True)]
+        # What was simulated from a face has its landmarks, however little of it is seen.
+        shown = [face if same else index for face, same, index in zip(chosen, known, spoof, strict=True)]
+        found = self.landmarks.of([*live, *shown], gallery.take)
+        turned = [
+            mirrored(points, size) if mirror else points for points, mirror in zip(found, flip.ravel().tolist(), strict=True)
         ]
+        points = [turned[: len(live)], turned[len(live) :]]
         regions = [region_of(gallery.styles[index].rpartition("|")[2], gallery.families[index]) for index in spoof]
         depth = np.stack([pseudo_depth(p, size, size) for p in points[0]])
         masks = np.stack([untouched(region, p, size, size) for region, p in zip(regions, points[1], strict=True)])
-        known = [bool(lives) and gallery.exact(index) for lives, index in zip(parents, spoof, strict=True)]
-        mirrored = self._sent(torch.from_numpy(flip))
+        sides = self._sent(torch.from_numpy(flip))
         pictures = [
-            _unit(self._bank.take(torch.tensor(numbers)), mirrored[min(k, 1)])
-            for k, numbers in enumerate((live, spoof, chosen))
+            _unit(self._bank.take(torch.tensor(numbers)), sides[min(k, 1)]) for k, numbers in enumerate((live, spoof, chosen))
         ]
         return Batch(
             pictures[0],
@@ -159,14 +193,11 @@ class Draws:
             self._sent(torch.tensor([region == "whole" for region in regions])),
             pictures[2],
             self._sent(torch.tensor(known)),
+            self._sent(torch.tensor([len(points) != FIVE for points in found])),
         )
 
     def _sent(self, x: Tensor) -> Tensor:
         return sent(x, self._device)
-
-    def _points(self, number: int, flip: bool, size: int) -> Points:
-        found = self.landmarks.of(number, lambda: self.gallery.take(torch.tensor([number]))[0])
-        return mirrored(found, size) if flip else found
 
 
 def _unit(levels: Tensor, flip: Tensor) -> Tensor:

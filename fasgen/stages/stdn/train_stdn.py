@@ -113,11 +113,11 @@ class StdnTask:
         self.counted = counted(train, held)
         # The weight of its score is chosen on those that are held out.
         self.seen = learnt("stdn", [*train.faces, *held.faces], config, {"start": config.init, "blend": config.blend})
-        detect = config.landmarks == "detected"
-        self.draws = Draws(train, Landmarks(config.template, config.faces.size, detect), device)
+        where = config.template, config.faces.size, config.landmarks, device
+        self.draws = Draws(train, Landmarks(*where), device)
         # Where people are held out who are all live, or all spoofs, there is nothing to tell apart.
         both = any(held.live) and not all(held.live)
-        self.held = Draws(held, Landmarks(config.template, config.faces.size, detect), device) if both else None
+        self.held = Draws(held, Landmarks(*where), device) if both else None
         self.epochs = Epochs(len(self.draws.live), config.batch // 2, config.seed)
         self.made: Made | None = None
         self.alpha0 = shape.alpha0
@@ -138,7 +138,10 @@ class StdnTask:
             yield draws.batch(live, spoof, flip, pictures)
 
     def loss(self, module: nn.Module, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """First turn: a1 L_R + a2 L_P + a3 L_G + a4 L_depth, and the term of known pairs where it is weighed."""
+        """First turn: a1 L_R + a2 L_P + a3 L_G + a4 L_depth, and the term of known pairs where it is weighed.
+
+        Where meshes are looked for, ``dense`` is noted beside the terms: the share of the batch's faces that have one.
+        """
         config, count = self.config, len(batch.live)
         generator, judges = parts_of(module)
         said: Analysis = generator(torch.cat([batch.live, batch.spoof]))
@@ -158,7 +161,8 @@ class StdnTask:
             parts["paired"] = config.paired_weight * pair_loss(counterparts, batch)
         lowest, middle, highest = (image.detach() for image in counterparts)
         self.made = Made((lowest, middle, highest), synthesised.detach(), traces.detach(), spoof.detach())
-        return torch.stack(list(parts.values())).sum(), parts
+        noted = {"dense": batch.dense.float().mean()} if config.landmarks == "dense" else {}
+        return torch.stack(list(parts.values())).sum(), parts | noted
 
     def verdicts(self, module: nn.Module, batch: Batch, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Second turn: L_D. Live faces are real to the first three, spoofs to the fourth."""

@@ -10,6 +10,9 @@ from pydantic import Field, field_validator
 from fasgen.stages.gallery.training_config import GalleryTraining
 from fasgen.training.config import FacesConfig, Schedule, TrainingSpec
 
+Source = Literal["dense", "detected", "template"]
+"""Where landmarks come from."""
+
 
 class StdnTraining(GalleryTraining):
     """Training of STDN+'s generator against its four discriminators, on live and spoof faces that need not be pairs.
@@ -61,9 +64,10 @@ class StdnTraining(GalleryTraining):
         description="weight of L1 between a spoof's live counterpart and the live face that it was made of, where that is "
         "known, over the three bands; 0: as the paper has it, which knows no pairs",
     )
-    landmarks: Literal["detected", "template"] = Field(
-        "detected",
-        description="where traces are warped from and to: points that align's RetinaFace finds in each crop, or the template, "
+    landmarks: Source = Field(
+        "dense",
+        description="what depth, regions of attacks and the warp of traces follow: dense, a mesh of 468 points with depth in "
+        "each crop, and where it has none what detected takes, five points that align's RetinaFace finds; or the template, "
         "which is the same for all",
     )
     template: str = Field("arcface", description="template of the crops, which also stands in where no face is found")

@@ -2,6 +2,10 @@
 
 Sampling needs the backward map: for each pixel of the target face, where to read in the source. So the *target's* points are
 triangulated, with values ``source - target``; Eqs. 15 and 16 print the other direction.
+
+A face mesh brings its triangles with it, which are true to the face where a turned head hides a part of it: what is seen of the
+target, its nearest triangle, says where to read. Around it, and where the source hides what the target shows, the offset goes
+on smoothly, down to none at the border.
 """
 
 from __future__ import annotations
@@ -13,11 +17,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fasgen.stages.facemesh.topology import five, topology
+from fasgen.stages.stdn.raster import cover
+from fasgen.stages.stdn.spread import spread
+
 Points = NDArray[np.float64]
+FIVE = 5
 
 QUARTERS = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
 _NEAR = 1e-3
 """Px; points nearer to another are left out."""
+_LEAST = 0.25
+"""Area in the source of what is seen in the target, of its area there, below which it is not read: the source hides it, or
+shows it from the side, and few of its pixels would be smeared over many."""
 
 
 def anchors(height: int, width: int) -> Points:
@@ -51,8 +63,7 @@ def delaunay(points: Points) -> NDArray[np.int64]:
         bad = _above(p, lift, a, b, c, new) * np.sign(_area(p, a, b, c)) < 0
         hole = triangles[bad]
         edges = np.concatenate([hole[:, [0, 1]], hole[:, [1, 2]], hole[:, [2, 0]]])
-        key = np.sort(edges, 1)
-        _, first, count = np.unique(key, axis=0, return_index=True, return_counts=True)
+        _, first, count = np.unique(edges.min(1) * len(p) + edges.max(1), return_index=True, return_counts=True)
         rim = edges[first[count == 1]]
         fan = np.column_stack([rim, np.full(len(rim), new)])
         fan = fan[np.abs(_area(p, fan[:, 0], fan[:, 1], fan[:, 2])) > 1e-12]
@@ -78,14 +89,19 @@ def backward_offset(source: Points, target: Points, height: int, width: int) -> 
     """Where each pixel of the target reads in the source, less where it lies itself: piecewise linear over triangles.
 
     Args:
-        source: (N, 2) landmarks of the face that is read, x, y in px.
-        target: (N, 2) the same landmarks of the face that is made; points outside of the image are left out.
+        source: landmarks of the face that is read, x, y in px: a mesh (468, 3), or any (N, 2).
+        target: the same landmarks of the face that is made; points outside of the image are left out. Where one of both is a
+            mesh and the other the five points of align, five are taken of both.
         height: of both, px.
         width: of both, px.
 
     Returns:
-        (2, height, width): x and y offset, px; exactly 0 where the points agree, and on the border.
+        (2, height, width): x and y offset, px; exactly 0 where the points agree, and on the border where no mesh reaches it.
     """
+    if len(source) != len(target):
+        source, target = (points if len(points) == FIVE else five(points) for points in (source, target))
+    if target.shape[1] > 2:
+        return _mesh_offset(source, target, height, width)
     border = anchors(height, width)
     inside = ((target > 0) & (target < (width - 1, height - 1)) & np.isfinite(target) & np.isfinite(source)).all(1)
     kept: list[int] = []
@@ -101,6 +117,20 @@ def backward_offset(source: Points, target: Points, height: int, width: int) -> 
     for triangle in delaunay(points):
         _fill(out, points[triangle], values[triangle])
     return out
+
+
+def _mesh_offset(source: Points, target: Points, height: int, width: int) -> NDArray[np.float32]:
+    """`backward_offset` of meshes."""
+    moved = source[:, :2] - target[:, :2]
+    if not moved.any():
+        return np.zeros((2, height, width), np.float32)
+    seen = cover(target[:, :2], topology().triangles, target[:, 2], height, width)
+    there, here = (_area(points[:, :2], *seen.corners.T) for points in (source, target))
+    read = there / here >= _LEAST
+    out, known = np.zeros((2, height * width)), np.zeros(height * width, np.bool_)
+    out[:, seen.pixels[read]] = seen.of(moved)[read].T
+    known[seen.pixels[read]] = True
+    return spread(out.reshape(2, height, width), known.reshape(height, width)).astype(np.float32)
 
 
 def _fill(out: NDArray[np.float32], corners: Points, values: Points) -> None:

@@ -147,7 +147,7 @@ def _weights(config: SynthConfig) -> dict[str, Path]:
     if config.method == "physical" or not config.variants:
         return {}
     if config.method == "stdn":
-        return {"generator": weights_folder(config.stdn_weights)}
+        return {"generator": weights_folder(config.stdn_weights), "mesh": embedded("facemesh")}
     folder = model_folder(config.weights)
     return {part: folder / part for part in ("unet", "style_encoder", "scheduler")}
 
@@ -217,7 +217,7 @@ REMEDIES: dict[Reason | None, str] = {
 SPEC = StageSpec(
     name="synth",
     summary="spoof faces of live people: DiffFAS in the style of a guide, its traces by STDN+, or a physical simulation",
-    version=5,
+    version=6,
     reads=(Reads("align", images=("crop",), columns=("landmarks", "transform")),),
     config=SynthConfig,
     factory="fasgen.stages.synth.stage:build",
@@ -231,6 +231,12 @@ SPEC = StageSpec(
         ),
         Column("gamma", "float32", "guidance; null for other methods"),
         Column("trace_strength", "float32", "factor on the traces of the guide; null for other methods"),
+        Column(
+            "landmarks_warped",
+            "int32",
+            "landmarks by which the guide's traces were warped: 468 of a mesh, 5 where crop or guide has none; null for other "
+            "methods",
+        ),
         Column("calls", "int32", "network calls; 0 for a simulation"),
         Column("passes", "int32", "passes through the network: a guided call makes two; 0 for a simulation"),
         Column("parameters", "string", "parameters of the simulation of the face, or of its guide, as JSON; null for neither"),

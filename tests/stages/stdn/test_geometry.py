@@ -9,7 +9,10 @@ import pytest
 
 from fasgen.sources.adapters.table import Family
 from fasgen.stages.align.template import target
+from fasgen.stages.facemesh.topology import NOSE, five, topology
 from fasgen.stages.stdn.geometry import mirrored, pseudo_depth, region_of, untouched
+
+from .meshes import mesh
 
 POINTS = target("arcface", 112)
 
@@ -80,3 +83,59 @@ def test_points_that_coincide_are_survived() -> None:
     same = np.full((5, 2), 50.0)
     assert np.isfinite(pseudo_depth(same, 112, 112)).all()
     assert not untouched("face", same, 112, 112).any()
+
+
+def test_depth_of_a_mesh_is_that_of_its_points() -> None:
+    face = mesh()
+    depth = pseudo_depth(face, 112, 112)
+    assert depth.shape == (32, 32) and depth.dtype == np.float32
+    assert depth.max() == 1 and depth.min() == 0 and not depth[0].any()
+    row, column = np.unravel_index(depth.argmax(), depth.shape)
+    assert (column + 0.5) * 3.5 == pytest.approx(face[NOSE, 0], abs=4)
+    assert (row + 0.5) * 3.5 == pytest.approx(face[NOSE, 1], abs=6)
+    # Where the face is even, a cell has the depth of the points in it.
+    known = topology()
+    raised = (face[:, 2].max() - face[:, 2]) / np.ptp(face[:, 2])
+    forehead = 151
+    x, y = (int(value // 3.5) for value in face[forehead, :2])
+    assert depth[y, x] == pytest.approx(raised[forehead] / raised.max(), abs=0.06)
+    off = np.ones((32, 32), bool)
+    for px, py in face[:, :2]:
+        off[max(int(py // 3.5) - 3, 0) : int(py // 3.5) + 4, max(int(px // 3.5) - 3, 0) : int(px // 3.5) + 4] = False
+    assert off.any() and not depth[off].any() and len(known.oval) == 36
+
+
+def test_depth_turns_with_the_head() -> None:
+    """A head that turns has one cheek nearer to the camera than the other, and its mirror image the other one."""
+    turned = mesh(0.5)
+    depth = pseudo_depth(turned, 112, 112)
+    x = int(turned[NOSE, 0] // 3.5)
+    row = int(turned[NOSE, 1] // 3.5)
+    left, right = (depth[row - 2, x - 5], depth[row - 2, min(x + 5, 31)])
+    flipped = pseudo_depth(mirrored(turned, 112), 112, 112)
+    assert abs(left - right) > 0.1
+    np.testing.assert_allclose(flipped[:, ::-1], depth, atol=0.06)
+
+
+def test_regions_of_a_mesh() -> None:
+    known, face = topology(), mesh()
+    whole, all_of_it, eyes, mouth = (untouched(r, face, 112, 112) for r in ("whole", "face", "eyes", "mouth"))
+
+    def at(region: np.ndarray, index: int) -> float:
+        x, y = np.rint(face[index, :2]).astype(int)
+        return float(region[y, x])
+
+    assert whole.all() and all_of_it[0, 0] == 1
+    corners = [*known.eyes.ravel()[::4], *known.brows.ravel()[::3]]
+    assert not any(at(eyes, index) for index in corners) and at(eyes, int(known.mouth[0])) == 1
+    assert not any(at(mouth, int(index)) for index in known.mouth) and at(mouth, int(known.eyes[0, 0])) == 1
+    inner = [index for index in (NOSE, *known.mouth, *known.eyes.ravel()) if at(all_of_it, int(index))]
+    assert not inner and ((eyes == 0) <= (all_of_it == 0)).all() and ((mouth == 0) <= (all_of_it == 0)).all()
+    ellipse = untouched("face", five(face), 112, 112) == 0
+    assert np.mean(all_of_it[ellipse] == 0) > 0.97, "an ellipse by five points lies within"
+
+
+def test_a_mirrored_mesh_is_the_mesh_of_the_mirror_image() -> None:
+    face = mesh(0.3)
+    np.testing.assert_allclose(mirrored(mirrored(face, 112), 112), face)
+    np.testing.assert_allclose(five(mirrored(face, 112)), mirrored(five(face), 112))

@@ -12,19 +12,23 @@ import torch
 from safetensors.torch import load_file
 
 from fasgen.errors import ConfigError, SourceError, WeightsError
+from fasgen.stages.facemesh.topology import five
 from fasgen.stages.gallery import train_simulation
 from fasgen.stages.gallery.train_gallery import Gallery
 from fasgen.stages.stdn.generator import Generator
+from fasgen.stages.stdn.geometry import pseudo_depth, untouched
 from fasgen.stages.stdn.traces import live_of
 from fasgen.stages.stdn.train_faces import Draws, Landmarks
 from fasgen.stages.stdn.train_stdn import StdnTask, area
 from fasgen.stages.stdn.training_config import StdnTraining
+from fasgen.stages.stdn.warp import backward_offset
 from fasgen.training.config import trainings
 from fasgen.training.loop import train
 from tests.leaks.toy import split_store
 from tests.stages.gallery.toy import crop_store, faces_folder, picture, toy_physical
 
 from . import tiny
+from .meshes import mesh
 
 CPU = torch.device("cpu")
 
@@ -161,7 +165,7 @@ def gallery() -> Gallery:
 
 
 def test_a_batch_says_what_its_attacks_replace_and_who_they_show() -> None:
-    draws = Draws(gallery(), Landmarks("arcface", 32, detect=False))
+    draws = Draws(gallery(), Landmarks("arcface", 32, "template"))
     flip = np.array([[True, False], [False, True]])
     batch = draws.batch([0, 1], [2, 5], flip, torch.Generator())
     assert batch.additive.tolist() == [True, False] and batch.has_parent.tolist() == [True, False], (
@@ -180,19 +184,19 @@ def test_a_batch_says_what_its_attacks_replace_and_who_they_show() -> None:
 
 
 def test_live_faces_come_from_where_the_spoofs_come_from() -> None:
-    draws, coin = Draws(gallery(), Landmarks("arcface", 32, detect=False)), torch.Generator().manual_seed(0)
+    draws, coin = Draws(gallery(), Landmarks("arcface", 32, "template")), torch.Generator().manual_seed(0)
     assert draws.partner(3, 1, coin) == 1, "a live face of the same data set and device stays"
     other = gallery()
     images = torch.zeros(3, 3, 32, 32, dtype=torch.uint8)
     other.add(images, ["e|c|live"] * 3, ["e"] * 3, ["eve"] * 3, True)
-    draws = Draws(other, Landmarks("arcface", 32, detect=False))
+    draws = Draws(other, Landmarks("arcface", 32, "template"))
     assert draws.partner(3, 1, coin) == 1 and {draws.partner(3, 7, coin) for _ in range(40)} == {0, 1}
     assert other.partners() == {"d|c|mask": [0, 1], "d|c|print": [0, 1], "physical|simulated|print": [0, 1, 6, 7, 8]}
 
 
 def test_mirrored_landmarks_are_warped_to_each_other() -> None:
     """Template to mirrored template is a small change, none where neither is mirrored."""
-    draws = Draws(gallery(), Landmarks("arcface", 32, detect=False))
+    draws = Draws(gallery(), Landmarks("arcface", 32, "template"))
     none = draws.batch([0], [2], np.array([[False], [False]]), torch.Generator())
     assert not none.offset.any()
     one = draws.batch([0], [2], np.array([[True], [False]]), torch.Generator())
@@ -200,7 +204,7 @@ def test_mirrored_landmarks_are_warped_to_each_other() -> None:
 
 
 def test_spoofs_are_drawn_evenly_over_styles() -> None:
-    draws = Draws(gallery(), Landmarks("arcface", 32, detect=False))
+    draws = Draws(gallery(), Landmarks("arcface", 32, "template"))
     coin = torch.Generator().manual_seed(0)
     drawn = [draws.spoof(coin) for _ in range(300)]
     assert set(drawn) == {2, 3, 4, 5}
@@ -256,10 +260,45 @@ def test_landmarks_are_found_in_a_portrait(tmp_path: Path) -> None:
     (points,) = detector(AlignConfig(), CPU)(image).landmarks[:1].astype(np.float64)
     goal = target("arcface", 112)
     crop = cut(image, similarity(points, goal), 112)
-    found = Landmarks("arcface", 112, detect=True).of(0, lambda: torch.from_numpy(crop.transpose(2, 0, 1).copy()))
-    assert np.abs(found - goal).max() < 8 and not np.array_equal(found, goal)
-    blank = Landmarks("arcface", 112, detect=True).of(0, lambda: torch.zeros(3, 112, 112, dtype=torch.uint8))
-    assert np.array_equal(blank, goal)
+    pictures = torch.stack([torch.from_numpy(crop.transpose(2, 0, 1).copy()), torch.zeros(3, 112, 112, dtype=torch.uint8)])
+    asked: list[int] = []
+
+    def take(numbers: torch.Tensor) -> torch.Tensor:
+        asked.extend(numbers.tolist())
+        return pictures[numbers]
+
+    found, blank = Landmarks("arcface", 112, "detected").of([0, 1], take)
+    assert found.shape == (5, 2) and np.abs(found - goal).max() < 8 and not np.array_equal(found, goal)
+    np.testing.assert_allclose(blank, goal, rtol=1e-6)
+    dense = Landmarks("arcface", 112, "dense")
+    asked.clear()
+    whole, same, none = dense.of([0, 0, 1], take)
+    assert whole.shape == (468, 3) and np.array_equal(whole, same) and np.abs(five(whole) - found).max() < 5
+    np.testing.assert_allclose(none, goal, rtol=1e-6)
+    (again,) = dense.of([0], take)
+    assert np.array_equal(again, whole) and asked == [0, 1], "each picture is looked at once"
+    (alone,) = Landmarks("arcface", 112, "dense").of([0], take)
+    assert np.array_equal(alone, whole), "whatever else was looked at"
+
+
+def test_a_batch_follows_the_meshes_and_says_how_many_have_one(faces: Path, tmp_path: Path) -> None:
+    """Depth is the mesh's; the warp is by five points where one of both has no mesh; what was simulated has its face's mesh."""
+    task = StdnTask(settings(faces, tmp_path, landmarks="dense"), CPU)
+    batch = next(task.batches(0, 0, 1))
+    assert not batch.dense.any(), "toy pictures show no face"
+    _, noted = task.turns[0].loss(task.module, batch, 0)
+    assert float(noted["dense"]) == 0
+    draws = Draws(gallery(), Landmarks("arcface", 32, "template"))
+    face = (mesh() + 0.5) * (32 / 112, 32 / 112, 32 / 112) - 0.5
+    places = {0: face, 1: face * (0.9, 1, 1) + (1, 0, 0), 3: tiny.POINTS, 5: face}
+    draws.landmarks.of = lambda numbers, pictures: [places[number] for number in numbers]  # type: ignore[method-assign]
+    made = draws.batch([0, 1, 1], [3, 5, 2], np.zeros((2, 3), np.bool_), torch.Generator())
+    assert made.dense.tolist() == [True, True, True, False, True, True]
+    np.testing.assert_array_equal(made.depth[0, 0], pseudo_depth(face, 32, 32))
+    np.testing.assert_array_equal(made.offset[0], backward_offset(tiny.POINTS, five(face), 32, 32))
+    for row in (1, 2):
+        np.testing.assert_array_equal(made.offset[row], backward_offset(face, places[1], 32, 32))
+    np.testing.assert_array_equal(made.untouched[1, 0], untouched("face", face, 32, 32))
 
 
 def test_area_under_the_curve_known_values() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,19 @@ import pytest
 import torch
 
 from fasgen.records import Reason
+from fasgen.stages.facemesh.finder import FaceMesh
 from fasgen.stages.stage import Product, Reject, Sample
+from fasgen.stages.stdn.warp import backward_offset, warp
 from fasgen.stages.synth.config import SPEC, SynthConfig, known_styles
+from fasgen.stages.synth.sample import guide_of
 from fasgen.stages.synth.stage import build
 from fasgen.stages.synth.transfer import TraceTransfer
+from fasgen.stages.weights import embedded
+from tests.stages.facemesh.faces import crop, unit
 from tests.stages.stdn import tiny
 
 CPU = torch.device("cpu")
+PRINT: dict[str, Any] = {"style": "physical|simulated|print", "simulation": "print"}
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +78,35 @@ def test_under_a_whole_mask_the_guide_itself_is_seen_where_the_live_face_has_it(
     assert np.array_equal(made[y, x], guide[y + 2, x + 2])
 
 
+def test_meshes_warp_where_both_faces_are_seen_and_five_points_elsewhere(tmp_path: Path) -> None:
+    """Under a whole mask the spoof is the guide as the warp shows it. A simulated guide keeps the mesh of its face."""
+    tiny.weights(tmp_path, size=112, mask_bias=60.0)
+    stage = TraceTransfer(config(tmp_path), CPU)
+    (live, points), (guide, theirs) = crop(112), crop(112, turned=0.15)
+    noise = tiny.crop(0, 112)
+    images = {"crop": live, "guide_crop": guide}
+    values = {"landmarks": points.ravel().tolist(), "guide_landmarks": theirs.ravel().tolist()}
+
+    def pair(slot: int, **changed: Any) -> Sample:
+        return replace(sample(slot, **values), images=images | changed)
+
+    dense, five, simulated = stage([pair(0), pair(1, guide_crop=noise), replace(pair(2), values=pair(2).values | PRINT)])
+    assert [one.values["landmarks_warped"] for one in (dense, five, simulated) if isinstance(one, Product)] == [468, 5, 468]
+    mine, other = FaceMesh(CPU)(unit(live, guide), [points, theirs])
+    assert mine is not None and other is not None
+
+    def shown(picture: np.ndarray[Any, Any], offset: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        moved = warp(unit(picture), torch.from_numpy(offset)[None])[0].permute(1, 2, 0)
+        return (moved * 255).round().to(torch.uint8).numpy()
+
+    by_mesh = backward_offset(other, mine, 112, 112)
+    assert np.abs(pixels(dense).astype(int) - shown(guide, by_mesh)).max() <= 1
+    assert np.abs(pixels(five).astype(int) - shown(noise, backward_offset(theirs, points, 112, 112))).max() <= 1
+    again = pair(2)
+    made, _ = guide_of(replace(again, values=again.values | PRINT), stage.config)
+    assert np.abs(pixels(simulated).astype(int) - shown(made, by_mesh)).max() <= 1
+
+
 def test_a_spoof_does_not_depend_on_its_neighbours(folder: Path) -> None:
     stage = TraceTransfer(config(folder), CPU)
     together = stage([sample(i) for i in range(4)])
@@ -102,7 +138,7 @@ def test_a_simulated_guide_is_rendered_from_the_sample_and_recorded(folder: Path
 
 def test_the_specification_knows_the_method(folder: Path) -> None:
     settings = config(folder)
-    assert SPEC.weights(settings) == {"generator": folder / "generator"}
+    assert SPEC.weights(settings) == {"generator": folder / "generator", "mesh": embedded("facemesh")}
     assert SPEC.synthetic(settings) == {"crop": "compositeWithTrainedAlgorithmicMedia"}
     assert known_styles(settings) is None
     assert SPEC.weights(config(folder, variants=0)) == {}
