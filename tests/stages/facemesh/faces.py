@@ -33,7 +33,7 @@ def crop(size: int = 112, turned: float = 0.0) -> tuple[RGB, Points]:
     middle = (size - 1) / 2
     way = about @ way
     way[:, 2] += middle - about @ (middle, middle)
-    return cut(portrait(), way, size), FIVE @ way[:, :2].T + way[:, 2]
+    return cut(portrait(), way, size, "reflect"), FIVE @ way[:, :2].T + way[:, 2]
 
 
 def unit(*images: RGB) -> Tensor:

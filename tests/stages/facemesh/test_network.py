@@ -32,7 +32,7 @@ def network() -> FaceMeshNet:
 
 @pytest.fixture(scope="module")
 def face() -> torch.Tensor:
-    return unit(cut(portrait(), similarity(FIVE, INPUT), SIDE))
+    return unit(cut(portrait(), similarity(FIVE, INPUT), SIDE, "reflect"))
 
 
 def test_a_portrait_has_the_points_that_the_original_gives_it(network: FaceMeshNet, face: torch.Tensor) -> None:

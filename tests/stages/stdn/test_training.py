@@ -259,7 +259,7 @@ def test_landmarks_are_found_in_a_portrait(tmp_path: Path) -> None:
     image = cv2.imread(str(path))[:, :, ::-1].copy()
     (points,) = detector(AlignConfig(), CPU)(image).landmarks[:1].astype(np.float64)
     goal = target("arcface", 112)
-    crop = cut(image, similarity(points, goal), 112)
+    crop = cut(image, similarity(points, goal), 112, "reflect")
     pictures = torch.stack([torch.from_numpy(crop.transpose(2, 0, 1).copy()), torch.zeros(3, 112, 112, dtype=torch.uint8)])
     asked: list[int] = []
 
