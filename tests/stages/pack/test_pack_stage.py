@@ -210,9 +210,9 @@ def test_what_a_cue_does_not_say_is_a_number_too() -> None:
 
 
 def test_all_that_was_drawn_for_a_spoof_is_read() -> None:
-    """Every column of synth but the places of rows and the cost."""
+    """Every column of synth but the places of rows, the cost, and what was found in the pictures."""
     columns = {column.name for column in specs()["synth"].columns}
-    assert columns - set(SYNTHESIS) == {"place", "guide_unit", "guide_row", "calls", "passes"}
+    assert columns - set(SYNTHESIS) == {"place", "guide_unit", "guide_row", "calls", "passes", "landmarks_warped"}
     [read] = [read for read in SPEC.reads if read.stage == "synth" and not read.prefix]
     assert read.columns == SYNTHESIS
 
