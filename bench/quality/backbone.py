@@ -8,6 +8,7 @@ further, and nothing of them was fitted to faces or attacks. The weights are Goo
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from fasgen.downstream.backbones import imagenet_network
 
 Pictures = NDArray[np.uint8] | NDArray[np.int16]
 Floats = NDArray[np.float32]
+Extractor = Callable[[NDArray[Any]], Floats]
+"""Features (N, F) of images (N, H, W, 3), or of signed cues."""
 
 SIDE = 224
 GREY, SCALE = 127.0, 128.0

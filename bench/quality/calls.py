@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.quality.backbone import Backbone, Floats
-from bench.quality.carry import CUES, RESIDUAL, Extractor, with_cue
+from bench.quality.backbone import Backbone, Extractor, Floats
+from bench.quality.carry import CUES, RESIDUAL, with_cue
 from bench.quality.draws import Images, Walks
 from bench.quality.generator import Generator, Settings, walk_name
 from bench.quality.metrics import psnr

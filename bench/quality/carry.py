@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.quality.backbone import Backbone, Floats
+from bench.quality.backbone import Backbone, Extractor, Floats
 from bench.quality.draws import Walks
 from bench.quality.features import features
 from bench.quality.generator import Settings, walk_name
@@ -73,9 +73,6 @@ CUES: dict[str, Callable[[Walks], NDArray[np.int16]]] = {
     LOW_PASS: lambda walks: low_pass(walks.faces.images),
 }
 """Cues (N, H, W, 3) of the faces, signed, in any unit. All but the first are to be had without a diffusion."""
-
-Extractor = Callable[[NDArray[Any]], Floats]
-"""Features (N, F) of images or of signed cues."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,11 +55,11 @@ class Crops:
     groups: NDArray[np.str_]
     missed: tuple[str, ...]
 
-    def save(self, path: Path) -> None:
-        """Write one npz file."""
+    def save(self, path: Path, **settings: Any) -> None:
+        """Write one npz file, which says by which settings of align they were cut, where these are not the default."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        missed = np.array(self.missed, np.str_)
-        np.savez(path, images=self.images, names=self.names, spoof=self.spoof, groups=self.groups, missed=missed)
+        missed, cut = np.array(self.missed, np.str_), _cut(settings)
+        np.savez(path, images=self.images, names=self.names, spoof=self.spoof, groups=self.groups, missed=missed, cut=cut)
 
     @classmethod
     def load(cls, path: Path) -> Crops:
@@ -167,6 +167,28 @@ def align(data: Path, pictures: Sequence[Picture], device: str, told: str, **set
         np.array([p.group for p in kept]),
         tuple(missed),
     )
+
+
+def cut_once(
+    path: Path, data: Path, listing: Callable[[Path], list[Picture]], device: str, told: str, **settings: Any
+) -> Crops:
+    """The crops of a data set, cut where ``path`` does not hold them yet; otherwise as of `align`.
+
+    Raises:
+        SourceError: ``path`` holds crops by other settings, which what lies beside them was made of, too.
+    """
+    if path.exists():
+        with np.load(path, allow_pickle=False) as f:
+            if "cut" not in f or str(f["cut"]) != _cut(settings):
+                raise SourceError(f"--out: {path} was cut by other settings of align than today's; name another folder")
+        return Crops.load(path)
+    made = align(data, listing(data), device, told, **settings)
+    made.save(path, **settings)
+    return made
+
+
+def _cut(settings: Mapping[str, Any]) -> str:
+    return AlignConfig.model_validate(settings).model_dump_json()
 
 
 def counts(values: Iterable[str]) -> dict[str, int]:

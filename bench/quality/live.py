@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.quality.crops import Crops, Picture, align
+from bench.quality.crops import Picture, cut_once
 from fasgen.errors import SourceError
 from fasgen.training.config import FacesConfig
 from fasgen.training.faces import Face, list_faces, load_faces
@@ -77,16 +77,16 @@ def london(data: Path, out: Path, device: str, limit: int | None) -> LiveFaces:
     Raises:
         SourceError: there are none.
     """
-    path = out / "crops-london.npz"
-    if not path.exists():
-        portraits = [p.relative_to(data).as_posix() for p in sorted((data / LONDON).glob("*/*.jpg"))]
-        if not portraits:
-            raise SourceError(f"--data: no */*.jpg below {data / LONDON}; name the folder of the data sets")
-        pictures = [Picture(portrait, False, portrait.split("/")[1]) for portrait in portraits]
-        align(data, pictures, device, "london").save(path)
-    crops = Crops.load(path)
+    crops = cut_once(out / "crops-london.npz", data, _portraits, device, "london")
     kept = crops.only(spread(len(crops.images), limit))
     return LiveFaces(kept.images, tuple(kept.names.tolist()), kept.groups)
+
+
+def _portraits(data: Path) -> list[Picture]:
+    portraits = [p.relative_to(data).as_posix() for p in sorted((data / LONDON).glob("*/*.jpg"))]
+    if not portraits:
+        raise SourceError(f"--data: no */*.jpg below {data / LONDON}; name the folder of the data sets")
+    return [Picture(portrait, False, portrait.split("/")[1]) for portrait in portraits]
 
 
 def live_faces(

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.quality.crops import Crops, align, counts, list_photographs, list_replays, list_webcam
+from bench.quality.crops import Crops, counts, cut_once, list_photographs, list_replays, list_webcam
 from bench.quality.features import features
 from bench.quality.generator import Generator, Settings, walk_name
 from bench.quality.live import spread
@@ -186,10 +186,7 @@ def measure(
 
 def aligned(data: Path, out: Path, name: str, device: str) -> Crops:
     """The crops of one data set, cut once and kept in ``out``."""
-    path = out / f"crops-{name}.npz"
-    if not path.exists():
-        align(data, LISTINGS[name](data), device, name).save(path)
-    return Crops.load(path)
+    return cut_once(out / f"crops-{name}.npz", data, LISTINGS[name], device, name)
 
 
 def _residuals(crops: Crops, out: Path, name: str, settings: Settings) -> NDArray[np.int16]:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.quality.crops import Crops, align, list_photographs, list_replays
+from bench.quality.crops import Crops, cut_once, list_photographs, list_replays
 from bench.quality.live import CELEBRITIES, SUBJECTS, spread
 from bench.quality.metrics import Distribution, text_table
 from bench.quality.teacher import Teacher
@@ -189,11 +189,7 @@ def real_guides(data: Path, out: Path, stage: Diffusion) -> dict[str, Images]:
 
 def kept(data: Path, out: Path, name: str, pictures: Any) -> Crops:
     """Aligned crops as the embedded weights saw them, cut once and kept in ``out``."""
-    path = out / f"{name}-reflect.npz"
-    if not path.exists():
-        # These pictures end close to the face: black corners would be the most telling part of their style.
-        align(data, pictures(data), "cpu", name, detect_side=640).save(path)
-    return Crops.load(path)
+    return cut_once(out / f"{name}.npz", data, pictures, "cpu", name, detect_side=640)
 
 
 def samples(pairs: Pairs, batch: int) -> list[Sample]:

@@ -18,7 +18,7 @@ out. Frozen features, and the light probe's colours and band energies; by chance
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.quality.backbone import Backbone, Floats
+from bench.quality.backbone import Backbone, Extractor, Floats
 from bench.quality.crops import ONE_PERSON, Crops
 from bench.quality.features import features
 from bench.quality.lenders import style_key
@@ -50,9 +50,6 @@ MOST = 60
 
 LOW = 8.0
 """Deviation of the control's low pass, px."""
-
-Extractor = Callable[[NDArray[Any]], Floats]
-"""Features (N, F) of pictures (N, H, W, 3)."""
 
 
 def measure(data: Path, out: Path, config: SynthConfig, device: str = "cpu", count: int = FACES) -> dict[str, Any]:

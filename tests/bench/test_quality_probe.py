@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.quality.crops import FOLDS, Crops, list_photographs, list_replays, list_webcam
+from bench.quality.crops import FOLDS, Crops, cut_once, list_photographs, list_replays, list_webcam
 from bench.quality.probe import AUTOENCODER, CUE, IMAGE, LOW_PASS, compare, feature_sets, leave_one_out, low_pass
 from fasgen.errors import SourceError
 
@@ -123,3 +123,7 @@ def test_crops_come_back_as_they_were_saved(tmp_path: Path) -> None:
     chosen = back.only(np.array([0, 2]))
     assert chosen.names.tolist() == ["x", "z"]
     assert chosen.spoof.all()
+    kept = cut_once(tmp_path / "crops.npz", tmp_path, list_replays, "cpu", "replays")
+    np.testing.assert_array_equal(kept.images, images)
+    with pytest.raises(SourceError, match="was cut by other settings of align"):
+        cut_once(tmp_path / "crops.npz", tmp_path, list_replays, "cpu", "replays", border="black")

@@ -83,8 +83,9 @@ class AlignConfig(StageConfig):
     margin: float = Field(0.0, ge=0, le=2, description="extra surroundings on each side, as a fraction of the template's side")
     border: Literal["black", "reflect"] = Field(
         "reflect",
-        description="what lies beyond the photograph: the photograph mirrored, as the embedded networks learnt it, or black, "
-        "as in ArcFace's training data; black corners pass for part of a style, and cues carry over less well with them",
+        description="what lies beyond the photograph: the photograph mirrored, as in the attacks that the embedded networks "
+        "learnt from, or black, as in ArcFace's training data; black corners pass for part of a style, and residuals carry "
+        "over less well with them",
     )
     face: Literal["largest", "best"] = Field("largest", description="which face is taken where several pass min_score")
     min_score: float = Field(0.7, ge=0, le=1, description="lowest face probability that is accepted")

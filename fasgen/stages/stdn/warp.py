@@ -114,8 +114,8 @@ def backward_offset(source: Points, target: Points, height: int, width: int) -> 
     if not kept or not values.any():
         return out
     points = np.concatenate([border, target[kept]])
-    for triangle in delaunay(points):
-        _fill(out, points[triangle], values[triangle])
+    seen = cover(points, delaunay(points), np.zeros(len(points)), height, width)
+    out.reshape(2, -1)[:, seen.pixels] = seen.of(values).T
     return out
 
 
@@ -131,21 +131,6 @@ def _mesh_offset(source: Points, target: Points, height: int, width: int) -> NDA
     out[:, seen.pixels[read]] = seen.of(moved)[read].T
     known[seen.pixels[read]] = True
     return spread(out.reshape(2, height, width), known.reshape(height, width)).astype(np.float32)
-
-
-def _fill(out: NDArray[np.float32], corners: Points, values: Points) -> None:
-    """Write one triangle's linear interpolation into the pixels that it covers."""
-    (x0, y0), (x1, y1) = np.ceil(corners.min(0) - 1e-9).astype(int), np.floor(corners.max(0) + 1e-9).astype(int)
-    y, x = np.mgrid[y0 : y1 + 1, x0 : x1 + 1]
-    (ax, ay), (bx, by), (cx, cy) = corners
-    whole = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-    second = ((x - ax) * (cy - ay) - (y - ay) * (cx - ax)) / whole
-    third = ((bx - ax) * (y - ay) - (by - ay) * (x - ax)) / whole
-    first = 1 - second - third
-    covered = (first >= -1e-9) & (second >= -1e-9) & (third >= -1e-9)
-    for k in range(2):
-        made = first * values[0, k] + second * values[1, k] + third * values[2, k]
-        out[k, y0 : y1 + 1, x0 : x1 + 1][covered] = made[covered]
 
 
 def warp(x: Tensor, offset: Tensor) -> Tensor:
